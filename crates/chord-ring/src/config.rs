@@ -1,0 +1,66 @@
+//! What an operator may choose about one node's part in the ring.
+
+use std::time::Duration;
+
+use crate::{RingTag, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT};
+
+/// Pause between maintenance rounds while the neighbourhood changes.
+pub const ROUND_FAST: Duration = Duration::from_millis(200);
+
+/// Pause between maintenance rounds when nothing has changed for a while. A dead neighbour is noticed within one
+/// such pause, and lookups go round it meanwhile.
+pub const ROUND_QUIET: Duration = Duration::from_secs(1);
+
+/// Unchanged rounds after which the pause begins to double. A list of r entries is right r rounds after the last
+/// change (TSE 2017, section VII-D), so this is a little more than the default r.
+pub const ROUNDS_FAST: u8 = 10;
+
+/// How far a pause is spread around its mean, so that nodes do not fall into step: one quarter either way.
+pub const JITTER: f64 = 0.25;
+
+/// `pause` spread by [`JITTER`]; `random` is from 0.0 to 1.0.
+pub fn jittered(pause: Duration, random: f64) -> Duration {
+    pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0))
+}
+
+/// A number of successors that a node cannot keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a node keeps 1 to {SUCCESSORS_LIMIT} successors, not {0}")]
+pub struct SuccessorsError(pub u8);
+
+/// One node's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    ring: RingTag,
+    successors: u8,
+}
+
+impl Config {
+    /// A node of that ring with the default number of successors.
+    pub fn new(ring: RingTag) -> Self {
+        Self { ring, successors: SUCCESSORS_DEFAULT }
+    }
+
+    /// Keeps `successors` of them: r of the papers. The same on every node of a ring. More survive more failures
+    /// at one time; each costs a name in every maintenance message.
+    ///
+    /// # Errors
+    /// `successors` is 0 or above [`SUCCESSORS_LIMIT`].
+    pub fn with_successors(self, successors: u8) -> Result<Self, SuccessorsError> {
+        if (1..=SUCCESSORS_LIMIT).contains(&successors) {
+            Ok(Self { successors, ..self })
+        } else {
+            Err(SuccessorsError(successors))
+        }
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &RingTag {
+        &self.ring
+    }
+
+    /// r, the length of the successor list.
+    pub fn successors(&self) -> usize {
+        usize::from(self.successors)
+    }
+}

@@ -1,0 +1,35 @@
+//! The Chord ring without I/O: positions, intervals, and one node's protocol as a state machine.
+//!
+//! This crate knows no clock, no socket, no file and no randomness. A [`Node`] is told what happened by
+//! [`Node::handle`] and says what it wants done by [`Node::poll`]; the same inputs give the same outputs, always.
+//! The rules are those of Zave's corrected Chord, "Reasoning about Identifier Spaces: How to Make Chord Correct",
+//! IEEE TSE 43(12), 2017 (cited as TSE 2017); lookups and fingers are those of the Chord paper, IEEE/ACM Transactions on Networking 11(1),
+//! 2003 (cited as TON 2003).
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod config;
+mod fingers;
+mod input_output;
+mod interval;
+mod lookup;
+mod message;
+mod node;
+mod peer;
+mod position;
+mod remembered;
+mod successor_list;
+mod view;
+
+pub use config::*;
+pub use fingers::{Finger, Fingers};
+pub use input_output::*;
+pub use interval::{between, owned};
+pub use lookup::{Lookup, Step, hops_max};
+pub use message::*;
+pub use node::{JOIN_ATTEMPTS_MAX, Node};
+pub use peer::*;
+pub use position::*;
+pub use remembered::{BACKOFF_MAX, REMEMBERED_MAX, Remembered};
+pub use successor_list::{SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, SuccessorList};
+pub use view::{Phase, View, is_ideal};

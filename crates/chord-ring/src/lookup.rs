@@ -1,0 +1,148 @@
+//! One lookup at one node: who owns a position, and whom to ask next.
+
+use crate::{Found, NodeName, Peer, Position, Question, Refusal, View, owned};
+
+/// How many of the ring's own steps a lookup may take: twice the fingers that halve the distance, and the
+/// successor list for the last stretch.
+pub fn hops_max(view: &View, length: usize) -> usize {
+    2 * usize::from(view.ring().size.bits()) + length
+}
+
+/// What to do next in a lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This node is the owner.
+    Here(Found),
+    /// Ask this peer, and report what it said with [`Lookup::answered`] or [`Lookup::failed`].
+    Ask {
+        /// Whom to ask.
+        peer: Peer,
+        /// What to ask it.
+        question: Question,
+    },
+    /// There is nobody left to ask.
+    Stuck(Refusal),
+}
+
+/// One lookup as one node sees it: recursive, round dead peers, never twice to the same node.
+///
+/// Without I/O: [`Lookup::step`] says what to do on the node's present view, the caller does it and reports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lookup {
+    question: Question,
+    hops_max: usize,
+    failed: Vec<NodeName>,
+}
+
+impl Lookup {
+    /// The lookup that `question` starts here or carries on here. It may be forwarded `hops_max` times in all.
+    pub fn new(question: Question, hops_max: usize) -> Self {
+        Self { question, hops_max, failed: Vec::new() }
+    }
+
+    /// A lookup that starts here.
+    pub fn of(target: Position, hops_max: usize) -> Self {
+        Self::new(Question { target, named: false, path: Vec::new() }, hops_max)
+    }
+
+    /// The position whose owner is sought.
+    pub fn target(&self) -> Position {
+        self.question.target
+    }
+
+    /// Sets a peer aside: it did not answer, or the caller knows that it would not. It is not asked in this lookup.
+    pub fn failed(&mut self, peer: &NodeName) {
+        if !self.failed.contains(peer) {
+            self.failed.push(peer.clone());
+        }
+    }
+
+    /// What to do next, as `view` has it now.
+    pub fn step(&self, view: &View) -> Step {
+        if !view.can_route() {
+            return Step::Stuck(Refusal::NotMember);
+        }
+        if view.owns(self.target()) {
+            return self.here(view);
+        }
+        if self.question.path.len() >= self.hops_max {
+            return Step::Stuck(Refusal::HopLimit(self.hops()));
+        }
+        if self.question.named && view.is_member() {
+            // Who named me does not know my predecessor yet; if that cannot say more, then I am the owner.
+            return match self.usable(view.predecessor()) {
+                Some(predecessor) => self.ask(view, predecessor, true),
+                None => self.here(view),
+            };
+        }
+        self.forward(view)
+    }
+
+    fn forward(&self, view: &View) -> Step {
+        let me = view.me().position;
+        let leaving_mine = !view.is_member()
+            && view.predecessor().is_some_and(|predecessor| owned(predecessor.position, self.target(), me));
+        let owners = if leaving_mine || (self.question.named && !view.is_member()) {
+            view.successors().as_slice()
+        } else {
+            view.successors().at_or_after(me, self.target())
+        };
+        if let Some(owner) = owners.iter().find(|peer| self.may_own(peer)) {
+            return self.ask(view, owner, true);
+        }
+        let preceding = view.preceding(self.target());
+        if let Some(peer) = preceding.into_iter().find_map(|peer| self.usable(Some(peer))) {
+            return self.ask(view, peer, false);
+        }
+        match self.usable(view.predecessor()) {
+            Some(predecessor) => self.ask(view, predecessor, true),
+            None => Step::Stuck(Refusal::NoRoute),
+        }
+    }
+
+    /// The whole answer of the peer that was asked, as this node passes it on.
+    ///
+    /// A peer that knows no paths, as a seed node does, names only the owner: the path then holds what is known.
+    pub fn answered(&self, view: &View, asked: &Peer, found: Found) -> Found {
+        if found.path.len() > self.question.path.len() + 1 {
+            return found;
+        }
+        let mut path = self.path_through(view);
+        path.push(asked.name.clone());
+        if found.owner.name != asked.name {
+            path.push(found.owner.name.clone());
+        }
+        Found { owner: found.owner, hops: self.hops().saturating_add(1).saturating_add(found.hops), path }
+    }
+
+    fn usable<'a>(&self, peer: Option<&'a Peer>) -> Option<&'a Peer> {
+        peer.filter(|peer| !self.failed.contains(&peer.name) && !self.question.path.contains(&peer.name))
+    }
+
+    /// Whether `peer` can be named as the owner. The asker can, though it stands in the path: it started the lookup
+    /// because it did not know that its predecessor is dead, or had none, and nobody has asked it yet.
+    fn may_own(&self, peer: &Peer) -> bool {
+        let asked = self.question.path.get(1..).unwrap_or_default();
+        !self.failed.contains(&peer.name) && !asked.contains(&peer.name)
+    }
+
+    fn ask(&self, view: &View, peer: &Peer, named: bool) -> Step {
+        let question = Question { target: self.target(), named, path: self.path_through(view) };
+        Step::Ask { peer: peer.clone(), question }
+    }
+
+    fn here(&self, view: &View) -> Step {
+        Step::Here(Found { owner: view.me().clone(), hops: self.hops(), path: self.path_through(view) })
+    }
+
+    fn path_through(&self, view: &View) -> Vec<NodeName> {
+        let mut path = Vec::with_capacity(self.question.path.len() + 2);
+        path.extend_from_slice(&self.question.path);
+        path.push(view.me().name.clone());
+        path
+    }
+
+    fn hops(&self) -> u32 {
+        u32::try_from(self.question.path.len()).unwrap_or(u32::MAX)
+    }
+}

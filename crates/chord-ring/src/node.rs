@@ -1,0 +1,355 @@
+//! One node's protocol: every transition of the state machine.
+//!
+//! The transitions stand together in this folder, one file an operation; the data they change is in the files around it.
+
+mod finger_repair;
+mod join;
+mod leave;
+mod probe;
+mod rectify;
+mod stabilize;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use finger_repair::FingerRepair;
+use join::Join;
+use leave::Farewell;
+use probe::Probe;
+use rectify::Rectify;
+use stabilize::Stabilize;
+
+use crate::{
+    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, Lookup, NodeName, Output,
+    Peer, Phase, Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request,
+    RequestId, RingTag, SuccessorList, Token, View, Wake, hops_max,
+};
+
+pub use join::JOIN_ATTEMPTS_MAX;
+
+/// Rounds after which the pause between them is at its longest: three doublings from fast to quiet.
+const ROUNDS_QUIET: u8 = ROUNDS_FAST + 3;
+
+/// The one operation that may change the successor list (`ring.md` rule 4: at most one is open at a time).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Operation {
+    Join(Join),
+    Stabilize(Stabilize),
+}
+
+/// One node of a ring, as a state machine.
+///
+/// Feed it with [`Node::handle`], then call [`Node::poll`] until it returns `None`: one input, one full drain.
+/// It needs no clock: pauses go out as durations, and deadlines belong to whoever carries the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    config: Config,
+    incarnation: Incarnation,
+    view: View,
+    operation: Option<Operation>,
+    rectify: Option<Rectify>,
+    finger_repair: FingerRepair,
+    probe: Option<Probe>,
+    farewell: Option<Farewell>,
+    closer: Option<Peer>,
+    remembered: Remembered,
+    quiet_rounds: u8,
+    view_changed: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Node {
+    /// A node that is in no ring yet.
+    pub fn new(config: Config, me: Peer, incarnation: Incarnation) -> Self {
+        let view = View::new(config.ring().clone(), me);
+        Self {
+            config,
+            incarnation,
+            view,
+            operation: None,
+            rectify: None,
+            finger_repair: FingerRepair::default(),
+            probe: None,
+            farewell: None,
+            closer: None,
+            remembered: Remembered::default(),
+            quiet_rounds: 0,
+            view_changed: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A member in the middle of its life: for checkers and tests that start from a chosen state.
+    /// `successors` are cut where they are no proper list.
+    pub fn member(
+        config: Config,
+        me: Peer,
+        incarnation: Incarnation,
+        predecessor: Option<Peer>,
+        successors: &[Peer],
+    ) -> Self {
+        let mut node = Self::new(config, me, incarnation);
+        node.view.phase = Phase::Member;
+        node.view.predecessor = predecessor.filter(|peer| peer.position != node.me());
+        if let Some((head, tail)) = successors.split_first().filter(|(head, _)| head.position != node.me()) {
+            node.view.successors =
+                SuccessorList::copied(node.me(), node.config.successors(), head.clone(), tail);
+        }
+        node
+    }
+
+    /// Takes in one thing that happened.
+    ///
+    /// # Panics
+    /// The effects of the previous input were not drained.
+    pub fn handle(&mut self, input: Input) {
+        assert!(self.outputs.is_empty(), "{} effects were not drained", self.outputs.len());
+        match input {
+            Input::Command(token, command) => self.on_command(token, command),
+            Input::Request(token, ring, request) => {
+                let reply = self.on_request(ring.as_ref(), request);
+                self.output(Output::Reply(token, reply));
+            }
+            Input::Answer(id, answer) => self.on_answer(id, answer),
+            Input::Wake(Wake::Maintain) => self.on_maintain(),
+            Input::Wake(Wake::RetryJoin) => self.on_retry_join(),
+            Input::Unreachable(name) => self.forget_finger(&name),
+        }
+        self.repair_violation();
+        if std::mem::take(&mut self.view_changed) {
+            self.output(Output::ViewChanged);
+        }
+    }
+
+    /// The next effect of the last input, until there is none.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What this node believes.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The peers it remembers, the most recent first.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// A lookup of `target` that starts at this node.
+    pub fn lookup(&self, target: Position) -> Lookup {
+        Lookup::of(target, hops_max(&self.view, self.config.successors()))
+    }
+
+    fn on_command(&mut self, token: Token, command: Command) {
+        match command {
+            Command::Create => {
+                let result = self.create();
+                self.output(Output::Done(token, result));
+            }
+            Command::Join(contact) => self.begin_join(token, contact),
+            Command::Leave => self.begin_leave(token),
+            Command::Remember(name) => {
+                if name != self.view.me.name {
+                    self.remembered.configure(&name);
+                }
+                self.output(Output::Done(token, Ok(())));
+            }
+        }
+    }
+
+    fn create(&mut self) -> Result<(), CommandError> {
+        match self.view.phase {
+            Phase::Idle => {
+                self.enter(Phase::Member);
+                Ok(())
+            }
+            Phase::Joining => Err(CommandError::Busy),
+            Phase::Member | Phase::Leaving => Err(CommandError::AlreadyMember),
+        }
+    }
+
+    fn on_request(&mut self, ring: Option<&RingTag>, request: Request) -> Result<Answer, Refusal> {
+        ring.map_or(Ok(()), |ring| self.view.admit(ring))?;
+        match request {
+            Request::Ping => Ok(Answer::Pong(self.view.pong())),
+            Request::GetState => self.view.state().map(Answer::State),
+            Request::Notify { from } => self.on_notify(from).map(|()| Answer::Done),
+            Request::ForgetPredecessor => self.on_forget_predecessor().map(|()| Answer::Done),
+            Request::Leave { from, predecessor, successors } => {
+                self.on_leave(&from, predecessor, &successors).map(|()| Answer::Done)
+            }
+            // Whoever drives this node runs one `Lookup` for each question, beside the node and not inside it.
+            Request::FindSuccessor(_) => Err(Refusal::NoRoute),
+        }
+    }
+
+    fn on_answer(&mut self, id: RequestId, answer: Result<Answer, Failure>) {
+        if id.incarnation != self.incarnation {
+            return;
+        }
+        match id.purpose {
+            Purpose::Ring => match self.operation.take() {
+                Some(Operation::Join(join)) => self.on_join_answer(join, answer),
+                Some(Operation::Stabilize(stage)) => self.on_stabilize_answer(stage, answer),
+                None => {}
+            },
+            Purpose::Rectify => self.on_rectify_answer(answer),
+            Purpose::Finger => self.on_finger_answer(answer),
+            Purpose::Probe => self.on_probe_answer(answer),
+            Purpose::LeavePredecessor | Purpose::LeaveSuccessor => self.on_farewell(id.purpose),
+        }
+    }
+
+    /// One maintenance round. Its parts do not wait for each other: a slow peer delays only the part that asks it.
+    fn on_maintain(&mut self) {
+        if !self.view.is_member() {
+            return;
+        }
+        self.begin_stabilize();
+        self.begin_check_predecessor();
+        self.begin_finger_repair();
+        self.begin_probe();
+        self.quiet_rounds = (self.quiet_rounds + 1).min(ROUNDS_QUIET);
+        self.output(Output::Wake(Wake::Maintain, self.pace()));
+    }
+
+    /// The pause until the next round: short while things change, doubling to the quiet pause when they do not.
+    fn pace(&self) -> Duration {
+        let doublings = u32::from(self.quiet_rounds.saturating_sub(ROUNDS_FAST));
+        ROUND_FAST.saturating_mul(1 << doublings).min(ROUND_QUIET)
+    }
+
+    /// Something changed in the neighbourhood: the rounds become fast.
+    fn disturb(&mut self) {
+        let was_slow = self.quiet_rounds > ROUNDS_FAST;
+        self.quiet_rounds = 0;
+        if was_slow {
+            self.output(Output::Wake(Wake::Maintain, ROUND_FAST));
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.view.phase = phase;
+        self.view_changed = true;
+        if phase == Phase::Member {
+            self.quiet_rounds = 0;
+            self.output(Output::Wake(Wake::Maintain, ROUND_FAST));
+        }
+    }
+
+    /// Ends this life in the ring: whatever is still asked belongs to the past.
+    fn resign(&mut self) {
+        self.incarnation = Incarnation(self.incarnation.0 + 1);
+        self.operation = None;
+        self.rectify = None;
+        self.probe = None;
+        self.finger_repair = FingerRepair::default();
+        self.closer = None;
+        self.view = View::new(self.config.ring().clone(), self.view.me.clone());
+        self.view_changed = true;
+        self.drop_farewell();
+    }
+
+    fn resign_to(&mut self, member: &Peer) {
+        self.resign();
+        self.output(Output::Event(Event::PositionTaken(member.clone())));
+    }
+
+    /// Whether `peer` is another node at this node's own position.
+    fn is_usurped_by(&self, peer: &Peer) -> bool {
+        peer.position == self.me() && peer.name != self.view.me.name
+    }
+
+    /// Takes `head`, which has just answered with `heads_list`, as first successor.
+    fn adopt(&mut self, head: &Peer, heads_list: &[Peer]) {
+        let length = self.config.successors();
+        let list = SuccessorList::copied(self.me(), length, head.clone(), heads_list);
+        self.set_successors(list);
+    }
+
+    fn set_successors(&mut self, list: SuccessorList) {
+        if list == self.view.successors {
+            return;
+        }
+        let head_changed = list.head() != self.view.successors.head();
+        self.view.successors = list;
+        let covered = self.view.first_far_finger();
+        self.view.fingers.forget_below(covered);
+        if head_changed {
+            self.output(Output::Event(Event::SuccessorChanged(self.view.successors.head().cloned())));
+        }
+        self.view_changed = true;
+        self.disturb();
+    }
+
+    fn set_predecessor(&mut self, predecessor: Option<Peer>) {
+        if predecessor == self.view.predecessor {
+            return;
+        }
+        self.view.predecessor.clone_from(&predecessor);
+        self.output(Output::Event(Event::PredecessorChanged(predecessor)));
+        self.view_changed = true;
+        self.disturb();
+    }
+
+    /// Removes the head from the list: it is dead, or it left.
+    fn drop_head(&mut self) -> Option<Peer> {
+        let mut list = self.view.successors.clone();
+        let dropped = list.drop_head()?;
+        self.set_successors(list);
+        self.forget_finger(&dropped.name);
+        Some(dropped)
+    }
+
+    fn forget_finger(&mut self, name: &NodeName) {
+        self.view_changed |= self.view.fingers.forget(|peer| peer.name == *name);
+    }
+
+    /// The whole list is gone: somebody among the fingers may still know the ring.
+    fn remember_fingers(&mut self) {
+        for run in self.view.fingers.runs() {
+            self.remembered.remember(&run.peer.name);
+        }
+    }
+
+    /// The rules that hold always, checked after every input. A violation is a defect of this program: it is
+    /// reported, and the node heals as after a cut, from the peers that it remembers.
+    fn repair_violation(&mut self) {
+        let list = &self.view.successors;
+        let broken = if !list.is_ordered(self.me()) {
+            "the successor list is out of order"
+        } else if list.as_slice().len() > self.config.successors() {
+            "the successor list is too long"
+        } else if self.view.predecessor.as_ref().is_some_and(|peer| peer.position == self.me()) {
+            "the predecessor is the node itself"
+        } else {
+            return;
+        };
+        let peers: Vec<Peer> = list.as_slice().iter().chain(&self.view.predecessor).cloned().collect();
+        for peer in peers {
+            self.remembered.remember(&peer.name);
+        }
+        self.set_successors(SuccessorList::default());
+        self.set_predecessor(None);
+        self.output(Output::Event(Event::Violation(broken)));
+    }
+
+    fn me(&self) -> Position {
+        self.view.me.position
+    }
+
+    fn send(&mut self, purpose: Purpose, to: &NodeName, request: Request) {
+        let id = RequestId { incarnation: self.incarnation, purpose };
+        self.output(Output::Send(id, to.clone(), request));
+    }
+
+    fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+}

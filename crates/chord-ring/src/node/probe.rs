@@ -1,0 +1,101 @@
+//! Probes of remembered peers: how a ring that was cut in two becomes one again, and how very small rings survive
+//! what the proof does not cover (`ring.md`, decision 6).
+
+use super::{Node, Output};
+use crate::{Answer, Event, Failure, NodeName, Peer, Purpose, Question, Refusal, Request, State};
+
+/// The one open probe: which remembered peer it is about, and what was asked last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Probe {
+    about: NodeName,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// The remembered peer, for its state.
+    State,
+    /// The remembered peer, who owns this node's position: in the same ring, this node does.
+    MyOwner,
+    /// The member that is in this node's place in another ring, for its state.
+    Other,
+    /// That member was notified.
+    Notified,
+}
+
+impl Node {
+    /// Asks the remembered peer whose turn it is.
+    pub(super) fn begin_probe(&mut self) {
+        if self.probe.is_some() {
+            return;
+        }
+        let view = &self.view;
+        if let Some(about) = self.remembered.turn(|name| view.neighbours(name)) {
+            self.ask_probe(&about, &about, Stage::State, Request::GetState);
+        }
+    }
+
+    pub(super) fn on_probe_answer(&mut self, answer: Result<Answer, Failure>) {
+        let Some(Probe { about, stage }) = self.probe.take() else { return };
+        match (stage, answer) {
+            (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
+            (Stage::MyOwner, Ok(Answer::Found(found))) => self.on_my_owner(&about, &found.owner),
+            (Stage::Other, Ok(Answer::State(state))) => {
+                self.merge(&state);
+                let notify = Request::Notify { from: self.view.me.clone() };
+                self.ask_probe(&about, &state.peer.name, Stage::Notified, notify);
+            }
+            (Stage::Notified, Ok(Answer::Done)) => self.remembered.settled(&about),
+            (_, Err(Failure::Refused(refusal))) => self.on_probe_refused(&about, &refusal),
+            (_, Ok(_) | Err(_)) => self.remembered.missed(&about),
+        }
+    }
+
+    fn on_remembered_state(&mut self, about: &NodeName, state: &State) {
+        let foreign = state.ring_size.is_some_and(|size| size != self.view.ring.size);
+        if foreign || state.peer.position == self.me() {
+            return self.remembered.settled(about);
+        }
+        if self.merge(state) {
+            return self.remembered.settled(about);
+        }
+        let question = Question { target: self.me(), named: false, path: Vec::new() };
+        self.ask_probe(about, about, Stage::MyOwner, Request::FindSuccessor(question));
+    }
+
+    fn on_my_owner(&mut self, about: &NodeName, owner: &Peer) {
+        if owner.name == self.view.me.name {
+            return self.remembered.settled(about);
+        }
+        if owner.position == self.me() {
+            return self.resign_to(owner);
+        }
+        self.ask_probe(about, &owner.name, Stage::Other, Request::GetState);
+    }
+
+    fn on_probe_refused(&mut self, about: &NodeName, refusal: &Refusal) {
+        match refusal {
+            Refusal::RingSizeDiffers { .. } | Refusal::ForeignRing { .. } | Refusal::Itself => {
+                self.remembered.settled(about);
+            }
+            Refusal::NotMember | Refusal::PositionTaken { .. } | Refusal::NoRoute | Refusal::HopLimit(_) => {
+                self.remembered.missed(about);
+            }
+        }
+    }
+
+    /// Takes a member that has just answered as head, if it lies before the present one.
+    fn merge(&mut self, state: &State) -> bool {
+        if self.operation.is_some() || !self.try_adopt(&state.peer, state) {
+            return false;
+        }
+        self.output(Output::Event(Event::Merging(state.peer.clone())));
+        self.notify_head();
+        true
+    }
+
+    fn ask_probe(&mut self, about: &NodeName, to: &NodeName, stage: Stage, request: Request) {
+        self.send(Purpose::Probe, to, request);
+        self.probe = Some(Probe { about: about.clone(), stage });
+    }
+}

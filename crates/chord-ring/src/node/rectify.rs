@@ -1,0 +1,160 @@
+//! Rectify: who comes before this node (TSE 2017, section III-E), and whether the predecessor still lives.
+//!
+//! Unlike the paper, a closer candidate is asked before it is believed: a notification may come from anybody.
+
+use super::Node;
+use crate::{Answer, Failure, Peer, Pong, Purpose, Refusal, Request, between};
+
+/// The one open question about the predecessor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Rectify {
+    asked: Asked,
+    /// Who would come instead.
+    candidate: Option<Peer>,
+    /// A later notifier, kept until this question is answered: the closest of them.
+    parked: Option<Peer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Predecessor { peer: Peer, asked_again: bool },
+    Candidate,
+}
+
+impl Node {
+    pub(super) fn on_notify(&mut self, from: Peer) -> Result<(), Refusal> {
+        if !self.view.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        if from.name == self.view.me.name {
+            return Err(Refusal::Itself);
+        }
+        if self.is_usurped_by(&from) {
+            let member = self.view.me.name.clone();
+            return Err(Refusal::PositionTaken { newcomer: from.name, member });
+        }
+        if self.view.predecessor.as_ref() != Some(&from) {
+            self.consider(from);
+        }
+        Ok(())
+    }
+
+    /// A leaving seed node knew no predecessor of its own. Whoever comes before will notify.
+    pub(super) fn on_forget_predecessor(&mut self) -> Result<(), Refusal> {
+        if !self.view.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        if let Some(predecessor) = self.view.predecessor.clone() {
+            self.remembered.remember(&predecessor.name);
+        }
+        self.set_predecessor(None);
+        Ok(())
+    }
+
+    /// Asks whether the predecessor lives, unless a question about it is open.
+    pub(super) fn begin_check_predecessor(&mut self) {
+        if self.rectify.is_none()
+            && let Some(peer) = self.view.predecessor.clone()
+        {
+            self.ask_predecessor(peer, false, None, None);
+        }
+    }
+
+    /// Takes up a candidate for predecessor, now or after the open question.
+    pub(super) fn consider(&mut self, candidate: Peer) {
+        if let Some(open) = &mut self.rectify {
+            let me = self.view.me.position;
+            let is_news = open.candidate.as_ref() != Some(&candidate);
+            let is_closest =
+                open.parked.as_ref().is_none_or(|parked| between(parked.position, candidate.position, me));
+            if is_news && is_closest {
+                open.parked = Some(candidate);
+            }
+            return;
+        }
+        match self.view.predecessor.clone() {
+            Some(old) if old == candidate => {}
+            Some(old) if !between(old.position, candidate.position, self.me()) => {
+                self.ask_predecessor(old, false, Some(candidate), None);
+            }
+            Some(_) | None => self.ask_candidate(candidate, None),
+        }
+    }
+
+    pub(super) fn on_rectify_answer(&mut self, answer: Result<Answer, Failure>) {
+        let Some(Rectify { asked, candidate, parked }) = self.rectify.take() else { return };
+        match (asked, candidate) {
+            (Asked::Predecessor { peer, asked_again }, candidate) => {
+                let failure = match answer {
+                    Ok(Answer::Pong(pong)) if pong.member && self.is_of_this_ring(&pong) => None,
+                    Ok(Answer::Pong(_)) => Some(Failure::Refused(Refusal::NotMember)),
+                    Ok(_) => Some(Failure::Garbled),
+                    Err(failure) => Some(failure),
+                };
+                match failure {
+                    Some(failure) if !asked_again && !failure.is_final() => {
+                        return self.ask_predecessor(peer, true, candidate, parked);
+                    }
+                    Some(failure) => {
+                        self.on_predecessor_dead(peer, failure);
+                        if let Some(candidate) = candidate {
+                            return self.ask_candidate(candidate, parked);
+                        }
+                    }
+                    None => {}
+                }
+            }
+            (Asked::Candidate, Some(candidate)) => {
+                if let Ok(Answer::State(state)) = answer {
+                    self.on_candidate_state(candidate, &state.successors);
+                }
+            }
+            (Asked::Candidate, None) => {}
+        }
+        if let Some(next) = parked {
+            self.consider(next);
+        }
+    }
+
+    fn on_candidate_state(&mut self, candidate: Peer, successors: &[Peer]) {
+        let me = self.me();
+        let old = self.view.predecessor.as_ref();
+        if !old.is_none_or(|old| between(old.position, candidate.position, me)) {
+            return;
+        }
+        // A node that was alone takes its first notifier for successor too: it has answered with its list just now.
+        if self.view.successors.is_empty() && self.operation.is_none() {
+            self.adopt(&candidate, successors);
+        }
+        self.set_predecessor(Some(candidate));
+    }
+
+    fn is_of_this_ring(&self, pong: &Pong) -> bool {
+        pong.ring.as_ref().is_none_or(|ring| self.view.admit(ring).is_ok())
+    }
+
+    fn on_predecessor_dead(&mut self, peer: Peer, failure: Failure) {
+        if self.view.predecessor.as_ref() == Some(&peer) {
+            self.remembered.remember(&peer.name);
+            self.forget_finger(&peer.name);
+            self.set_predecessor(None);
+            self.output_dropped(peer, failure);
+        }
+    }
+
+    fn ask_predecessor(
+        &mut self,
+        peer: Peer,
+        asked_again: bool,
+        candidate: Option<Peer>,
+        parked: Option<Peer>,
+    ) {
+        self.send(Purpose::Rectify, &peer.name, Request::Ping);
+        self.rectify = Some(Rectify { asked: Asked::Predecessor { peer, asked_again }, candidate, parked });
+    }
+
+    fn ask_candidate(&mut self, candidate: Peer, parked: Option<Peer>) {
+        self.send(Purpose::Rectify, &candidate.name, Request::GetState);
+        self.rectify = Some(Rectify { asked: Asked::Candidate, candidate: Some(candidate), parked });
+    }
+}

@@ -1,0 +1,125 @@
+//! Stabilize: ask the successor, then its predecessor if that one is closer, then notify (TSE 2017, section III-D).
+
+use super::{Node, Operation};
+use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, between};
+
+/// Where a stabilization stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stabilize {
+    /// The head was asked for its state, for the second time if it was `asked_again`.
+    AskedHead { head: Peer, asked_again: bool },
+    /// A member that may lie between this node and its head was asked for its state.
+    AskedCloser { candidate: Peer },
+    /// The head was notified.
+    Notified,
+}
+
+impl Node {
+    /// Starts the stabilization of this round, unless the last one still waits for its peer.
+    pub(super) fn begin_stabilize(&mut self) {
+        if self.operation.is_some() {
+            return;
+        }
+        let closer = self.closer.take();
+        match closer.or_else(|| self.view.predecessor.clone().filter(|_| self.view.successors.is_empty())) {
+            Some(candidate) if self.is_closer(&candidate) => self.ask_closer(candidate),
+            Some(_) | None => self.ask_head(),
+        }
+    }
+
+    pub(super) fn on_stabilize_answer(&mut self, stage: Stabilize, answer: Result<Answer, Failure>) {
+        match stage {
+            Stabilize::AskedHead { head, asked_again } => {
+                if self.view.successors.head() != Some(&head) {
+                    return; // The head left meanwhile: what it says no longer counts.
+                }
+                match answer {
+                    Ok(Answer::State(its)) => self.on_head_state(&head, &its),
+                    Err(failure) if asked_again || failure.is_final() => self.on_head_dead(failure),
+                    Ok(_) if asked_again => self.on_head_dead(Failure::Garbled),
+                    Ok(_) | Err(_) => self.ask_head_of(head, true),
+                }
+            }
+            Stabilize::AskedCloser { candidate } => {
+                if let Ok(Answer::State(state)) = answer {
+                    self.try_adopt(&candidate, &state);
+                }
+                self.notify_head();
+            }
+            Stabilize::Notified => self.on_notify_answer(answer),
+        }
+    }
+
+    fn on_head_state(&mut self, head: &Peer, state: &State) {
+        self.adopt(head, &state.successors);
+        match &state.predecessor {
+            Some(other) if self.is_usurped_by(other) => self.resign_to(other),
+            Some(closer) if self.is_closer(closer) => self.ask_closer(closer.clone()),
+            Some(_) | None => self.notify_head(),
+        }
+    }
+
+    fn on_head_dead(&mut self, failure: Failure) {
+        if let Some(dead) = self.drop_head() {
+            self.remembered.remember(&dead.name);
+            self.output_dropped(dead, failure);
+        }
+        if self.view.successors.is_empty() {
+            self.remember_fingers();
+        }
+        self.ask_head();
+    }
+
+    pub(super) fn output_dropped(&mut self, dead: Peer, failure: Failure) {
+        self.output(super::Output::Event(Event::Dropped(dead, failure)));
+    }
+
+    fn on_notify_answer(&mut self, answer: Result<Answer, Failure>) {
+        if let Err(Failure::Refused(Refusal::PositionTaken { newcomer, .. })) = answer
+            && newcomer == self.view.me.name
+            && let Some(member) = self.view.successors.head().cloned()
+        {
+            self.resign_to(&member);
+        }
+    }
+
+    /// Whether `candidate` would be a better head than the present one. Alone, everybody is.
+    pub(super) fn is_closer(&self, candidate: &Peer) -> bool {
+        let head = self.view.successors.head().map_or(self.me(), |head| head.position);
+        between(self.me(), candidate.position, head)
+    }
+
+    /// Makes `candidate`, which has just answered with its state, the head, if it lies before the present one now.
+    /// Returns whether it did.
+    pub(super) fn try_adopt(&mut self, candidate: &Peer, state: &State) -> bool {
+        let better = self.is_closer(candidate);
+        if better {
+            self.adopt(candidate, &state.successors);
+        }
+        better
+    }
+
+    fn ask_head(&mut self) {
+        if let Some(head) = self.view.successors.head().cloned() {
+            self.ask_head_of(head, false);
+        }
+    }
+
+    fn ask_head_of(&mut self, head: Peer, asked_again: bool) {
+        self.send(Purpose::Ring, &head.name, Request::GetState);
+        self.operation = Some(Operation::Stabilize(Stabilize::AskedHead { head, asked_again }));
+    }
+
+    fn ask_closer(&mut self, candidate: Peer) {
+        self.send(Purpose::Ring, &candidate.name, Request::GetState);
+        self.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
+    }
+
+    /// Every stabilization ends so, whatever its outcome.
+    pub(super) fn notify_head(&mut self) {
+        if let Some(head) = self.view.successors.head().cloned() {
+            self.send(Purpose::Ring, &head.name, Request::Notify { from: self.view.me.clone() });
+            self.operation = Some(Operation::Stabilize(Stabilize::Notified));
+        }
+    }
+}

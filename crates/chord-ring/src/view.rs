@@ -1,0 +1,199 @@
+//! What one node believes about its ring: the part of its state that may be read by anybody at any time.
+
+use crate::{
+    Fingers, NodeName, Peer, Pong, Position, Refusal, RingTag, State, SuccessorList, between, owned,
+};
+
+/// Where a node stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// In no ring; waits for `create` or `join`.
+    Idle,
+    /// Looking for its place in a ring.
+    Joining,
+    /// A member.
+    Member,
+    /// Told its neighbours that it goes.
+    Leaving,
+}
+
+/// One node's beliefs: itself, its predecessor, its successors and its fingers.
+///
+/// A value: the node publishes a copy after each change, and all routing is a pure function of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    pub(crate) ring: RingTag,
+    pub(crate) me: Peer,
+    pub(crate) phase: Phase,
+    pub(crate) predecessor: Option<Peer>,
+    pub(crate) successors: SuccessorList,
+    pub(crate) fingers: Fingers,
+}
+
+impl View {
+    pub(crate) fn new(ring: RingTag, me: Peer) -> Self {
+        Self {
+            ring,
+            me,
+            phase: Phase::Idle,
+            predecessor: None,
+            successors: SuccessorList::default(),
+            fingers: Fingers::default(),
+        }
+    }
+
+    /// The ring this node belongs to, or would.
+    pub fn ring(&self) -> &RingTag {
+        &self.ring
+    }
+
+    /// The node itself.
+    pub fn me(&self) -> &Peer {
+        &self.me
+    }
+
+    /// Where the node stands in its life.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the node is a member that stays.
+    pub fn is_member(&self) -> bool {
+        self.phase == Phase::Member
+    }
+
+    /// Whether the node can answer and forward lookups: a member, or one that leaves and still knows the way.
+    pub fn can_route(&self) -> bool {
+        matches!(self.phase, Phase::Member | Phase::Leaving)
+    }
+
+    /// The member before this one, if it knows one.
+    pub fn predecessor(&self) -> Option<&Peer> {
+        self.predecessor.as_ref()
+    }
+
+    /// The members after this one.
+    pub fn successors(&self) -> &SuccessorList {
+        &self.successors
+    }
+
+    /// The shortcuts beyond the successor list.
+    pub fn fingers(&self) -> &Fingers {
+        &self.fingers
+    }
+
+    /// Whether this node is the only member that it knows.
+    pub fn is_alone(&self) -> bool {
+        self.successors.is_empty() && self.predecessor.is_none()
+    }
+
+    /// Whether the list goes once round the ring, so that the ring has at most r members: the proof's
+    /// assumption of r + 1 members does not hold yet (TSE 2017, section VII-B).
+    pub fn is_small(&self, length: usize) -> bool {
+        let wraps = self.successors.last().is_none_or(|last| Some(last) == self.predecessor.as_ref());
+        wraps && self.successors.as_slice().len() <= length
+    }
+
+    /// Whether, as far as this node knows, `target` is its own: after its predecessor, up to itself.
+    /// Alone it owns everything; without a predecessor but with successors it cannot tell, and says no.
+    pub fn owns(&self, target: Position) -> bool {
+        self.is_member()
+            && match &self.predecessor {
+                Some(predecessor) => owned(predecessor.position, target, self.me.position),
+                None => self.successors.is_empty(),
+            }
+    }
+
+    /// Entry `entry` of the finger table: the first member at or after `me` + 2^entry, from the successor list
+    /// where that reaches so far. `None` when unknown, or when only this node itself lies there.
+    pub fn finger(&self, entry: u16) -> Option<&Peer> {
+        let start = self.ring.size.finger_start(self.me.position, entry);
+        let near = self.successors.at_or_after(self.me.position, start);
+        near.first().or_else(|| self.fingers.entry(entry))
+    }
+
+    /// The first finger entry that the successor list does not answer.
+    pub(crate) fn first_far_finger(&self) -> u16 {
+        let size = self.ring.size;
+        let Some(last) = self.successors.last() else { return 0 };
+        let reach = size.distance(self.me.position, last.position);
+        (0..size.bits())
+            .find(|entry| {
+                size.distance(self.me.position, size.finger_start(self.me.position, *entry)) > reach
+            })
+            .unwrap_or(size.bits())
+    }
+
+    /// The known members strictly between this node and `target`, the closest to `target` first: the
+    /// candidates of `closest_preceding_node` (TON 2003, figure 5), from fingers and successor list alike.
+    pub fn preceding(&self, target: Position) -> Vec<&Peer> {
+        let me = self.me.position;
+        let fingers = self.fingers.runs().iter().map(|run| &run.peer);
+        let mut peers: Vec<&Peer> = fingers
+            .chain(self.successors.as_slice())
+            .filter(|peer| between(me, peer.position, target))
+            .collect();
+        peers.sort_by_key(|peer| self.ring.size.distance(peer.position, target));
+        peers.dedup();
+        peers
+    }
+
+    /// Whether a peer of that name is among the neighbours.
+    pub(crate) fn neighbours(&self, name: &NodeName) -> bool {
+        let is = |peer: &Peer| peer.name == *name;
+        self.predecessor.as_ref().is_some_and(is) || self.successors.as_slice().iter().any(is)
+    }
+
+    /// Answers `Ping`.
+    pub fn pong(&self) -> Pong {
+        Pong { peer: self.me.clone(), member: self.is_member(), ring: Some(self.ring.clone()) }
+    }
+
+    /// Answers `GetState`.
+    ///
+    /// # Errors
+    /// The node is no member.
+    pub fn state(&self) -> Result<State, Refusal> {
+        if !self.is_member() {
+            return Err(Refusal::NotMember);
+        }
+        Ok(State {
+            peer: self.me.clone(),
+            predecessor: self.predecessor.clone(),
+            successors: self.successors.as_slice().to_vec(),
+            ring_size: Some(self.ring.size),
+        })
+    }
+
+    /// Lets a peer of the ring `theirs` in.
+    ///
+    /// # Errors
+    /// The rings differ in size or name.
+    pub fn admit(&self, theirs: &RingTag) -> Result<(), Refusal> {
+        if self.ring.size != theirs.size {
+            return Err(Refusal::RingSizeDiffers { here: self.ring.size, there: theirs.size });
+        }
+        if self.ring.name != theirs.name {
+            let (here, there) = (self.ring.name.clone(), theirs.name.clone());
+            return Err(Refusal::ForeignRing { here, there });
+        }
+        Ok(())
+    }
+}
+
+/// Whether these views together are the ideal ring: every predecessor is the member before, every list names the
+/// next `length` members in order (TSE 2017, section II).
+pub fn is_ideal<'a>(views: impl IntoIterator<Item = &'a View>, length: usize) -> bool {
+    let mut views: Vec<&View> = views.into_iter().collect();
+    views.sort_by_key(|view| view.me.position);
+    let n_members = views.len();
+    views.iter().enumerate().all(|(idx, view)| {
+        let next = |steps: usize| &views[(idx + steps) % n_members].me;
+        let wanted = length.min(n_members - 1);
+        let list = view.successors.as_slice();
+        view.is_member()
+            && list.len() == wanted
+            && list.iter().enumerate().all(|(place, peer)| peer == next(place + 1))
+            && view.predecessor.as_ref() == (n_members > 1).then(|| next(n_members - 1))
+    })
+}
