@@ -1,0 +1,86 @@
+//! Digests: whether two stores hold the same records of a range, told by 40 bytes.
+
+use std::fmt;
+
+use crate::Record;
+
+/// The sum of a set of records: equal for equal sets, in whatever order they were added.
+///
+/// Each record counts as the SHA-256 of its identity: position, version and key. The value is not hashed,
+/// because the version names it. Hashes are added modulo 2^256, not combined by XOR, since sets of equal XOR are
+/// found by linear algebra.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Digest {
+    sum: [u64; 4], // least significant first
+    records: u64,
+}
+
+impl Digest {
+    /// The digest of no records.
+    pub const EMPTY: Self = Self { sum: [0; 4], records: 0 };
+
+    /// Adds one record.
+    pub fn add(&mut self, record: &Record) {
+        self.combine(&Self { sum: identity(record), records: 1 });
+    }
+
+    /// Adds the records of `other`, none of which may be here already: the digest of a range is the
+    /// combination of those of its parts.
+    pub fn combine(&mut self, other: &Self) {
+        let mut carry = false;
+        for (limb, addend) in self.sum.iter_mut().zip(other.sum) {
+            let (sum, over_a) = limb.overflowing_add(addend);
+            let (sum, over_b) = sum.overflowing_add(u64::from(carry));
+            *limb = sum;
+            carry = over_a || over_b;
+        }
+        self.records = self.records.wrapping_add(other.records);
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The digest as bytes: the sum little-endian, then the number of records little-endian.
+    pub fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let limbs = self.sum.into_iter().chain([self.records]);
+        for (chunk, limb) in bytes.chunks_exact_mut(8).zip(limbs) {
+            chunk.copy_from_slice(&limb.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The digest that [`Digest::to_bytes`] gave.
+    pub fn from_bytes(bytes: [u8; 40]) -> Self {
+        let mut limbs = bytes.chunks_exact(8).map(little_endian);
+        let sum = std::array::from_fn(|_| limbs.next().unwrap_or(0));
+        Self { sum, records: limbs.next().unwrap_or(0) }
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [low, middle, high, top] = self.sum;
+        write!(f, "{top:016x}{high:016x}{middle:016x}{low:016x} of {} records", self.records)
+    }
+}
+
+/// The parts of fixed length come first, so that no two identities are the same bytes.
+fn identity(record: &Record) -> [u64; 4] {
+    use sha2::{Digest as _, Sha256};
+    let mut hasher = Sha256::new();
+    hasher.update(record.position.to_be_bytes());
+    hasher.update(record.version.time_ms().to_be_bytes());
+    hasher.update(record.version.counter().to_be_bytes());
+    hasher.update(record.version.writer().to_be_bytes());
+    hasher.update(record.key.as_bytes());
+    let hash: [u8; 32] = hasher.finalize().into();
+    let mut limbs = hash.chunks_exact(8).map(little_endian);
+    std::array::from_fn(|_| limbs.next().unwrap_or(0))
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}

@@ -1,0 +1,166 @@
+//! The store: what an engine that holds records promises to the replication protocol.
+
+use std::num::NonZeroUsize;
+
+use chord_ring::{Position, owned};
+
+use crate::{Digest, Key, Record, Version};
+
+/// How many records the default [`Store::digest`] looks at together: enough to make the cost of a page
+/// small, few enough that an engine's locks are not held for long.
+const DIGEST_PAGE: PageLimit =
+    PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: usize::MAX };
+
+/// Holds records, at most one for each position and key, and always the newest that it was given.
+///
+/// Every method may be called from any thread, and none waits for a disk or a peer.
+pub trait Store: Send + Sync {
+    /// The record of that key, whether live, expired or a tombstone.
+    ///
+    /// # Errors
+    /// The engine cannot tell.
+    fn read(&self, position: Position, key: &Key) -> Result<Option<Record>, StoreError>;
+
+    /// Merges each record: a newer version takes the place of an older one, anything else changes nothing.
+    ///
+    /// Returns at once: what was merged can be read, and is durable once [`Store::durable`] has reached the
+    /// sequence that is returned. Two records with the same version are taken to be the same.
+    ///
+    /// # Errors
+    /// A record does not fit. Those before it in the batch are merged, those after it are not; merging all of
+    /// them again is harmless.
+    fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError>;
+
+    /// Up to which sequence everything that was applied survives a crash.
+    fn durable(&self) -> Sequence;
+
+    /// A page of the records in `range`: clockwise from its beginning, by key at the same position, from
+    /// the first one after `cursor`.
+    ///
+    /// Pages that are read one after the other, each from the last one's cursor, show every record that is
+    /// in place all the while exactly once, whatever else comes and goes.
+    ///
+    /// # Errors
+    /// The cursor lies outside the range, or the engine cannot read.
+    fn range(&self, range: &Range, cursor: Option<&Cursor>, limit: PageLimit) -> Result<Page, StoreError>;
+
+    /// Drops a record if its version is still exactly that one, and tells whether it was.
+    ///
+    /// This is how a node forgets what another has acknowledged: a newer write that came in since stays.
+    ///
+    /// # Errors
+    /// The engine cannot tell; the record may or may not be there.
+    fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError>;
+
+    /// How many records there are, and what they weigh.
+    fn usage(&self) -> Usage;
+
+    /// The digest of all records in `range`.
+    ///
+    /// # Errors
+    /// The engine cannot read.
+    fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
+        let mut digest = Digest::EMPTY;
+        let mut cursor = None;
+        loop {
+            let page = self.range(range, cursor.as_ref(), DIGEST_PAGE)?;
+            page.records.iter().for_each(|record| digest.add(record));
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(digest),
+            }
+        }
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No room for a record that needs more bytes than the one it replaces. Retrying helps once records were
+    /// deleted or handed over.
+    #[error("the store holds as much as its limit of {limit_bytes} bytes allows")]
+    Full {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A cursor from another range. Nothing changed; retrying does not help.
+    #[error("the cursor lies outside the range that is read")]
+    ForeignCursor,
+    /// The engine failed. What was being written may or may not be there.
+    #[error("the store failed: {reason}")]
+    Failed {
+        /// What happened, in one sentence.
+        reason: String,
+    },
+}
+
+/// Numbers what was applied to a store, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub u64);
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The batch is durable when [`Store::durable`] has reached this.
+    pub sequence: Sequence,
+    /// How many of its records were newer than what the store held.
+    pub news: usize,
+}
+
+/// An arc of the ring: after one position, up to and with another, clockwise. With equal ends it is the
+/// whole circle, as in [`chord_ring::owned`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Range {
+    /// The position before the first.
+    pub after: Position,
+    /// The last position.
+    pub up_to: Position,
+}
+
+impl Range {
+    /// The whole circle, in the order of the positions.
+    pub const ALL: Self = Self { after: Position::MAX, up_to: Position::MAX };
+
+    /// Whether `position` lies in the range.
+    pub fn contains(&self, position: Position) -> bool {
+        owned(self.after, position, self.up_to)
+    }
+}
+
+/// A place between two records of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The position of the record before it.
+    pub position: Position,
+    /// The key of the record before it.
+    pub key: Key,
+}
+
+/// How much a page may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// At most so many records.
+    pub records: NonZeroUsize,
+    /// At most so many bytes by [`Record::size_bytes`], though never less than one record, since a page
+    /// without records could not be gone on from.
+    pub bytes: usize,
+}
+
+/// Some records of a range, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Where to go on; `None` when the range has no more.
+    pub next: Option<Cursor>,
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many records, tombstones included.
+    pub records: u64,
+    /// Their sum by [`Record::size_bytes`].
+    pub bytes: u64,
+}
