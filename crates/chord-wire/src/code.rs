@@ -1,0 +1,148 @@
+//! Codes: why a request failed, in one word that every door can translate.
+
+use std::fmt;
+
+/// Why a node did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// The request makes no sense. Retrying does not help.
+    BadRequest,
+    /// The sender may not ask for this.
+    Forbidden,
+    /// No such command.
+    UnknownCommand,
+    /// The command exists, but not by this method.
+    MethodNotAllowed,
+    /// The request, its key or its value is larger than this node accepts.
+    TooLarge,
+    /// The request did not arrive in time.
+    TooSlow,
+    /// The value is not text, and this door carries text only.
+    NotText,
+    /// The node belongs to no ring yet.
+    NotMember,
+    /// The node belongs to a ring already.
+    AlreadyMember,
+    /// Another node stands on the same position.
+    PositionTaken,
+    /// The two nodes count positions modulo different numbers.
+    RingSizeDiffers,
+    /// The two nodes belong to rings of different names.
+    ForeignRing,
+    /// A node cannot join itself.
+    JoinSelf,
+    /// The node to join could not be reached or did not let us in. Retrying may help.
+    JoinFailed,
+    /// No live node leads to the owner. Retrying helps once the ring has healed.
+    NoRoute,
+    /// Too much to do at the moment. Retrying helps.
+    Busy,
+    /// The deadline passed. A write may or may not have happened.
+    Deadline,
+    /// The store is full or failed.
+    StoreFailed,
+    /// A mistake of ours.
+    Internal,
+}
+
+/// What a code is in each language.
+struct Row {
+    token: &'static str,
+    http_status: u16,
+}
+
+const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is missing in ALL");
+
+impl Code {
+    /// All codes.
+    pub const ALL: [Self; 19] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::UnknownCommand,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::NotText,
+        Self::NotMember,
+        Self::AlreadyMember,
+        Self::PositionTaken,
+        Self::RingSizeDiffers,
+        Self::ForeignRing,
+        Self::JoinSelf,
+        Self::JoinFailed,
+        Self::NoRoute,
+        Self::Busy,
+        Self::Deadline,
+        Self::StoreFailed,
+        Self::Internal,
+    ];
+
+    /// The one table.
+    const fn row(self) -> Row {
+        let (token, http_status) = match self {
+            Self::BadRequest => ("bad-request", 400),
+            Self::Forbidden => ("forbidden", 403),
+            Self::UnknownCommand => ("unknown-command", 404),
+            Self::MethodNotAllowed => ("method-not-allowed", 405),
+            Self::TooLarge => ("too-large", 413),
+            Self::TooSlow => ("too-slow", 408),
+            Self::NotText => ("not-text", 406),
+            Self::NotMember => ("not-member", 409),
+            Self::AlreadyMember => ("already-member", 409),
+            Self::PositionTaken => ("position-taken", 409),
+            Self::RingSizeDiffers => ("ring-size-differs", 409),
+            Self::ForeignRing => ("foreign-ring", 409),
+            Self::JoinSelf => ("join-self", 409),
+            Self::JoinFailed => ("join-failed", 502),
+            Self::NoRoute => ("no-route", 503),
+            Self::Busy => ("busy", 503),
+            Self::Deadline => ("deadline", 504),
+            Self::StoreFailed => ("store-failed", 507),
+            Self::Internal => ("internal", 500),
+        };
+        Row { token, http_status }
+    }
+
+    /// The code as one word, which stays the same from version to version.
+    pub const fn as_str(self) -> &'static str {
+        self.row().token
+    }
+
+    /// The code of that word.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == token)
+    }
+
+    /// The status of an HTTP answer.
+    pub const fn http_status(self) -> u16 {
+        self.row().http_status
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_word() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_token(code.as_str()), Some(code));
+        }
+        assert_eq!(Code::from_token("Bad-Request"), None);
+    }
+
+    #[test]
+    fn every_code_is_an_http_error_and_a_word_in_kebab_case() {
+        for code in Code::ALL {
+            assert!((400..600).contains(&code.http_status()), "{code}");
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code}");
+        }
+    }
+}

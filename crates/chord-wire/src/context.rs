@@ -1,0 +1,230 @@
+//! Context: what our nodes tell each other beside the seed's bodies, as HTTP headers that a seed node ignores.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use chord_kv::Version;
+use chord_ring::{NodeName, RING_BITS_MAX, RingName, RingSize, RingTag};
+
+use crate::Code;
+
+/// What the names of all context headers begin with, and of no others.
+pub const HEADER_PREFIX: &str = "chord-";
+
+/// Most names in a path: a lookup is given up after 2 m + r hops, where m is at most 256 and 64 is more than
+/// any successor list holds that we keep.
+pub const PATH_NAMES_MAX: usize = 2 * RING_BITS_MAX as usize + 64;
+
+/// Most bytes in a path header: what HTTP servers commonly accept in one, and well above 576 names of the
+/// usual length.
+pub const PATH_BYTES_MAX: usize = 16 << 10;
+
+/// Longest time that a request can be told to have left; a longer one is cut to it. Far more than any
+/// operation takes, and small enough to be added to any clock.
+pub const REMAINING_MAX: Duration = Duration::from_secs(3600);
+
+const RING_NAME: &str = "chord-ring-name";
+const RING_SIZE: &str = "chord-ring-size";
+const FROM: &str = "chord-from";
+const INCARNATION: &str = "chord-incarnation";
+const PATH: &str = "chord-path";
+const NAMED: &str = "chord-named";
+const DEADLINE: &str = "chord-deadline-ms";
+const VERSION: &str = "chord-version";
+const EXPIRES: &str = "chord-expires-ms";
+const PREDECESSOR: &str = "chord-predecessor";
+const MEMBER: &str = "chord-member";
+const ERROR: &str = "chord-error";
+
+const NONE: &str = "none";
+
+/// What a request or an answer says beside its body. All of it may be absent: then it comes from a seed node
+/// or a plain client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The sender's ring.
+    pub ring: Option<RingTag>,
+    /// The sender.
+    pub from: Option<NodeName>,
+    /// How often the sender has been started; tells it from its own past.
+    pub incarnation: Option<u64>,
+    /// The nodes that a request has passed, first to last. The first are left out of a header that would be
+    /// longer than [`PATH_BYTES_MAX`].
+    pub path: Vec<NodeName>,
+    /// Whether the sender names the receiver as the owner of what is asked for.
+    pub named: bool,
+    /// How long the sender will wait.
+    pub remaining: Option<Duration>,
+    /// The version of the record in the body.
+    pub version: Option<Version>,
+    /// When that record expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// The sender's predecessor, where it says so.
+    pub predecessor: Option<KnownPredecessor>,
+    /// Whether the sender is a member of its ring.
+    pub member: Option<bool>,
+    /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
+    pub code: Option<Code>,
+}
+
+/// What a node says about its predecessor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownPredecessor {
+    /// It knows of none.
+    Nobody,
+    /// It is this node.
+    Node(NodeName),
+}
+
+/// A context header that makes no sense. Never repeats what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the header {header} must be {wanted}")]
+pub struct BadContext {
+    /// Which header.
+    pub header: &'static str,
+    /// What it should hold.
+    pub wanted: &'static str,
+}
+
+impl Context {
+    /// Hands each header that is to be sent to `header`.
+    pub fn write(&self, header: &mut dyn FnMut(&'static str, &str)) {
+        if let Some(ring) = &self.ring {
+            header(RING_NAME, ring.name.as_str());
+            header(RING_SIZE, &ring.size.to_string());
+        }
+        if let Some(from) = &self.from {
+            header(FROM, from.as_str());
+        }
+        if let Some(incarnation) = self.incarnation {
+            header(INCARNATION, &incarnation.to_string());
+        }
+        if !self.path.is_empty() {
+            header(PATH, &path_text(&self.path));
+        }
+        if self.named {
+            header(NAMED, "1");
+        }
+        if let Some(remaining) = self.remaining {
+            header(DEADLINE, &remaining.min(REMAINING_MAX).as_millis().to_string());
+        }
+        if let Some(version) = &self.version {
+            header(VERSION, &version.to_string());
+        }
+        if let Some(expires_at_ms) = self.expires_at_ms {
+            header(EXPIRES, &expires_at_ms.to_string());
+        }
+        match &self.predecessor {
+            Some(KnownPredecessor::Node(name)) => header(PREDECESSOR, name.as_str()),
+            Some(KnownPredecessor::Nobody) => header(PREDECESSOR, NONE),
+            None => {}
+        }
+        if let Some(member) = self.member {
+            header(MEMBER, if member { "1" } else { "0" });
+        }
+        if let Some(code) = self.code {
+            header(ERROR, code.as_str());
+        }
+    }
+
+    /// The context that is in the headers, which `header` finds by name in lower case.
+    ///
+    /// A caller that sees at a glance that no header begins with [`HEADER_PREFIX`] can use the default instead.
+    ///
+    /// # Errors
+    /// A header is there and makes no sense.
+    pub fn read<'a>(header: impl Fn(&'static str) -> Option<&'a [u8]>) -> Result<Self, BadContext> {
+        let headers = Headers(header);
+        Ok(Self {
+            ring: headers.ring()?,
+            from: headers.parse(FROM, A_NODE)?,
+            incarnation: headers.number(INCARNATION)?,
+            path: headers.path()?,
+            named: headers.flag(NAMED)?.unwrap_or(false),
+            remaining: headers.number(DEADLINE)?.map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
+            version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
+            expires_at_ms: headers.number(EXPIRES)?,
+            predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
+            member: headers.flag(MEMBER)?,
+            code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
+        })
+    }
+}
+
+const A_NODE: &str = "a node's name: HOST:PORT";
+
+impl FromStr for KnownPredecessor {
+    type Err = chord_ring::NodeNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == NONE { Ok(Self::Nobody) } else { text.parse().map(Self::Node) }
+    }
+}
+
+/// The names at the end of a path, as many as a receiver takes: those asked last are the ones most likely to
+/// be asked again.
+fn path_text(path: &[NodeName]) -> String {
+    let mut room = PATH_BYTES_MAX;
+    let fits = |name: &&NodeName| {
+        let left = room.checked_sub(name.as_str().len() + 1);
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let mut names: Vec<_> = path.iter().rev().take(PATH_NAMES_MAX).take_while(fits).collect();
+    names.reverse();
+    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Finds headers by name.
+struct Headers<F>(F);
+
+impl<'a, F: Fn(&'static str) -> Option<&'a [u8]>> Headers<F> {
+    fn text(&self, header: &'static str, wanted: &'static str) -> Result<Option<&'a str>, BadContext> {
+        let text = (self.0)(header).map(std::str::from_utf8).transpose();
+        text.map_err(|_| BadContext { header, wanted })
+    }
+
+    fn parse<T: FromStr>(&self, header: &'static str, wanted: &'static str) -> Result<Option<T>, BadContext> {
+        let parsed = self.text(header, wanted)?.map(T::from_str).transpose();
+        parsed.map_err(|_| BadContext { header, wanted })
+    }
+
+    /// Digits alone: `u64::from_str` would take a sign too.
+    fn number(&self, header: &'static str) -> Result<Option<u64>, BadContext> {
+        let wanted = "a whole number, 0 or more and below 2^64";
+        let Some(text) = self.text(header, wanted)? else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).map(Some).ok_or(BadContext { header, wanted })
+    }
+
+    fn flag(&self, header: &'static str) -> Result<Option<bool>, BadContext> {
+        match (self.0)(header) {
+            None => Ok(None),
+            Some(b"0") => Ok(Some(false)),
+            Some(b"1") => Ok(Some(true)),
+            Some(_) => Err(BadContext { header, wanted: "1 or 0" }),
+        }
+    }
+
+    fn ring(&self) -> Result<Option<RingTag>, BadContext> {
+        let name: Option<RingName> =
+            self.parse(RING_NAME, "1 to 63 letters, digits, '.', '-' or '_', beside chord-ring-size")?;
+        let size: Option<RingSize> =
+            self.parse(RING_SIZE, "a number of bits from 1 to 256, beside chord-ring-name")?;
+        match (name, size) {
+            (None, None) => Ok(None),
+            (Some(name), Some(size)) => Ok(Some(RingTag { name, size })),
+            (Some(_), None) => Err(BadContext { header: RING_SIZE, wanted: "there when chord-ring-name is" }),
+            (None, Some(_)) => Err(BadContext { header: RING_NAME, wanted: "there when chord-ring-size is" }),
+        }
+    }
+
+    fn path(&self) -> Result<Vec<NodeName>, BadContext> {
+        let error = BadContext { header: PATH, wanted: "at most 576 node names in 16 KiB, with commas" };
+        let Some(text) = self.text(PATH, error.wanted)? else { return Ok(Vec::new()) };
+        if text.len() > PATH_BYTES_MAX || text.split(',').nth(PATH_NAMES_MAX).is_some() {
+            return Err(error);
+        }
+        text.split(',').map(|name| name.trim_ascii().parse().map_err(|_| error)).collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! Answers of the seed's language.
+
+use chord_ring::{NodeName, RingSize};
+
+use super::json::{self, BadBody, Field, Present, Wanted};
+use super::list;
+use super::object::Object;
+use crate::Command;
+
+/// An answer that is not an error, whichever way it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `node`.
+    Node {
+        /// What the node is called.
+        node: NodeName,
+        /// Whether it is alive; a node that leaves says no.
+        is_alive: bool,
+    },
+    /// To `create`, `join`, `notify`, `shutdown` and `leave`: it is done.
+    Done,
+    /// To `find_successor`.
+    FindSuccessor {
+        /// The owner.
+        node: NodeName,
+        /// How many times the request was sent on.
+        hops: u32,
+    },
+    /// To `get_predecessor`.
+    Predecessor(Option<NodeName>),
+    /// To `get_successor_list`.
+    SuccessorList(Vec<NodeName>),
+    /// To `get`.
+    Get {
+        /// The node that holds the key, or would.
+        storage_node: NodeName,
+        /// How many times the request was sent on.
+        hops: u32,
+        /// The value, if there is one.
+        value: Option<String>,
+    },
+    /// To `put`.
+    Put {
+        /// The node that stored the pair.
+        storage_node: NodeName,
+        /// How many times the request was sent on.
+        hops: u32,
+    },
+}
+
+/// An answer that cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer to {command} cannot be understood: {fault}")]
+pub struct BadAnswer {
+    /// The command that was answered.
+    pub command: Command,
+    /// What is wrong.
+    pub fault: BadBody,
+}
+
+/// The answer to `command` that `body` is. Takes any bytes. A successor list ends where it begins to repeat.
+///
+/// # Errors
+/// The body is not an object with the fields of such an answer.
+pub fn decode_answer(command: Command, body: &[u8]) -> Result<Answer, BadAnswer> {
+    decode(command, body).map_err(|fault| BadAnswer { command, fault })
+}
+
+/// The ring size that shows in a seed node's answer to `get_successor_list`: the number of its entries.
+///
+/// # Errors
+/// The body is no such answer, or its list is empty.
+pub fn seed_ring_size(body: &[u8]) -> Result<RingSize, BadAnswer> {
+    let size = || {
+        let list = successor_list(body)?;
+        let entries = u64::try_from(list.nodes()?.len()).unwrap_or(u64::MAX);
+        RingSize::new(entries).map_err(|_| list.wrong(Wanted::RingSizeEntries))
+    };
+    size().map_err(|fault| BadAnswer { command: Command::GetSuccessorList, fault })
+}
+
+fn decode(command: Command, body: &[u8]) -> Result<Answer, BadBody> {
+    match command {
+        Command::Create | Command::Join | Command::Notify | Command::Shutdown | Command::Leave => {
+            json::fields(body, []).map(|[]| Answer::Done)
+        }
+        Command::Node => {
+            let [node, is_alive] = json::fields(body, ["node", "is_alive"])?;
+            let is_alive = is_alive.optional().map_or(Ok(true), Present::boolean)?;
+            Ok(Answer::Node { node: node.required()?.node()?, is_alive })
+        }
+        Command::FindSuccessor => {
+            let [node, hops] = json::fields(body, ["node", "hops"])?;
+            Ok(Answer::FindSuccessor { node: node.required()?.node()?, hops: hops_of(hops)? })
+        }
+        Command::GetPredecessor => {
+            let [node] = json::fields(body, ["node"])?;
+            Ok(Answer::Predecessor(node.required()?.node_or_null()?))
+        }
+        Command::GetSuccessorList => {
+            Ok(Answer::SuccessorList(list::cut_at_repeat(successor_list(body)?.nodes()?)))
+        }
+        Command::Get => decode_get(body),
+        Command::Put => {
+            let [node, hops] = json::fields(body, ["storage_node", "hops"])?;
+            Ok(Answer::Put { storage_node: node.required()?.node()?, hops: hops_of(hops)? })
+        }
+    }
+}
+
+/// "Absent" must be said, by `found` or by a null: a value that is merely missing proves nothing.
+fn decode_get(body: &[u8]) -> Result<Answer, BadBody> {
+    let [node, hops, value, found] = json::fields(body, ["storage_node", "hops", "value", "found"])?;
+    let value = match found.optional().map(Present::boolean).transpose()? {
+        Some(false) => None,
+        Some(true) => Some(value.required()?.string_or_null()?.ok_or(BadBody::FoundNothing)?),
+        None => value.required()?.string_or_null()?,
+    };
+    Ok(Answer::Get { storage_node: node.required()?.node()?, hops: hops_of(hops)?, value })
+}
+
+fn hops_of(hops: Field<'_>) -> Result<u32, BadBody> {
+    hops.optional().map_or(Ok(0), Present::count)
+}
+
+fn successor_list(body: &[u8]) -> Result<Present<'_>, BadBody> {
+    let [list] = json::fields(body, ["successor_list"])?;
+    list.required()
+}
+
+/// The body of an answer, with exactly the seed's fields.
+pub fn encode_answer(answer: &Answer) -> Vec<u8> {
+    let object = Object::new();
+    match answer {
+        Answer::Node { node, is_alive } => {
+            object.string("node", node.as_str()).boolean("is_alive", *is_alive)
+        }
+        Answer::Done => object,
+        Answer::FindSuccessor { node, hops } => object.string("node", node.as_str()).number("hops", hops),
+        Answer::Predecessor(node) => object.string_or_null("node", node.as_ref().map(NodeName::as_str)),
+        Answer::SuccessorList(nodes) => object.nodes("successor_list", nodes),
+        Answer::Get { storage_node, hops, value } => object
+            .string("storage_node", storage_node.as_str())
+            .number("hops", hops)
+            .string_or_null("value", value.as_deref())
+            .boolean("found", value.is_some()),
+        Answer::Put { storage_node, hops } => {
+            object.string("storage_node", storage_node.as_str()).number("hops", hops)
+        }
+    }
+    .end()
+}
