@@ -1,0 +1,250 @@
+//! Building a node: from settings to a listener that serves.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chord_kv::{MemoryStore, VALUE_BYTES_LIMIT, VersionClock};
+use chord_ring::{
+    Command, CommandError, Config, Incarnation, JoinError, NodeName, NodeNameError, Peer, RingName, RingSize,
+    RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{OnceCell, mpsc, watch};
+
+use crate::links::Links;
+use crate::node::Node;
+use crate::owner::Owner;
+use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
+use crate::{Limits, door};
+
+/// Where a node listens that was told nothing.
+const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Pause between two rounds through the contacts while none answers, at first and at most.
+const CONTACT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How a node begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Beginning {
+    Found,
+    Join(Vec<NodeName>),
+    WaitForCommand,
+}
+
+/// The settings of a node that is to be started.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    listen: String,
+    ring_size: RingSize,
+    ring_name: RingName,
+    successors: u8,
+    beginning: Beginning,
+    limits: Limits,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is no `HOST:PORT`.
+    #[error("cannot listen on that address: {0}")]
+    Address(#[from] NodeNameError),
+    /// The host is unknown.
+    #[error("cannot listen on {address}: the host name is unknown ({error})")]
+    UnknownHost {
+        /// The address.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Somebody listens there already.
+    #[error(
+        "cannot listen on {address}: the port is taken; stop the program that uses it, or choose another port"
+    )]
+    PortTaken {
+        /// The address.
+        address: String,
+    },
+    /// The system does not allow it.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The number of successors is out of range.
+    #[error(transparent)]
+    Successors(#[from] SuccessorsError),
+    /// The limit on values is above 64 MiB.
+    #[error("the limit on values is at most {VALUE_BYTES_LIMIT} bytes, not {0}")]
+    ValueLimit(usize),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            listen: LISTEN_DEFAULT.to_owned(),
+            ring_size: RingSize::DEFAULT,
+            ring_name: RingName::default(),
+            successors: SUCCESSORS_DEFAULT,
+            beginning: Beginning::Found,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Listens on `address`, `HOST:PORT`; port 0 takes any free one. With the real port this is the node's name, so other
+    /// nodes must be able to reach it. `127.0.0.1:4567` unless told otherwise.
+    pub fn listen(self, address: &str) -> Self {
+        Self { listen: address.to_owned(), ..self }
+    }
+
+    /// The size of the ring in bits; 160 unless told otherwise. The same on all its nodes.
+    pub fn ring_size(self, size: RingSize) -> Self {
+        Self { ring_size: size, ..self }
+    }
+
+    /// The name of the ring; `chord` unless told otherwise. The same on all its nodes.
+    pub fn ring_name(self, name: RingName) -> Self {
+        Self { ring_name: name, ..self }
+    }
+
+    /// How many successors to keep, 1 to 64; 8 unless told otherwise. The same on all nodes of a ring.
+    pub fn successors(self, successors: u8) -> Self {
+        Self { successors, ..self }
+    }
+
+    /// Joins the ring of `contact`, rather than found one. With several contacts the first that answers is taken; the
+    /// node keeps trying until one does.
+    pub fn join(self, contact: NodeName) -> Self {
+        let mut contacts = match self.beginning {
+            Beginning::Join(contacts) => contacts,
+            Beginning::Found | Beginning::WaitForCommand => Vec::new(),
+        };
+        contacts.push(contact);
+        Self { beginning: Beginning::Join(contacts), ..self }
+    }
+
+    /// Neither founds nor joins: waits for a `create` or `join` from a client.
+    pub fn wait_for_command(self) -> Self {
+        Self { beginning: Beginning::WaitForCommand, ..self }
+    }
+
+    /// What the node accepts, keeps and waits for.
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Binds the listener and starts to serve. A node that founds a ring is a member when this returns; for one that
+    /// joins, see [`Node::ready`].
+    ///
+    /// # Errors
+    /// The settings make no sense, or the address cannot be had.
+    pub async fn start(self) -> Result<Node, StartError> {
+        if self.limits.value_bytes > VALUE_BYTES_LIMIT {
+            return Err(StartError::ValueLimit(self.limits.value_bytes));
+        }
+        let size = self.ring_size;
+        let ring = RingTag { name: self.ring_name, size };
+        let config = Config::new(ring.clone()).with_successors(self.successors)?;
+        let (listener, name) = listen(&self.listen).await?;
+        let me = Peer::of_name(name, size);
+        // Later lives of a node have later numbers, as long as its clock does not go back.
+        let incarnation = now_ms();
+        let machine = chord_ring::Node::new(config, me.clone(), Incarnation(incarnation));
+        let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
+        let shared = Arc::new(Shared {
+            me,
+            ring: ring.clone(),
+            incarnation,
+            successors: usize::from(self.successors),
+            view: ArcSwap::from_pointee(machine.view().clone()),
+            view_changed: watch::Sender::new(()),
+            store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
+            clock: Mutex::new(VersionClock::new()),
+            links: Links::new(ring, self.limits.clone()),
+            mailbox,
+            stage: watch::Sender::new(Stage::Running),
+            departure: OnceCell::new(),
+            limits: self.limits,
+        });
+        tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
+        tokio::spawn(door::serve(listener, shared.clone()));
+        match self.beginning {
+            Beginning::Found => {
+                // A new node in no ring cannot refuse.
+                let _ = shared.command(Command::Create).await;
+            }
+            Beginning::Join(contacts) => drop(tokio::spawn(join_through(shared.clone(), contacts))),
+            Beginning::WaitForCommand => {}
+        }
+        Ok(Node::new(shared))
+    }
+}
+
+/// Joins through the first contact that answers; goes through them again, with growing pauses, until one does.
+async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
+    let (mut pause, pause_max) = CONTACT_PAUSE;
+    let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
+    for contact in &contacts {
+        let _ = shared.command(Command::Remember(contact.clone())).await;
+    }
+    let joining = async {
+        loop {
+            for contact in &contacts {
+                match shared.command(Command::Join(contact.clone())).await {
+                    Ok(()) | Err(CommandError::AlreadyMember) => return,
+                    Err(CommandError::Join(error @ JoinError::PositionTaken { .. })) => {
+                        tracing::error!("{error}");
+                    }
+                    Err(error) => tracing::warn!("{error}; trying again"),
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(pause_max);
+        }
+    };
+    tokio::select! {
+        () = joining => {}
+        () = shared.reached(Stage::Departing) => {}
+    }
+}
+
+/// Binds the first address of the host that can be had. The node's name is the host as given and the real port.
+async fn listen(address: &str) -> Result<(TcpListener, NodeName), StartError> {
+    // Port 0 is no part of a name: check the rest with another one in its place.
+    let (host, port) = address.rsplit_once(':').ok_or(NodeNameError::NoPort)?;
+    let any_port = port == "0";
+    let name: NodeName = if any_port { format!("{host}:1").parse()? } else { address.parse::<NodeName>()? };
+    let port = if any_port { 0 } else { name.port() };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { address: address.to_owned() },
+        _ => StartError::Listen { address: address.to_owned(), error },
+    };
+    let found = tokio::net::lookup_host((name.host(), port))
+        .await
+        .map_err(|error| StartError::UnknownHost { address: address.to_owned(), error })?;
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for candidate in found {
+        let bound = bind(candidate).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        match bound {
+            Ok((port, listener)) => return Ok((listener, format!("{host}:{port}").parse()?)),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

@@ -1,0 +1,210 @@
+//! The seed's commands: each turns a request into one question to the node and its answer into the seed's words.
+
+use std::sync::Arc;
+
+use chord_kv::{Key, Record, Value};
+use chord_ring::{
+    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest,
+};
+use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
+
+use super::Ends;
+use super::http::{Answered, Refused};
+use crate::OperationError;
+use crate::error::{command_code, refusal_code};
+use crate::operation::{Operation, Outcome, Ticket};
+use crate::shared::{Shared, Stage};
+
+/// Answers one command.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    command: Command,
+    body: &[u8],
+    context: Context,
+) -> Result<Answered, Refused> {
+    let request =
+        seed::decode_request(command, body).map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
+    if matches!(command, Command::Create | Command::Join | Command::Shutdown) && !ends.is_same_host() {
+        let sentence = format!("{command} is obeyed only when it comes from the node's own machine");
+        return Err(Refused::new(Code::Forbidden, sentence));
+    }
+    let desk = Desk { shared, context };
+    match request {
+        seed::Request::Node => Ok(desk.node()),
+        seed::Request::GetPredecessor => desk.predecessor(),
+        seed::Request::GetSuccessorList => desk.successor_list(),
+        seed::Request::FindSuccessor { target } => desk.find_successor(&target).await,
+        seed::Request::Get { key } => desk.get(&key).await,
+        seed::Request::Put { key, value, no_redirect } => desk.put(&key, &value, no_redirect).await,
+        seed::Request::Create => desk.command(RingCommand::Create).await,
+        seed::Request::Join { remote } => desk.command(RingCommand::Join(remote)).await,
+        seed::Request::Shutdown => Ok(desk.shutdown().await),
+        seed::Request::Notify { remote } => {
+            let request = remote.map_or(RingRequest::ForgetPredecessor, |remote| RingRequest::Notify {
+                from: desk.peer(remote),
+            });
+            desk.ring_request(request).await
+        }
+        seed::Request::Leave(leaving) => desk.leave(leaving).await,
+    }
+}
+
+/// One request at the door.
+struct Desk<'a> {
+    shared: &'a Arc<Shared>,
+    context: Context,
+}
+
+impl Desk<'_> {
+    fn node(&self) -> Answered {
+        let view = self.shared.view();
+        let is_alive = view.phase() != Phase::Leaving && self.shared.stage() < Stage::Closing;
+        let context = Context { member: Some(view.is_member()), ..self.identity() };
+        say(&seed::Answer::Node { node: self.shared.me.name.clone(), is_alive }, context)
+    }
+
+    fn predecessor(&self) -> Result<Answered, Refused> {
+        let state = self.shared.view().state().map_err(|refusal| self.refuse(&refusal))?;
+        Ok(say(&seed::Answer::Predecessor(state.predecessor.map(|peer| peer.name)), self.identity()))
+    }
+
+    /// Our own nodes get the list as it is, and the predecessor beside it; others get the seed's m entries.
+    fn successor_list(&self) -> Result<Answered, Refused> {
+        self.admit()?;
+        let view = self.shared.view();
+        let state = view.state().map_err(|refusal| self.refuse(&refusal))?;
+        let mut list: Vec<NodeName> = state.successors.into_iter().map(|peer| peer.name).collect();
+        if self.context.from.is_none() {
+            let entries = usize::from(self.shared.ring.size.bits());
+            list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
+        }
+        let predecessor = match state.predecessor {
+            Some(peer) => KnownPredecessor::Node(peer.name),
+            None => KnownPredecessor::Nobody,
+        };
+        let context = Context { predecessor: Some(predecessor), ..self.identity() };
+        Ok(say(&seed::Answer::SuccessorList(list), context))
+    }
+
+    async fn find_successor(&self, target: &seed::Target) -> Result<Answered, Refused> {
+        self.admit()?;
+        let target = target.position(self.shared.ring.size);
+        let found = self.shared.look_up(target, self.ticket()).await.map_err(refused)?;
+        let answer = seed::Answer::FindSuccessor { node: found.owner.name, hops: found.hops };
+        Ok(say(&answer, Context { path: found.path, ..self.identity() }))
+    }
+
+    async fn get(&self, key: &str) -> Result<Answered, Refused> {
+        let key = parse_key(key)?;
+        let outcome = self.operate(&key, &Operation::Get).await?;
+        let value = outcome.value.map(|value| String::from_utf8(value.as_bytes().to_vec())).transpose();
+        let value = value.map_err(|_| refused(OperationError::NotText))?;
+        let answer = seed::Answer::Get { storage_node: outcome.owner, hops: outcome.hops, value };
+        Ok(say(&answer, Context::default()))
+    }
+
+    async fn put(&self, key: &str, value: &str, no_redirect: bool) -> Result<Answered, Refused> {
+        let key = parse_key(key)?;
+        let value = Value::new(value.as_bytes(), self.shared.limits.value_bytes)
+            .map_err(|error| refused(error.into()))?;
+        let (owner, hops) = if no_redirect {
+            self.store_here(key, value).map_err(refused)?;
+            (self.shared.me.name.clone(), 0)
+        } else {
+            let outcome = self.operate(&key, &Operation::Put(value)).await?;
+            (outcome.owner, outcome.hops)
+        };
+        Ok(say(&seed::Answer::Put { storage_node: owner, hops }, Context::default()))
+    }
+
+    /// How a leaving node hands its keys over: our own nodes send the version too.
+    fn store_here(&self, key: Key, value: Value) -> Result<(), OperationError> {
+        if !self.shared.view.load().can_route() {
+            return Err(Refusal::NotMember.into());
+        }
+        let position = key.position(self.shared.ring.size);
+        match self.context.version {
+            Some(version) => {
+                let expires_at_ms = self.context.expires_at_ms;
+                self.shared.accept(Record { position, key, value: Some(value), version, expires_at_ms })
+            }
+            None => self.shared.write(position, &key, value).map(|_| ()),
+        }
+    }
+
+    async fn operate(&self, key: &Key, operation: &Operation) -> Result<Outcome, Refused> {
+        self.shared.operate(key, operation, self.ticket()).await.map_err(refused)
+    }
+
+    async fn command(&self, command: RingCommand) -> Result<Answered, Refused> {
+        let done = self.shared.command(command).await;
+        done.map_err(|error: CommandError| Refused::new(command_code(&error), error.to_string()))?;
+        Ok(say(&seed::Answer::Done, Context::default()))
+    }
+
+    /// The answer goes out before the node ends: it closes its door when this connection has had it.
+    async fn shutdown(&self) -> Answered {
+        self.shared.depart().await;
+        self.shared.advance(Stage::Closing);
+        say(&seed::Answer::Done, Context::default())
+    }
+
+    async fn leave(&self, leaving: seed::Leaving) -> Result<Answered, Refused> {
+        let request = RingRequest::Leave {
+            from: self.peer(leaving.node),
+            predecessor: leaving.predecessor.map(|name| self.peer(name)),
+            successors: leaving.successor_list.into_iter().map(|name| self.peer(name)).collect(),
+        };
+        self.ring_request(request).await
+    }
+
+    async fn ring_request(&self, request: RingRequest) -> Result<Answered, Refused> {
+        let answer = self.shared.request(self.context.ring.clone(), request).await;
+        answer.map_err(|refusal| self.refuse(&refusal))?;
+        Ok(say(&seed::Answer::Done, Context::default()))
+    }
+
+    /// Refuses peers of other rings; plain clients and seed nodes say nothing of theirs.
+    fn admit(&self) -> Result<(), Refused> {
+        let theirs = self.context.ring.as_ref();
+        theirs
+            .map_or(Ok(()), |theirs| self.shared.view.load().admit(theirs))
+            .map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// A refusal goes with this node's identity, so that the other side can say which ring it met.
+    fn refuse(&self, refusal: &Refusal) -> Refused {
+        Refused::new(refusal_code(refusal), refusal.to_string()).with(self.identity())
+    }
+
+    fn identity(&self) -> Context {
+        Context {
+            ring: Some(self.shared.ring.clone()),
+            from: Some(self.shared.me.name.clone()),
+            incarnation: Some(self.shared.incarnation),
+            ..Context::default()
+        }
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket::of(&self.context, self.shared.limits.operation)
+    }
+
+    fn peer(&self, name: NodeName) -> Peer {
+        Peer::of_name(name, self.shared.ring.size)
+    }
+}
+
+fn parse_key(key: &str) -> Result<Key, Refused> {
+    Key::new(key.as_bytes()).map_err(|error| refused(error.into()))
+}
+
+fn say(answer: &seed::Answer, context: Context) -> Answered {
+    Answered { body: seed::encode_answer(answer), context }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it ends an error's way, as `map_err(refused)`")]
+fn refused(error: OperationError) -> Refused {
+    Refused::new(error.code(), error.to_string())
+}

@@ -1,0 +1,88 @@
+//! Why an operation failed, and the one table from errors to the codes that travel.
+
+use chord_kv::{KeyTooLong, StoreError, ValueTooLong};
+use chord_ring::{CommandError, JoinError, Refusal};
+use chord_wire::Code;
+
+/// Why a get, put or lookup was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// The ring could not lead to the owner. Nothing changed; trying again may help.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The deadline passed. A write may or may not have happened; it is safe to repeat.
+    #[error("the ring did not answer in time: the write, if it was one, may or may not have happened")]
+    Deadline,
+    /// The key is too long. Nothing changed.
+    #[error(transparent)]
+    Key(#[from] KeyTooLong),
+    /// The value is too long. Nothing changed.
+    #[error(transparent)]
+    Value(#[from] ValueTooLong),
+    /// The store of the owner refused. Nothing changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The value is no text, and the way to it carries only text. Nothing changed.
+    #[error(
+        "the value under this key is not text, and this door carries only text: read it through another door"
+    )]
+    NotText,
+    /// The owner refused for a reason of its own. Nothing changed.
+    #[error("{sentence}")]
+    Remote {
+        /// What kind of reason.
+        code: Code,
+        /// What it said.
+        sentence: String,
+    },
+    /// The node is stopping.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+/// A node that stopped before it was a member.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node stopped before it was in a ring")]
+pub struct JoinEnded;
+
+impl OperationError {
+    /// The code under which the error travels.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => refusal_code(refusal),
+            Self::Deadline => Code::Deadline,
+            Self::Key(_) | Self::Value(_) => Code::TooLarge,
+            Self::Store(_) => Code::StoreFailed,
+            Self::NotText => Code::NotText,
+            Self::Remote { code, .. } => *code,
+            Self::Stopping => Code::Busy,
+        }
+    }
+}
+
+pub(crate) fn refusal_code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::NotMember => Code::NotMember,
+        Refusal::PositionTaken { .. } => Code::PositionTaken,
+        Refusal::RingSizeDiffers { .. } => Code::RingSizeDiffers,
+        Refusal::ForeignRing { .. } => Code::ForeignRing,
+        Refusal::NoRoute | Refusal::HopLimit(_) => Code::NoRoute,
+        // `Itself`, and whatever a later version of the ring adds.
+        _ => Code::BadRequest,
+    }
+}
+
+pub(crate) fn command_code(error: &CommandError) -> Code {
+    match error {
+        CommandError::AlreadyMember => Code::AlreadyMember,
+        CommandError::Busy => Code::Busy,
+        CommandError::NotMember => Code::NotMember,
+        CommandError::Join(JoinError::Itself(_)) => Code::JoinSelf,
+        CommandError::Join(JoinError::RingSizeDiffers { .. }) => Code::RingSizeDiffers,
+        CommandError::Join(JoinError::ForeignRing { .. }) => Code::ForeignRing,
+        CommandError::Join(JoinError::PositionTaken { .. }) => Code::PositionTaken,
+        CommandError::Join(_) => Code::JoinFailed,
+        _ => Code::Internal,
+    }
+}

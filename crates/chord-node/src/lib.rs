@@ -1,0 +1,24 @@
+//! A running chord node on tokio: one listener and its doors, links to the other nodes, and the task that drives the
+//! ring's state machine.
+//!
+//! Everything that touches a socket or a clock is here. No rule of the ring is: what to do comes from
+//! [`chord_ring::Node`] and [`chord_ring::Lookup`], and this crate does it.
+
+mod builder;
+mod client;
+mod departure;
+mod door;
+mod error;
+mod limits;
+mod links;
+mod node;
+mod operation;
+mod owner;
+mod shared;
+
+pub use builder::{Builder, StartError};
+pub use client::{Client, ClientError, Reply};
+pub use departure::Departure;
+pub use error::{JoinEnded, OperationError};
+pub use limits::Limits;
+pub use node::{Got, Node, Stored};

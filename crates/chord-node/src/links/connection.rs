@@ -1,0 +1,187 @@
+//! One peer over HTTP: its open connections, and one request after another on each.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chord_ring::{Failure, NodeName};
+use chord_wire::{Command, Context};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// What came back: not yet understood.
+pub(crate) struct Exchange {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Exchange {
+    /// What the answer says beside its body.
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        context(&self.headers).map_err(|_| Failure::Garbled)
+    }
+}
+
+/// Reads the context headers.
+pub(crate) fn context(headers: &HeaderMap) -> Result<Context, chord_wire::BadContext> {
+    if !headers.keys().any(|name| name.as_str().starts_with(chord_wire::HEADER_PREFIX)) {
+        return Ok(Context::default());
+    }
+    Context::read(|name| headers.get(name).map(HeaderValue::as_bytes))
+}
+
+/// Writes the context headers.
+pub(crate) fn write_context(context: &Context, headers: &mut HeaderMap) {
+    context.write(&mut |name, value| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    });
+}
+
+/// The connections to one peer: idle ones are kept, and no more than a limit are open.
+pub(crate) struct Connections {
+    name: NodeName,
+    host: Option<HeaderValue>,
+    idle: Mutex<Vec<Sender>>,
+    permits: Semaphore,
+    body_bytes: usize,
+}
+
+impl Connections {
+    pub(crate) fn new(name: NodeName, connections_max: usize, body_bytes: usize) -> Self {
+        let host = HeaderValue::from_str(name.as_str()).ok();
+        Self { name, host, idle: Mutex::default(), permits: Semaphore::new(connections_max), body_bytes }
+    }
+
+    /// Sends one request and reads its answer. The caller sets the deadline: dropped, it closes the connection.
+    ///
+    /// A kept connection may have been closed by the peer meanwhile; then the request goes out again on a new one.
+    pub(crate) async fn exchange(
+        &self,
+        command: Command,
+        context: &Context,
+        body: Bytes,
+    ) -> Result<Exchange, Failure> {
+        let Ok(_permit) = self.permits.acquire().await else { return Err(Failure::Silent) };
+        let kept = self.idle().pop();
+        if let Some(mut sender) = kept.filter(|sender| !sender.is_closed()) {
+            match self.send(&mut sender, command, context, body.clone()).await {
+                Ok(exchange) => return Ok(self.keep(sender, exchange)),
+                Err(Broken::BeforeAnswer) => self.idle().clear(),
+                Err(Broken::InAnswer) => return Err(Failure::Garbled),
+            }
+        }
+        let mut sender = self.connect().await?;
+        match self.send(&mut sender, command, context, body).await {
+            Ok(exchange) => Ok(self.keep(sender, exchange)),
+            Err(Broken::BeforeAnswer) => Err(Failure::Silent),
+            Err(Broken::InAnswer) => Err(Failure::Garbled),
+        }
+    }
+
+    fn keep(&self, sender: Sender, exchange: Exchange) -> Exchange {
+        if !sender.is_closed() {
+            self.idle().push(sender);
+        }
+        exchange
+    }
+
+    async fn connect(&self) -> Result<Sender, Failure> {
+        let stream = TcpStream::connect((self.name.host(), self.name.port()))
+            .await
+            .map_err(|error| failure(&error))?;
+        stream.set_nodelay(true).map_err(|_| Failure::Silent)?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn send(
+        &self,
+        sender: &mut Sender,
+        command: Command,
+        context: &Context,
+        body: Bytes,
+    ) -> Result<Exchange, Broken> {
+        sender.ready().await.map_err(|_| Broken::BeforeAnswer)?;
+        let response = sender
+            .send_request(self.request(command, context, body))
+            .await
+            .map_err(|error| if error.is_parse() { Broken::InAnswer } else { Broken::BeforeAnswer })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, self.body_bytes).collect().await.map_err(|_| Broken::InAnswer)?;
+        Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
+    fn request(&self, command: Command, context: &Context, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = http::Uri::from_static(path(command));
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(host) = &self.host {
+            headers.insert(HOST, host.clone());
+        }
+        write_context(context, headers);
+        request
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Sender>> {
+        // A panic elsewhere cannot have left a list of connections half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The request went wrong.
+enum Broken {
+    /// Nothing came back: the connection was closed or refused to take it.
+    BeforeAnswer,
+    /// What came back was no whole answer.
+    InAnswer,
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Failure::Silent
+        }
+        // Refused, or the name is unknown.
+        _ => Failure::Unreachable,
+    }
+}
+
+/// The path of a command.
+pub(crate) const fn path(command: Command) -> &'static str {
+    match command {
+        Command::Node => "/node",
+        Command::Create => "/create",
+        Command::Join => "/join",
+        Command::FindSuccessor => "/find_successor",
+        Command::Notify => "/notify",
+        Command::GetPredecessor => "/get_predecessor",
+        Command::GetSuccessorList => "/get_successor_list",
+        Command::Get => "/get",
+        Command::Put => "/put",
+        Command::Shutdown => "/shutdown",
+        Command::Leave => "/leave",
+    }
+}
+
+/// Runs `work` until `wait` has passed.
+pub(crate) async fn within<T>(
+    wait: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(wait, work).await.unwrap_or(Err(Failure::Silent))
+}

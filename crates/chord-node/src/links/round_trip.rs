@@ -1,0 +1,91 @@
+//! How long to wait for a peer: from the round trips measured so far (RFC 6298).
+
+use std::time::Duration;
+
+/// The wait for a peer that was never measured, and the shortest one otherwise: long enough for a busy machine to
+/// schedule a process, short enough that two of them in a row are one second.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// Smoothed round trip and its variation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RoundTrip {
+    measured: Option<Measured>,
+    /// Deadlines that passed since the last answer; each doubles the wait.
+    misses: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    smoothed: Duration,
+    variation: Duration,
+}
+
+impl RoundTrip {
+    /// Takes in one measured round trip.
+    pub(crate) fn answered(&mut self, took: Duration) {
+        self.misses = 0;
+        self.measured = Some(match self.measured {
+            None => Measured { smoothed: took, variation: took / 2 },
+            Some(Measured { smoothed, variation }) => Measured {
+                smoothed: (smoothed * 7 + took) / 8,
+                variation: (variation * 3 + smoothed.abs_diff(took)) / 4,
+            },
+        });
+    }
+
+    /// A deadline passed without an answer.
+    pub(crate) fn missed(&mut self) {
+        self.misses = (self.misses + 1).min(8);
+    }
+
+    /// How long to wait for the next answer; never more than `wait_max`.
+    pub(crate) fn wait(&self, wait_max: Duration) -> Duration {
+        let estimate = match self.measured {
+            Some(Measured { smoothed, variation }) => smoothed + variation * 4,
+            None => WAIT_MIN,
+        };
+        // The second wait is as long as the first: doubling starts only with the third, when the peer is given up anyway.
+        let doublings = self.misses.saturating_sub(1);
+        estimate.max(WAIT_MIN).saturating_mul(1 << doublings).min(wait_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn a_quick_peer_is_given_the_shortest_wait_and_a_slow_one_more() {
+        let mut quick = RoundTrip::default();
+        let mut slow = RoundTrip::default();
+        for _ in 0..20 {
+            quick.answered(Duration::from_millis(1));
+            slow.answered(Duration::from_millis(700));
+        }
+        assert_eq!(quick.wait(MAX), WAIT_MIN);
+        assert!(slow.wait(MAX) > Duration::from_millis(700) && slow.wait(MAX) < MAX);
+    }
+
+    #[test]
+    fn no_wait_is_above_the_limit() {
+        let mut trip = RoundTrip::default();
+        trip.answered(Duration::from_secs(30));
+        assert_eq!(trip.wait(MAX), MAX);
+        for _ in 0..100 {
+            trip.missed();
+        }
+        assert_eq!(trip.wait(MAX), MAX);
+    }
+
+    #[test]
+    fn an_answer_ends_the_doubling() {
+        let mut trip = RoundTrip::default();
+        trip.missed();
+        trip.missed();
+        assert_eq!(trip.wait(MAX), 2 * WAIT_MIN);
+        trip.answered(Duration::from_millis(1));
+        assert_eq!(trip.wait(MAX), WAIT_MIN);
+    }
+}

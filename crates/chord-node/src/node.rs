@@ -1,0 +1,136 @@
+//! A handle to a running node.
+
+use std::sync::Arc;
+
+use chord_kv::{Key, Value};
+use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
+
+use crate::builder::Builder;
+use crate::operation::{Operation, Ticket};
+use crate::shared::{Shared, Stage};
+use crate::{Departure, JoinEnded, OperationError};
+
+/// A running node. Cloning gives another handle to the same node; the node runs until [`Node::shutdown`], whoever
+/// holds handles.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+/// What a get found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Got {
+    /// The value; `None` if the key is absent.
+    pub value: Option<Value>,
+    /// The node that owns the key.
+    pub owner: NodeName,
+    /// How many times the request was forwarded.
+    pub hops: u32,
+}
+
+/// Where a put went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// The node that owns the key.
+    pub owner: NodeName,
+    /// How many times the request was forwarded.
+    pub hops: u32,
+}
+
+impl Node {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Settings for a new node, all with defaults.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// What the node is called: `HOST:PORT`.
+    pub fn name(&self) -> &NodeName {
+        &self.shared.me.name
+    }
+
+    /// What the node believes about the ring at this moment.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view()
+    }
+
+    /// Waits until the node is a member of a ring.
+    ///
+    /// # Errors
+    /// The node stopped before.
+    pub async fn ready(&self) -> Result<(), JoinEnded> {
+        let mut changes = self.shared.view_changed.subscribe();
+        let member = changes.wait_for(|()| self.shared.view.load().is_member());
+        tokio::select! {
+            member = member => member.map(|_| ()).map_err(|_| JoinEnded),
+            () = self.shared.reached(Stage::Departing) => Err(JoinEnded),
+        }
+    }
+
+    /// Founds a ring of one.
+    ///
+    /// # Errors
+    /// The node is in a ring, or on its way into one.
+    pub async fn create(&self) -> Result<(), CommandError> {
+        self.shared.command(Command::Create).await
+    }
+
+    /// Joins the ring that `contact` is in.
+    ///
+    /// # Errors
+    /// The node is in a ring, or the contact did not let it in; the node is as it was.
+    pub async fn join(&self, contact: NodeName) -> Result<(), CommandError> {
+        self.shared.command(Command::Join(contact)).await
+    }
+
+    /// Reads a key from its owner.
+    ///
+    /// # Errors
+    /// The owner could not be reached in time, or refused.
+    pub async fn get(&self, key: &[u8]) -> Result<Got, OperationError> {
+        let key = Key::new(key)?;
+        let outcome = self.shared.operate(&key, &Operation::Get, self.ticket()).await?;
+        Ok(Got { value: outcome.value, owner: outcome.owner, hops: outcome.hops })
+    }
+
+    /// Writes a key at its owner.
+    ///
+    /// # Errors
+    /// The owner could not be reached in time, or refused. After [`OperationError::Deadline`] the write may have happened.
+    pub async fn put(&self, key: &[u8], value: &[u8]) -> Result<Stored, OperationError> {
+        let key = Key::new(key)?;
+        let value = Value::new(value, self.shared.limits.value_bytes)?;
+        let outcome = self.shared.operate(&key, &Operation::Put(value), self.ticket()).await?;
+        Ok(Stored { owner: outcome.owner, hops: outcome.hops })
+    }
+
+    /// Finds the owner of a position.
+    ///
+    /// # Errors
+    /// The ring could not lead to it in time.
+    pub async fn lookup(&self, target: Position) -> Result<Found, OperationError> {
+        self.shared.look_up(self.shared.ring.size.reduce(target), self.ticket()).await
+    }
+
+    /// Hands the keys to the successor, leaves the ring and stops. May be called again; the report is the same.
+    pub async fn shutdown(&self) -> Departure {
+        let departure = self.shared.depart().await;
+        self.shared.advance(Stage::Closing);
+        self.stopped().await;
+        departure
+    }
+
+    /// Waits until the node has stopped, for whatever reason.
+    pub async fn stopped(&self) {
+        self.shared.reached(Stage::Stopped).await;
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket::new(self.shared.limits.operation)
+    }
+}

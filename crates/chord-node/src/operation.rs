@@ -1,0 +1,350 @@
+//! Operations: lookups, gets and puts, carried to the owner from whichever node they reached.
+//!
+//! They run beside the owner task, on the published view: whom to ask next is always [`chord_ring::Lookup`]'s decision.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chord_kv::{Key, Record, Value};
+use chord_ring::{
+    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step, View,
+    hops_max,
+};
+use chord_wire::{Code, Command, Context, seed};
+use http::StatusCode;
+
+use crate::OperationError;
+use crate::links::{lock, onward};
+use crate::shared::{Mail, Shared, Stage, now_ms};
+
+/// Pause before a lookup that got stuck begins anew: the ring is changing, and one exchange between neighbours mends most of it.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a request came here, and how long it may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) path: Vec<NodeName>,
+    pub(crate) named: bool,
+    pub(crate) until: Instant,
+}
+
+impl Ticket {
+    /// The ticket of a request that begins here.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { path: Vec::new(), named: false, until: Instant::now() + limit }
+    }
+
+    /// The ticket that a request's context is.
+    pub(crate) fn of(context: &Context, limit: Duration) -> Self {
+        let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
+        Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What can be done to a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Get,
+    Put(Value),
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) owner: NodeName,
+    pub(crate) hops: u32,
+    /// What was found, for a get.
+    pub(crate) value: Option<Value>,
+}
+
+/// What became of one attempt at an operation.
+enum Attempt {
+    Done(Outcome),
+    /// Nobody was left to ask; the ring is changing.
+    Stuck(Refusal),
+}
+
+/// How far to take a lookup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the owner has said that it is the owner.
+    Found,
+    /// Until a peer is named as the owner: the operation itself then goes to it, and it checks.
+    Named,
+}
+
+/// Where a lookup has led.
+enum Way {
+    /// This node owns the position.
+    Here(Found),
+    /// Another node said that it owns the position.
+    Found(Found),
+    /// This peer is named as the owner, and was not asked yet; with the path of a request to it.
+    Named(Peer, Vec<NodeName>),
+    Stuck(Refusal),
+}
+
+impl Shared {
+    /// Who owns `target`?
+    pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
+        let found = async {
+            loop {
+                let mut lookup = self.lookup(target, &ticket);
+                match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
+                    Way::Here(found) | Way::Found(found) => return Ok(found),
+                    Way::Named(..) => return Err(Refusal::NoRoute.into()),
+                    Way::Stuck(refusal) => rest(&ticket, refusal).await?,
+                }
+            }
+        };
+        tokio::time::timeout(ticket.remaining(), found).await.unwrap_or(Err(OperationError::Deadline))
+    }
+
+    /// Does `operation` to `key` at its owner.
+    pub(crate) async fn operate(
+        &self,
+        key: &Key,
+        operation: &Operation,
+        ticket: Ticket,
+    ) -> Result<Outcome, OperationError> {
+        let done = async {
+            loop {
+                match self.try_operate(key, operation, &ticket).await? {
+                    Attempt::Done(outcome) => return Ok(outcome),
+                    Attempt::Stuck(refusal) => rest(&ticket, refusal).await?,
+                }
+            }
+        };
+        tokio::time::timeout(ticket.remaining(), done).await.unwrap_or(Err(OperationError::Deadline))
+    }
+
+    async fn try_operate(
+        &self,
+        key: &Key,
+        operation: &Operation,
+        ticket: &Ticket,
+    ) -> Result<Attempt, OperationError> {
+        let target = key.position(self.ring.size);
+        let mut lookup = self.lookup(target, ticket);
+        loop {
+            let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
+                Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
+                Way::Here(found) => {
+                    return self.operate_here(target, key, operation, found.hops).await.map(Attempt::Done);
+                }
+                Way::Found(mut found) => {
+                    found.path.pop();
+                    (found.owner, found.path)
+                }
+                Way::Named(owner, path) => (owner, path),
+            };
+            match self.operate_at(&owner, key, operation, path, ticket).await {
+                Ok(result) => return result.map(Attempt::Done),
+                Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
+            }
+        }
+    }
+
+    fn lookup(&self, target: Position, ticket: &Ticket) -> Lookup {
+        let question = Question { target, named: ticket.named, path: ticket.path.clone() };
+        Lookup::new(question, hops_max(&self.view.load(), self.successors))
+    }
+
+    /// Takes a lookup as far as it goes.
+    async fn advance_lookup(&self, lookup: &mut Lookup, ticket: &Ticket, until: Until) -> Way {
+        loop {
+            let view = self.view();
+            match self.step(lookup, &view) {
+                Step::Here(found) => return Way::Here(found),
+                Step::Stuck(refusal) => return Way::Stuck(refusal),
+                Step::Ask { peer, question } if question.named && until == Until::Named => {
+                    return Way::Named(peer, question.path);
+                }
+                Step::Ask { peer, question } => {
+                    let request = Request::FindSuccessor(question);
+                    match self.asker().ask(&peer.name, request, ticket.remaining()).await {
+                        Ok(Answer::Found(found)) => {
+                            return Way::Found(lookup.answered(&view, &peer, found));
+                        }
+                        Ok(_) => self.set_aside(lookup, &peer, &Failure::Garbled),
+                        Err(failure) => self.set_aside(lookup, &peer, &failure),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next step that leads to no peer which failed a moment ago, if there is one; else the next step.
+    fn step(&self, lookup: &Lookup, view: &View) -> Step {
+        let mut careful = lookup.clone();
+        loop {
+            match careful.step(view) {
+                Step::Ask { peer, .. } if self.links.is_suspect(&peer.name) => careful.failed(&peer.name),
+                Step::Stuck(_) => return lookup.step(view),
+                step => return step,
+            }
+        }
+    }
+
+    fn set_aside(&self, lookup: &mut Lookup, peer: &Peer, failure: &Failure) {
+        lookup.failed(&peer.name);
+        if *failure == Failure::Unreachable {
+            // A full mailbox only delays what maintenance finds out by itself.
+            let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));
+        }
+    }
+
+    async fn operate_here(
+        &self,
+        target: Position,
+        key: &Key,
+        operation: &Operation,
+        hops: u32,
+    ) -> Result<Outcome, OperationError> {
+        let owner = self.me.name.clone();
+        match operation {
+            Operation::Get => Ok(Outcome { owner, hops, value: self.read(target, key)? }),
+            Operation::Put(value) => {
+                let record = self.write(target, key, value.clone())?;
+                self.copy_if_departing(&record).await;
+                Ok(Outcome { owner, hops, value: None })
+            }
+        }
+    }
+
+    /// What this node itself has under `key`.
+    pub(crate) fn read(&self, position: Position, key: &Key) -> Result<Option<Value>, OperationError> {
+        let record = self.store.read(position, key)?;
+        Ok(record.and_then(|record| record.live_value(now_ms()).cloned()))
+    }
+
+    /// Stores a pair here, with a version newer than the one that is there.
+    pub(crate) fn write(
+        &self,
+        position: Position,
+        key: &Key,
+        value: Value,
+    ) -> Result<Record, OperationError> {
+        let mut clock = lock(&self.clock);
+        let old = self.store.read(position, key)?.map(|record| record.version);
+        let version = clock.next_after(now_ms(), self.me.position, old.as_ref());
+        let record = Record { position, key: key.clone(), value: Some(value), version, expires_at_ms: None };
+        self.store.apply(vec![record.clone()])?;
+        Ok(record)
+    }
+
+    /// Stores a record that another node hands over, under the version that it has.
+    pub(crate) fn accept(&self, record: Record) -> Result<(), OperationError> {
+        if let Err(ahead) = lock(&self.clock).observe(&record.version, now_ms()) {
+            tracing::warn!("a record was handed over whose {ahead}");
+        }
+        self.store.apply(vec![record])?;
+        Ok(())
+    }
+
+    /// While the keys are being handed over, a write made here goes to the successor before it is acknowledged.
+    async fn copy_if_departing(&self, record: &Record) {
+        if self.stage() == Stage::Running {
+            return;
+        }
+        let heir = self.view.load().successors().head().cloned();
+        if let Some(heir) = heir
+            && let Err(failure) = self.hand_over(&heir.name, record).await
+        {
+            tracing::warn!(peer = %heir.name, "a write during the departure was not copied: {failure}");
+        }
+    }
+
+    /// Gives one record to a peer, which stores it whoever owns it.
+    pub(crate) async fn hand_over(&self, to: &NodeName, record: &Record) -> Result<(), Failure> {
+        let Some((key, value)) = text_of(record) else { return Err(Failure::Garbled) };
+        let request = seed::Request::Put { key, value, no_redirect: true };
+        let context = Context {
+            version: Some(record.version),
+            expires_at_ms: record.expires_at_ms,
+            ..Context::default()
+        };
+        let body = Bytes::from(seed::encode_request(&request));
+        let exchange = self.links.to(to).call(Command::Put, &context, body).await?;
+        self.asker().understand(to, Command::Put, &exchange).map(|_| ())
+    }
+
+    /// Has a peer that was named as the owner do the operation. The outer error is a peer that could not; the inner one is the owner's own answer.
+    async fn operate_at(
+        &self,
+        peer: &Peer,
+        key: &Key,
+        operation: &Operation,
+        path: Vec<NodeName>,
+        ticket: &Ticket,
+    ) -> Result<Result<Outcome, OperationError>, Failure> {
+        let budget = ticket.remaining();
+        let Some(request) = operation.request(key) else { return Ok(Err(OperationError::NotText)) };
+        let hops_here = u32::try_from(path.len()).unwrap_or(u32::MAX);
+        let context = onward(Context::default(), path, true, budget);
+        let body = Bytes::from(seed::encode_request(&request));
+        let link = self.links.to(&peer.name);
+        let exchange = link.call_onward(request.command(), &context, body, budget).await?;
+        if exchange.status != StatusCode::OK
+            && let Some(code) = exchange.context()?.code.filter(|code| is_owners_word(*code))
+        {
+            let sentence = chord_wire::decode_error(&exchange.body).unwrap_or_else(|| code.to_string());
+            return Ok(Err(OperationError::Remote { code, sentence }));
+        }
+        // Our own nodes count the whole path; a seed node counts from itself.
+        let whole = |hops: u32| hops.max(hops_here);
+        match self.asker().understand(&peer.name, request.command(), &exchange)? {
+            seed::Answer::Get { storage_node, hops, value } => {
+                let value =
+                    value.map(|value| Value::new(value.as_bytes(), self.limits.value_bytes)).transpose();
+                Ok(value
+                    .map(|value| Outcome { owner: storage_node, hops: whole(hops), value })
+                    .map_err(OperationError::from))
+            }
+            seed::Answer::Put { storage_node, hops } => {
+                Ok(Ok(Outcome { owner: storage_node, hops: whole(hops), value: None }))
+            }
+            _ => Err(Failure::Garbled),
+        }
+    }
+}
+
+impl Operation {
+    fn request(&self, key: &Key) -> Option<seed::Request> {
+        let key = text(key.as_bytes())?;
+        Some(match self {
+            Self::Get => seed::Request::Get { key },
+            Self::Put(value) => {
+                seed::Request::Put { key, value: text(value.as_bytes())?, no_redirect: false }
+            }
+        })
+    }
+}
+
+fn text_of(record: &Record) -> Option<(String, String)> {
+    Some((text(record.key.as_bytes())?, text(record.value.as_ref()?.as_bytes())?))
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+/// Pauses before another attempt, while the ring is changing and time is left. A request that is only passing through is
+/// left to whoever sent it.
+async fn rest(ticket: &Ticket, refusal: Refusal) -> Result<(), OperationError> {
+    let is_final = refusal == Refusal::NotMember || !ticket.path.is_empty();
+    if is_final || ticket.remaining() < 2 * RETRY_PAUSE {
+        return Err(refusal.into());
+    }
+    tokio::time::sleep(RETRY_PAUSE).await;
+    Ok(())
+}
+
+/// Whether an error is the owner's own answer, which no other way through the ring would change.
+fn is_owners_word(code: Code) -> bool {
+    matches!(code, Code::BadRequest | Code::TooLarge | Code::NotText | Code::StoreFailed)
+}

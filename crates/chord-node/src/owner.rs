@@ -1,0 +1,164 @@
+//! The owner task: the only one that touches the ring's state machine. It feeds the machine and does what it says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chord_ring::{
+    Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, Wake, jittered,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use crate::shared::{Mail, Shared, Stage};
+
+enum Waiting {
+    Command(oneshot::Sender<Result<(), CommandError>>),
+    Request(oneshot::Sender<Result<Answer, Refusal>>),
+}
+
+pub(crate) struct Owner {
+    ring: Node,
+    shared: Arc<Shared>,
+    mailbox: mpsc::Receiver<Mail>,
+    /// At most one timer for each reason.
+    timers: BTreeMap<Wake, Instant>,
+    /// Requests under way, at most one for each purpose.
+    asking: JoinSet<Result<Answer, Failure>>,
+    asked: HashMap<Id, RequestId>,
+    waiting: HashMap<Token, Waiting>,
+    tokens: u64,
+}
+
+impl Owner {
+    pub(crate) fn new(ring: Node, shared: Arc<Shared>, mailbox: mpsc::Receiver<Mail>) -> Self {
+        Self {
+            ring,
+            shared,
+            mailbox,
+            timers: BTreeMap::new(),
+            asking: JoinSet::new(),
+            asked: HashMap::new(),
+            waiting: HashMap::new(),
+            tokens: 0,
+        }
+    }
+
+    /// Runs until the node stops.
+    pub(crate) async fn run(mut self) {
+        let shared = self.shared.clone();
+        let closing = shared.reached(Stage::Closing);
+        tokio::pin!(closing);
+        loop {
+            let timer = self.timers.iter().min_by_key(|(_, at)| **at).map(|(wake, at)| (*wake, *at));
+            let input = tokio::select! {
+                () = &mut closing => return,
+                Some(mail) = self.mailbox.recv() => self.open(mail),
+                Some(ended) = self.asking.join_next_with_id(), if !self.asking.is_empty() => {
+                    match self.ended(ended) {
+                        Some(input) => input,
+                        None => continue,
+                    }
+                }
+                wake = due(timer) => {
+                    self.timers.remove(&wake);
+                    Input::Wake(wake)
+                }
+            };
+            self.ring.handle(input);
+            while let Some(output) = self.ring.poll() {
+                self.act(output);
+            }
+        }
+    }
+
+    fn open(&mut self, mail: Mail) -> Input {
+        match mail {
+            Mail::Command(command, reply) => Input::Command(self.wait(Waiting::Command(reply)), command),
+            Mail::Request(ring, request, reply) => {
+                Input::Request(self.wait(Waiting::Request(reply)), ring, request)
+            }
+            Mail::Unreachable(name) => Input::Unreachable(name),
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting) -> Token {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.waiting.insert(token, waiting);
+        token
+    }
+
+    /// A request that ended, however it did: even a panic in it is an answer, so that the machine never waits in vain.
+    fn ended(
+        &mut self,
+        ended: Result<(Id, Result<Answer, Failure>), tokio::task::JoinError>,
+    ) -> Option<Input> {
+        let (id, answer) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a request to a peer broke");
+                (error.id(), Err(Failure::Silent))
+            }
+        };
+        self.asked.remove(&id).map(|request| Input::Answer(request, answer))
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Send(id, to, request) => {
+                let shared = self.shared.clone();
+                let budget = shared.limits.request;
+                let task = self.asking.spawn(async move { shared.asker().ask(&to, request, budget).await });
+                self.asked.insert(task.id(), id);
+            }
+            Output::Reply(token, answer) => {
+                if let Some(Waiting::Request(reply)) = self.waiting.remove(&token) {
+                    let _ = reply.send(answer); // Whoever asked may have gone.
+                }
+            }
+            Output::Done(token, result) => {
+                if let Some(Waiting::Command(reply)) = self.waiting.remove(&token) {
+                    let _ = reply.send(result);
+                }
+            }
+            Output::Wake(wake, after) => {
+                self.timers.insert(wake, Instant::now() + jittered(after, rand::random()));
+            }
+            Output::ViewChanged => {
+                self.shared.view.store(Arc::new(self.ring.view().clone()));
+                self.shared.view_changed.send_replace(());
+            }
+            Output::Event(event) => self.log(&event),
+        }
+    }
+
+    fn log(&self, event: &Event) {
+        let node = &self.shared.me.name;
+        match event {
+            Event::SuccessorChanged(Some(peer)) => tracing::info!(%node, "successor is now {peer}"),
+            Event::SuccessorChanged(None) => tracing::info!(%node, "no successor: this node is alone"),
+            Event::PredecessorChanged(Some(peer)) => tracing::info!(%node, "predecessor is now {peer}"),
+            Event::PredecessorChanged(None) => tracing::info!(%node, "predecessor unknown"),
+            Event::Dropped(peer, failure) => tracing::warn!(%node, "dropped {peer}: {failure}"),
+            Event::Merging(peer) => tracing::warn!(%node, "merging with the ring of {peer}"),
+            Event::Violation(rule) => tracing::error!(%node, "{rule}: starting again from remembered peers"),
+            Event::PositionTaken(peer) => tracing::error!(
+                %node,
+                "left the ring: {peer} has the same position; give one of them another address"
+            ),
+            other => tracing::info!(%node, ?other, "ring event"),
+        }
+    }
+}
+
+/// Ends when the next timer is due; never if there is none.
+async fn due(timer: Option<(Wake, Instant)>) -> Wake {
+    match timer {
+        Some((wake, at)) => {
+            tokio::time::sleep_until(at).await;
+            wake
+        }
+        None => std::future::pending().await,
+    }
+}

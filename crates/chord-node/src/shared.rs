@@ -1,0 +1,106 @@
+//! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use chord_kv::{Store, VersionClock};
+use chord_ring::{Answer, Command, CommandError, NodeName, Peer, Refusal, Request, RingTag, View};
+use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+
+use crate::links::{Asker, Links};
+use crate::{Departure, Limits};
+
+/// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
+/// or flooded, and the sender then waits within its own deadline.
+pub(crate) const MAILBOX_MAX: usize = 256;
+
+/// A message to the owner task. Its sender may give up waiting.
+pub(crate) enum Mail {
+    Command(Command, oneshot::Sender<Result<(), CommandError>>),
+    Request(Option<RingTag>, Request, oneshot::Sender<Result<Answer, Refusal>>),
+    /// A lookup found a peer dead.
+    Unreachable(NodeName),
+}
+
+pub(crate) struct Shared {
+    pub(crate) me: Peer,
+    pub(crate) ring: RingTag,
+    pub(crate) incarnation: u64,
+    pub(crate) successors: usize,
+    pub(crate) limits: Limits,
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) view_changed: watch::Sender<()>,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) clock: Mutex<VersionClock>,
+    pub(crate) links: Links,
+    pub(crate) mailbox: mpsc::Sender<Mail>,
+    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) departure: OnceCell<Departure>,
+}
+
+/// How far a node has gone with its departure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Running,
+    /// Hands its keys over; each write goes to the successor as well.
+    Departing,
+    /// Takes no new connection and ends those that are open after the answer under way.
+    Closing,
+    /// Every task has ended.
+    Stopped,
+}
+
+impl Shared {
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        Asker { me: &self.me.name, links: &self.links, incarnation: self.incarnation }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// Moves on to a later stage; an earlier one changes nothing.
+    pub(crate) fn advance(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let later = *now < stage;
+            *now = (*now).max(stage);
+            later
+        });
+    }
+
+    /// Waits until the node has come so far.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        let mut stages = self.stage.subscribe();
+        // The sender lives in `self`, so the channel cannot close.
+        let _ = stages.wait_for(|now| *now >= stage).await;
+    }
+
+    /// Gives a command to the ring and waits for its end.
+    pub(crate) async fn command(&self, command: Command) -> Result<(), CommandError> {
+        let (reply, answer) = oneshot::channel();
+        match self.mailbox.send(Mail::Command(command, reply)).await {
+            Ok(()) => answer.await.unwrap_or(Err(CommandError::Busy)),
+            Err(_) => Err(CommandError::Busy),
+        }
+    }
+
+    /// Gives a peer's request to the ring.
+    pub(crate) async fn request(&self, ring: Option<RingTag>, request: Request) -> Result<Answer, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        match self.mailbox.send(Mail::Request(ring, request, reply)).await {
+            Ok(()) => answer.await.unwrap_or(Err(Refusal::NotMember)),
+            Err(_) => Err(Refusal::NotMember),
+        }
+    }
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

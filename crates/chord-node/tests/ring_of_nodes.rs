@@ -1,0 +1,93 @@
+//! Whole nodes in one process, on real sockets: they form a ring, carry operations and leave.
+
+use std::time::Duration;
+
+use chord_node::Node;
+use chord_ring::{RingSize, is_ideal};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A ring of `n_nodes`, each joined through the first.
+async fn ring(n_nodes: usize) -> Vec<Node> {
+    let mut nodes = vec![Node::builder().listen("127.0.0.1:0").start().await.unwrap()];
+    while nodes.len() < n_nodes {
+        let contact = nodes[0].name().clone();
+        let node = Node::builder().listen("127.0.0.1:0").join(contact).start().await.unwrap();
+        tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+        nodes.push(node);
+    }
+    until_ideal(&nodes).await;
+    nodes
+}
+
+async fn until_ideal(nodes: &[Node]) {
+    let ideal = async {
+        loop {
+            let views: Vec<_> = nodes.iter().map(Node::view).collect();
+            if is_ideal(views.iter().map(AsRef::as_ref), 8) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ideal).await.expect("the ring becomes ideal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_node_answers_for_any_key() {
+    let nodes = ring(5).await;
+    for idx in 0..50 {
+        let key = format!("key{idx}");
+        let stored = nodes[idx % 5].put(key.as_bytes(), b"value").await.unwrap();
+        for node in &nodes {
+            let got = node.get(key.as_bytes()).await.unwrap();
+            assert_eq!(got.value.unwrap().as_bytes(), b"value");
+            assert_eq!(got.owner, stored.owner);
+            assert!(got.hops <= 1, "five nodes know each other, yet {} hops", got.hops);
+        }
+    }
+    assert_eq!(nodes[0].get(b"absent").await.unwrap().value, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_leaves_hands_its_keys_to_its_successor() {
+    let mut nodes = ring(4).await;
+    for idx in 0..200 {
+        nodes[idx % 4].put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    }
+    while nodes.len() > 1 {
+        let leaver = nodes.remove(0);
+        let departure = leaver.shutdown().await;
+        assert_eq!(departure.left_behind, 0);
+        for idx in 0..200 {
+            let got = nodes[idx % nodes.len()].get(format!("key{idx}").as_bytes()).await.unwrap();
+            assert!(got.value.is_some(), "key{idx} is gone with {} nodes left", nodes.len());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_nodes_in_one_process_are_an_ideal_ring_within_ten_seconds_of_the_last_join() {
+    let mut nodes = vec![Node::builder().listen("127.0.0.1:0").start().await.unwrap()];
+    while nodes.len() < 64 {
+        let contact = nodes[nodes.len() / 2].name().clone();
+        let node = Node::builder().listen("127.0.0.1:0").join(contact).start().await.unwrap();
+        tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+        nodes.push(node);
+    }
+    let last_join = std::time::Instant::now();
+    until_ideal(&nodes).await;
+    let took = last_join.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+}
+
+#[tokio::test]
+async fn a_ring_size_is_refused_by_a_ring_of_another() {
+    let first = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+    let size = RingSize::new(8).unwrap();
+    let other =
+        Node::builder().listen("127.0.0.1:0").ring_size(size).wait_for_command().start().await.unwrap();
+    let error = other.join(first.name().clone()).await.unwrap_err();
+    assert!(error.to_string().contains("its ring has size 160, this node has ring size 8"), "{error}");
+    other.create().await.unwrap();
+}
