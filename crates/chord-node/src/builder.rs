@@ -13,6 +13,7 @@ use chord_ring::{
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OnceCell, mpsc, watch};
 
+use crate::handover::watch_range;
 use crate::links::Links;
 use crate::node::Node;
 use crate::owner::Owner;
@@ -169,6 +170,7 @@ impl Builder {
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
             clock: Mutex::new(VersionClock::new()),
+            settled_at: Mutex::new(None),
             links: Links::new(ring, self.limits.clone()),
             mailbox,
             stage: watch::Sender::new(Stage::Running),
@@ -176,6 +178,7 @@ impl Builder {
             limits: self.limits,
         });
         tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
+        tokio::spawn(watch_range(shared.clone()));
         tokio::spawn(door::serve(listener, shared.clone()));
         match self.beginning {
             Beginning::Found => {

@@ -1,20 +1,11 @@
 //! Departure: a node that leaves hands its keys to its successor, says farewell, and only then closes its door.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use chord_kv::{Cursor, PageLimit, Range, Record};
+use chord_kv::{Range, Record};
 use chord_ring::{Command, CommandError};
-use tokio::task::JoinSet;
 
 use crate::shared::{Shared, Stage};
-
-/// How many records are under way to the successor at a time: enough to fill a round trip, few enough that both nodes
-/// still serve.
-const HANDED_AT_ONCE: usize = 32;
-
-/// How many records are read from the store at a time.
-const PAGE: PageLimit = PageLimit { records: NonZeroUsize::new(256).expect("not zero"), bytes: 4 << 20 };
 
 /// How often one record is offered: the successor may change, and the next one takes it.
 const OFFERS_MAX: usize = 3;
@@ -56,36 +47,15 @@ impl Shared {
 
     /// Offers every record to the successor; returns how many were taken.
     async fn hand_over_all(self: Arc<Self>) -> u64 {
-        let mut taken = 0;
-        let mut under_way: JoinSet<bool> = JoinSet::new();
-        let mut cursor: Option<Cursor> = None;
-        loop {
-            if self.view.load().successors().is_empty() {
-                return taken;
-            }
-            let page = match self.store.range(&Range::ALL, cursor.as_ref(), PAGE) {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::error!("reading the records to hand over: {error}");
-                    return taken;
-                }
-            };
-            for record in page.records {
-                if under_way.len() >= HANDED_AT_ONCE {
-                    taken += u64::from(matches!(under_way.join_next().await, Some(Ok(true))));
-                }
-                let shared = self.clone();
-                under_way.spawn(async move { shared.offer(&record).await });
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
+        let offered =
+            self.offer_all(&Range::ALL, |shared, record| async move { shared.offer(&record).await }).await;
+        match offered {
+            Ok(offered) => offered.taken,
+            Err(error) => {
+                tracing::error!("reading the records to hand over: {error}");
+                0
             }
         }
-        while let Some(ended) = under_way.join_next().await {
-            taken += u64::from(matches!(ended, Ok(true)));
-        }
-        taken
     }
 
     async fn offer(&self, record: &Record) -> bool {

@@ -9,11 +9,13 @@ mod client;
 mod departure;
 mod door;
 mod error;
+mod handover;
 mod limits;
 mod links;
 mod node;
 mod operation;
 mod owner;
+mod records;
 mod shared;
 
 pub use builder::{Builder, StartError};

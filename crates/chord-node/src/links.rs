@@ -162,7 +162,7 @@ impl Links {
 }
 
 impl Link {
-    fn is_seed(&self) -> bool {
+    pub(crate) fn is_seed(&self) -> bool {
         self.is_seed.load(Ordering::Relaxed)
     }
 

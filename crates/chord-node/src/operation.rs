@@ -5,17 +5,17 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chord_kv::{Key, Record, Value};
+use chord_kv::{Key, Value};
 use chord_ring::{
     Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step, View,
     hops_max,
 };
-use chord_wire::{Code, Command, Context, seed};
+use chord_wire::{Code, Context, seed};
 use http::StatusCode;
 
 use crate::OperationError;
-use crate::links::{lock, onward};
-use crate::shared::{Mail, Shared, Stage, now_ms};
+use crate::links::onward;
+use crate::shared::{Mail, Shared};
 
 /// Pause before a lookup that got stuck begins anew: the ring is changing, and one exchange between neighbours mends most of it.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -207,70 +207,17 @@ impl Shared {
     ) -> Result<Outcome, OperationError> {
         let owner = self.me.name.clone();
         match operation {
-            Operation::Get => Ok(Outcome { owner, hops, value: self.read(target, key)? }),
+            Operation::Get => {
+                self.pull_if_new(target, key).await;
+                Ok(Outcome { owner, hops, value: self.read(target, key)? })
+            }
             Operation::Put(value) => {
+                self.pull_if_new(target, key).await;
                 let record = self.write(target, key, value.clone())?;
                 self.copy_if_departing(&record).await;
                 Ok(Outcome { owner, hops, value: None })
             }
         }
-    }
-
-    /// What this node itself has under `key`.
-    pub(crate) fn read(&self, position: Position, key: &Key) -> Result<Option<Value>, OperationError> {
-        let record = self.store.read(position, key)?;
-        Ok(record.and_then(|record| record.live_value(now_ms()).cloned()))
-    }
-
-    /// Stores a pair here, with a version newer than the one that is there.
-    pub(crate) fn write(
-        &self,
-        position: Position,
-        key: &Key,
-        value: Value,
-    ) -> Result<Record, OperationError> {
-        let mut clock = lock(&self.clock);
-        let old = self.store.read(position, key)?.map(|record| record.version);
-        let version = clock.next_after(now_ms(), self.me.position, old.as_ref());
-        let record = Record { position, key: key.clone(), value: Some(value), version, expires_at_ms: None };
-        self.store.apply(vec![record.clone()])?;
-        Ok(record)
-    }
-
-    /// Stores a record that another node hands over, under the version that it has.
-    pub(crate) fn accept(&self, record: Record) -> Result<(), OperationError> {
-        if let Err(ahead) = lock(&self.clock).observe(&record.version, now_ms()) {
-            tracing::warn!("a record was handed over whose {ahead}");
-        }
-        self.store.apply(vec![record])?;
-        Ok(())
-    }
-
-    /// While the keys are being handed over, a write made here goes to the successor before it is acknowledged.
-    async fn copy_if_departing(&self, record: &Record) {
-        if self.stage() == Stage::Running {
-            return;
-        }
-        let heir = self.view.load().successors().head().cloned();
-        if let Some(heir) = heir
-            && let Err(failure) = self.hand_over(&heir.name, record).await
-        {
-            tracing::warn!(peer = %heir.name, "a write during the departure was not copied: {failure}");
-        }
-    }
-
-    /// Gives one record to a peer, which stores it whoever owns it.
-    pub(crate) async fn hand_over(&self, to: &NodeName, record: &Record) -> Result<(), Failure> {
-        let Some((key, value)) = text_of(record) else { return Err(Failure::Garbled) };
-        let request = seed::Request::Put { key, value, no_redirect: true };
-        let context = Context {
-            version: Some(record.version),
-            expires_at_ms: record.expires_at_ms,
-            ..Context::default()
-        };
-        let body = Bytes::from(seed::encode_request(&request));
-        let exchange = self.links.to(to).call(Command::Put, &context, body).await?;
-        self.asker().understand(to, Command::Put, &exchange).map(|_| ())
     }
 
     /// Has a peer that was named as the owner do the operation. The outer error is a peer that could not; the inner one is the owner's own answer.
@@ -325,11 +272,7 @@ impl Operation {
     }
 }
 
-fn text_of(record: &Record) -> Option<(String, String)> {
-    Some((text(record.key.as_bytes())?, text(record.value.as_ref()?.as_bytes())?))
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
+pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 

@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use crate::handover::SETTLING;
+use crate::links::lock;
 use crate::shared::{Mail, Shared, Stage};
 
 enum Waiting {
@@ -125,12 +127,18 @@ impl Owner {
             Output::Wake(wake, after) => {
                 self.timers.insert(wake, Instant::now() + jittered(after, rand::random()));
             }
-            Output::ViewChanged => {
-                self.shared.view.store(Arc::new(self.ring.view().clone()));
-                self.shared.view_changed.send_replace(());
-            }
+            Output::ViewChanged => self.publish(),
             Output::Event(event) => self.log(&event),
         }
+    }
+
+    fn publish(&self) {
+        let view = self.ring.view().clone();
+        if view.predecessor() != self.shared.view.load().predecessor() {
+            *lock(&self.shared.settled_at) = Some(Instant::now() + SETTLING);
+        }
+        self.shared.view.store(Arc::new(view));
+        self.shared.view_changed.send_replace(());
     }
 
     fn log(&self, event: &Event) {

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Box<dyn Store>,
     pub(crate) clock: Mutex<VersionClock>,
+    /// Until when a key that is missing here may still be with the former owner.
+    pub(crate) settled_at: Mutex<Option<tokio::time::Instant>>,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) stage: watch::Sender<Stage>,

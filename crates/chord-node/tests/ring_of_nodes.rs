@@ -1,4 +1,5 @@
 //! Whole nodes in one process, on real sockets: they form a ring, carry operations and leave.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use std::time::Duration;
 
@@ -90,4 +91,22 @@ async fn a_ring_size_is_refused_by_a_ring_of_another() {
     let error = other.join(first.name().clone()).await.unwrap_err();
     assert!(error.to_string().contains("its ring has size 160, this node has ring size 8"), "{error}");
     other.create().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_stay_reachable_while_nodes_join() {
+    let mut nodes = ring(1).await;
+    for idx in 0..200 {
+        nodes[0].put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    }
+    for _ in 0..6 {
+        let contact = nodes[0].name().clone();
+        let node = Node::builder().listen("127.0.0.1:0").join(contact).start().await.unwrap();
+        tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+        nodes.push(node);
+        for idx in 0..200 {
+            let got = nodes[idx % nodes.len()].get(format!("key{idx}").as_bytes()).await.unwrap();
+            assert!(got.value.is_some(), "key{idx} is gone with {} nodes", nodes.len());
+        }
+    }
 }

@@ -29,6 +29,7 @@ const FROM: &str = "chord-from";
 const INCARNATION: &str = "chord-incarnation";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
+const LOCAL: &str = "chord-local";
 const DEADLINE: &str = "chord-deadline-ms";
 const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
@@ -53,6 +54,8 @@ pub struct Context {
     pub path: Vec<NodeName>,
     /// Whether the sender names the receiver as the owner of what is asked for.
     pub named: bool,
+    /// Whether the receiver is to answer from its own store, whoever owns the key.
+    pub local: bool,
     /// How long the sender will wait.
     pub remaining: Option<Duration>,
     /// The version of the record in the body.
@@ -105,6 +108,9 @@ impl Context {
         if self.named {
             header(NAMED, "1");
         }
+        if self.local {
+            header(LOCAL, "1");
+        }
         if let Some(remaining) = self.remaining {
             header(DEADLINE, &remaining.min(REMAINING_MAX).as_millis().to_string());
         }
@@ -141,6 +147,7 @@ impl Context {
             incarnation: headers.number(INCARNATION)?,
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
+            local: headers.flag(LOCAL)?.unwrap_or(false),
             remaining: headers.number(DEADLINE)?.map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
             version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
             expires_at_ms: headers.number(EXPIRES)?,

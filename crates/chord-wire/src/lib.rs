@@ -4,7 +4,6 @@
 //! bytes make a decoder panic, and no error repeats the bytes that caused it.
 
 #![warn(clippy::wildcard_enum_match_arm)]
-
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod code;

@@ -12,7 +12,7 @@ use super::Ends;
 use super::http::{Answered, Refused};
 use crate::OperationError;
 use crate::error::{command_code, refusal_code};
-use crate::operation::{Operation, Outcome, Ticket};
+use crate::operation::{Operation, Outcome, Ticket, text};
 use crate::shared::{Shared, Stage};
 
 /// Answers one command.
@@ -97,11 +97,26 @@ impl Desk<'_> {
 
     async fn get(&self, key: &str) -> Result<Answered, Refused> {
         let key = parse_key(key)?;
+        if self.context.local {
+            return self.get_here(&key).map_err(refused);
+        }
         let outcome = self.operate(&key, &Operation::Get).await?;
-        let value = outcome.value.map(|value| String::from_utf8(value.as_bytes().to_vec())).transpose();
-        let value = value.map_err(|_| refused(OperationError::NotText))?;
+        let value = outcome.value.as_ref().map(as_text).transpose().map_err(refused)?;
         let answer = seed::Answer::Get { storage_node: outcome.owner, hops: outcome.hops, value };
         Ok(say(&answer, Context::default()))
+    }
+
+    /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
+    fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
+        let record = self.shared.live_record(key.position(self.shared.ring.size), key)?;
+        let context = record.as_ref().map_or_else(Context::default, |record| Context {
+            version: Some(record.version),
+            expires_at_ms: record.expires_at_ms,
+            ..Context::default()
+        });
+        let value = record.and_then(|record| record.value).as_ref().map(as_text).transpose()?;
+        let storage_node = self.shared.me.name.clone();
+        Ok(say(&seed::Answer::Get { storage_node, hops: 0, value }, context))
     }
 
     async fn put(&self, key: &str, value: &str, no_redirect: bool) -> Result<Answered, Refused> {
@@ -120,7 +135,8 @@ impl Desk<'_> {
 
     /// How a leaving node hands its keys over: our own nodes send the version too.
     fn store_here(&self, key: Key, value: Value) -> Result<(), OperationError> {
-        if !self.shared.view.load().can_route() {
+        // A node that leaves takes nothing more: it would be lost with it.
+        if !self.shared.view.load().is_member() || self.shared.stage() != Stage::Running {
             return Err(Refusal::NotMember.into());
         }
         let position = key.position(self.shared.ring.size);
@@ -194,6 +210,10 @@ impl Desk<'_> {
     fn peer(&self, name: NodeName) -> Peer {
         Peer::of_name(name, self.shared.ring.size)
     }
+}
+
+fn as_text(value: &Value) -> Result<String, OperationError> {
+    text(value.as_bytes()).ok_or(OperationError::NotText)
 }
 
 fn parse_key(key: &str) -> Result<Key, Refused> {
