@@ -1,14 +1,16 @@
 //! Departure: a node that leaves hands its keys to its successor, says farewell, and only then closes its door.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chord_kv::{Range, Record};
 use chord_ring::{Command, CommandError};
+use tokio::time::Instant;
 
 use crate::shared::{Shared, Stage};
 
-/// How often one record is offered: the successor may change, and the next one takes it.
-const OFFERS_MAX: usize = 3;
+/// Pause before a record is offered again that was not taken: the successor is busy, or changes.
+const OFFER_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a node left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Shared {
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let limit = self.limits.departure;
-        let handed_over = tokio::time::timeout(limit, self.clone().hand_over_all()).await.unwrap_or_default();
+        let handed_over = self.hand_over_all(Instant::now() + limit).await;
         let left_behind = self.store.usage().records.saturating_sub(handed_over);
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
@@ -45,11 +47,10 @@ impl Shared {
         Departure { handed_over, left_behind }
     }
 
-    /// Offers every record to the successor; returns how many were taken.
-    async fn hand_over_all(self: Arc<Self>) -> u64 {
-        let offered =
-            self.offer_all(&Range::ALL, |shared, record| async move { shared.offer(&record).await }).await;
-        match offered {
+    /// Offers every record to the successor until the time has come; returns how many were taken.
+    async fn hand_over_all(self: &Arc<Self>, until: Instant) -> u64 {
+        let offer = |shared: Arc<Self>, record: Record| async move { shared.offer(&record, until).await };
+        match self.offer_all(&Range::ALL, offer).await {
             Ok(offered) => offered.taken,
             Err(error) => {
                 tracing::error!("reading the records to hand over: {error}");
@@ -58,13 +59,14 @@ impl Shared {
         }
     }
 
-    async fn offer(&self, record: &Record) -> bool {
-        for _ in 0..OFFERS_MAX {
+    async fn offer(&self, record: &Record, until: Instant) -> bool {
+        while Instant::now() < until {
             let Some(heir) = self.view.load().successors().head().cloned() else { return false };
             match self.hand_over(&heir.name, record).await {
                 Ok(()) => return true,
                 Err(failure) => tracing::debug!(peer = %heir.name, "a record was not taken: {failure}"),
             }
+            tokio::time::sleep(OFFER_PAUSE).await;
         }
         false
     }

@@ -55,7 +55,9 @@ impl Shared {
             ..Context::default()
         };
         let body = Bytes::from(seed::encode_request(&request));
-        let exchange = self.links.to(to).call(Command::Put, &context, body).await?;
+        // Patience: a busy heir is better than a lost record.
+        let budget = self.limits.request;
+        let exchange = self.links.to(to).call_onward(Command::Put, &context, body, budget).await?;
         self.asker().understand(to, Command::Put, &exchange).map(|_| ())
     }
 

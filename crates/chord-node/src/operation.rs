@@ -243,7 +243,7 @@ impl Shared {
             return Ok(Err(OperationError::Remote { code, sentence }));
         }
         // Our own nodes count the whole path; a seed node counts from itself.
-        let whole = |hops: u32| hops.max(hops_here);
+        let whole = |hops: u32| if link.is_seed() { hops.saturating_add(hops_here) } else { hops };
         match self.asker().understand(&peer.name, request.command(), &exchange)? {
             seed::Answer::Get { storage_node, hops, value } => {
                 let value =

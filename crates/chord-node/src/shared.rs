@@ -15,6 +15,9 @@ use crate::{Departure, Limits};
 /// or flooded, and the sender then waits within its own deadline.
 pub(crate) const MAILBOX_MAX: usize = 256;
 
+/// How long a command may take. A join is the longest: 25 attempts with pauses of 0.2 s, or three peers that are silent.
+const COMMAND_WAIT: Duration = Duration::from_secs(30);
+
 /// A message to the owner task. Its sender may give up waiting.
 pub(crate) enum Mail {
     Command(Command, oneshot::Sender<Result<(), CommandError>>),
@@ -85,19 +88,22 @@ impl Shared {
     /// Gives a command to the ring and waits for its end.
     pub(crate) async fn command(&self, command: Command) -> Result<(), CommandError> {
         let (reply, answer) = oneshot::channel();
-        match self.mailbox.send(Mail::Command(command, reply)).await {
-            Ok(()) => answer.await.unwrap_or(Err(CommandError::Busy)),
-            Err(_) => Err(CommandError::Busy),
-        }
+        let done = async {
+            self.mailbox.send(Mail::Command(command, reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(COMMAND_WAIT, done).await.ok().flatten().unwrap_or(Err(CommandError::Busy))
     }
 
     /// Gives a peer's request to the ring.
     pub(crate) async fn request(&self, ring: Option<RingTag>, request: Request) -> Result<Answer, Refusal> {
         let (reply, answer) = oneshot::channel();
-        match self.mailbox.send(Mail::Request(ring, request, reply)).await {
-            Ok(()) => answer.await.unwrap_or(Err(Refusal::NotMember)),
-            Err(_) => Err(Refusal::NotMember),
-        }
+        let replied = async {
+            self.mailbox.send(Mail::Request(ring, request, reply)).await.ok()?;
+            answer.await.ok()
+        };
+        let replied = tokio::time::timeout(self.limits.request, replied).await;
+        replied.ok().flatten().unwrap_or(Err(Refusal::NotMember))
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_node_that_leaves_hands_its_keys_to_its_successor() {
     while nodes.len() > 1 {
         let leaver = nodes.remove(0);
         let departure = leaver.shutdown().await;
-        assert_eq!(departure.left_behind, 0);
+        assert_eq!(departure.left_behind, 0, "{departure:?}");
         for idx in 0..200 {
             let got = nodes[idx % nodes.len()].get(format!("key{idx}").as_bytes()).await.unwrap();
             assert!(got.value.is_some(), "key{idx} is gone with {} nodes left", nodes.len());

@@ -1,6 +1,7 @@
 //! One peer over HTTP: its open connections, and one request after another on each.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-type Sender = SendRequest<Full<Bytes>>;
+/// One open connection. It is driven by whoever uses it: a task of its own would cost a switch each way.
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+}
 
 /// What came back: not yet understood.
 pub(crate) struct Exchange {
@@ -52,7 +57,7 @@ pub(crate) fn write_context(context: &Context, headers: &mut HeaderMap) {
 pub(crate) struct Connections {
     name: NodeName,
     host: Option<HeaderValue>,
-    idle: Mutex<Vec<Sender>>,
+    idle: Mutex<Vec<Open>>,
     permits: Semaphore,
     body_bytes: usize,
 }
@@ -74,54 +79,35 @@ impl Connections {
     ) -> Result<Exchange, Failure> {
         let Ok(_permit) = self.permits.acquire().await else { return Err(Failure::Silent) };
         let kept = self.idle().pop();
-        if let Some(mut sender) = kept.filter(|sender| !sender.is_closed()) {
-            match self.send(&mut sender, command, context, body.clone()).await {
-                Ok(exchange) => return Ok(self.keep(sender, exchange)),
+        if let Some(mut open) = kept {
+            match open.send(self.request(command, context, body.clone()), self.body_bytes).await {
+                Ok(exchange) => return Ok(self.keep(open, exchange)),
                 Err(Broken::BeforeAnswer) => self.idle().clear(),
                 Err(Broken::InAnswer) => return Err(Failure::Garbled),
             }
         }
-        let mut sender = self.connect().await?;
-        match self.send(&mut sender, command, context, body).await {
-            Ok(exchange) => Ok(self.keep(sender, exchange)),
+        let mut open = self.connect().await?;
+        match open.send(self.request(command, context, body), self.body_bytes).await {
+            Ok(exchange) => Ok(self.keep(open, exchange)),
             Err(Broken::BeforeAnswer) => Err(Failure::Silent),
             Err(Broken::InAnswer) => Err(Failure::Garbled),
         }
     }
 
-    fn keep(&self, sender: Sender, exchange: Exchange) -> Exchange {
-        if !sender.is_closed() {
-            self.idle().push(sender);
+    fn keep(&self, open: Open, exchange: Exchange) -> Exchange {
+        if !open.sender.is_closed() {
+            self.idle().push(open);
         }
         exchange
     }
 
-    async fn connect(&self) -> Result<Sender, Failure> {
+    async fn connect(&self) -> Result<Open, Failure> {
         let stream = TcpStream::connect((self.name.host(), self.name.port()))
             .await
             .map_err(|error| failure(&error))?;
         stream.set_nodelay(true).map_err(|_| Failure::Silent)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
-        tokio::spawn(connection);
-        Ok(sender)
-    }
-
-    async fn send(
-        &self,
-        sender: &mut Sender,
-        command: Command,
-        context: &Context,
-        body: Bytes,
-    ) -> Result<Exchange, Broken> {
-        sender.ready().await.map_err(|_| Broken::BeforeAnswer)?;
-        let response = sender
-            .send_request(self.request(command, context, body))
-            .await
-            .map_err(|error| if error.is_parse() { Broken::InAnswer } else { Broken::BeforeAnswer })?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.body_bytes).collect().await.map_err(|_| Broken::InAnswer)?;
-        Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
+        Ok(Open { sender, driver: Box::pin(driver) })
     }
 
     fn request(&self, command: Command, context: &Context, body: Bytes) -> Request<Full<Bytes>> {
@@ -137,9 +123,32 @@ impl Connections {
         request
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Sender>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Open>> {
         // A panic elsewhere cannot have left a list of connections half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    async fn send(&mut self, request: Request<Full<Bytes>>, body_bytes: usize) -> Result<Exchange, Broken> {
+        let Self { sender, driver } = self;
+        let exchange = async {
+            sender.ready().await.map_err(|_| Broken::BeforeAnswer)?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|error| if error.is_parse() { Broken::InAnswer } else { Broken::BeforeAnswer })?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, body_bytes).collect().await.map_err(|_| Broken::InAnswer)?;
+            Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        tokio::pin!(exchange);
+        tokio::select! {
+            biased;
+            ended = &mut exchange => ended,
+            // The connection is over; what it still delivered is there to be read.
+            _ = driver.as_mut() => exchange.await,
+        }
     }
 }
 
