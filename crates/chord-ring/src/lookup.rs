@@ -51,6 +51,9 @@ impl Lookup {
     }
 
     /// Sets a peer aside: it did not answer, or the caller knows that it would not. It is not asked in this lookup.
+    ///
+    /// Not for a peer that answered [`Refusal::HopLimit`]: that ends the lookup everywhere on its path, for each node
+    /// there would try its next best, and so the whole ring.
     pub fn failed(&mut self, peer: &NodeName) {
         if !self.failed.contains(peer) {
             self.failed.push(peer.clone());
@@ -66,16 +69,26 @@ impl Lookup {
             return self.here(view);
         }
         if self.question.path.len() >= self.hops_max {
-            return Step::Stuck(Refusal::HopLimit(self.hops()));
+            return Step::Stuck(Refusal::HopLimit);
         }
         if self.question.named && view.is_member() {
-            // Who named me does not know my predecessor yet; if that cannot say more, then I am the owner.
-            return match self.usable(view.predecessor()) {
-                Some(predecessor) => self.ask(view, predecessor, true),
-                None => self.here(view),
-            };
+            return self.claim(view);
         }
         self.forward(view)
+    }
+
+    /// This node was named as the owner by one that does not know its predecessor: if that one is dead, or says so
+    /// itself, then it is.
+    fn claim(&self, view: &View) -> Step {
+        let Some(predecessor) = view.predecessor() else { return self.here(view) };
+        if self.failed.contains(&predecessor.name) || self.question.path.last() == Some(&predecessor.name) {
+            return self.here(view);
+        }
+        if self.may_own(predecessor) {
+            return self.ask(view, predecessor, true);
+        }
+        // It had the question, so it lives, and lies nearer behind the target than this node does.
+        Step::Stuck(Refusal::NoRoute)
     }
 
     fn forward(&self, view: &View) -> Step {

@@ -132,8 +132,10 @@ pub enum Refusal {
     #[error("no reachable node knows the owner at the moment: the ring is changing, try again")]
     NoRoute,
     /// The lookup was forwarded too often.
-    #[error("the lookup was forwarded {0} times without reaching the owner: the ring is changing, try again")]
-    HopLimit(u32),
+    #[error(
+        "the lookup was forwarded as often as is allowed without reaching the owner: the ring is changing, try again"
+    )]
+    HopLimit,
 }
 
 /// Why a request brought no answer.

@@ -54,6 +54,7 @@ pub struct Node {
     closer: Option<Peer>,
     remembered: Remembered,
     quiet_rounds: u8,
+    repeats_left: u8,
     view_changed: bool,
     outputs: VecDeque<Output>,
 }
@@ -74,6 +75,7 @@ impl Node {
             closer: None,
             remembered: Remembered::default(),
             quiet_rounds: 0,
+            repeats_left: 0,
             view_changed: false,
             outputs: VecDeque::new(),
         }
@@ -211,7 +213,7 @@ impl Node {
         if !self.view.is_member() {
             return;
         }
-        self.begin_stabilize();
+        self.begin_round_of_stabilize();
         self.begin_check_predecessor();
         self.begin_finger_repair();
         self.begin_probe();

@@ -1,7 +1,7 @@
 //! Fingers: one entry beyond the successor list is looked up in each round (`fix_fingers`, TON 2003, figure 6).
 
 use super::Node;
-use crate::{Answer, Failure, Fingers, Lookup, Peer, Purpose, Request, Step};
+use crate::{Answer, Failure, Fingers, Lookup, Peer, Purpose, Refusal, Request, Step};
 
 /// Which entry comes next, and the lookup that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -31,6 +31,7 @@ impl Node {
         match answer {
             Ok(Answer::Found(found)) => self.learn_finger(found.owner),
             Ok(_) => self.retry_finger(lookup, &asked),
+            Err(Failure::Refused(Refusal::HopLimit)) => self.finger_repair.cursor += 1,
             Err(failure) => {
                 if failure.is_final() && !self.view.neighbours(&asked.name) {
                     self.forget_finger(&asked.name);

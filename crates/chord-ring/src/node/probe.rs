@@ -78,7 +78,7 @@ impl Node {
             Refusal::RingSizeDiffers { .. } | Refusal::ForeignRing { .. } | Refusal::Itself => {
                 self.remembered.settled(about);
             }
-            Refusal::NotMember | Refusal::PositionTaken { .. } | Refusal::NoRoute | Refusal::HopLimit(_) => {
+            Refusal::NotMember | Refusal::PositionTaken { .. } | Refusal::NoRoute | Refusal::HopLimit => {
                 self.remembered.missed(about);
             }
         }
@@ -90,7 +90,7 @@ impl Node {
             return false;
         }
         self.output(Output::Event(Event::Merging(state.peer.clone())));
-        self.notify_head();
+        self.notify_head(true);
         true
     }
 

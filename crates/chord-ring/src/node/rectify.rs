@@ -126,6 +126,11 @@ impl Node {
         if self.view.successors.is_empty() && self.operation.is_none() {
             self.adopt(&candidate, successors);
         }
+        // In a sound ring the old one hears of the new one from this node. One that has lost all its neighbours would
+        // be forgotten by the last that knows it: the next probe tells.
+        if let Some(old) = self.view.predecessor.clone() {
+            self.remembered.remember(&old.name);
+        }
         self.set_predecessor(Some(candidate));
     }
 

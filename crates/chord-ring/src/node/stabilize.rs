@@ -3,6 +3,10 @@
 use super::{Node, Operation};
 use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, between};
 
+/// How often one round stabilizes again because it found a closer head. Where k nodes have joined between two members at
+/// one time, k such steps put them in order; more than these wait for the next round.
+const REPEATS_MAX: u8 = 16;
+
 /// Where a stabilization stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stabilize {
@@ -10,12 +14,18 @@ pub(super) enum Stabilize {
     AskedHead { head: Peer, asked_again: bool },
     /// A member that may lie between this node and its head was asked for its state.
     AskedCloser { candidate: Peer },
-    /// The head was notified.
-    Notified,
+    /// The head was notified. `is_closer` if this stabilization found it before the old one.
+    Notified { head: Peer, is_closer: bool },
 }
 
 impl Node {
     /// Starts the stabilization of this round, unless the last one still waits for its peer.
+    pub(super) fn begin_round_of_stabilize(&mut self) {
+        self.repeats_left = REPEATS_MAX;
+        self.begin_stabilize();
+    }
+
+    /// Stabilizes once, unless that is under way.
     pub(super) fn begin_stabilize(&mut self) {
         if self.operation.is_some() {
             return;
@@ -41,12 +51,13 @@ impl Node {
                 }
             }
             Stabilize::AskedCloser { candidate } => {
-                if let Ok(Answer::State(state)) = answer {
-                    self.try_adopt(&candidate, &state);
-                }
-                self.notify_head();
+                let is_closer = match answer {
+                    Ok(Answer::State(its)) => self.try_adopt(&candidate, &its),
+                    Ok(_) | Err(_) => false,
+                };
+                self.notify_head(is_closer);
             }
-            Stabilize::Notified => self.on_notify_answer(answer),
+            Stabilize::Notified { head, is_closer } => self.on_notify_answer(&head, is_closer, answer),
         }
     }
 
@@ -55,7 +66,7 @@ impl Node {
         match &state.predecessor {
             Some(other) if self.is_usurped_by(other) => self.resign_to(other),
             Some(closer) if self.is_closer(closer) => self.ask_closer(closer.clone()),
-            Some(_) | None => self.notify_head(),
+            Some(_) | None => self.notify_head(false),
         }
     }
 
@@ -74,12 +85,19 @@ impl Node {
         self.output(super::Output::Event(Event::Dropped(dead, failure)));
     }
 
-    fn on_notify_answer(&mut self, answer: Result<Answer, Failure>) {
-        if let Err(Failure::Refused(Refusal::PositionTaken { newcomer, .. })) = answer
-            && newcomer == self.view.me.name
-            && let Some(member) = self.view.successors.head().cloned()
-        {
-            self.resign_to(&member);
+    fn on_notify_answer(&mut self, head: &Peer, is_closer: bool, answer: Result<Answer, Failure>) {
+        match answer {
+            Err(Failure::Refused(Refusal::PositionTaken { newcomer, .. }))
+                if newcomer == self.view.me.name =>
+            {
+                self.resign_to(head);
+            }
+            // Where many have joined between two members, each step uncovers the next.
+            Ok(_) if is_closer && self.repeats_left > 0 => {
+                self.repeats_left -= 1;
+                self.begin_stabilize();
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -116,10 +134,10 @@ impl Node {
     }
 
     /// Every stabilization ends so, whatever its outcome.
-    pub(super) fn notify_head(&mut self) {
+    pub(super) fn notify_head(&mut self, is_closer: bool) {
         if let Some(head) = self.view.successors.head().cloned() {
             self.send(Purpose::Ring, &head.name, Request::Notify { from: self.view.me.clone() });
-            self.operation = Some(Operation::Stabilize(Stabilize::Notified));
+            self.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
         }
     }
 }

@@ -1,0 +1,77 @@
+//! Whole rings of real nodes: they form, converge, shrink and heal.
+
+mod support;
+
+use chord_ring::*;
+use support::*;
+
+#[test]
+fn a_ring_grows_from_one_node_to_sixty_four_and_has_right_fingers_within_twenty_rounds() {
+    let mut cluster = Cluster::new(160, 8);
+    let size = RingSize::new(160).unwrap();
+    let members: Vec<Peer> = (0..64)
+        .map(|idx| Peer::of_name(format!("127.0.0.1:{}", 4567 + idx).parse().unwrap(), size))
+        .collect();
+    cluster.add(members[0].clone());
+    cluster.command(&members[0].name, Command::Create);
+    for member in &members[1..] {
+        cluster.add(member.clone());
+        let token = cluster.command(&member.name, Command::Join(members[0].name.clone()));
+        assert_eq!(cluster.done.get(&token), Some(&Ok(())));
+        cluster.round();
+    }
+    let rounds = cluster.converge(20);
+    cluster.rounds(20 - rounds);
+    let mut sorted = members.clone();
+    sorted.sort();
+    for node in cluster.nodes.values() {
+        let view = node.view();
+        for entry in 0..160 {
+            let start = size.finger_start(view.me().position, entry);
+            let owner = sorted.iter().find(|peer| peer.position >= start).unwrap_or(&sorted[0]);
+            let expected = (owner != view.me()).then_some(owner);
+            assert_eq!(view.finger(entry), expected, "finger {entry} of {}", view.me());
+        }
+        assert!(view.fingers().runs().len() <= 8);
+    }
+}
+
+#[test]
+fn a_node_that_is_alone_adopts_its_first_notifier() {
+    let mut cluster = Cluster::new(8, 3);
+    cluster.create(5);
+    let token = cluster.join(9, 5);
+    assert_eq!(cluster.done[&token], Ok(()));
+    assert_eq!(cluster.beliefs(5), (vec![9], Some(9)));
+    assert_eq!(cluster.beliefs(9), (vec![5], Some(5)));
+}
+
+#[test]
+fn killed_neighbours_are_dropped_and_the_ring_is_ideal_again() {
+    let mut cluster = Cluster::ideal(8, 4, &[10, 30, 50, 70, 90, 110, 130, 150]);
+    cluster.fail(50);
+    cluster.fail(70);
+    assert!(cluster.converge(10) <= 10);
+    assert_eq!(cluster.beliefs(30), (vec![90, 110, 130, 150], Some(10)));
+}
+
+#[test]
+fn a_frozen_node_is_dropped_and_taken_back_when_it_thaws() {
+    let mut cluster = Cluster::ideal(8, 3, &[10, 30, 50, 70, 90]);
+    cluster.frozen.insert(name(50));
+    cluster.rounds(10);
+    assert_eq!(cluster.beliefs(30).0, [70, 90, 10]);
+    cluster.frozen.clear();
+    cluster.converge(10);
+}
+
+#[test]
+fn every_node_leaves_in_turn_and_the_rest_stay_one_ring() {
+    let mut cluster = Cluster::ideal(8, 3, &[10, 30, 50, 70, 90]);
+    for (idx, at) in [30, 50, 10, 90].into_iter().enumerate() {
+        cluster.leave(at);
+        cluster.converge(5);
+        assert_eq!(cluster.nodes.len(), 4 - idx);
+    }
+    assert!(cluster.node(70).view().is_alone());
+}
