@@ -36,6 +36,8 @@ pub enum Code {
     JoinFailed,
     /// No live node leads to the owner. Retrying helps once the ring has healed.
     NoRoute,
+    /// The request was sent on as often as is allowed. Retrying helps once the ring has healed.
+    HopLimit,
     /// Too much to do at the moment. Retrying helps.
     Busy,
     /// The deadline passed. A write may or may not have happened.
@@ -56,7 +58,7 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::UnknownCommand,
@@ -72,6 +74,7 @@ impl Code {
         Self::JoinSelf,
         Self::JoinFailed,
         Self::NoRoute,
+        Self::HopLimit,
         Self::Busy,
         Self::Deadline,
         Self::StoreFailed,
@@ -96,6 +99,7 @@ impl Code {
             Self::JoinSelf => ("join-self", 409),
             Self::JoinFailed => ("join-failed", 502),
             Self::NoRoute => ("no-route", 503),
+            Self::HopLimit => ("hop-limit", 503),
             Self::Busy => ("busy", 503),
             Self::Deadline => ("deadline", 504),
             Self::StoreFailed => ("store-failed", 507),

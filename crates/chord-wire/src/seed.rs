@@ -9,7 +9,7 @@ mod list;
 pub(crate) mod object;
 mod request;
 
-pub use answer::{Answer, BadAnswer, decode_answer, encode_answer, seed_ring_size};
+pub use answer::{Answer, BadAnswer, decode_answer, encode_answer};
 pub use json::{BadBody, Wanted};
-pub use list::{SUCCESSOR_LIST_MAX, fill_successor_list};
+pub use list::{SUCCESSOR_LIST_MAX, cut_at_repeat, fill_successor_list};
 pub use request::{BadRequest, Leaving, Request, Target, decode_request, encode_request};

@@ -42,6 +42,7 @@ fn full() -> Context {
         incarnation: Some(7),
         path: vec![name("h:2"), name("[::1]:3")],
         named: true,
+        local: true,
         remaining: Some(Duration::from_millis(1500)),
         version: Some(Version::new(12, 3, Position::from(45))),
         expires_at_ms: Some(99),
@@ -65,6 +66,7 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-expires-ms", "99"),
         ("chord-from", "h:1"),
         ("chord-incarnation", "7"),
+        ("chord-local", "1"),
         ("chord-member", "1"),
         ("chord-named", "1"),
         ("chord-path", "h:2,[::1]:3"),
@@ -88,7 +90,7 @@ fn a_node_can_say_that_it_has_no_predecessor() {
 
 #[test]
 fn headers_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&'static str, &[u8]); 17] = [
+    let cases: [(&'static str, &[u8]); 18] = [
         ("chord-from", b"h"),
         ("chord-from", b"h:1\xff"),
         ("chord-from", b""),
@@ -99,6 +101,7 @@ fn headers_that_make_no_sense_are_refused_by_name() {
         ("chord-path", b""),
         ("chord-path", b"h:1,,h:2"),
         ("chord-named", b"yes"),
+        ("chord-local", b"true"),
         ("chord-deadline-ms", b"1.5"),
         ("chord-version", b"1.2"),
         ("chord-expires-ms", b"soon"),
@@ -187,11 +190,11 @@ fn any_context() -> impl Strategy<Value = Context> {
     let code = prop::sample::select(Code::ALL.to_vec());
     let about_sender = (of(any_ring()), of(any_name()), of(any::<u64>()), of(predecessor), of(any::<bool>()));
     let about_request =
-        (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
+        (prop::collection::vec(any_name(), 0..20), any::<(bool, bool)>(), of(remaining), of(any_version()));
     (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
         |(
             (ring, from, incarnation, predecessor, member),
-            (path, named, remaining, version),
+            (path, (named, local), remaining, version),
             expires,
             code,
         )| {
@@ -201,6 +204,7 @@ fn any_context() -> impl Strategy<Value = Context> {
                 incarnation,
                 path,
                 named,
+                local,
                 remaining,
                 version,
                 expires_at_ms: expires,
@@ -220,7 +224,7 @@ proptest! {
 
     #[test]
     fn no_header_makes_the_reader_panic(
-        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 12)
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 13)
     ) {
         let names = write(&full());
         let headers: Headers = names.into_keys().zip(values).collect();

@@ -3,8 +3,8 @@
 use chord_ring::{NodeName, NodeNameError, Position, RingSize};
 use chord_wire::Command;
 use chord_wire::seed::{
-    Answer, BadBody, Leaving, Request, SUCCESSOR_LIST_MAX, Target, Wanted, decode_answer, decode_request,
-    encode_answer, encode_request, fill_successor_list, seed_ring_size,
+    Answer, BadBody, Leaving, Request, SUCCESSOR_LIST_MAX, Target, Wanted, cut_at_repeat, decode_answer,
+    decode_request, encode_answer, encode_request, fill_successor_list,
 };
 use proptest::prelude::*;
 
@@ -306,19 +306,18 @@ fn list_of(entries: usize) -> Vec<u8> {
 
 #[test]
 fn a_list_of_the_largest_ring_is_taken_and_one_entry_more_is_not() {
-    let whole = Ok(Answer::SuccessorList(names(&[2, 3, 1])));
-    assert_eq!(decode_answer(Command::GetSuccessorList, &list_of(SUCCESSOR_LIST_MAX)), whole);
+    let whole = fill_successor_list(&name("127.0.0.1:1"), &names(&[2, 3]), SUCCESSOR_LIST_MAX);
+    let taken = decode_answer(Command::GetSuccessorList, &list_of(SUCCESSOR_LIST_MAX));
+    assert_eq!(taken, Ok(Answer::SuccessorList(whole)));
     let refused = decode_answer(Command::GetSuccessorList, &list_of(SUCCESSOR_LIST_MAX + 1)).unwrap_err();
     assert_eq!(refused.fault, BadBody::TooMany { field: "successor_list" });
 }
 
 #[test]
-fn a_seed_nodes_ring_size_shows_in_the_length_of_its_list() {
-    for bits in [1u16, 7, 256] {
-        assert_eq!(seed_ring_size(&list_of(usize::from(bits))).unwrap().bits(), bits);
-    }
-    assert!(seed_ring_size(&list_of(0)).is_err());
-    assert!(seed_ring_size(b"{}").is_err());
+fn a_seed_nodes_list_is_cut_where_it_begins_to_repeat() {
+    assert_eq!(cut_at_repeat(names(&[2, 3, 1, 2, 3, 1, 2])), names(&[2, 3, 1]));
+    assert_eq!(cut_at_repeat(names(&[1, 1])), names(&[1]));
+    assert_eq!(cut_at_repeat(Vec::new()), Vec::new());
 }
 
 fn any_name() -> impl Strategy<Value = NodeName> {
@@ -413,7 +412,6 @@ proptest! {
             let _ = decode_request(command, &body);
             let _ = decode_answer(command, &body);
         }
-        let _ = seed_ring_size(&body);
         let _ = chord_wire::decode_error(&body);
     }
 

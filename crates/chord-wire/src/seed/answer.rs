@@ -1,9 +1,8 @@
 //! Answers of the seed's language.
 
-use chord_ring::{NodeName, RingSize};
+use chord_ring::NodeName;
 
-use super::json::{self, BadBody, Field, Present, Wanted};
-use super::list;
+use super::json::{self, BadBody, Field, Present};
 use super::object::Object;
 use crate::Command;
 
@@ -28,7 +27,7 @@ pub enum Answer {
     },
     /// To `get_predecessor`.
     Predecessor(Option<NodeName>),
-    /// To `get_successor_list`.
+    /// To `get_successor_list`: what was sent, which from a seed node goes round and round to m entries.
     SuccessorList(Vec<NodeName>),
     /// To `get`.
     Get {
@@ -58,25 +57,12 @@ pub struct BadAnswer {
     pub fault: BadBody,
 }
 
-/// The answer to `command` that `body` is. Takes any bytes. A successor list ends where it begins to repeat.
+/// The answer to `command` that `body` is. Takes any bytes.
 ///
 /// # Errors
 /// The body is not an object with the fields of such an answer.
 pub fn decode_answer(command: Command, body: &[u8]) -> Result<Answer, BadAnswer> {
     decode(command, body).map_err(|fault| BadAnswer { command, fault })
-}
-
-/// The ring size that shows in a seed node's answer to `get_successor_list`: the number of its entries.
-///
-/// # Errors
-/// The body is no such answer, or its list is empty.
-pub fn seed_ring_size(body: &[u8]) -> Result<RingSize, BadAnswer> {
-    let size = || {
-        let list = successor_list(body)?;
-        let entries = u64::try_from(list.nodes()?.len()).unwrap_or(u64::MAX);
-        RingSize::new(entries).map_err(|_| list.wrong(Wanted::RingSizeEntries))
-    };
-    size().map_err(|fault| BadAnswer { command: Command::GetSuccessorList, fault })
 }
 
 fn decode(command: Command, body: &[u8]) -> Result<Answer, BadBody> {
@@ -98,7 +84,8 @@ fn decode(command: Command, body: &[u8]) -> Result<Answer, BadBody> {
             Ok(Answer::Predecessor(node.required()?.node_or_null()?))
         }
         Command::GetSuccessorList => {
-            Ok(Answer::SuccessorList(list::cut_at_repeat(successor_list(body)?.nodes()?)))
+            let [list] = json::fields(body, ["successor_list"])?;
+            Ok(Answer::SuccessorList(list.required()?.nodes()?))
         }
         Command::Get => decode_get(body),
         Command::Put => {
@@ -121,11 +108,6 @@ fn decode_get(body: &[u8]) -> Result<Answer, BadBody> {
 
 fn hops_of(hops: Field<'_>) -> Result<u32, BadBody> {
     hops.optional().map_or(Ok(0), Present::count)
-}
-
-fn successor_list(body: &[u8]) -> Result<Present<'_>, BadBody> {
-    let [list] = json::fields(body, ["successor_list"])?;
-    list.required()
 }
 
 /// The body of an answer, with exactly the seed's fields.

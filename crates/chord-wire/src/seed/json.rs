@@ -94,8 +94,6 @@ pub enum Wanted {
     Target,
     /// A list of names.
     Names,
-    /// A number of entries that some ring size explains.
-    RingSizeEntries,
 }
 
 impl fmt::Display for Wanted {
@@ -109,7 +107,6 @@ impl fmt::Display for Wanted {
                 "a position (a whole number, 0 or more and below 2^256, in digits alone) or a key (a string)"
             }
             Self::Names => "a list of strings",
-            Self::RingSizeEntries => "a list of 1 to 256 strings",
         })
     }
 }

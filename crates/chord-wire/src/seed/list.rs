@@ -16,7 +16,7 @@ pub fn fill_successor_list(me: &NodeName, successors: &[NodeName], entries: usiz
 }
 
 /// What a list says before it begins to repeat itself.
-pub(crate) fn cut_at_repeat(mut names: Vec<NodeName>) -> Vec<NodeName> {
+pub fn cut_at_repeat(mut names: Vec<NodeName>) -> Vec<NodeName> {
     let repeat =
         names.iter().enumerate().position(|(idx, name)| names.iter().take(idx).any(|old| old == name));
     names.truncate(repeat.unwrap_or(names.len()));
