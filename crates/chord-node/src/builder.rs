@@ -173,6 +173,7 @@ impl Builder {
             settled_at: Mutex::new(None),
             links: Links::new(ring, self.limits.clone()),
             mailbox,
+            join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
             limits: self.limits,
@@ -204,8 +205,10 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
             for contact in &contacts {
                 match shared.command(Command::Join(contact.clone())).await {
                     Ok(()) | Err(CommandError::AlreadyMember) => return,
-                    Err(CommandError::Join(error @ JoinError::PositionTaken { .. })) => {
+                    Err(CommandError::Join(error)) if is_lasting(&error) => {
                         tracing::error!("{error}");
+                        shared.join_refused.send_replace(Some(error));
+                        return;
                     }
                     Err(error) => tracing::warn!("{error}; trying again"),
                 }
@@ -218,6 +221,14 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
         () = joining => {}
         () = shared.reached(Stage::Departing) => {}
     }
+}
+
+/// Whether a join would fail again however often it is tried: the node is set up for another ring, or for a place that is taken.
+fn is_lasting(error: &JoinError) -> bool {
+    matches!(
+        error,
+        JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
+    )
 }
 
 /// Binds the first address of the host that can be had. The node's name is the host as given and the real port.

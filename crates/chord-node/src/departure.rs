@@ -41,7 +41,9 @@ impl Shared {
             Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
             Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
         }
-        if left_behind > 0 {
+        if left_behind > 0 && handed_over == 0 && self.view.load().is_alone() {
+            tracing::info!(left_behind, "the last node of its ring ends, and its records with it");
+        } else if left_behind > 0 {
             tracing::warn!(left_behind, "records were not handed over and are lost with this node");
         }
         Departure { handed_over, left_behind }

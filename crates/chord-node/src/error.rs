@@ -12,7 +12,9 @@ pub enum OperationError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The deadline passed. A write may or may not have happened; it is safe to repeat.
-    #[error("the ring did not answer in time: the write, if it was one, may or may not have happened")]
+    #[error(
+        "the ring did not answer in time: try again; a write may have happened already, and is safe to repeat"
+    )]
     Deadline,
     /// The key is too long. Nothing changed.
     #[error(transparent)]
@@ -41,10 +43,17 @@ pub enum OperationError {
     Stopping,
 }
 
-/// A node that stopped before it was a member.
+/// Why a node will not become a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the node stopped before it was in a ring")]
-pub struct JoinEnded;
+#[non_exhaustive]
+pub enum JoinEnded {
+    /// The node was stopped before.
+    #[error("the node stopped before it was in a ring")]
+    Stopped,
+    /// The ring does not take this node, and never will as it is set up.
+    #[error(transparent)]
+    Refused(#[from] JoinError),
+}
 
 impl OperationError {
     /// The code under which the error travels.
@@ -67,7 +76,8 @@ pub(crate) fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::PositionTaken { .. } => Code::PositionTaken,
         Refusal::RingSizeDiffers { .. } => Code::RingSizeDiffers,
         Refusal::ForeignRing { .. } => Code::ForeignRing,
-        Refusal::NoRoute | Refusal::HopLimit(_) => Code::NoRoute,
+        Refusal::NoRoute => Code::NoRoute,
+        Refusal::HopLimit => Code::HopLimit,
         // `Itself`, and whatever a later version of the ring adds.
         _ => Code::BadRequest,
     }

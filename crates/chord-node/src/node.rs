@@ -62,13 +62,18 @@ impl Node {
     /// Waits until the node is a member of a ring.
     ///
     /// # Errors
-    /// The node stopped before.
+    /// The node was stopped before, or it is set up so that the ring cannot take it.
     pub async fn ready(&self) -> Result<(), JoinEnded> {
         let mut changes = self.shared.view_changed.subscribe();
-        let member = changes.wait_for(|()| self.shared.view.load().is_member());
+        let mut refusals = self.shared.join_refused.subscribe();
         tokio::select! {
-            member = member => member.map(|_| ()).map_err(|_| JoinEnded),
-            () = self.shared.reached(Stage::Departing) => Err(JoinEnded),
+            member = changes.wait_for(|()| self.shared.view.load().is_member()) => {
+                member.map(|_| ()).map_err(|_| JoinEnded::Stopped)
+            }
+            refused = refusals.wait_for(Option::is_some) => {
+                Err(refused.ok().and_then(|error| error.clone()).map_or(JoinEnded::Stopped, JoinEnded::Refused))
+            }
+            () = self.shared.reached(Stage::Departing) => Err(JoinEnded::Stopped),
         }
     }
 

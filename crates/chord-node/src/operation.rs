@@ -144,6 +144,7 @@ impl Shared {
             };
             match self.operate_at(&owner, key, operation, path, ticket).await {
                 Ok(result) => return result.map(Attempt::Done),
+                Err(Failure::Refused(Refusal::HopLimit)) => return Ok(Attempt::Stuck(Refusal::HopLimit)),
                 Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
             }
         }
@@ -171,6 +172,7 @@ impl Shared {
                             return Way::Found(lookup.answered(&view, &peer, found));
                         }
                         Ok(_) => self.set_aside(lookup, &peer, &Failure::Garbled),
+                        Err(Failure::Refused(Refusal::HopLimit)) => return Way::Stuck(Refusal::HopLimit),
                         Err(failure) => self.set_aside(lookup, &peer, &failure),
                     }
                 }

@@ -148,6 +148,9 @@ impl Owner {
             Event::SuccessorChanged(None) => tracing::info!(%node, "no successor: this node is alone"),
             Event::PredecessorChanged(Some(peer)) => tracing::info!(%node, "predecessor is now {peer}"),
             Event::PredecessorChanged(None) => tracing::info!(%node, "predecessor unknown"),
+            Event::Dropped(peer, Failure::Refused(Refusal::NotMember)) => {
+                tracing::info!(%node, "{} has left", peer.name);
+            }
             Event::Dropped(peer, failure) => tracing::warn!(%node, "dropped {peer}: {failure}"),
             Event::Merging(peer) => tracing::warn!(%node, "merging with the ring of {peer}"),
             Event::Violation(rule) => tracing::error!(%node, "{rule}: starting again from remembered peers"),

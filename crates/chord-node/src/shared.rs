@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use chord_kv::{Store, VersionClock};
-use chord_ring::{Answer, Command, CommandError, NodeName, Peer, Refusal, Request, RingTag, View};
+use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 
 use crate::links::{Asker, Links};
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) settled_at: Mutex<Option<tokio::time::Instant>>,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
+    /// Why the node gave up joining, if it did.
+    pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
 }

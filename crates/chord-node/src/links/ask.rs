@@ -91,7 +91,8 @@ impl Asker<'_> {
         else {
             return Err(Failure::Garbled);
         };
-        let size = seed::seed_ring_size(&exchange.body).ok().filter(|_| link.is_seed());
+        let size = u64::try_from(list.len()).ok().and_then(|bits| RingSize::new(bits).ok());
+        let size = size.filter(|_| link.is_seed());
         Ok(self.state_of(to.clone(), predecessor, list, size))
     }
 
@@ -102,8 +103,9 @@ impl Asker<'_> {
         list: Vec<NodeName>,
         ring_size: Option<RingSize>,
     ) -> State {
-        let successors =
-            list.into_iter().take_while(|successor| *successor != name).map(|name| self.peer(name)).collect();
+        // A seed node's list goes round and round: through the node itself, and the successors again.
+        let list = seed::cut_at_repeat(list).into_iter().take_while(|successor| *successor != name);
+        let successors = list.map(|name| self.peer(name)).collect();
         let predecessor = predecessor.filter(|predecessor| *predecessor != name).map(|name| self.peer(name));
         State { peer: self.peer(name), predecessor, successors, ring_size }
     }
@@ -163,6 +165,7 @@ impl Asker<'_> {
         let refusal = match (context.code, context.ring) {
             (Some(Code::NotMember), _) => Refusal::NotMember,
             (Some(Code::NoRoute), _) => Refusal::NoRoute,
+            (Some(Code::HopLimit), _) => Refusal::HopLimit,
             (Some(Code::PositionTaken), _) => {
                 Refusal::PositionTaken { newcomer: self.me.clone(), member: peer.clone() }
             }

@@ -16,10 +16,12 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+type Driver = Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>;
+
 /// One open connection. It is driven by whoever uses it: a task of its own would cost a switch each way.
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    driver: Option<Driver>,
 }
 
 /// What came back: not yet understood.
@@ -95,7 +97,7 @@ impl Connections {
     }
 
     fn keep(&self, open: Open, exchange: Exchange) -> Exchange {
-        if !open.sender.is_closed() {
+        if open.driver.is_some() && !open.sender.is_closed() {
             self.idle().push(open);
         }
         exchange
@@ -107,7 +109,7 @@ impl Connections {
             .map_err(|error| failure(&error))?;
         stream.set_nodelay(true).map_err(|_| Failure::Silent)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
-        Ok(Open { sender, driver: Box::pin(driver) })
+        Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }
 
     fn request(&self, command: Command, context: &Context, body: Bytes) -> Request<Full<Bytes>> {
@@ -146,9 +148,20 @@ impl Open {
         tokio::select! {
             biased;
             ended = &mut exchange => ended,
-            // The connection is over; what it still delivered is there to be read.
-            _ = driver.as_mut() => exchange.await,
+            () = run(driver) => {
+                // Only without its driver does a request that was cut off learn of it.
+                *driver = None;
+                exchange.await
+            }
         }
+    }
+}
+
+/// Ends when the connection is over.
+async fn run(driver: &mut Option<Driver>) {
+    if let Some(driver) = driver {
+        // Why it ended, the request on it will say.
+        let _ = driver.await;
     }
 }
 
