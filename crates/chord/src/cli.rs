@@ -1,0 +1,140 @@
+//! The command line: reads the arguments, runs one command, and turns its end into an exit code.
+//!
+//! It knows nothing that a user of the library could not reach: everything goes through the crate `chord`.
+
+mod address;
+mod bench;
+mod client;
+mod completions;
+mod dev;
+mod exit;
+mod files;
+mod get;
+mod http;
+mod http_client;
+mod logging;
+mod lookup;
+mod number;
+mod output;
+mod ports;
+mod put;
+mod serve;
+mod signals;
+mod table;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A Chord distributed hash table: a ring of equal nodes that keeps keys and values, and heals.
+#[derive(Debug, Parser)]
+#[command(name = "chord", version, after_help = EXAMPLES, after_long_help = LONG_HELP)]
+struct Cli {
+    #[command(flatten)]
+    logging: logging::LoggingArgs,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chord dev                                 a ring of five nodes in one process, to try things on
+  chord serve                               one node on 127.0.0.1:4567, founding a ring
+  chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
+  chord put greeting hello
+  chord get greeting";
+
+const LONG_HELP: &str = "\
+Examples:
+  chord dev                                 a ring of five nodes in one process, to try things on
+  chord serve                               one node on 127.0.0.1:4567, founding a ring
+  chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
+  chord put greeting hello
+  chord get greeting
+
+Exit codes:
+  0  done
+  1  failed: one line on standard error says why and what to do
+  2  wrong usage: one line on standard error says what is wrong
+  3  chord get: no value is stored under the key
+
+Ctrl-C and SIGTERM make a node hand over its keys and leave its ring; a second one stops it at once.
+Answers go to standard output, everything else to standard error.";
+
+/// One command, in a file of its own.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Put(put::PutArgs),
+    Get(get::GetArgs),
+    Lookup(lookup::LookupArgs),
+    Dev(dev::DevArgs),
+    Bench(bench::BenchArgs),
+    /// Serve or call a node as chord.py does, over HTTP
+    #[command(subcommand)]
+    Http(http::HttpCommand),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that the process was started with.
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let command_path = usage::command_path(&Cli::command(), &arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error, &command_path),
+    };
+    exit::report(run(cli), &command_path)
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { logging, command } = cli;
+    logging.start(if command.serves() { "info" } else { "warn" })?;
+    let runtime = command.runtime()?;
+    let ended = runtime.block_on(async {
+        // On the heap: the largest command would otherwise size the future of every other.
+        match command {
+            Command::Serve(args) => Box::pin(args.run()).await,
+            Command::Put(args) => Box::pin(args.run()).await,
+            Command::Get(args) => Box::pin(args.run()).await,
+            Command::Lookup(args) => Box::pin(args.run()).await,
+            Command::Dev(args) => Box::pin(args.run()).await,
+            Command::Bench(args) => Box::pin(args.run()).await,
+            Command::Http(http) => Box::pin(http.run()).await,
+            Command::Completions(args) => args.run(&mut Cli::command()),
+        }
+    });
+    runtime.shutdown_background(); // a read from a terminal may never end; what had to be finished is
+    ended
+}
+
+impl Command {
+    /// Whether this command is a server, whose log an operator wants to see.
+    fn serves(&self) -> bool {
+        match self {
+            Self::Serve(_) | Self::Http(http::HttpCommand::Server(_)) => true,
+            Self::Http(http::HttpCommand::Client(_))
+            | Self::Put(_)
+            | Self::Get(_)
+            | Self::Lookup(_)
+            | Self::Dev(_)
+            | Self::Bench(_)
+            | Self::Completions(_) => false,
+        }
+    }
+
+    /// Nodes use every core. Clients and the load generator use one: they leave the rest to the nodes.
+    fn runtime(&self) -> anyhow::Result<tokio::runtime::Runtime> {
+        let mut builder = if self.serves() || matches!(self, Self::Dev(_)) {
+            tokio::runtime::Builder::new_multi_thread()
+        } else {
+            tokio::runtime::Builder::new_current_thread()
+        };
+        Ok(builder.enable_all().build()?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

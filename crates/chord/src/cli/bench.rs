@@ -1,0 +1,186 @@
+//! `chord bench`: how fast a ring answers, measured from outside over its public door.
+
+mod cluster;
+mod connection;
+mod load;
+mod process;
+mod report;
+mod response;
+mod rest;
+mod workload;
+
+use std::time::Duration;
+
+use anyhow::bail;
+use chord::{NodeName, RingSize};
+use clap::{Args, ValueEnum};
+
+use super::output::{self, note};
+use super::signals::Signals;
+use super::{number, ports};
+use cluster::Cluster;
+use workload::Workload;
+
+/// Most server processes that are spawned.
+const NODES_MAX: u64 = 64;
+/// Most connections: each is a socket here, and a process may open 1,024 files by default.
+const CONNECTIONS_MAX: u64 = 1000;
+/// Most keys: their values are computed, not kept, so only the nodes' memory bounds them.
+const KEYS_MAX: u64 = 10_000_000;
+/// Largest value: what a node takes by default.
+const VALUE_BYTES_MAX: u64 = chord::VALUE_BYTES_DEFAULT as u64;
+
+/// Seconds before a measurement begins, unless told otherwise: connections and caches are warm after one. A
+/// ring at rest needs some to notice that nothing changes any more.
+const WARMUP_DEFAULT: u64 = 1;
+const WARMUP_AT_REST_DEFAULT: u64 = 15;
+
+/// Measure put and get on a ring: operations per second and latencies
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord bench
+  chord bench --connections 32 --seconds 30 --json
+  chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
+  chord bench --nodes 5 --rest 30
+
+Without --node it starts server processes of this program on loopback, forms a ring of them, and ends
+them. Each connection sends its next request when the last is answered. Keys are uniform random, and all are
+written once before the measurement. Connections are spread evenly over the nodes. Every value read is compared
+with the one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
+pub(crate) struct BenchArgs {
+    /// Which of the node's doors to measure
+    #[arg(long, default_value = "http")]
+    door: Door,
+
+    /// How many server processes to start, 1 to 64
+    #[arg(long, value_name = "COUNT", default_value = "3", conflicts_with = "node",
+        value_parser = number::within::<u16>("the number of nodes", 1..=NODES_MAX))]
+    nodes: u16,
+
+    /// Ring size of the servers that are started
+    #[arg(long, value_name = "BITS", default_value = "7", conflicts_with = "node")]
+    ring_size: RingSize,
+
+    /// Measure this running node instead of starting any; may be repeated
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "rest")]
+    node: Vec<NodeName>,
+
+    /// How many connections, over all nodes
+    #[arg(long, value_name = "COUNT", default_value = "8",
+        value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
+    connections: u16,
+
+    /// How long to measure each operation
+    #[arg(long, default_value = "5", value_parser = number::seconds)]
+    seconds: u64,
+
+    /// Size of a value
+    #[arg(long, value_name = "BYTES", default_value = "64",
+        value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
+    value_bytes: usize,
+
+    /// How many different keys
+    #[arg(long, value_name = "COUNT", default_value = "10000",
+        value_parser = number::within::<u64>("the number of keys", 1..=KEYS_MAX))]
+    keys: u64,
+
+    /// Seconds before each measurement that do not count: 1 unless given, or 15 with --rest
+    #[arg(long, value_name = "SECONDS",
+        value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
+    warmup: Option<u64>,
+
+    /// Put no load on the ring, and measure memory and CPU of its processes for so long
+    #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
+    rest: Option<u64>,
+
+    /// Print one JSON object with results and settings
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way to speak to a node.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Door {
+    /// The seed's HTTP and JSON
+    Http,
+}
+
+impl BenchArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        let mut cluster = Cluster::default();
+        let ended = tokio::select! {
+            ended = self.measure(&mut cluster) => ended,
+            () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),
+        };
+        cluster.stop().await;
+        ended
+    }
+
+    /// May be dropped at any point: every process started is in `cluster`.
+    async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        let mut nodes = self.node.clone();
+        if nodes.is_empty() {
+            ports::check_room(self.nodes.into(), self.ring_size)?;
+            nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
+            note(format_args!("Starting {} server processes...", nodes.len()));
+            cluster.start(&nodes, self.ring_size).await?;
+            cluster.form_ring(self.ring_size).await?;
+        }
+        match self.rest {
+            Some(seconds) => self.measure_rest(cluster, seconds).await,
+            None => self.measure_load(cluster, nodes).await,
+        }
+    }
+
+    async fn measure_load(&self, cluster: &Cluster, nodes: Vec<NodeName>) -> anyhow::Result<()> {
+        let workload = Workload {
+            nodes,
+            connections: self.connections,
+            keys: self.keys,
+            value_bytes: self.value_bytes,
+            warmup: self.warmup(WARMUP_DEFAULT),
+            measured: Duration::from_secs(self.seconds),
+        };
+        note(format_args!("Writing {} keys, then measuring put and get...", self.keys));
+        load::fill(&workload).await?;
+        let before = (cluster.samples(), process::own_sample());
+        let mut operations = Vec::new();
+        for operation in [workload::Operation::Put, workload::Operation::Get] {
+            operations.push(load::measure(&workload, operation).await?);
+        }
+        let servers = process::usage(&before.0, &cluster.samples());
+        let generator = process::usage(&before.1, &process::own_sample());
+        let report = report::Report::new(self, &workload, &operations, report::Used { servers, generator });
+        if self.json {
+            output::json(&report)?;
+        } else {
+            output::styled(&report.text())?;
+        }
+        match operations.iter().find_map(load::Measured::failure) {
+            Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
+            None => Ok(()),
+        }
+    }
+
+    async fn measure_rest(&self, cluster: &Cluster, seconds: u64) -> anyhow::Result<()> {
+        let warmup = self.warmup(WARMUP_AT_REST_DEFAULT);
+        if cluster.samples().is_empty() {
+            bail!("--rest needs /proc, which this system does not have");
+        }
+        note(format_args!(
+            "Letting the ring rest for {} s, then measuring for {seconds} s...",
+            warmup.as_secs()
+        ));
+        tokio::time::sleep(warmup).await;
+        let before = cluster.samples();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let report = rest::Report::new(seconds, self.ring_size, process::usage(&before, &cluster.samples()));
+        if self.json { output::json(&report) } else { output::styled(&report.text()) }
+    }
+
+    fn warmup(&self, default: u64) -> Duration {
+        Duration::from_secs(self.warmup.unwrap_or(default))
+    }
+}

@@ -1,0 +1,142 @@
+//! Server processes of this very program, which form a ring and end with the measurement.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use chord::wire::{Answer, Request};
+use chord::{NodeName, RingSize};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::process::Sample;
+use crate::cli::{address, client};
+
+/// How long a process may take until it serves, one command may take, and the ring may take to be complete.
+const START_WITHIN: Duration = Duration::from_secs(20);
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+const RING_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the ring is complete.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The processes that were started. They are killed when this is dropped, whatever happened.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    servers: Vec<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    name: NodeName,
+    child: Child,
+}
+
+impl Cluster {
+    /// Starts a server process for each name.
+    pub(super) async fn start(&mut self, names: &[NodeName], ring_size: RingSize) -> anyhow::Result<()> {
+        for name in names {
+            let child = spawn(name, ring_size).context("cannot start a server process")?;
+            self.servers.push(Server { name: name.clone(), child });
+        }
+        for server in &mut self.servers {
+            let serving = tokio::time::timeout(START_WITHIN, server.wait_until_it_serves()).await;
+            serving.with_context(|| format!("the server process {} did not come up", server.name))??;
+        }
+        Ok(())
+    }
+
+    /// Makes the first node found a ring, the others join it, and waits until each knows its neighbours.
+    pub(super) async fn form_ring(&self, ring_size: RingSize) -> anyhow::Result<()> {
+        let names: Vec<&NodeName> = self.servers.iter().map(|server| &server.name).collect();
+        let Some((first, others)) = names.split_first() else { return Ok(()) };
+        client::call(first, &Request::Create, CALL_WITHIN).await?;
+        for node in others {
+            client::call(node, &Request::Join { remote: (*first).clone() }, CALL_WITHIN).await?;
+        }
+        let formed = tokio::time::timeout(RING_WITHIN, wait_until_complete(in_order(names, ring_size)));
+        formed.await.map_err(|_| anyhow!("the ring was not complete after {} s", RING_WITHIN.as_secs()))?
+    }
+
+    /// What the processes have used so far; empty where there is no /proc.
+    pub(super) fn samples(&self) -> Vec<Sample> {
+        let sample = |server: &Server| Sample::take(server.name.as_str(), server.child.id()?);
+        self.servers.iter().filter_map(sample).collect()
+    }
+
+    /// Kills the processes and waits until they are gone.
+    pub(super) async fn stop(&mut self) {
+        for server in &mut self.servers {
+            let _ = server.child.start_kill(); // an error says that it has ended already
+        }
+        for server in &mut self.servers {
+            let _ = server.child.wait().await;
+        }
+    }
+}
+
+fn spawn(name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
+    let (host, port) = address::host_port(name);
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["http", "server", host, port, &ring_size.to_string(), "--log", "error"]);
+    for (variable, _) in std::env::vars_os() {
+        // A CHORD_JOIN that is meant for another node must not reach these.
+        if variable.to_string_lossy().starts_with("CHORD_") {
+            command.env_remove(variable);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    Ok(command.spawn()?)
+}
+
+impl Server {
+    /// Reads what the process says until it says that it serves; what comes later is thrown away.
+    async fn wait_until_it_serves(&mut self) -> anyhow::Result<()> {
+        let stderr = self.child.stderr.take().context("standard error is piped")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut last = String::new();
+        while let Some(line) = lines.next_line().await? {
+            if line.starts_with("Running on ") {
+                tokio::spawn(drain(lines));
+                return Ok(());
+            }
+            last = line;
+        }
+        bail!("the server process {} ended: {}", self.name, last.trim_start_matches("error: "));
+    }
+}
+
+async fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
+    while let Ok(Some(_)) = lines.next_line().await {}
+}
+
+fn in_order(mut names: Vec<&NodeName>, ring_size: RingSize) -> Vec<&NodeName> {
+    names.sort_by_key(|name| ring_size.position_of(name.as_str().as_bytes()));
+    names
+}
+
+async fn wait_until_complete(names: Vec<&NodeName>) -> anyhow::Result<()> {
+    for idx in 0..names.len() {
+        let mut order = names.clone();
+        order.rotate_left(idx);
+        while !knows_its_neighbours(&order).await? {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the first node of `order`, which is the ring from there on, knows the last for its predecessor and
+/// the rest for its successors.
+async fn knows_its_neighbours(order: &[&NodeName]) -> anyhow::Result<bool> {
+    let Some((node, others)) = order.split_first() else { return Ok(true) };
+    let predecessor = client::call(node, &Request::GetPredecessor, CALL_WITHIN).await?.answer;
+    let successors = client::call(node, &Request::GetSuccessorList, CALL_WITHIN).await?.answer;
+    let (Answer::Predecessor(predecessor), Answer::SuccessorList(successors)) = (predecessor, successors)
+    else {
+        bail!("{node} gave the answer to another question");
+    };
+    let list_is_right = successors.iter().zip(others).all(|(known, wanted)| known == *wanted);
+    let predecessor_is_right = others.is_empty() || predecessor.as_ref() == others.last().copied();
+    Ok(predecessor_is_right && list_is_right && (others.is_empty() || !successors.is_empty()))
+}

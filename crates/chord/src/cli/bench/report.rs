@@ -1,0 +1,155 @@
+//! What `chord bench` found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use chord::RingSize;
+use serde::Serialize;
+
+use super::BenchArgs;
+use super::load::Measured;
+use super::process::{Usage, round};
+use super::workload::Workload;
+use crate::cli::table::{Side, Table, thousands};
+
+/// Results and the settings that led to them.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    settings: Settings,
+    operations: Vec<Row>,
+    #[serde(flatten)]
+    used: Used,
+}
+
+/// What was used over all measurements, warm-up included.
+#[derive(Debug, Serialize)]
+pub(super) struct Used {
+    /// By the processes that were started; empty when none was.
+    pub(super) servers: Vec<Usage>,
+    /// By this program; empty where there is no /proc.
+    pub(super) generator: Vec<Usage>,
+}
+
+#[derive(Debug, Serialize)]
+struct Settings {
+    version: &'static str,
+    door: &'static str,
+    nodes: Vec<String>,
+    /// Null when the nodes ran already.
+    ring_size: Option<u16>,
+    connections: u16,
+    seconds: u64,
+    warmup_seconds: u64,
+    value_bytes: usize,
+    keys: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    operation: &'static str,
+    count: u64,
+    errors: u64,
+    per_second: f64,
+    latency_ms: Latencies,
+}
+
+#[derive(Debug, Serialize)]
+struct Latencies {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p99_9: f64,
+    max: f64,
+}
+
+impl Report {
+    pub(super) fn new(args: &BenchArgs, workload: &Workload, operations: &[Measured], used: Used) -> Self {
+        let settings = Settings {
+            version: env!("CARGO_PKG_VERSION"),
+            door: match args.door {
+                super::Door::Http => "http",
+            },
+            nodes: workload.nodes.iter().map(ToString::to_string).collect(),
+            ring_size: args.node.is_empty().then_some(args.ring_size).map(RingSize::bits),
+            connections: workload.connections,
+            seconds: workload.measured.as_secs(),
+            warmup_seconds: workload.warmup.as_secs(),
+            value_bytes: workload.value_bytes,
+            keys: workload.keys,
+        };
+        Self { settings, operations: operations.iter().map(Row::new).collect(), used }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let headings = ["ops/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors"];
+        let mut columns = vec![("op", Side::Left)];
+        columns.extend(headings.map(|heading| (heading, Side::Right)));
+        let mut table = Table::new(&columns);
+        for row in &self.operations {
+            table.row(row.cells());
+        }
+        let mut text = table.render();
+        let Used { servers, generator } = &self.used;
+        if !servers.is_empty() {
+            text.push('\n');
+            text.push_str(&usage_table(servers.iter().chain(generator)));
+        }
+        let Settings { nodes, connections, value_bytes, keys, .. } = &self.settings;
+        let nodes = nodes.len();
+        write!(text, "\n{nodes} nodes, {connections} connections, {value_bytes}-byte values, {keys} keys\n")
+            .expect("a string takes every text");
+        text
+    }
+}
+
+impl Row {
+    fn new(measured: &Measured) -> Self {
+        let latencies = &measured.latencies;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
+        let (per_second, ms) = (latencies.len() as f64 / measured.elapsed.as_secs_f64(), |ns: u64| {
+            (ns as f64 / 1e3).round() / 1e3
+        });
+        let at = |quantile| ms(latencies.value_at_quantile(quantile));
+        Self {
+            operation: measured.operation.name(),
+            count: latencies.len(),
+            errors: measured.errors,
+            per_second: round(per_second),
+            latency_ms: Latencies {
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                p99_9: at(0.999),
+                max: ms(latencies.max()),
+            },
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Latencies { p50, p90, p99, p99_9, max } = self.latency_ms;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is no fraction here"
+        )]
+        let per_second = thousands(self.per_second.round() as u64);
+        let mut cells = vec![self.operation.to_owned(), per_second];
+        cells.extend([p50, p90, p99, p99_9, max].map(|ms| format!("{ms:.3}")));
+        cells.push(thousands(self.errors));
+        cells
+    }
+}
+
+/// Memory and CPU of processes.
+pub(super) fn usage_table<'a>(used: impl IntoIterator<Item = &'a Usage>) -> String {
+    let right = |heading| (heading, Side::Right);
+    let mut table = Table::new(&[("process", Side::Left), right("RSS MiB"), right("CPU s"), right("CPU %")]);
+    for Usage { node, pid: _, resident_mib, cpu_seconds, cpu_percent } in used {
+        table.row(vec![
+            node.clone(),
+            format!("{resident_mib:.1}"),
+            format!("{cpu_seconds:.2}"),
+            format!("{cpu_percent:.2}"),
+        ]);
+    }
+    table.render()
+}

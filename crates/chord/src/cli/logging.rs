@@ -1,0 +1,90 @@
+//! The log, on standard error.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use super::exit::Usage;
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct LoggingArgs {
+    /// What to log: error, warn, info, debug, trace, or a filter such as `chord_node=debug`
+    ///
+    /// The default is info for servers and warn for everything else. The log goes to standard error.
+    #[arg(long, value_name = "LEVEL", env = "CHORD_LOG", global = true, value_parser = filter)]
+    log: Option<String>,
+
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Color {
+    /// On a terminal
+    Auto,
+    /// Also in files and pipes
+    Always,
+    /// Not even on a terminal
+    Never,
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level speaks of our own crates, whose names all begin with "chord"; the libraries below warn at most.
+fn filter(text: &str) -> Result<String, String> {
+    let level = text.to_ascii_lowercase();
+    let directives = match level.as_str() {
+        "off" | "error" | "warn" => level,
+        known if LEVELS.contains(&known) => format!("warn,chord={known}"),
+        _ => text.to_owned(),
+    };
+    // A lone word would be taken for the name of a crate: more likely it is a level misspelt.
+    let is_filter = (directives.contains('=') || LEVELS.contains(&directives.as_str()))
+        && EnvFilter::builder().parse(&directives).is_ok();
+    is_filter.then_some(directives).ok_or_else(|| {
+        format!("the log level is one of {}, or a filter such as chord_node=debug", LEVELS.join(", "))
+    })
+}
+
+impl LoggingArgs {
+    /// Begins to log, at `level` unless the user wants another.
+    pub(crate) fn start(&self, level: &str) -> anyhow::Result<()> {
+        let choice = match self.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        let colored = match anstream::AutoStream::choice(&io::stderr()) {
+            anstream::ColorChoice::Never => false,
+            anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+            anstream::ColorChoice::Auto => io::stderr().is_terminal(),
+        };
+        let directives = self.log.clone().map_or_else(|| filter(level).map_err(Usage::new), Ok)?;
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::builder().parse(directives)?)
+            .with_ansi(colored)
+            .with_writer(io::stderr)
+            .init();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_for_our_own_crates() {
+        assert_eq!(filter("debug").unwrap(), "warn,chord=debug");
+        assert_eq!(filter("ERROR").unwrap(), "error");
+        assert_eq!(filter("chord_node=trace").unwrap(), "chord_node=trace");
+        assert!(filter("chord=loud").unwrap_err().starts_with("the log level is one of off, error"));
+        assert!(filter("").is_err());
+        assert!(filter("loud").is_err());
+    }
+}

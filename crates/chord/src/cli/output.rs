@@ -1,0 +1,58 @@
+//! The two standard streams: answers go to the one, everything said to the user to the other.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::exit::stream_error;
+
+/// Headings of tables.
+pub(crate) const HEADING: Style = Style::new().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// Whoever reads our output has gone.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reader of the output has gone")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Prints one line of an answer.
+pub(crate) fn answer(line: impl fmt::Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(stream_error)
+}
+
+/// Prints text that may be styled: the style stays only where it is wanted.
+pub(crate) fn styled(text: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(stream_error)
+}
+
+/// Prints a value as it is; on a terminal the line is ended.
+pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let end: &[u8] = if out.is_terminal() { b"\n" } else { b"" };
+    out.write_all(bytes).and_then(|()| out.write_all(end)).and_then(|()| out.flush()).map_err(stream_error)
+}
+
+/// Prints one JSON object on a line of its own.
+pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    answer(serde_json::to_string(value)?)
+}
+
+/// Tells the user something. A standard error that is closed is no reason to stop.
+pub(crate) fn note(line: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Tells the user why the command failed.
+pub(crate) fn error(sentence: &str) -> io::Result<()> {
+    writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {sentence}")
+}

@@ -1,0 +1,155 @@
+//! `chord serve`: one node, until it is told to stop.
+
+use anyhow::bail;
+use chord::{
+    Builder, Departure, JoinEnded, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
+};
+use clap::Args;
+
+use super::files;
+use super::output::note;
+use super::signals::Signals;
+use super::{address, number};
+
+/// Run one node: it founds a ring, or with --join becomes a member of one
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; as written, with the real port, this is the node's name on the ring
+    ///
+    /// Other nodes connect to this name, so it must mean the same thing to all of them. Port 0 takes any free
+    /// port.
+    #[arg(long, value_name = "HOST:PORT", env = "CHORD_LISTEN", default_value = "127.0.0.1:4567",
+        value_parser = address::listen)]
+    listen: String,
+
+    /// Number of bits of a position, 1 to 256; the same on every node of a ring
+    #[arg(long, value_name = "BITS", env = "CHORD_RING_SIZE", default_value_t = RingSize::DEFAULT)]
+    ring_size: RingSize,
+
+    #[command(flatten)]
+    member: MemberArgs,
+}
+
+/// What every command that runs one node takes.
+#[derive(Debug, Args)]
+pub(crate) struct MemberArgs {
+    /// Name of the ring; nodes of different rings never mix
+    #[arg(long, value_name = "NAME", env = "CHORD_RING", default_value = "chord")]
+    ring: RingName,
+
+    /// How many successors the node keeps, 1 to 64: more survive more failures at one time
+    #[arg(long, value_name = "COUNT", env = "CHORD_SUCCESSORS", default_value_t = SUCCESSORS_DEFAULT,
+        value_parser = number::within::<u8>("the number of successors", 1..=SUCCESSORS_LIMIT.into()))]
+    successors: u8,
+
+    /// A member of the ring to join; may be repeated: the first that answers is taken, and tried for until
+    /// one does
+    #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
+    join: Vec<NodeName>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chord serve
+  chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
+  chord serve --listen node2:4567 --join node1:4567 --join node3:4567";
+
+/// One node's settings, whichever command they came from.
+#[derive(Debug)]
+pub(crate) struct ServeOptions {
+    /// HOST:PORT.
+    pub(crate) listen: String,
+    pub(crate) ring_size: RingSize,
+    pub(crate) member: MemberArgs,
+    pub(crate) begin: Begin,
+}
+
+/// What a node does first when it was not told whom to join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Founds a ring.
+    Found,
+    /// Waits for `create` or `join`, as chord.py does.
+    OnCommand,
+}
+
+impl ServeArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { listen, ring_size, member } = self;
+        ServeOptions { listen, ring_size, member, begin: Begin::Found }.run().await
+    }
+}
+
+impl ServeOptions {
+    /// Runs the node until a signal or a client ends it.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        files::raise_limit();
+        let node = self.builder().start().await?;
+        note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
+        tokio::select! {
+            ended = self.belong(&node) => ended,
+            () = signals.next() => leave(&node, &mut signals).await,
+        }
+    }
+
+    fn builder(&self) -> Builder {
+        let MemberArgs { ring, successors, join } = &self.member;
+        let builder = Node::builder()
+            .listen(&self.listen)
+            .ring_size(self.ring_size)
+            .ring_name(ring.clone())
+            .successors(*successors);
+        if join.is_empty() && self.begin == Begin::OnCommand {
+            return builder.wait_for_command();
+        }
+        join.iter().fold(builder, |builder, contact| builder.join(contact.clone()))
+    }
+
+    /// Says when the node is a member, and ends when a client has stopped it. May be dropped at any point.
+    async fn belong(&self, node: &Node) -> anyhow::Result<()> {
+        let joins = !self.member.join.is_empty();
+        let waits = !joins && self.begin == Begin::OnCommand;
+        if !waits {
+            match node.ready().await {
+                Ok(()) => welcome(node, joins),
+                // A client ended the node before it was a member.
+                Err(JoinEnded::Stopped) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        node.stopped().await;
+        Ok(())
+    }
+}
+
+fn welcome(node: &Node, joins: bool) {
+    let name = node.name();
+    if joins {
+        let view = node.view();
+        let next = view.successors().head().map_or(name, |peer| &peer.name);
+        note(format_args!("Joined the ring; the next node is {next}"));
+    } else {
+        note(format_args!("Founded a ring; another node joins it with --join {name}"));
+    }
+}
+
+/// Leaves the ring in good order, unless a second signal comes first.
+async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
+    note("Handing the keys over; once more stops at once...");
+    tokio::select! {
+        departure = node.shutdown() => note(farewell(&departure)),
+        () = signals.next() => bail!("stopped before the keys were handed over: what no other node holds is lost"),
+    }
+    Ok(())
+}
+
+fn farewell(departure: &Departure) -> String {
+    match (departure.handed_over, departure.left_behind) {
+        (handed_over, 0) => format!("Stopped; {handed_over} keys handed over"),
+        (handed_over, left_behind) => {
+            format!("Stopped; {handed_over} keys handed over, {left_behind} lost: no other node took them")
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The arguments as a whole.
+
+use super::*;
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// Every command, as the words that name it.
+fn paths(command: &clap::Command, path: &[String]) -> Vec<Vec<String>> {
+    let mut all = vec![path.to_vec()];
+    for inner in command.get_subcommands() {
+        let inner_path = [path, &[inner.get_name().to_owned()]].concat();
+        all.extend(paths(inner, &inner_path));
+    }
+    all
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for path in paths(&Cli::command(), &["chord".to_owned()]) {
+        let mut command = Cli::command();
+        let mut found = &mut command;
+        for word in &path[1..] {
+            found = found.find_subcommand_mut(word).unwrap();
+        }
+        assert!(found.get_about().is_some(), "{path:?} has no description");
+        for argument in found.get_arguments() {
+            assert!(argument.get_help().is_some(), "{path:?} {argument} has no description");
+        }
+        assert!(!found.render_long_help().to_string().is_empty());
+    }
+}
+
+#[test]
+fn a_server_takes_every_option_of_serve() {
+    let command = Cli::command();
+    let options = |path: &[&str]| -> Vec<String> {
+        let found = path.iter().fold(&command, |command, word| command.find_subcommand(word).unwrap());
+        found.get_opts().filter_map(|option| option.get_long().map(str::to_owned)).collect()
+    };
+    let server = options(&["http", "server"]);
+    for option in options(&["serve"]) {
+        // Two of them are the server's arguments: HOST PORT and RING_SIZE.
+        let is_positional = ["listen", "ring-size"].contains(&option.as_str());
+        assert!(is_positional || server.contains(&option), "--{option}");
+    }
+}

@@ -1,0 +1,49 @@
+//! A Chord distributed hash table: the library behind the `chord` command.
+//!
+//! A node inside your own program is one value. It founds a ring or joins one, answers for every key of the
+//! ring, and leaves in good order:
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use chord::Node;
+//!
+//! let first = Node::builder().listen("127.0.0.1:0").start().await?;
+//! first.ready().await?;
+//! let second = Node::builder().listen("127.0.0.1:0").join(first.name().clone()).start().await?;
+//! second.ready().await?;
+//!
+//! first.put(b"greeting", b"hello").await?;
+//! let got = second.get(b"greeting").await?;
+//! assert_eq!(got.value.expect("it was just stored").as_bytes(), b"hello");
+//!
+//! second.shutdown().await; // hands its keys over
+//! first.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Port 0 takes any free port; a node's name is the address it listens on, and that is what others join
+//! through. [`Client`] talks to a node that runs elsewhere. The protocol itself, without any I/O, is the
+//! crate
+//! `chord-ring`; this crate adds nothing to it and must not: it gathers what users see.
+//!
+//! The feature `cli`, on by default, is the command line and what it depends on; a program that embeds nodes
+//! can leave it out.
+
+pub use chord_kv::{KEY_BYTES_MAX, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value};
+pub use chord_node::{
+    Builder, Client, ClientError, Departure, Got, JoinEnded, Limits, Node, OperationError, Reply, StartError,
+    Stored,
+};
+pub use chord_ring::{
+    CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,
+    RingNameError, RingSize, RingSizeError, RingSizeParseError, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
+    SuccessorList, View, is_ideal,
+};
+
+/// The seed's language: what [`Client`] sends and gets, and how the seed's command line shows it.
+pub mod wire {
+    pub use chord_wire::seed::{Answer, Request, Target};
+    pub use chord_wire::{Code, Command, Context, display_answer, display_node, display_request};
+}

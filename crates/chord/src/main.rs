@@ -1,0 +1,9 @@
+//! The `chord` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

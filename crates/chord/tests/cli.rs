@@ -1,0 +1,175 @@
+//! The command line from outside, where no ring is needed: help, wrong usage, exit codes.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+fn chord(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHORD_"))
+    {
+        command.env_remove(variable);
+    }
+    command.args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The one line on standard error of a command that ends with that code and prints nothing.
+fn refusal(arguments: &str, code: i32) -> String {
+    let output = chord(&arguments.split(' ').collect::<Vec<_>>());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "chord {arguments}: {stderr}");
+    assert_eq!(text(&output.stdout), "", "chord {arguments}");
+    let sentence = stderr.strip_prefix("error: ").and_then(|rest| rest.strip_suffix('\n'));
+    let sentence = sentence.unwrap_or_else(|| panic!("chord {arguments}: {stderr:?}"));
+    assert!(!sentence.contains('\n'), "chord {arguments}: {stderr}");
+    sentence.to_owned()
+}
+
+/// The commands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = section.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let indented = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '))?;
+        indented.split_whitespace().next().map(str::to_owned)
+    });
+    commands.filter(|command| command != "help").collect()
+}
+
+fn help_of_all(path: &[String]) -> usize {
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let output = chord(&arguments);
+    let help = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    assert!(help.contains("Usage: chord"), "{arguments:?}: {help}");
+    assert!(!help.contains("panicked"));
+    let inner = listed(&help).into_iter().map(|command| help_of_all(&[path, &[command]].concat()));
+    inner.sum::<usize>() + 1
+}
+
+#[test]
+fn every_command_has_help() {
+    let n_commands = help_of_all(&[]);
+    assert!(n_commands > 15, "only {n_commands} commands were found");
+}
+
+#[test]
+fn the_help_documents_exit_codes_and_the_version_is_shown() {
+    let help = text(&chord(&["--help"]).stdout);
+    for line in ["Exit codes:", "  0  done", "  3  chord get:", "chord dev "] {
+        assert!(help.contains(line), "{line}: {help}");
+    }
+    assert_eq!(text(&chord(&["--version"]).stdout), format!("chord {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_ring_size_out_of_range_is_wrong_usage() {
+    for size in ["0", "257"] {
+        let expected = format!("the ring size is a number of bits from 1 to 256, not {size}");
+        let server = format!("{expected} (see chord http server --help)");
+        assert_eq!(refusal(&format!("http server 127.0.0.1 4567 {size}"), 2), server);
+        assert_eq!(
+            refusal(&format!("serve --ring-size {size}"), 2),
+            format!("{expected} (see chord serve --help)")
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_is_one_line() {
+    for arguments in [
+        "frobnicate",
+        "get",
+        "get a b",
+        "serve --frobnicate",
+        "serve --listen nowhere",
+        "serve --join nowhere",
+        "serve --successors 0",
+        "get foo --node 127.0.0.1:0",
+        "lookup --id five",
+        "dev --nodes 0",
+        "dev --nodes 257",
+        "dev --ring-size 1",
+        "dev --port 65535",
+        "bench --nodes 3 --node 127.0.0.1:4567",
+        "completions cmd",
+        "--log loud get foo",
+        "http server 127.0.0.1 4567",
+        "http server 127.0.0.1 65536 7",
+        "http client 127.0.0.1 4567",
+        "http client 127.0.0.1 4567 frobnicate",
+        "http client 127.0.0.1 4567 put foo",
+        "http client 127.0.0.1 4567 --get foo node",
+    ] {
+        let sentence = refusal(arguments, 2);
+        assert!(sentence.ends_with(" --help)"), "{sentence}");
+    }
+}
+
+#[test]
+fn no_arguments_at_all_show_the_help() {
+    let output = chord(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("Commands:"));
+}
+
+#[test]
+fn a_node_that_is_not_there_is_a_failure() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let node = format!("127.0.0.1:{port}");
+    for command in ["get foo", "put foo bar", "lookup foo"] {
+        let sentence = refusal(&format!("{command} --node {node}"), 1);
+        assert!(sentence.contains(&node), "{sentence}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    for arguments in [
+        format!("serve --listen 127.0.0.1:{port}"),
+        format!("http server 127.0.0.1 {port} 7"),
+        format!("dev --nodes 1 --port {port}"),
+    ] {
+        let sentence = refusal(&arguments, 1);
+        assert!(sentence.contains(&port.to_string()), "{sentence}");
+    }
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_a_failure() {
+    let sentence = refusal("serve --listen no-such-host.invalid:0", 1);
+    assert!(sentence.contains("no-such-host.invalid"), "{sentence}");
+}
+
+#[test]
+fn two_nodes_on_one_position_are_both_named() {
+    // At m = 3 two of these five share a position; which is a matter of SHA-256, and the same for ever.
+    let sentence = refusal("dev --ring-size 3", 1);
+    assert!(sentence.starts_with("127.0.0.1:4567 and 127.0.0.1:4568 have the same position"), "{sentence}");
+    assert!(sentence.contains("--ring-size"), "{sentence}");
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = chord(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("find_successor"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_is_no_failure() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    let mut child =
+        command.args(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}

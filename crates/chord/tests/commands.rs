@@ -1,0 +1,249 @@
+//! The commands on rings that run: `dev`, `serve`, `put`, `get`, `lookup`, `bench`.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Nothing here takes nearly as long, even on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHORD_"))
+    {
+        command.env_remove(variable);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a command that succeeds prints.
+fn answer(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// A process that runs until it is told to end; killed if the test ends first.
+struct Running {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = program(arguments).spawn().unwrap();
+        let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        Self { child, stdout, stderr }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, once the process has ended by itself.
+    fn code(&mut self) -> Option<i32> {
+        let begin = Instant::now();
+        while begin.elapsed() < DEADLINE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the process did not end");
+    }
+
+    /// The rest of a line on standard error that begins so.
+    fn told(&self, beginning: &str) -> String {
+        loop {
+            let line = self.stderr.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no line {beginning:?}"));
+            if let Some(rest) = line.strip_prefix(beginning) {
+                return rest.to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (tx, rx) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = tx.send(line); // the test may have seen enough
+        }
+    });
+    rx
+}
+
+/// The nodes of a ring that `chord dev` runs.
+fn dev(arguments: &[&str]) -> (Running, Vec<String>) {
+    let ring = Running::start(&[&["dev", "--port", "0", "--json"], arguments].concat());
+    let table: Value = serde_json::from_str(&ring.stdout.recv_timeout(DEADLINE).unwrap()).unwrap();
+    let nodes = table["nodes"].as_array().unwrap();
+    let shares: f64 = nodes.iter().map(|node| node["share_percent"].as_f64().unwrap()).sum();
+    assert!((shares - 100.0).abs() < 0.1, "{table}");
+    for (idx, node) in nodes.iter().enumerate() {
+        let next = &nodes[(idx + 1) % nodes.len()];
+        // A node alone has no neighbours.
+        let neighbours =
+            if nodes.len() > 1 { (&next["node"], &node["node"]) } else { (&Value::Null, &Value::Null) };
+        assert_eq!((&node["successor"], &next["predecessor"]), neighbours, "{table}");
+    }
+    let names = nodes.iter().map(|node| node["node"].as_str().unwrap().to_owned()).collect();
+    (ring, names)
+}
+
+#[test]
+fn dev_runs_a_whole_ring_until_ctrl_c() {
+    let (mut ring, nodes) = dev(&["--nodes", "5"]);
+    let [first, .., last] = nodes.as_slice() else { panic!("{nodes:?}") };
+    assert!(answer(&["put", "greeting", "hello", "--node", first]).starts_with("Stored at 127.0.0.1:"));
+    assert_eq!(answer(&["get", "greeting", "--node", last]), "hello");
+    ring.signal("INT");
+    assert_eq!(ring.code(), Some(0));
+}
+
+#[test]
+fn dev_prints_a_table_and_commands_that_work() {
+    let ring =
+        Running::start(&["dev", "--port", "0", "--nodes", "2", "--ring-size", "7", "--color", "never"]);
+    let mut shown = Vec::new();
+    while shown.last().is_none_or(|line| line != "Ctrl-C stops the ring.") {
+        shown.push(ring.stdout.recv_timeout(DEADLINE).unwrap());
+    }
+    assert!(shown[0].starts_with("node "), "{shown:?}");
+    assert!(shown[1].ends_with(" %"), "{shown:?}");
+    let examples: Vec<Vec<&str>> = shown
+        .iter()
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with("curl")))
+        .map(|line| line.split(' ').skip(1).collect())
+        .collect();
+    assert_eq!(examples.len(), 4, "{shown:?}");
+    for example in examples {
+        assert!(!answer(&example).is_empty(), "{example:?}");
+    }
+}
+
+#[test]
+fn put_and_get_and_lookup() {
+    let (_ring, nodes) = dev(&["--nodes", "3", "--ring-size", "7"]);
+    let [first, second, _] = nodes.as_slice() else { panic!("{nodes:?}") };
+
+    let mut child = program(&["put", "letter", "--node", first]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("two lines\nä\n".as_bytes()).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(answer(&["get", "letter", "--node", second]), "two lines\nä\n");
+
+    let put: Value = serde_json::from_str(&answer(&["put", "k", "v", "--json", "--node", first])).unwrap();
+    let get: Value = serde_json::from_str(&answer(&["get", "k", "--json", "--node", first])).unwrap();
+    assert_eq!(put, get);
+    assert_eq!((&get["key"], &get["value"]), (&"k".into(), &"v".into()));
+
+    let lookup: Value = serde_json::from_str(&answer(&["lookup", "k", "--json", "--node", first])).unwrap();
+    assert_eq!(lookup["owner"], get["owner"]);
+    let path = lookup["path"].as_array().unwrap();
+    assert_eq!((path.first().unwrap(), path.last().unwrap()), (&first.as_str().into(), &lookup["owner"]));
+    let position = lookup["position"].as_str().unwrap();
+    let by_id = answer(&["lookup", "--id", position, "--node", second]);
+    assert!(by_id.contains(get["owner"].as_str().unwrap()), "{by_id}");
+}
+
+#[test]
+fn an_absent_key_is_exit_code_3() {
+    let (_ring, nodes) = dev(&["--nodes", "1"]);
+    let output = run(&["get", "nothing", "--node", &nodes[0]]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(text(&output.stderr), "error: no value is stored under the key \"nothing\"\n");
+    let output = run(&["get", "nothing", "--json", "--node", &nodes[0]]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains(r#""value":null"#));
+}
+
+#[test]
+fn a_node_that_is_told_to_end_hands_its_keys_over() {
+    let founder = Running::start(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let first = founder.told("Running on ").replace(" with ring size 160...", "");
+    founder.told("Founded a ring; another node joins it with --join ");
+    let mut joiner = Running::start(&["serve", "--listen", "127.0.0.1:0", "--join", &first, "--log", "off"]);
+    let second = joiner.told("Running on ").replace(" with ring size 160...", "");
+    assert_eq!(joiner.told("Joined the ring; the next node is "), first);
+    let keys: Vec<String> = (0..20).map(|number| format!("key{number}")).collect();
+    for key in &keys {
+        answer(&["put", key, key, "--node", &second]);
+    }
+    joiner.signal("TERM");
+    assert!(joiner.told("Stopped; ").ends_with(" keys handed over"));
+    assert_eq!(joiner.code(), Some(0));
+    for key in &keys {
+        assert_eq!(&answer(&["get", key, "--node", &first]), key);
+    }
+}
+
+#[test]
+fn a_server_that_a_client_shuts_down_ends_well() {
+    let mut server = Running::start(&["http", "server", "127.0.0.1", "0", "7", "--log", "off"]);
+    let name = server.told("Running on ").replace(" with ring size 7...", "");
+    let (host, port) = name.split_once(':').unwrap();
+    assert_eq!(answer(&["http", "client", host, port, "create"]), "CreateResponse()\n");
+    assert_eq!(answer(&["http", "client", host, port, "shutdown"]), "ShutdownResponse()\n");
+    assert_eq!(server.code(), Some(0));
+}
+
+#[test]
+fn bench_measures_processes_of_its_own() {
+    let arguments = ["bench", "--nodes", "2", "--seconds", "1", "--warmup", "0", "--keys", "100", "--json"];
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    let operations = report["operations"].as_array().unwrap();
+    assert_eq!(operations.len(), 2, "{report}");
+    for operation in operations {
+        assert!(operation["count"].as_u64() > Some(0) && operation["errors"] == 0, "{report}");
+        assert!(operation["latency_ms"]["p99"].as_f64() > Some(0.0), "{report}");
+    }
+    assert_eq!(report["settings"]["nodes"].as_array().unwrap().len(), 2);
+    assert!(
+        !cfg!(target_os = "linux") || report["servers"][0]["resident_mib"].as_f64() > Some(0.0),
+        "{report}"
+    );
+}
+
+#[test]
+fn bench_measures_a_ring_at_rest() {
+    let arguments = ["bench", "--nodes", "2", "--rest", "1", "--warmup", "0", "--json"];
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    assert_eq!(report["servers"].as_array().unwrap().len(), 2, "{report}");
+}
+
+#[test]
+fn bench_that_is_stopped_leaves_no_process() {
+    let mut bench = Running::start(&["bench", "--nodes", "1", "--seconds", "600"]);
+    bench.told("Writing ");
+    let children = format!("/proc/{0}/task/{0}/children", bench.child.id());
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    bench.signal("INT");
+    assert_eq!(bench.code(), Some(1));
+    for child in children.split_whitespace() {
+        assert!(!std::path::Path::new("/proc").join(child).exists(), "process {child} still runs");
+    }
+}

@@ -1,0 +1,339 @@
+//! The command line, as section 4 of the wire's documentation has it, and the daily commands around it.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// A ring of real servers that is driven by the command line alone.
+struct Driven {
+    cluster: Cluster,
+}
+
+impl Driven {
+    #[track_caller]
+    fn idle(n_servers: usize) -> Self {
+        Self { cluster: Cluster::idle(n_servers, 7) }
+    }
+
+    fn name(&self, idx: usize) -> String {
+        self.cluster.names().swap_remove(idx)
+    }
+}
+
+/// `chord http client HOST PORT …` that must go well: what it says it does, and the one line it answers.
+#[track_caller]
+fn client(node: &str, arguments: &[&str]) -> (String, String) {
+    let (host, port) = node.split_once(':').expect("a name is HOST:PORT");
+    let ended = run(&[&["http", "client", host, port], arguments].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    (only_line(&ended.stderr), only_line(&ended.stdout))
+}
+
+#[track_caller]
+fn only_line(text: &str) -> String {
+    let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("{text:?} does not end its line"));
+    assert!(!line.contains('\n') && !line.is_empty(), "{text:?} is not one line");
+    line.to_owned()
+}
+
+/// Splits the count of hops out of an answer: `…, hops=2, …`.
+#[track_caller]
+fn without_hops(answer: &str) -> (String, usize) {
+    let (before, rest) = answer.split_once("hops=").unwrap_or_else(|| panic!("{answer:?} tells no hops"));
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).expect("a parenthesis follows");
+    (format!("{before}hops=N{}", &rest[digits..]), rest[..digits].parse().expect("hops is a number"))
+}
+
+fn shown(node: &str) -> String {
+    format!("chord.node({node})")
+}
+
+#[test]
+fn the_documented_session_prints_the_documented_lines() {
+    let _machine = beside_others();
+    let driven = Driven::idle(3);
+    let (a, b, c) = (driven.name(0), driven.name(1), driven.name(2));
+    let running = format!("Running on {a} with ring size 7...");
+    assert_eq!(driven.cluster.servers[&a].stderr().lines().next(), Some(&*running));
+
+    let lines = client(&a, &["create"]);
+    assert_eq!(lines, (format!("Creating node ring at [{}]", shown(&a)), "CreateResponse()".to_owned()));
+    for joiner in [&b, &c] {
+        let (host, port) = a.split_once(':').expect("a name is HOST:PORT");
+        let lines = client(joiner, &["join", host, port]);
+        let does = format!("Joining [{}] to node [{}]", shown(joiner), shown(&a));
+        assert_eq!(lines, (does, "JoinResponse()".to_owned()));
+    }
+    driven.cluster.wait_until_ideal(IDEAL_LIMIT);
+    let oracle = driven.cluster.oracle();
+
+    let (does, answer) = client(&b, &["find_successor", "0"]);
+    assert_eq!(does, format!("Finding successor for [0] starting at [{}]", shown(&b)));
+    let (answer, n_hops) = without_hops(&answer);
+    assert_eq!(answer, format!("FindSuccessorResponse(node={}, hops=N)", shown(oracle.owner_of_key("0"))));
+    assert!(n_hops <= 2, "{n_hops}");
+
+    let (does, answer) = client(&b, &["find_successor", "--id", "0"]);
+    assert_eq!(does, format!("Finding successor for [0] starting at [{}]", shown(&b)));
+    assert_eq!(
+        without_hops(&answer).0,
+        format!("FindSuccessorResponse(node={}, hops=N)", shown(oracle.owner([0; 32])))
+    );
+
+    let owner = shown(oracle.owner_of_key("foo"));
+    let (does, answer) = client(&b, &["put", "foo", "bar"]);
+    assert_eq!(does, "Putting key [foo] = value [bar]");
+    assert_eq!(without_hops(&answer).0, format!("PutKeyResponse(storage_node={owner}, hops=N)"));
+    for arguments in [&["get", "foo"][..], &["--get", "foo"]] {
+        let (does, answer) = client(&c, arguments);
+        assert_eq!(does, "Getting key [foo]");
+        let expected = format!("GetKeyResponse(storage_node={owner}, hops=N, value='bar', found=True)");
+        assert_eq!(without_hops(&answer).0, expected);
+    }
+    let (_, answer) = client(&c, &["get", "nobody stored this"]);
+    assert!(answer.ends_with(", value=None, found=False)"), "{answer}");
+
+    let (does, answer) = client(&a, &["node"]);
+    assert_eq!(does, format!("Getting node info from [{}]", shown(&a)));
+    assert_eq!(answer, format!("NodeResponse(node={}, is_alive=True)", shown(&a)));
+
+    let before = oracle.predecessor(&a).expect("three nodes have predecessors");
+    let (host, port) = before.split_once(':').expect("a name is HOST:PORT");
+    let (does, answer) = client(&a, &["notify", host, port]);
+    assert_eq!(does, format!("Notifying [{}] of node [{}]", shown(&a), shown(&before)));
+    assert_eq!(answer, "NotifyResponse()");
+
+    let (does, answer) = client(&a, &["get_predecessor"]);
+    assert_eq!(does, format!("Getting predecessor info from [{}]", shown(&a)));
+    assert_eq!(answer, format!("GetPredecessorResponse(node={})", shown(&before)));
+
+    let (does, answer) = client(&a, &["get_successor_list"]);
+    assert_eq!(does, format!("Getting successor list from [{}]", shown(&a)));
+    let list: Vec<String> = oracle.successor_list(&a).iter().map(|name| shown(name)).collect();
+    assert_eq!(answer, format!("GetSuccessorListResponse(successor_list=[{}])", list.join(", ")));
+}
+
+#[test]
+fn the_last_two_lines_of_the_documented_session_shutdown_and_a_node_alone() {
+    let _machine = beside_others();
+    let mut driven = Driven::idle(1);
+    let name = driven.name(0);
+    client(&name, &["create"]);
+    assert_eq!(client(&name, &["get_predecessor"]).1, "GetPredecessorResponse(node=None)");
+    let (does, answer) = client(&name, &["shutdown"]);
+    assert_eq!(does, format!("Shutting node [{}] down gracefully", shown(&name)));
+    assert_eq!(answer, "ShutdownResponse()");
+    let server = driven.cluster.servers.get_mut(&name).expect("it was started");
+    assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+}
+
+#[test]
+fn values_print_as_python_prints_a_string() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(1, 7);
+    let name = &cluster.names()[0];
+    for (value, shown) in [
+        ("bar", "'bar'"),
+        ("it's", "\"it's\""),
+        ("say \"it's\"", r#"'say "it\'s"'"#),
+        ("a\nb\t\\", r"'a\nb\t\\'"),
+        ("\u{7}\u{1b}[0m", r"'\x07\x1b[0m'"),
+        ("ключ €", "'ключ €'"),
+        ("", "''"),
+    ] {
+        ask(name, "put", &json!({ "key": "key", "value": value }).to_string())
+            .fields(&["storage_node", "hops"]);
+        let (_, answer) = client(name, &["get", "key"]);
+        assert_eq!(
+            answer,
+            format!("GetKeyResponse(storage_node=chord.node({name}), hops=0, value={shown}, found=True)")
+        );
+    }
+}
+
+/// A command that must fail with this code, nothing on standard output and one line on standard error.
+#[track_caller]
+fn fails(code: i32, arguments: &[&str]) -> String {
+    let ended = run(arguments);
+    assert_eq!(ended.code, Some(code), "chord {arguments:?}: {ended:?}");
+    assert_eq!(ended.stdout, "", "chord {arguments:?}");
+    only_line(&ended.stderr)
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_exit_code_2() {
+    let port = free_port().to_string();
+    for ring_size in ["0", "257", "-1", "x", "1000000000000000000000"] {
+        for arguments in
+            [&["http", "server", "127.0.0.1", &port, ring_size][..], &["serve", "--ring-size", ring_size]]
+        {
+            let line = fails(2, arguments);
+            assert!(ring_size.starts_with('-') || line.contains("ring size"), "chord {arguments:?}: {line}");
+        }
+    }
+    fails(2, &["http", "server", "127.0.0.1", "65536", "7"]);
+    fails(2, &["http", "server", "127.0.0.1"]);
+    fails(2, &["http", "client", "127.0.0.1", "x", "node"]);
+    fails(2, &["http", "client", "127.0.0.1", &port, "find_successor", "--id", "x"]);
+    fails(2, &["http", "client", "127.0.0.1", &port, "get_successor"]);
+    fails(2, &["serve", "--listen", "nowhere"]);
+    fails(2, &["serve", "--frobnicate"]);
+    fails(2, &["get"]);
+    fails(2, &["dev", "--nodes", "0"]);
+    fails(2, &["frobnicate"]);
+}
+
+#[test]
+fn a_server_that_cannot_listen_fails_with_one_line_and_exit_code_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let line = fails(1, &["http", "server", "127.0.0.1", &port, "7"]);
+    assert!(line.contains(&port), "{line}");
+    fails(1, &["serve", "--listen", &format!("127.0.0.1:{port}")]);
+    let line = fails(1, &["dev", "--nodes", "1", "--port", &port]);
+    assert!(line.contains(&port), "{line}");
+    let line = fails(1, &["http", "server", "no-such-host.invalid", "4567", "7"]);
+    assert!(line.contains("no-such-host.invalid"), "{line}");
+}
+
+#[test]
+fn a_client_whose_node_does_not_answer_fails_with_one_line_and_exit_code_1() {
+    let port = free_port().to_string();
+    let node = format!("127.0.0.1:{port}");
+    let line = fails(1, &["get", "foo", "--node", &node]);
+    assert!(line.contains(&node), "{line}");
+    fails(1, &["put", "foo", "bar", "--node", &node]);
+    fails(1, &["get", "foo", "--node", "no-such-host.invalid:4567"]);
+    let ended = run(&["http", "client", "127.0.0.1", &port, "node"]);
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(
+        (ended.code, lines.len(), &*ended.stdout),
+        (Some(1), 2, ""),
+        "what it does, what failed: {ended:?}"
+    );
+}
+
+#[test]
+fn a_refused_command_fails_with_the_sentence_of_the_node() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(1, 7);
+    let name = &cluster.names()[0];
+    let (host, port) = name.split_once(':').expect("a name is HOST:PORT");
+    let ended = run(&["http", "client", host, port, "create"]);
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
+    let sentence = ask(name, "create", "{}").error();
+    assert!(ended.stderr.lines().last().is_some_and(|line| line.contains(&sentence)), "{ended:?}");
+}
+
+#[test]
+fn put_and_get_take_the_node_from_an_option_or_the_environment() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(2, 160);
+    let names = cluster.names();
+    let stored = run(&["put", "letter", "it's\nhere", "--node", &names[0]]);
+    assert_eq!((stored.code, &*stored.stderr), (Some(0), ""), "{stored:?}");
+    assert!(only_line(&stored.stdout).contains(cluster.oracle().owner_of_key("letter")), "{stored:?}");
+
+    let got = run_command(program().env("CHORD_NODE", &names[1]).args(["get", "letter"]));
+    assert_eq!((got.code, &*got.stdout, &*got.stderr), (Some(0), "it's\nhere", ""));
+    let got = run(&["get", "letter", "--json", "--node", &names[1]]);
+    let object: Value = serde_json::from_str(&got.stdout).expect("--json prints JSON");
+    assert_eq!(object["value"], "it's\nhere");
+
+    let absent = run(&["get", "nobody stored this", "--node", &names[1]]);
+    assert_eq!((absent.code, &*absent.stdout), (Some(3), ""), "{absent:?}");
+    only_line(&absent.stderr);
+}
+
+#[test]
+fn a_value_can_come_from_standard_input() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(1, 160);
+    let name = &cluster.names()[0];
+    let letter = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(letter.path(), "two\nlines\n").expect("it can be written");
+    let input = Stdio::from(letter.reopen().expect("it can be read"));
+    let stored = run_command(program().args(["put", "letter", "--node", name]).stdin(input));
+    assert_eq!(stored.code, Some(0), "{stored:?}");
+    assert_eq!(run(&["get", "letter", "--node", name]).stdout, "two\nlines\n");
+}
+
+#[test]
+fn help_and_completions_go_to_standard_output() {
+    for arguments in
+        [&["--help"][..], &["help"], &["dev", "--help"], &["http", "client", "--help"], &["--version"]]
+    {
+        let ended = run(arguments);
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "chord {arguments:?}");
+        assert!(ended.stdout.contains("chord"), "chord {arguments:?}: {}", ended.stdout);
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert_eq!(script.code, Some(0), "{script:?}");
+        assert!(script.stdout.contains("find_successor"), "{shell} completes the commands of the client");
+    }
+    let script = run(&["completions", "bash"]).stdout;
+    let read = Command::new("bash").args(["-n", "-c", &script]).status().expect("bash runs");
+    assert!(read.success(), "bash can read its script");
+}
+
+#[test]
+fn dev_runs_a_whole_ring_and_leaves_at_sigterm() {
+    let _machine = beside_others();
+    let first = free_ports(5);
+    let names: Vec<String> = (first..first + 5).map(|port| format!("127.0.0.1:{port}")).collect();
+    let mut dev = Process::start(program().args(["dev", "--nodes", "5", "--port", &first.to_string()]));
+    dev.wait_until_it_says("Ctrl-C").expect("the ring runs");
+    let oracle = Oracle::new(160, &names);
+    for name in &names {
+        is_ideal_at(&oracle, name).expect("the table is printed when the ring is ideal");
+        let printed = dev.stdout();
+        let row = printed.lines().find(|line| line.trim_start().starts_with(name.as_str()));
+        let row: Vec<&str> =
+            row.unwrap_or_else(|| panic!("{name} is in the table:\n{printed}")).split_whitespace().collect();
+        let before = oracle.predecessor(name).expect("five nodes have predecessors");
+        assert_eq!((row[2], row[3]), (&*before, &*oracle.successor_list(name)[0]), "{row:?}");
+    }
+    let stored = run(&["put", "greeting", "hello", "--node", &names[0]]);
+    assert_eq!(stored.code, Some(0), "{stored:?}");
+    for name in &names {
+        assert_eq!(run(&["get", "greeting", "--node", name]).stdout, "hello");
+    }
+    dev.signal("TERM");
+    assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+}
+
+#[test]
+fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
+    let _machine = beside_others();
+    let names = free_names(2, 160);
+    let mut second = Process::start(program().args(["serve", "--listen", &names[1], "--join", &names[0]]));
+    second.wait_until_it_says("Running on").expect("it serves");
+    std::thread::sleep(Duration::from_millis(300)); // so that its first attempts fail: nobody is there yet
+    let mut first = Process::start(program().args(["serve", "--listen", &names[0]]));
+    first.wait_until_it_says(&format!("Running on {} with ring size 160...", names[0])).expect("it serves");
+    let oracle = Oracle::new(160, &names);
+    wait_for("a ring of two", IDEAL_LIMIT, || names.iter().try_for_each(|name| is_ideal_at(&oracle, name)));
+
+    assert_eq!(run(&["put", "greeting", "hello", "--node", &names[1]]).code, Some(0));
+    first.signal("INT");
+    assert_eq!(first.wait(), Some(0), "{}", first.stderr());
+    assert_eq!(run(&["get", "greeting", "--node", &names[1]]).stdout, "hello");
+    second.signal("TERM");
+    assert_eq!(second.wait(), Some(0), "{}", second.stderr());
+}
+
+#[test]
+fn the_options_of_serve_are_options_of_the_seeds_server() {
+    let _machine = beside_others();
+    let names = free_names(2, 8);
+    let _first = Process::start(program().args(["serve", "--listen", &names[0], "--ring-size", "8"]));
+    let (host, port) = names[1].split_once(':').expect("a name is HOST:PORT");
+    let server = ["http", "server", host, port, "8", "--join", &names[0], "--successors", "4"];
+    let _second = Process::start(program().args(server));
+    let oracle = Oracle::new(8, &names);
+    wait_for("a ring of two", IDEAL_LIMIT, || names.iter().try_for_each(|name| is_ideal_at(&oracle, name)));
+}

@@ -1,0 +1,18 @@
+//! End-to-end tests: real `chord` processes on loopback sockets, seen from outside.
+//!
+//! What is expected here comes from the wire's documentation and not from this program's code: the HTTP client, the
+//! hash and the sorted ring in `support` are the tests' own. One binary holds all of them, so that it is linked once:
+//! `cargo test -p chord --test e2e failures::` runs one file of them.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod many_nodes;
+#[cfg(test)]
+mod seed_wire;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,98 @@
+//! Many nodes on one machine: how fast they form a ring, how few hops it takes, and what they cost at rest.
+//!
+//! The limits hold for a release build, which CI runs by `cargo test --release -p chord --test e2e many_nodes::`.
+//! A debug build is several times larger and slower, and has looser ones and fewer nodes: 64 of them keep two cores busy.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::*;
+
+const N_NODES: u16 = if cfg!(debug_assertions) { 24 } else { 64 };
+
+/// From the last join to an ideal ring.
+const FORMING_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 10 });
+
+/// Resident memory of a node at rest.
+const RESIDENT_KB_LIMIT: u64 = if cfg!(debug_assertions) { 40_000 } else { 15_000 };
+
+/// Share of one core that a node takes at rest.
+const PROCESSOR_SHARE_LIMIT: f64 = if cfg!(debug_assertions) { 0.05 } else { 0.01 };
+
+/// How long a node is watched at rest.
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// Mean forwards of a lookup among 64 nodes at most: ½ log2 64 of the Chord paper, and one for the last stretch.
+const MEAN_HOPS_LIMIT: f64 = 4.0;
+
+#[test]
+fn many_nodes_in_one_process_form_an_ideal_ring_with_few_hops() {
+    let _machine = alone();
+    let first = free_ports(N_NODES);
+    let names: Vec<String> = (first..first + N_NODES).map(|port| format!("127.0.0.1:{port}")).collect();
+    let begin = Instant::now();
+    let arguments = ["dev", "--nodes", &N_NODES.to_string(), "--port", &first.to_string()];
+    let mut dev = Process::start(program().args(arguments));
+
+    let is_member = |name: &String| match try_ask(name, "find_successor", r#"{"key": 0}"#) {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(format!("{name}: {}", answer.error())),
+        Err(error) => Err(format!("{name}: {error}")),
+    };
+    wait_for("the last join", Duration::from_secs(60), || names.iter().try_for_each(is_member));
+    println!("all nodes are members after {:?}", begin.elapsed());
+    let oracle = Oracle::new(160, &names);
+    let ((), elapsed) = wait_for("an ideal ring", FORMING_LIMIT, || {
+        names.iter().try_for_each(|name| is_ideal_at(&oracle, name))
+    });
+    println!("the ring is ideal {elapsed:?} after the last join");
+    dev.wait_until_it_says("Ctrl-C").expect("dev sees it too");
+
+    let (mean, elapsed) = wait_for("few hops", FORMING_LIMIT, || {
+        let mean = mean_hops(&names, &oracle)?;
+        if mean <= MEAN_HOPS_LIMIT { Ok(mean) } else { Err(format!("{mean:.2} hops in the mean")) }
+    });
+    println!("{mean:.2} hops in the mean, {elapsed:?} later");
+    dev.signal("TERM");
+    assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+}
+
+/// Over one lookup of many keys, spread over the nodes; each must find the right owner.
+#[track_caller]
+fn mean_hops(names: &[String], oracle: &Oracle) -> Result<f64, String> {
+    let keys: Vec<String> = (0..512).map(|idx| format!("key {idx}")).collect();
+    let mut n_hops = 0;
+    for (key, name) in keys.iter().zip(names.iter().cycle()) {
+        let answer = ask(name, "find_successor", &json!({ "key": key }).to_string());
+        if answer.status != 200 {
+            return Err(format!("{name}: {}", answer.error()));
+        }
+        let found = answer.fields(&["node", "hops"]);
+        assert_eq!(found["node"], json!(oracle.owner_of_key(key)), "{key} at {name}");
+        n_hops += found["hops"].as_u64().expect("hops is a number");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "these are small numbers")]
+    let mean = n_hops as f64 / keys.len() as f64;
+    Ok(mean)
+}
+
+#[test]
+fn a_node_at_rest_costs_little() {
+    let _machine = alone();
+    let cluster = Cluster::ring(5, 160);
+    // Rounds have become slow by then: ten at 200 ms, then three pauses that double.
+    std::thread::sleep(Duration::from_secs(6));
+    let times =
+        || -> Vec<Duration> { cluster.servers.values().map(|node| processor_time(node.id())).collect() };
+    let (begin, before) = (Instant::now(), times());
+    std::thread::sleep(WATCHED);
+    let (watched, after) = (begin.elapsed(), times());
+    for ((node, before), after) in cluster.servers.values().zip(before).zip(after) {
+        let share = after.saturating_sub(before).as_secs_f64() / watched.as_secs_f64();
+        let resident_kb = resident_kb(node.id());
+        println!("{resident_kb} kB resident, {:.2} % of a core", share * 100.0);
+        assert!(resident_kb < RESIDENT_KB_LIMIT, "{resident_kb} kB resident, limit {RESIDENT_KB_LIMIT}");
+        assert!(share < PROCESSOR_SHARE_LIMIT, "{:.2} % of a core", share * 100.0);
+    }
+}
