@@ -35,6 +35,7 @@ const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
 const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
+const SETTLED: &str = "chord-settled";
 const ERROR: &str = "chord-error";
 
 const NONE: &str = "none";
@@ -66,6 +67,8 @@ pub struct Context {
     pub predecessor: Option<KnownPredecessor>,
     /// Whether the sender is a member of its ring.
     pub member: Option<bool>,
+    /// Whether the sender has none of the records that it does not own, nor expects any.
+    pub settled: Option<bool>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
 }
@@ -128,6 +131,9 @@ impl Context {
         if let Some(member) = self.member {
             header(MEMBER, if member { "1" } else { "0" });
         }
+        if let Some(settled) = self.settled {
+            header(SETTLED, if settled { "1" } else { "0" });
+        }
         if let Some(code) = self.code {
             header(ERROR, code.as_str());
         }
@@ -153,6 +159,7 @@ impl Context {
             expires_at_ms: headers.number(EXPIRES)?,
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
+            settled: headers.flag(SETTLED)?,
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }
@@ -166,6 +173,12 @@ impl FromStr for KnownPredecessor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == NONE { Ok(Self::Nobody) } else { text.parse().map(Self::Node) }
     }
+}
+
+/// Whether a receiver takes a path of these names whole.
+pub fn path_fits(path: &[NodeName]) -> bool {
+    let bytes: usize = path.iter().map(|name| name.as_str().len() + 1).sum();
+    path.len() <= PATH_NAMES_MAX && bytes <= PATH_BYTES_MAX
 }
 
 /// The names at the end of a path, as many as a receiver takes: those asked last are the ones most likely to

@@ -48,6 +48,7 @@ fn full() -> Context {
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
+        settled: Some(false),
         code: Some(Code::NoRoute),
     }
 }
@@ -73,6 +74,7 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-predecessor", "h:4"),
         ("chord-ring-name", "blue"),
         ("chord-ring-size", "160"),
+        ("chord-settled", "0"),
         ("chord-version", "12.3.45"),
     ];
     let headers = write(&full());
@@ -188,7 +190,8 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let about_sender = (of(any_ring()), of(any_name()), of(any::<u64>()), of(predecessor), of(any::<bool>()));
+    let about_sender =
+        (of(any_ring()), of(any_name()), of(any::<u64>()), of(predecessor), of(any::<(bool, bool)>()));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<(bool, bool)>(), of(remaining), of(any_version()));
     (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
@@ -209,7 +212,8 @@ fn any_context() -> impl Strategy<Value = Context> {
                 version,
                 expires_at_ms: expires,
                 predecessor,
-                member,
+                member: member.map(|(member, _)| member),
+                settled: member.map(|(_, settled)| settled),
                 code,
             }
         },
@@ -224,7 +228,7 @@ proptest! {
 
     #[test]
     fn no_header_makes_the_reader_panic(
-        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 13)
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 14)
     ) {
         let names = write(&full());
         let headers: Headers = names.into_keys().zip(values).collect();

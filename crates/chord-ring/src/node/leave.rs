@@ -2,6 +2,7 @@
 //!
 //! Never the rule of TON 2003, section IV-E-4, by which the predecessor appends only the last entry (`ring.md`, T12).
 
+use super::finger_repair::FingerRepair;
 use super::{Node, Output};
 use crate::{CommandError, Peer, Phase, Purpose, Refusal, Request, Token};
 
@@ -23,6 +24,11 @@ impl Node {
             return self.output(Output::Done(token, Err(error)));
         }
         self.enter(Phase::Leaving);
+        // What is still asked would only bring this node back into the ring.
+        self.operation = None;
+        self.rectify = None;
+        self.probe = None;
+        self.finger_repair = FingerRepair::default();
         let goodbye = Request::Leave {
             from: self.view.me.clone(),
             predecessor: self.view.predecessor.clone(),
@@ -78,11 +84,13 @@ impl Node {
         }
         if self.view.successors.head() == Some(leaver) {
             self.drop_head();
+            self.remembered.remember(&leaver.name);
             self.closer = after.first().filter(|peer| peer.position != self.me()).cloned();
             self.begin_stabilize();
         }
         if self.view.predecessor.as_ref() == Some(leaver) {
             self.set_predecessor(None);
+            self.remembered.remember(&leaver.name);
             if let Some(before) = before.filter(|peer| peer.position != self.me()) {
                 self.consider(before);
             }

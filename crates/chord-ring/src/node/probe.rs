@@ -18,7 +18,7 @@ enum Stage {
     /// The remembered peer, who owns this node's position: in the same ring, this node does.
     MyOwner,
     /// The member that is in this node's place in another ring, for its state.
-    Other,
+    Other { owner: Peer },
     /// That member was notified.
     Notified,
 }
@@ -40,7 +40,7 @@ impl Node {
         match (stage, answer) {
             (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
             (Stage::MyOwner, Ok(Answer::Found(found))) => self.on_my_owner(&about, &found.owner),
-            (Stage::Other, Ok(Answer::State(state))) => {
+            (Stage::Other { owner }, Ok(Answer::State(state))) if state.peer == owner => {
                 self.merge(&state);
                 let notify = Request::Notify { from: self.view.me.clone() };
                 self.ask_probe(&about, &state.peer.name, Stage::Notified, notify);
@@ -56,6 +56,14 @@ impl Node {
         if foreign || state.peer.position == self.me() {
             return self.remembered.settled(about);
         }
+        if state.peer.name != *about {
+            // It is known here by another name than its own, as a configured seed may be: that name is asked next.
+            self.remembered.settled(about);
+            if !self.view.neighbours(&state.peer.name) {
+                self.remembered.remember(&state.peer.name);
+            }
+            return;
+        }
         if self.merge(state) {
             return self.remembered.settled(about);
         }
@@ -70,7 +78,7 @@ impl Node {
         if owner.position == self.me() {
             return self.resign_to(owner);
         }
-        self.ask_probe(about, &owner.name, Stage::Other, Request::GetState);
+        self.ask_probe(about, &owner.name, Stage::Other { owner: owner.clone() }, Request::GetState);
     }
 
     fn on_probe_refused(&mut self, about: &NodeName, refusal: &Refusal) {

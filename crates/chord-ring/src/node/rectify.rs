@@ -86,7 +86,11 @@ impl Node {
         match (asked, candidate) {
             (Asked::Predecessor { peer, asked_again }, candidate) => {
                 let failure = match answer {
-                    Ok(Answer::Pong(pong)) if pong.member && self.is_of_this_ring(&pong) => None,
+                    Ok(Answer::Pong(pong))
+                        if pong.member && pong.peer == peer && self.is_of_this_ring(&pong) =>
+                    {
+                        None
+                    }
                     Ok(Answer::Pong(_)) => Some(Failure::Refused(Refusal::NotMember)),
                     Ok(_) => Some(Failure::Garbled),
                     Err(failure) => Some(failure),
@@ -105,7 +109,9 @@ impl Node {
                 }
             }
             (Asked::Candidate, Some(candidate)) => {
-                if let Ok(Answer::State(state)) = answer {
+                if let Ok(Answer::State(state)) = answer
+                    && state.peer == candidate
+                {
                     self.on_candidate_state(candidate, &state.successors);
                 }
             }

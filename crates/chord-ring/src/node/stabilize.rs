@@ -14,6 +14,8 @@ pub(super) enum Stabilize {
     AskedHead { head: Peer, asked_again: bool },
     /// A member that may lie between this node and its head was asked for its state.
     AskedCloser { candidate: Peer },
+    /// A node that is said to have this node's position was asked for its state.
+    AskedUsurper { other: Peer },
     /// The head was notified. `is_closer` if this stabilization found it before the old one.
     Notified { head: Peer, is_closer: bool },
 }
@@ -44,7 +46,7 @@ impl Node {
                     return; // The head left meanwhile: what it says no longer counts.
                 }
                 match answer {
-                    Ok(Answer::State(its)) => self.on_head_state(&head, &its),
+                    Ok(Answer::State(its)) if its.peer == head => self.on_head_state(&head, &its),
                     Err(failure) if asked_again || failure.is_final() => self.on_head_dead(failure),
                     Ok(_) if asked_again => self.on_head_dead(Failure::Garbled),
                     Ok(_) | Err(_) => self.ask_head_of(head, true),
@@ -52,11 +54,16 @@ impl Node {
             }
             Stabilize::AskedCloser { candidate } => {
                 let is_closer = match answer {
-                    Ok(Answer::State(its)) => self.try_adopt(&candidate, &its),
+                    Ok(Answer::State(its)) if its.peer == candidate => self.try_adopt(&candidate, &its),
                     Ok(_) | Err(_) => false,
                 };
                 self.notify_head(is_closer);
             }
+            Stabilize::AskedUsurper { other } => match answer {
+                Ok(Answer::State(its)) if its.peer == other => self.resign_to(&other),
+                // It is gone, and only the head does not know yet.
+                Ok(_) | Err(_) => self.notify_head(false),
+            },
             Stabilize::Notified { head, is_closer } => self.on_notify_answer(&head, is_closer, answer),
         }
     }
@@ -64,7 +71,7 @@ impl Node {
     fn on_head_state(&mut self, head: &Peer, state: &State) {
         self.adopt(head, &state.successors);
         match &state.predecessor {
-            Some(other) if self.is_usurped_by(other) => self.resign_to(other),
+            Some(other) if self.is_usurped_by(other) => self.ask_usurper(other.clone()),
             Some(closer) if self.is_closer(closer) => self.ask_closer(closer.clone()),
             Some(_) | None => self.notify_head(false),
         }
@@ -131,6 +138,11 @@ impl Node {
     fn ask_closer(&mut self, candidate: Peer) {
         self.send(Purpose::Ring, &candidate.name, Request::GetState);
         self.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
+    }
+
+    fn ask_usurper(&mut self, other: Peer) {
+        self.send(Purpose::Ring, &other.name, Request::GetState);
+        self.operation = Some(Operation::Stabilize(Stabilize::AskedUsurper { other }));
     }
 
     /// Every stabilization ends so, whatever its outcome.
