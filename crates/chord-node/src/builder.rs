@@ -11,9 +11,11 @@ use chord_ring::{
     RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
 };
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
-use crate::handover::watch_range;
+use crate::door::BUDGET_UNIT;
+use crate::handover::sweep;
 use crate::links::Links;
 use crate::node::Node;
 use crate::owner::Owner;
@@ -79,6 +81,12 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// An address that means every interface cannot be a node's name.
+    #[error(
+        "cannot listen on {0}: it means every address of this machine, and no other node can reach a node by it; \
+         name the address or host name that they use"
+    )]
+    Unspecified(String),
     /// The number of successors is out of range.
     #[error(transparent)]
     Successors(#[from] SuccessorsError),
@@ -170,7 +178,8 @@ impl Builder {
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
             clock: Mutex::new(VersionClock::new()),
-            settled_at: Mutex::new(None),
+            former_owner: Mutex::new(None),
+            body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
             links: Links::new(ring, self.limits.clone()),
             mailbox,
             join_refused: watch::Sender::new(None),
@@ -178,8 +187,9 @@ impl Builder {
             departure: OnceCell::new(),
             limits: self.limits,
         });
-        tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
-        tokio::spawn(watch_range(shared.clone()));
+        let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
+        tokio::spawn(watch_over(owner, shared.clone()));
+        tokio::spawn(sweep(shared.clone()));
         tokio::spawn(door::serve(listener, shared.clone()));
         match self.beginning {
             Beginning::Found => {
@@ -193,10 +203,24 @@ impl Builder {
     }
 }
 
+/// A node whose owner task broke would go on answering from what it knew: it closes instead.
+async fn watch_over(owner: JoinHandle<()>, shared: Arc<Shared>) {
+    if let Err(error) = owner.await {
+        tracing::error!("the owner task broke, the node stops: {error}");
+        shared.advance(Stage::Closing);
+    }
+}
+
 /// Joins through the first contact that answers; goes through them again, with growing pauses, until one does.
 async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     let (mut pause, pause_max) = CONTACT_PAUSE;
     let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
+    if contacts.is_empty() {
+        let error = JoinError::Itself(shared.me.name.clone());
+        tracing::error!("{error}");
+        shared.join_refused.send_replace(Some(error));
+        return;
+    }
     for contact in &contacts {
         let _ = shared.command(Command::Remember(contact.clone())).await;
     }
@@ -247,6 +271,9 @@ async fn listen(address: &str) -> Result<(TcpListener, NodeName), StartError> {
         .map_err(|error| StartError::UnknownHost { address: address.to_owned(), error })?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for candidate in found {
+        if candidate.ip().is_unspecified() {
+            return Err(StartError::Unspecified(address.to_owned()));
+        }
         let bound = bind(candidate).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         match bound {
             Ok((port, listener)) => return Ok((listener, format!("{host}:{port}").parse()?)),

@@ -8,7 +8,7 @@ use chord_wire::{Code, Context, seed};
 use http::StatusCode;
 
 use crate::Limits;
-use crate::links::Connections;
+use crate::links::{Answered, Connections};
 
 /// Talks to one node, on kept connections.
 pub struct Client {
@@ -41,6 +41,11 @@ pub enum ClientError {
         /// How long it was given.
         waited: Duration,
     },
+    /// The node closed the connection. A write may or may not have happened.
+    #[error(
+        "{0} closed the connection without an answer: it may have stopped, or does not take a request so large"
+    )]
+    Closed(NodeName),
     /// The answer is not of this protocol.
     #[error("{node} does not speak the chord protocol: {reason}")]
     Garbled {
@@ -83,11 +88,15 @@ impl Client {
         let body = Bytes::from(seed::encode_request(request));
         let node = || self.node.clone();
         let context = Context::default();
-        let exchange =
-            tokio::time::timeout(deadline, self.connections.exchange(command, &context, body)).await;
+        let exchange = tokio::time::timeout(
+            deadline,
+            self.connections.exchange(Answered::WithOthers, command, &context, body),
+        )
+        .await;
         let exchange = match exchange {
             Ok(Ok(exchange)) => exchange,
             Ok(Err(Failure::Unreachable)) => return Err(ClientError::Unreachable(node())),
+            Ok(Err(Failure::Silent)) => return Err(ClientError::Closed(node())),
             Ok(Err(failure)) => {
                 return Err(ClientError::Garbled { node: node(), reason: failure.to_string() });
             }

@@ -1,12 +1,14 @@
 //! Departure: a node that leaves hands its keys to its successor, says farewell, and only then closes its door.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_kv::{Range, Record};
 use chord_ring::{Command, CommandError};
 use tokio::time::Instant;
 
+use crate::handover::Offered;
+use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
 /// Pause before a record is offered again that was not taken: the successor is busy, or changes.
@@ -34,8 +36,7 @@ impl Shared {
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let limit = self.limits.departure;
-        let handed_over = self.hand_over_all(Instant::now() + limit).await;
-        let left_behind = self.store.usage().records.saturating_sub(handed_over);
+        let Offered { taken: handed_over, refused: left_behind } = self.hand_over_all(limit).await;
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
             Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
@@ -49,27 +50,36 @@ impl Shared {
         Departure { handed_over, left_behind }
     }
 
-    /// Offers every record to the successor until the time has come; returns how many were taken.
-    async fn hand_over_all(self: &Arc<Self>, until: Instant) -> u64 {
-        let offer = |shared: Arc<Self>, record: Record| async move { shared.offer(&record, until).await };
-        match self.offer_all(&Range::ALL, offer).await {
-            Ok(offered) => offered.taken,
-            Err(error) => {
-                tracing::error!("reading the records to hand over: {error}");
-                0
-            }
-        }
+    /// Offers every record to the successor, until none has been taken for as long as `limit`.
+    async fn hand_over_all(self: &Arc<Self>, limit: Duration) -> Offered {
+        let last_taken = Arc::new(Mutex::new(Instant::now()));
+        let offer = |shared: Arc<Self>, record: Record| {
+            let last_taken = last_taken.clone();
+            async move { shared.offer(&record, &last_taken, limit).await }
+        };
+        self.offer_all(&Range::ALL, u64::MAX, offer).await.unwrap_or_else(|error| {
+            tracing::error!("reading the records to hand over: {error}");
+            Offered { taken: 0, refused: self.store.usage().records }
+        })
     }
 
-    async fn offer(&self, record: &Record, until: Instant) -> bool {
-        while Instant::now() < until {
-            let Some(heir) = self.view.load().successors().head().cloned() else { return false };
-            match self.hand_over(&heir.name, record).await {
-                Ok(()) => return true,
-                Err(failure) => tracing::debug!(peer = %heir.name, "a record was not taken: {failure}"),
+    async fn offer(&self, record: &Record, last_taken: &Mutex<Instant>, limit: Duration) -> bool {
+        loop {
+            let wait = limit.saturating_sub(lock(last_taken).elapsed());
+            let Some(heir) = self.view.load().successors().head().cloned().filter(|_| !wait.is_zero()) else {
+                return false;
+            };
+            match tokio::time::timeout(wait, self.hand_over(&heir.name, record)).await {
+                Ok(Ok(())) => {
+                    *lock(last_taken) = Instant::now();
+                    return true;
+                }
+                Ok(Err(failure)) => {
+                    tracing::debug!(peer = %heir.name, "a record was not taken: {failure}");
+                }
+                Err(_) => return false,
             }
             tokio::time::sleep(OFFER_PAUSE).await;
         }
-        false
     }
 }

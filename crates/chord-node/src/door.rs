@@ -3,6 +3,8 @@
 mod http;
 mod seed;
 
+pub(crate) use http::BUDGET_UNIT;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::links::prepare;
 use crate::shared::{Shared, Stage};
 
 /// Pause after a failed accept, as when the process has no file descriptor left.
@@ -93,7 +96,7 @@ async fn serve_connection(
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    prepare(&stream)?;
     let ends = Ends { peer, local: stream.local_addr()? };
     http::serve(stream, ends, shared).await;
     Ok(())
@@ -103,7 +106,7 @@ async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     let body =
         chord_wire::encode_error("this node serves as many connections as its limit allows: try again later");
     let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nchord-error: busy\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let told = async {

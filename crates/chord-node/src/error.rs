@@ -1,6 +1,6 @@
 //! Why an operation failed, and the one table from errors to the codes that travel.
 
-use chord_kv::{KeyTooLong, StoreError, ValueTooLong};
+use chord_kv::{ClockAhead, KeyTooLong, StoreError, ValueTooLong};
 use chord_ring::{CommandError, JoinError, Refusal};
 use chord_wire::Code;
 
@@ -25,10 +25,11 @@ pub enum OperationError {
     /// The store of the owner refused. Nothing changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The value is no text, and the way to it carries only text. Nothing changed.
-    #[error(
-        "the value under this key is not text, and this door carries only text: read it through another door"
-    )]
+    /// The version of a record that was handed over cannot be believed. Nothing changed.
+    #[error(transparent)]
+    Version(#[from] ClockAhead),
+    /// The key or value is no text, and so far only text travels between nodes. Nothing changed.
+    #[error("the key or value is not text (UTF-8), and so far only text is carried: encode it, as in base64")]
     NotText,
     /// The owner refused for a reason of its own. Nothing changed.
     #[error("{sentence}")]
@@ -38,8 +39,8 @@ pub enum OperationError {
         /// What it said.
         sentence: String,
     },
-    /// The node is stopping.
-    #[error("this node is stopping")]
+    /// The owner is stopping and could not copy the write. It may or may not have happened; it is safe to repeat.
+    #[error("the owner is stopping: try again; a write may have happened already, and is safe to repeat")]
     Stopping,
 }
 
@@ -63,6 +64,7 @@ impl OperationError {
             Self::Deadline => Code::Deadline,
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
             Self::Store(_) => Code::StoreFailed,
+            Self::Version(_) => Code::BadRequest,
             Self::NotText => Code::NotText,
             Self::Remote { code, .. } => *code,
             Self::Stopping => Code::Busy,

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chord_kv::{Cursor, Key, PageLimit, Range, Record, StoreError, Value};
-use chord_ring::{Failure, NodeName, Peer, Position, between};
+use chord_ring::{Answer, Failure, NodeName, Position, Refusal, Request};
 use chord_wire::{Command, Context, seed};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
 
+use crate::OperationError;
 use crate::links::lock;
 use crate::operation::{Ticket, text};
 use crate::shared::{Shared, Stage};
@@ -21,19 +21,14 @@ use crate::shared::{Shared, Stage};
 /// How many records are under way at a time: enough to fill a round trip, few enough that both nodes still serve.
 const HANDED_AT_ONCE: usize = 32;
 
+/// After how many refusals a sweep leaves the rest for another time: the owners are not ready.
+const REFUSED_MAX: u64 = 64;
+
 /// How many records are read from the store at a time.
 const PAGE: PageLimit = PageLimit { records: NonZeroUsize::new(256).expect("not zero"), bytes: 4 << 20 };
 
-/// How long after its predecessor has changed a node asks its successor for a key that it does not have. The successor begins
-/// to hand over when it learns of the change, within a round or two.
-pub(crate) const SETTLING: Duration = Duration::from_secs(10);
-
-/// How often the records of a lost range are gone through: a write that was under way when the range was lost may come
-/// to rest after the first time.
-const PASSES: usize = 2;
-
-/// Pause before records are offered again that were not taken.
-const OFFER_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two looks for records that this node does not own: when there were some, and when there were none.
+const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// What became of the records that were offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +47,7 @@ impl Shared {
         let context = Context {
             version: Some(record.version),
             expires_at_ms: record.expires_at_ms,
-            ..Context::default()
+            ..self.asker().of_ring()
         };
         let body = Bytes::from(seed::encode_request(&request));
         // Patience: a busy heir is better than a lost record.
@@ -61,10 +56,11 @@ impl Shared {
         self.asker().understand(to, Command::Put, &exchange).map(|_| ())
     }
 
-    /// Gives every record in `range` to `offer`, several at a time.
+    /// Gives every record in `range` to `offer`, several at a time, until `refused_max` were refused.
     pub(crate) async fn offer_all<Offer, Taken>(
         self: &Arc<Self>,
         range: &Range,
+        refused_max: u64,
         offer: Offer,
     ) -> Result<Offered, StoreError>
     where
@@ -77,6 +73,9 @@ impl Shared {
         loop {
             let page = self.store.range(range, cursor.as_ref(), PAGE)?;
             for record in page.records {
+                if offered.refused >= refused_max {
+                    return Ok(offered); // Those under way are let go: they stay where they are, and are offered again.
+                }
                 if under_way.len() >= HANDED_AT_ONCE
                     && let Some(ended) = under_way.join_next().await
                 {
@@ -96,67 +95,121 @@ impl Shared {
     }
 
     /// While the keys are being handed over, a write made here goes to the successor before it is acknowledged.
-    pub(crate) async fn copy_if_departing(&self, record: &Record) {
+    pub(crate) async fn copy_if_departing(&self, record: &Record) -> Result<(), OperationError> {
         if self.stage() == Stage::Running {
-            return;
+            return Ok(());
         }
-        let heir = self.view.load().successors().head().cloned();
-        if let Some(heir) = heir
-            && let Err(failure) = self.hand_over(&heir.name, record).await
-        {
+        let Some(heir) = self.view.load().successors().head().cloned() else { return Ok(()) };
+        self.hand_over(&heir.name, record).await.map_err(|failure| {
             tracing::warn!(peer = %heir.name, "a write during the departure was not copied: {failure}");
-        }
+            OperationError::Stopping
+        })
     }
 
-    /// Fetches a key that this node owns and does not have from its successor, which owned it before, while the range
-    /// is new here.
-    pub(crate) async fn pull_if_new(&self, position: Position, key: &Key) {
-        let is_new = lock(&self.settled_at).is_some_and(|settled| Instant::now() < settled);
-        if !is_new || self.store.read(position, key).is_ok_and(|record| record.is_some()) {
-            return;
+    /// Sees to it that what a former owner of this node's range has under a key is here. Returns whether that is so: not
+    /// while the former owner is there and does not answer.
+    pub(crate) async fn pull_if_new(&self, position: Position, key: &Key) -> bool {
+        let Some(former) = lock(&self.former_owner).clone() else { return true };
+        let has_it = || self.store.read(position, key).is_ok_and(|record| record.is_some());
+        if has_it() {
+            return true;
         }
-        let Some(before) = self.view.load().successors().head().cloned() else { return };
-        match self.pull(&before.name, position, key).await {
-            Ok(Some(record)) => {
-                if let Err(error) = self.accept(record) {
-                    tracing::warn!(peer = %before.name, "a record of the former owner was not stored: {error}");
+        let view = self.view();
+        let head = view.successors().head().map(|peer| &peer.name).filter(|head| **head != former);
+        let mut all_settled = true;
+        // The former owner first: what it no longer has is with the next one, or on its way from there to here.
+        for holder in [Some(&former), head].into_iter().flatten() {
+            match self.pull(holder, position, key, Vec::new()).await {
+                Ok(Pulled { record: Some(record), .. }) => return self.accept(record).is_ok(),
+                Ok(Pulled { record: None, is_settled }) => all_settled &= is_settled,
+                Err(failure) => {
+                    tracing::debug!(peer = %holder, "asking for what this node may lack: {failure}");
+                    // Once the ring has dropped a peer, what it had is gone with it.
+                    let is_gone = failure == Failure::Unreachable
+                        || !self.view.load().successors().as_slice().iter().any(|peer| peer.name == *holder);
+                    if !is_gone {
+                        return has_it();
+                    }
                 }
             }
-            Ok(None) => {}
-            Err(failure) => tracing::debug!(peer = %before.name, "asking the former owner: {failure}"),
         }
+        if all_settled {
+            *lock(&self.former_owner) = None;
+        }
+        true
     }
 
-    async fn pull(&self, from: &NodeName, position: Position, key: &Key) -> Result<Option<Record>, Failure> {
+    /// Asks one node for what it has itself; `path` are those that have asked so before this one.
+    async fn pull(
+        &self,
+        from: &NodeName,
+        position: Position,
+        key: &Key,
+        mut path: Vec<NodeName>,
+    ) -> Result<Pulled, Failure> {
         let link = self.links.to(from);
         // A seed node would not answer from its own store but ask this node again.
-        let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else { return Ok(None) };
+        let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else {
+            return Ok(Pulled { record: None, is_settled: true });
+        };
         let body = Bytes::from(seed::encode_request(&seed::Request::Get { key: text }));
-        let context = Context { local: true, ..Context::default() };
+        path.push(self.me.name.clone());
+        let context = Context { local: true, path, ..self.asker().of_ring() };
         let exchange = link.call(Command::Get, &context, body).await?;
         let context = exchange.context()?;
-        match (self.asker().understand(from, Command::Get, &exchange)?, context.version) {
-            (seed::Answer::Get { value: Some(value), .. }, Some(version)) => {
+        let seed::Answer::Get { value, .. } = self.asker().understand(from, Command::Get, &exchange)? else {
+            return Err(Failure::Garbled);
+        };
+        let record = match (value, context.version) {
+            (Some(value), Some(version)) => {
                 let value = Value::new(value.as_bytes(), self.limits.value_bytes);
                 let value = Some(value.map_err(|_| Failure::Garbled)?);
                 let expires_at_ms = context.expires_at_ms;
-                Ok(Some(Record { position, key: key.clone(), value, version, expires_at_ms }))
+                Some(Record { position, key: key.clone(), value, version, expires_at_ms })
             }
-            _ => Ok(None),
+            _ => None,
+        };
+        Ok(Pulled { record, is_settled: context.settled.unwrap_or(false) })
+    }
+
+    /// What this node itself has under a key that another one owns by now; and whether that other one need not ask again,
+    /// since everything that it owns has left here. A node that is new itself asks its own former owner first.
+    pub(crate) async fn give(
+        &self,
+        position: Position,
+        key: &Key,
+        path: &[NodeName],
+    ) -> Result<(Option<Record>, bool), OperationError> {
+        let former = lock(&self.former_owner).clone().filter(|_| !path.contains(&self.me.name));
+        let is_newcomer = former.is_some();
+        if let Some(former) = former.filter(|former| !path.contains(former))
+            && self.store.read(position, key)?.is_none()
+        {
+            match self.pull(&former, position, key, path.to_vec()).await {
+                Ok(Pulled { record: Some(record), .. }) => self.accept(record)?,
+                Ok(_) | Err(Failure::Unreachable) => {}
+                Err(_) => return Err(Refusal::NoRoute.into()),
+            }
         }
+        let is_settled = !is_newcomer && !self.view.load().owns(position) && self.holds_only_its_own()?;
+        Ok((self.live_record(position, key)?, is_settled))
     }
 
     /// Gives a record that this node does not own to its owner, and forgets it once that is acknowledged.
     async fn send_home(&self, record: &Record) -> bool {
         let ticket = Ticket::new(self.limits.request);
         let owner = match self.look_up(record.position, ticket).await {
-            Ok(found) if found.owner == self.me => return true,
+            // Either the range has come back here, or its owner is slow and will be asked again.
+            Ok(found) if found.owner == self.me => return self.view.load().owns(record.position),
             Ok(found) => found.owner,
             Err(error) => {
                 tracing::debug!("no owner for a record to hand over: {error}");
                 return false;
             }
         };
+        if self.links.to(&owner.name).is_seed() && !self.is_staying(&owner.name).await {
+            return false;
+        }
         match self.hand_over(&owner.name, record).await {
             Ok(()) => self.store.remove(record.position, &record.key, &record.version).is_ok(),
             Err(failure) => {
@@ -165,6 +218,21 @@ impl Shared {
             }
         }
     }
+}
+
+impl Shared {
+    /// Whether a seed node stays: one that leaves still takes records, and they end with it.
+    async fn is_staying(&self, peer: &NodeName) -> bool {
+        let answer = self.asker().ask(peer, Request::Ping, self.limits.request).await;
+        matches!(answer, Ok(Answer::Pong(pong)) if pong.member)
+    }
+}
+
+/// What a former owner said.
+struct Pulled {
+    record: Option<Record>,
+    /// Whether it has nothing more for the asker.
+    is_settled: bool,
 }
 
 impl Offered {
@@ -177,44 +245,32 @@ impl Offered {
     }
 }
 
-/// Watches the range of one node until it departs: when a newcomer takes a part of it, the records there go to the
-/// newcomer.
-pub(crate) async fn watch_range(shared: Arc<Shared>) {
+/// Until the node departs, gives away every record that it has and does not own: those of a range that a newcomer has
+/// taken, and those that came to rest here while the ring changed.
+pub(crate) async fn sweep(shared: Arc<Shared>) {
     let mut views = shared.view_changed.subscribe();
-    let mut before: Option<Peer> = None;
-    let mut passes = 0;
+    let (soon, later) = SWEEP_PAUSE;
+    let mut pause = later;
     loop {
-        let pause = if passes > 0 { OFFER_PAUSE } else { Duration::MAX };
         tokio::select! {
             view = views.changed() => if view.is_err() { return },
             () = tokio::time::sleep(pause) => {}
             () = shared.reached(Stage::Departing) => return,
         }
-        let now = shared.view().predecessor().cloned();
-        if has_narrowed(shared.me.position, before.as_ref(), now.as_ref()) {
-            passes = PASSES;
+        // Whether the former owner still has something is asked by the way, under a key that nobody uses.
+        shared.pull_if_new(shared.me.position, &Key::empty()).await;
+        let Some(beyond) = shared.beyond() else { continue };
+        let offered = shared.offer_all(&beyond, REFUSED_MAX, send_home).await.unwrap_or_else(|error| {
+            tracing::error!("reading the records to hand over: {error}");
+            Offered::default()
+        });
+        if offered.refused > 0 {
+            tracing::info!(records = offered.refused, "records wait for their owner");
         }
-        before.clone_from(&now);
-        if let Some(predecessor) = now.filter(|_| passes > 0) {
-            let beyond = Range { after: shared.me.position, up_to: predecessor.position };
-            match shared.offer_all(&beyond, send_home).await {
-                Ok(offered) if offered.refused == 0 => passes -= 1,
-                Ok(offered) => tracing::info!(records = offered.refused, "records wait for their new owner"),
-                Err(error) => tracing::error!("reading the records to hand over: {error}"),
-            }
-        }
+        pause = if offered == Offered::default() { later } else { soon };
     }
 }
 
 async fn send_home(shared: Arc<Shared>, record: Record) -> bool {
     shared.send_home(&record).await
-}
-
-/// Whether a node at `me` owns less than before.
-fn has_narrowed(me: Position, before: Option<&Peer>, now: Option<&Peer>) -> bool {
-    match (before, now) {
-        (None, Some(_)) => true,
-        (Some(before), Some(now)) => between(before.position, now.position, me),
-        (Some(_) | None, None) => false,
-    }
 }

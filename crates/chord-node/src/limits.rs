@@ -20,15 +20,18 @@ pub struct Limits {
     pub body_read: Duration,
     /// Bytes of a value, 64 MiB at most. A larger one is refused with status 413.
     pub value_bytes: usize,
+    /// Bytes of request bodies that are under way, all connections together. Beyond it a request is refused with status
+    /// 503.
+    pub bodies_bytes: usize,
     /// Bytes of all records in memory. Beyond it a write is refused with status 507.
     pub store_bytes: u64,
     /// How long one node waits for another, at most. The wait follows measured round trips and is mostly shorter.
     pub request: Duration,
     /// How long an operation may take that a client asked for, whatever happens in the ring.
     pub operation: Duration,
-    /// How long a leaving node may take to hand its keys over.
+    /// How long a leaving node goes on offering its keys when none is taken. While they are taken it goes on.
     pub departure: Duration,
-    /// Connections to any one peer.
+    /// Connections to any one peer for the requests of clients; the ring's own maintenance may open 8 more.
     pub link_connections: usize,
     /// Peers to which connections are kept. A ring needs few; this bounds what forged names can cost.
     pub links: usize,
@@ -50,6 +53,7 @@ impl Default for Limits {
             header_read: Duration::from_secs(10),
             body_read: Duration::from_secs(10),
             value_bytes: VALUE_BYTES_DEFAULT,
+            bodies_bytes: 256 << 20,
             store_bytes: 1 << 30,
             request: Duration::from_secs(2),
             operation: Duration::from_secs(4),

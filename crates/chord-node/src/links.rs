@@ -14,7 +14,7 @@ use chord_ring::{Failure, NodeName, RingTag};
 use chord_wire::{Command, Context};
 
 pub(crate) use ask::{Asker, onward};
-pub(crate) use connection::{Connections, Exchange, context, write_context};
+pub(crate) use connection::{Answered, Connections, Exchange, context, prepare, write_context};
 
 use crate::Limits;
 use connection::within;
@@ -48,7 +48,8 @@ impl Link {
         body: Bytes,
     ) -> Result<Exchange, Failure> {
         let started = Instant::now();
-        let answer = within(self.wait(), self.connections.exchange(command, context, body)).await;
+        let answer =
+            within(self.wait(), self.connections.exchange(Answered::ByItself, command, context, body)).await;
         match &answer {
             Ok(_) => lock(&self.trip).answered(started.elapsed()),
             Err(Failure::Silent) => lock(&self.trip).missed(),
@@ -71,7 +72,7 @@ impl Link {
     ) -> Result<Exchange, Failure> {
         let budget = budget.min(self.wait_max);
         let answer = within(budget, async {
-            let exchange = self.connections.exchange(command, context, body);
+            let exchange = self.connections.exchange(Answered::WithOthers, command, context, body);
             tokio::pin!(exchange);
             tokio::select! {
                 answer = &mut exchange => return answer,

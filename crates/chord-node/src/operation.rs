@@ -112,10 +112,13 @@ impl Shared {
         ticket: Ticket,
     ) -> Result<Outcome, OperationError> {
         let done = async {
+            let mut is_uncertain = false;
             loop {
-                match self.try_operate(key, operation, &ticket).await? {
+                match self.try_operate(key, operation, &ticket, &mut is_uncertain).await? {
                     Attempt::Done(outcome) => return Ok(outcome),
-                    Attempt::Stuck(refusal) => rest(&ticket, refusal).await?,
+                    Attempt::Stuck(refusal) => rest(&ticket, refusal)
+                        .await
+                        .map_err(|error| if is_uncertain { OperationError::Deadline } else { error })?,
                 }
             }
         };
@@ -127,14 +130,18 @@ impl Shared {
         key: &Key,
         operation: &Operation,
         ticket: &Ticket,
+        is_uncertain: &mut bool,
     ) -> Result<Attempt, OperationError> {
+        if operation.request(key).is_none() {
+            return Err(OperationError::NotText); // Here or there, the answer must be the same.
+        }
         let target = key.position(self.ring.size);
         let mut lookup = self.lookup(target, ticket);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
                 Way::Here(found) => {
-                    return self.operate_here(target, key, operation, found.hops).await.map(Attempt::Done);
+                    return self.operate_here(target, key, operation, found.hops).await;
                 }
                 Way::Found(mut found) => {
                     found.path.pop();
@@ -145,7 +152,12 @@ impl Shared {
             match self.operate_at(&owner, key, operation, path, ticket).await {
                 Ok(result) => return result.map(Attempt::Done),
                 Err(Failure::Refused(Refusal::HopLimit)) => return Ok(Attempt::Stuck(Refusal::HopLimit)),
-                Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
+                Err(failure) => {
+                    // A write that got no answer may have happened.
+                    *is_uncertain |= matches!(operation, Operation::Put(_))
+                        && matches!(failure, Failure::Silent | Failure::Garbled);
+                    self.set_aside(&mut lookup, &owner, &failure);
+                }
             }
         }
     }
@@ -206,20 +218,27 @@ impl Shared {
         key: &Key,
         operation: &Operation,
         hops: u32,
-    ) -> Result<Outcome, OperationError> {
-        let owner = self.me.name.clone();
-        match operation {
-            Operation::Get => {
-                self.pull_if_new(target, key).await;
-                Ok(Outcome { owner, hops, value: self.read(target, key)? })
-            }
-            Operation::Put(value) => {
-                self.pull_if_new(target, key).await;
-                let record = self.write(target, key, value.clone())?;
-                self.copy_if_departing(&record).await;
-                Ok(Outcome { owner, hops, value: None })
-            }
+    ) -> Result<Attempt, OperationError> {
+        if !self.is_ready_for(target, key).await {
+            return Ok(Attempt::Stuck(Refusal::NoRoute));
         }
+        let owner = self.me.name.clone();
+        let value = match operation {
+            Operation::Get => self.read(target, key)?,
+            Operation::Put(value) => {
+                let record = self.write(target, key, value.clone())?;
+                self.copy_if_departing(&record).await?;
+                None
+            }
+        };
+        Ok(Attempt::Done(Outcome { owner, hops, value }))
+    }
+
+    /// Whether this node may answer for a key at this moment: the range is its own, and not just because a predecessor is
+    /// slow; and what a former owner had under the key is here.
+    async fn is_ready_for(&self, target: Position, key: &Key) -> bool {
+        let owns = || self.view.load().owns(target);
+        owns() && self.pull_if_new(target, key).await && owns()
     }
 
     /// Has a peer that was named as the owner do the operation. The outer error is a peer that could not; the inner one is the owner's own answer.
@@ -234,7 +253,7 @@ impl Shared {
         let budget = ticket.remaining();
         let Some(request) = operation.request(key) else { return Ok(Err(OperationError::NotText)) };
         let hops_here = u32::try_from(path.len()).unwrap_or(u32::MAX);
-        let context = onward(Context::default(), path, true, budget);
+        let context = onward(self.asker().of_ring(), path, true, budget)?;
         let body = Bytes::from(seed::encode_request(&request));
         let link = self.links.to(&peer.name);
         let exchange = link.call_onward(request.command(), &context, body, budget).await?;

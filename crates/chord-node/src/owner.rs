@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use crate::handover::SETTLING;
 use crate::links::lock;
 use crate::shared::{Mail, Shared, Stage};
 
@@ -68,7 +67,12 @@ impl Owner {
                 }
             };
             self.ring.handle(input);
-            while let Some(output) = self.ring.poll() {
+            let outputs: Vec<Output> = std::iter::from_fn(|| self.ring.poll()).collect();
+            // Whoever hears that something is done must find it so in the view.
+            if outputs.contains(&Output::ViewChanged) {
+                self.publish();
+            }
+            for output in outputs {
                 self.act(output);
             }
         }
@@ -127,15 +131,26 @@ impl Owner {
             Output::Wake(wake, after) => {
                 self.timers.insert(wake, Instant::now() + jittered(after, rand::random()));
             }
-            Output::ViewChanged => self.publish(),
+            Output::ViewChanged => {} // Published before all else.
             Output::Event(event) => self.log(&event),
         }
     }
 
     fn publish(&self) {
         let view = self.ring.view().clone();
-        if view.predecessor() != self.shared.view.load().predecessor() {
-            *lock(&self.shared.settled_at) = Some(Instant::now() + SETTLING);
+        let old = self.shared.view.load();
+        if view.is_member() && !old.is_member() {
+            let former = view.successors().head().map(|peer| peer.name.clone());
+            *lock(&self.shared.former_owner) = former;
+        }
+        let length = self.shared.successors;
+        if view.is_member() && view.is_small(length) != old.is_small(length) {
+            let node = &self.shared.me.name;
+            if view.is_small(length) {
+                tracing::info!(%node, "the ring is small: it has at most {length} members");
+            } else {
+                tracing::info!(%node, "the ring has more than {length} members");
+            }
         }
         self.shared.view.store(Arc::new(view));
         self.shared.view_changed.send_replace(());

@@ -1,11 +1,11 @@
 //! This node's own records: what it reads and writes itself, whoever owns the key.
 
-use chord_kv::{Key, Record, Value};
-use chord_ring::Position;
+use chord_kv::{Key, PageLimit, Range, Record, StoreError, Value};
+use chord_ring::{Position, Refusal};
 
 use crate::OperationError;
 use crate::links::lock;
-use crate::shared::{Shared, now_ms};
+use crate::shared::{Shared, Stage, now_ms};
 
 impl Shared {
     /// What this node has under `key`: live, neither deleted nor expired.
@@ -36,16 +36,54 @@ impl Shared {
         let old = self.store.read(position, key)?.map(|record| record.version);
         let version = clock.next_after(now_ms(), self.me.position, old.as_ref());
         let record = Record { position, key: key.clone(), value: Some(value), version, expires_at_ms: None };
-        self.store.apply(vec![record.clone()])?;
+        if self.store.apply(vec![record.clone()])?.news == 0 {
+            let reason = "a newer version of the record is there".to_owned();
+            return Err(StoreError::Failed { reason }.into());
+        }
         Ok(record)
     }
 
-    /// Stores a record that another node hands over, under the version that it has.
-    pub(crate) fn accept(&self, record: Record) -> Result<(), OperationError> {
-        if let Err(ahead) = lock(&self.clock).observe(&record.version, now_ms()) {
-            tracing::warn!("a record was handed over: {ahead}");
+    /// Stores a pair that was sent to this node itself: without a version it is a new write, with one it is a record that
+    /// another node hands over. A node that leaves takes nothing more: it would be lost with it.
+    pub(crate) fn write_here(
+        &self,
+        position: Position,
+        key: &Key,
+        value: Value,
+        handed_over: Option<Record>,
+    ) -> Result<(), OperationError> {
+        if !self.view.load().is_member() || self.stage() != Stage::Running {
+            return Err(Refusal::NotMember.into());
         }
+        match handed_over {
+            Some(record) => self.accept(record)?,
+            None => self.write(position, key, value).map(|_| ())?,
+        }
+        // Had the departure begun meanwhile, its scan might have passed this record by.
+        if self.stage() == Stage::Running { Ok(()) } else { Err(Refusal::NotMember.into()) }
+    }
+
+    /// Stores a record under the version that it has. One from too far in the future is refused: no later write could
+    /// ever replace it.
+    pub(crate) fn accept(&self, record: Record) -> Result<(), OperationError> {
+        lock(&self.clock).observe(&record.version, now_ms())?;
         self.store.apply(vec![record])?;
         Ok(())
+    }
+
+    /// Whether this node has no record that it does not own.
+    pub(crate) fn holds_only_its_own(&self) -> Result<bool, StoreError> {
+        const ONE: PageLimit = PageLimit { records: std::num::NonZeroUsize::MIN, bytes: 0 };
+        match self.beyond() {
+            Some(beyond) => Ok(self.store.range(&beyond, None, ONE)?.records.is_empty()),
+            None => Ok(true),
+        }
+    }
+
+    /// The positions that this node does not own, if it knows which.
+    pub(crate) fn beyond(&self) -> Option<Range> {
+        let view = self.view.load();
+        let predecessor = view.predecessor().filter(|_| view.is_member())?;
+        Some(Range { after: self.me.position, up_to: predecessor.position })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use chord_kv::{Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
-use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 
 use crate::links::{Asker, Links};
 use crate::{Departure, Limits};
@@ -36,8 +36,10 @@ pub(crate) struct Shared {
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Box<dyn Store>,
     pub(crate) clock: Mutex<VersionClock>,
-    /// Until when a key that is missing here may still be with the former owner.
-    pub(crate) settled_at: Mutex<Option<tokio::time::Instant>>,
+    /// Who owned this node's range before it joined, until everything has come from there.
+    pub(crate) former_owner: Mutex<Option<NodeName>>,
+    /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
+    pub(crate) body_budget: Semaphore,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
     /// Why the node gave up joining, if it did.
@@ -54,7 +56,7 @@ pub(crate) enum Stage {
     Departing,
     /// Takes no new connection and ends those that are open after the answer under way.
     Closing,
-    /// Every task has ended.
+    /// The door is closed, and every answer has gone out.
     Stopped,
 }
 
@@ -97,15 +99,19 @@ impl Shared {
         tokio::time::timeout(COMMAND_WAIT, done).await.ok().flatten().unwrap_or(Err(CommandError::Busy))
     }
 
-    /// Gives a peer's request to the ring.
-    pub(crate) async fn request(&self, ring: Option<RingTag>, request: Request) -> Result<Answer, Refusal> {
+    /// Gives a peer's request to the ring; `None` if the owner task does not come to it in time.
+    pub(crate) async fn request(
+        &self,
+        ring: Option<RingTag>,
+        request: Request,
+    ) -> Option<Result<Answer, Refusal>> {
         let (reply, answer) = oneshot::channel();
         let replied = async {
             self.mailbox.send(Mail::Request(ring, request, reply)).await.ok()?;
             answer.await.ok()
         };
         let replied = tokio::time::timeout(self.limits.request, replied).await;
-        replied.ok().flatten().unwrap_or(Err(Refusal::NotMember))
+        replied.ok().flatten()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chord_wire::{Code, Command, Context, encode_error};
@@ -13,10 +14,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::SemaphorePermit;
 
 use super::{Ends, seed};
 use crate::links::{context, write_context};
 use crate::shared::{Shared, Stage};
+
+/// The budget for bodies is counted in these bytes.
+pub(crate) const BUDGET_UNIT: usize = 1024;
+
+/// Bodies below so many units need no share of the budget: all connections together cannot keep much with them.
+const SMALL_UNITS: u32 = 16;
+
+/// How much of a body that is too large is read and thrown away, and for how long.
+const DRAINED_MAX: usize = 64 << 20;
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// An answer, or the reason why there is none.
 pub(super) struct Answered {
@@ -105,7 +117,7 @@ async fn handle(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) ->
     }
     let context = read_context(&head.headers)?;
     let body = read_body(shared, body).await?;
-    seed::answer(shared, ends, command, &body, context).await
+    seed::answer(shared, ends, command, &body.bytes, context).await
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
@@ -115,22 +127,63 @@ fn read_context(headers: &HeaderMap) -> Result<Context, Refused> {
     context(headers).map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()).closing())
 }
 
-async fn read_body(shared: &Shared, body: Incoming) -> Result<Bytes, Refused> {
+/// A body, and its part of the budget for as long as it is kept.
+struct Received<'a> {
+    bytes: Bytes,
+    _share: Option<SemaphorePermit<'a>>,
+}
+
+async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Refused> {
     let limit = shared.limits.body_bytes();
-    let too_large = || {
-        let sentence = format!("the body has more than the {limit} bytes that this node accepts");
-        Refused::new(Code::TooLarge, sentence).closing()
+    let announced = body.size_hint();
+    let size = announced.upper().map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let share = reserve(shared, size.min(limit))?;
+    let received = tokio::time::timeout(shared.limits.body_read, async {
+        if announced.lower() > limit as u64 {
+            drain(&mut body).await;
+            return Err(too_large(limit));
+        }
+        match Limited::new(&mut body, limit).collect().await {
+            Ok(bytes) => Ok(bytes.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                drain(&mut body).await;
+                Err(too_large(limit))
+            }
+            Err(_) => Err(Refused::new(Code::BadRequest, "the body ended before it was complete").closing()),
+        }
+    });
+    let late = || Refused::new(Code::TooSlow, "the body did not arrive in time").closing();
+    let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
+    Ok(Received { bytes, _share: share })
+}
+
+fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Refused> {
+    let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
+    if units < SMALL_UNITS {
+        return Ok(None);
+    }
+    shared.body_budget.try_acquire_many(units).map(Some).map_err(|_| {
+        let sentence = "this node is receiving as many bytes as its limit allows: try again later";
+        Refused::new(Code::Busy, sentence).closing()
+    })
+}
+
+fn too_large(limit: usize) -> Refused {
+    let sentence = format!("the body has more than the {limit} bytes that this node accepts");
+    Refused::new(Code::TooLarge, sentence).closing()
+}
+
+/// Reads on and keeps nothing: most clients look at an answer only when they have sent everything.
+async fn drain(body: &mut Incoming) {
+    let drained = async {
+        let mut room = DRAINED_MAX;
+        while room > 0 {
+            let Some(Ok(frame)) = body.frame().await else { return };
+            room = room.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
     };
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    let collected = tokio::time::timeout(shared.limits.body_read, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refused::new(Code::BadRequest, "the body ended before it was complete").closing()),
-        Err(_) => Err(Refused::new(Code::TooSlow, "the body did not arrive in time").closing()),
-    }
+    // Whoever is slower than that gets the answer, if its system still delivers it.
+    let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
 }
 
 fn response(status: StatusCode, body: Vec<u8>, context: &Context) -> Response<Full<Bytes>> {

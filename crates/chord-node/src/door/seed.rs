@@ -30,6 +30,9 @@ pub(super) async fn answer(
         return Err(Refused::new(Code::Forbidden, sentence));
     }
     let desk = Desk { shared, context };
+    if command != Command::Node {
+        desk.admit()?; // Whoever wants to join asks `node` which ring this is.
+    }
     match request {
         seed::Request::Node => Ok(desk.node()),
         seed::Request::GetPredecessor => desk.predecessor(),
@@ -71,7 +74,6 @@ impl Desk<'_> {
 
     /// Our own nodes get the list as it is, and the predecessor beside it; others get the seed's m entries.
     fn successor_list(&self) -> Result<Answered, Refused> {
-        self.admit()?;
         let view = self.shared.view();
         let state = view.state().map_err(|refusal| self.refuse(&refusal))?;
         let mut list: Vec<NodeName> = state.successors.into_iter().map(|peer| peer.name).collect();
@@ -88,7 +90,6 @@ impl Desk<'_> {
     }
 
     async fn find_successor(&self, target: &seed::Target) -> Result<Answered, Refused> {
-        self.admit()?;
         let target = target.position(self.shared.ring.size);
         let found = self.shared.look_up(target, self.ticket()).await.map_err(refused)?;
         let answer = seed::Answer::FindSuccessor { node: found.owner.name, hops: found.hops };
@@ -98,7 +99,7 @@ impl Desk<'_> {
     async fn get(&self, key: &str) -> Result<Answered, Refused> {
         let key = parse_key(key)?;
         if self.context.local {
-            return self.get_here(&key).map_err(refused);
+            return self.get_here(&key).await.map_err(refused);
         }
         let outcome = self.operate(&key, &Operation::Get).await?;
         let value = outcome.value.as_ref().map(as_text).transpose().map_err(refused)?;
@@ -107,13 +108,15 @@ impl Desk<'_> {
     }
 
     /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
-    fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
-        let record = self.shared.live_record(key.position(self.shared.ring.size), key)?;
-        let context = record.as_ref().map_or_else(Context::default, |record| Context {
-            version: Some(record.version),
-            expires_at_ms: record.expires_at_ms,
+    async fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
+        let position = key.position(self.shared.ring.size);
+        let (record, settled) = self.shared.give(position, key, &self.context.path).await?;
+        let context = Context {
+            version: record.as_ref().map(|record| record.version),
+            expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
+            settled: Some(settled),
             ..Context::default()
-        });
+        };
         let value = record.and_then(|record| record.value).as_ref().map(as_text).transpose()?;
         let storage_node = self.shared.me.name.clone();
         Ok(say(&seed::Answer::Get { storage_node, hops: 0, value }, context))
@@ -124,7 +127,7 @@ impl Desk<'_> {
         let value = Value::new(value.as_bytes(), self.shared.limits.value_bytes)
             .map_err(|error| refused(error.into()))?;
         let (owner, hops) = if no_redirect {
-            self.store_here(key, value).map_err(refused)?;
+            self.store_here(&key, value).map_err(refused)?;
             (self.shared.me.name.clone(), 0)
         } else {
             let outcome = self.operate(&key, &Operation::Put(value)).await?;
@@ -134,19 +137,17 @@ impl Desk<'_> {
     }
 
     /// How a leaving node hands its keys over: our own nodes send the version too.
-    fn store_here(&self, key: Key, value: Value) -> Result<(), OperationError> {
-        // A node that leaves takes nothing more: it would be lost with it.
-        if !self.shared.view.load().is_member() || self.shared.stage() != Stage::Running {
-            return Err(Refusal::NotMember.into());
-        }
+    fn store_here(&self, key: &Key, value: Value) -> Result<(), OperationError> {
         let position = key.position(self.shared.ring.size);
-        match self.context.version {
-            Some(version) => {
-                let expires_at_ms = self.context.expires_at_ms;
-                self.shared.accept(Record { position, key, value: Some(value), version, expires_at_ms })
-            }
-            None => self.shared.write(position, &key, value).map(|_| ()),
-        }
+        let expires_at_ms = self.context.expires_at_ms;
+        let handed_over = self.context.version.map(|version| Record {
+            position,
+            key: key.clone(),
+            value: Some(value.clone()),
+            version,
+            expires_at_ms,
+        });
+        self.shared.write_here(position, key, value, handed_over)
     }
 
     async fn operate(&self, key: &Key, operation: &Operation) -> Result<Outcome, Refused> {
@@ -176,7 +177,9 @@ impl Desk<'_> {
     }
 
     async fn ring_request(&self, request: RingRequest) -> Result<Answered, Refused> {
-        let answer = self.shared.request(self.context.ring.clone(), request).await;
+        let Some(answer) = self.shared.request(self.context.ring.clone(), request).await else {
+            return Err(Refused::new(Code::Busy, "this node is too busy at the moment: try again"));
+        };
         answer.map_err(|refusal| self.refuse(&refusal))?;
         Ok(say(&seed::Answer::Done, Context::default()))
     }

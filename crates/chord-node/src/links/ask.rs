@@ -122,7 +122,7 @@ impl Asker<'_> {
         budget: Duration,
     ) -> Result<Found, Failure> {
         let request = seed::Request::FindSuccessor { target: seed::Target::Position(question.target) };
-        let context = onward(self.context(), question.path, question.named, budget);
+        let context = onward(self.context(), question.path, question.named, budget)?;
         let body = Bytes::from(seed::encode_request(&request));
         let exchange = link.call_onward(Command::FindSuccessor, &context, body, budget).await?;
         match self.understand(to, Command::FindSuccessor, &exchange)? {
@@ -194,12 +194,25 @@ impl Asker<'_> {
         }
     }
 
+    /// The least that a request between two nodes says: which ring it is about.
+    pub(crate) fn of_ring(&self) -> Context {
+        Context { ring: Some(self.links.ring.clone()), ..Context::default() }
+    }
+
     fn peer(&self, name: NodeName) -> Peer {
         Peer::of_name(name, self.links.ring.size)
     }
 }
 
 /// The context of a request that the receiver may have to send on: it must be back before `budget` is spent here.
-pub(crate) fn onward(context: Context, path: Vec<NodeName>, named: bool, budget: Duration) -> Context {
-    Context { path, named, remaining: Some(budget * 9 / 10), ..context }
+pub(crate) fn onward(
+    context: Context,
+    path: Vec<NodeName>,
+    named: bool,
+    budget: Duration,
+) -> Result<Context, Failure> {
+    if !chord_wire::path_fits(&path) {
+        return Err(Failure::Refused(Refusal::HopLimit));
+    }
+    Ok(Context { path, named, remaining: Some(budget * 9 / 10), ..context })
 }

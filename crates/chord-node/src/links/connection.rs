@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chord_ring::{Failure, NodeName};
@@ -55,19 +55,39 @@ pub(crate) fn write_context(context: &Context, headers: &mut HeaderMap) {
     });
 }
 
+/// Connections to a peer beyond the limit, for what it answers by itself: one for each purpose of the ring, and pings.
+const OWN_CONNECTIONS: usize = 8;
+
+/// How long a connection is kept that is not used; the peer closes it soon after.
+const IDLE_MAX: Duration = Duration::from_secs(8);
+
+/// Who has part in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The peer alone.
+    ByItself,
+    /// The peer may have to ask others.
+    WithOthers,
+}
+
 /// The connections to one peer: idle ones are kept, and no more than a limit are open.
 pub(crate) struct Connections {
     name: NodeName,
     host: Option<HeaderValue>,
-    idle: Mutex<Vec<Open>>,
-    permits: Semaphore,
+    idle: Mutex<Vec<(Instant, Open)>>,
+    /// For what the peer may have to ask others: such requests can be many and slow.
+    onward_permits: Semaphore,
+    /// For what the peer answers by itself: maintenance must not queue behind client traffic.
+    own_permits: Semaphore,
     body_bytes: usize,
 }
 
 impl Connections {
     pub(crate) fn new(name: NodeName, connections_max: usize, body_bytes: usize) -> Self {
         let host = HeaderValue::from_str(name.as_str()).ok();
-        Self { name, host, idle: Mutex::default(), permits: Semaphore::new(connections_max), body_bytes }
+        let onward_permits = Semaphore::new(connections_max);
+        let own_permits = Semaphore::new(OWN_CONNECTIONS);
+        Self { name, host, idle: Mutex::default(), onward_permits, own_permits, body_bytes }
     }
 
     /// Sends one request and reads its answer. The caller sets the deadline: dropped, it closes the connection.
@@ -75,13 +95,18 @@ impl Connections {
     /// A kept connection may have been closed by the peer meanwhile; then the request goes out again on a new one.
     pub(crate) async fn exchange(
         &self,
+        answered: Answered,
         command: Command,
         context: &Context,
         body: Bytes,
     ) -> Result<Exchange, Failure> {
-        let Ok(_permit) = self.permits.acquire().await else { return Err(Failure::Silent) };
+        let permits = match answered {
+            Answered::ByItself => &self.own_permits,
+            Answered::WithOthers => &self.onward_permits,
+        };
+        let Ok(_permit) = permits.acquire().await else { return Err(Failure::Silent) };
         let kept = self.idle().pop();
-        if let Some(mut open) = kept {
+        if let Some((_, mut open)) = kept {
             match open.send(self.request(command, context, body.clone()), self.body_bytes).await {
                 Ok(exchange) => return Ok(self.keep(open, exchange)),
                 Err(Broken::BeforeAnswer) => self.idle().clear(),
@@ -98,7 +123,9 @@ impl Connections {
 
     fn keep(&self, open: Open, exchange: Exchange) -> Exchange {
         if open.driver.is_some() && !open.sender.is_closed() {
-            self.idle().push(open);
+            let mut idle = self.idle();
+            idle.retain(|(since, _)| since.elapsed() < IDLE_MAX);
+            idle.push((Instant::now(), open));
         }
         exchange
     }
@@ -107,7 +134,7 @@ impl Connections {
         let stream = TcpStream::connect((self.name.host(), self.name.port()))
             .await
             .map_err(|error| failure(&error))?;
-        stream.set_nodelay(true).map_err(|_| Failure::Silent)?;
+        prepare(&stream).map_err(|_| Failure::Silent)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
         Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }
@@ -125,7 +152,7 @@ impl Connections {
         request
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Open>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Open)>> {
         // A panic elsewhere cannot have left a list of connections half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,6 +225,17 @@ pub(crate) const fn path(command: Command) -> &'static str {
         Command::Shutdown => "/shutdown",
         Command::Leave => "/leave",
     }
+}
+
+/// How long bytes may lie unread at the other end before the system ends a connection.
+const UNREAD_MAX: Duration = Duration::from_secs(20);
+
+/// Sets up a connection of either direction: small messages leave at once, and who does not read is let go.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_MAX))?;
+    Ok(())
 }
 
 /// Runs `work` until `wait` has passed.
