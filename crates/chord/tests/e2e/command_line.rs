@@ -1,7 +1,6 @@
 //! The command line, as section 4 of the wire's documentation has it, and the daily commands around it.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -312,7 +311,7 @@ fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
     let names = free_names(2, 160);
     let mut second = Process::start(program().args(["serve", "--listen", &names[1], "--join", &names[0]]));
     second.wait_until_it_says("Running on").expect("it serves");
-    std::thread::sleep(Duration::from_millis(300)); // so that its first attempts fail: nobody is there yet
+    second.wait_until_it_says("trying again").expect("its first attempt fails: nobody is there yet");
     let mut first = Process::start(program().args(["serve", "--listen", &names[0]]));
     first.wait_until_it_says(&format!("Running on {} with ring size 160...", names[0])).expect("it serves");
     let oracle = Oracle::new(160, &names);

@@ -241,3 +241,87 @@ fn works_where_the_seed_failed_keys_survive_joins() {
         Ok(())
     });
 }
+
+/// One key and the numbers from 1 that were put under it, in this order.
+#[derive(Debug)]
+struct Written {
+    key: String,
+    /// The last number whose put succeeded.
+    acknowledged: u64,
+    /// The last number that was put at all.
+    attempted: u64,
+}
+
+/// Puts growing numbers under keys of its own, through one node, until `done`; returns the errors as well.
+fn write_through(node: &str, done: &AtomicBool) -> (Vec<Written>, Vec<String>) {
+    let new = |idx| Written { key: format!("{node} key {idx}"), acknowledged: 0, attempted: 0 };
+    let (mut keys, mut errors): (Vec<Written>, Vec<String>) = ((0..20).map(new).collect(), Vec::new());
+    for idx in (0..keys.len()).cycle() {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        let written = &mut keys[idx];
+        written.attempted += 1;
+        let body = json!({ "key": written.key, "value": written.attempted.to_string() }).to_string();
+        match try_ask(node, "put", &body) {
+            Ok(answer) if answer.status == 200 => written.acknowledged = written.attempted,
+            Ok(answer) => errors.push(format!("{node}: {}", answer.error())),
+            Err(error) => errors.push(format!("{node}: {error}")),
+        }
+        std::thread::sleep(Duration::from_millis(3)); // leaves processors for the nodes
+    }
+    (keys, errors)
+}
+
+/// Whether every node reads, under every key, what was acknowledged last or put after that.
+fn writes_are_there(names: &[String], written: &[Written]) -> Result<(), String> {
+    for name in names {
+        for key in written {
+            let answer = try_ask(name, "get", &json!({ "key": key.key }).to_string());
+            let answer = answer.map_err(|error| format!("{name}: {error}"))?;
+            if answer.status != 200 {
+                return Err(format!("{name}: {}", answer.error()));
+            }
+            let found = answer.json();
+            let number = found["value"].as_str().map_or(0, |value| value.parse().expect("numbers were put"));
+            if !(key.acknowledged..=key.attempted).contains(&number) {
+                return Err(format!("{name} answers {found} to {key:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_while_a_node_freezes_and_thaws_again_and_again() {
+    let _machine = alone();
+    let cluster = Cluster::ring(5, RING_SIZE);
+    let names = cluster.names();
+    let done = AtomicBool::new(false);
+    let (written, errors) = std::thread::scope(|scope| {
+        let writers: Vec<_> = names.iter().map(|name| scope.spawn(|| write_through(name, &done))).collect();
+        // The writers must end even if a signal cannot be sent.
+        let end = OnDrop(&done);
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(500)); // of writing to the whole ring
+            cluster.servers[&names[2]].signal("STOP");
+            std::thread::sleep(Duration::from_secs(1)); // long enough to be taken for dead, or nearly
+            cluster.servers[&names[2]].signal("CONT");
+        }
+        drop(end);
+        let mut all = (Vec::new(), Vec::new());
+        for writer in writers {
+            let (written, errors) = writer.join().expect("a writer does not panic");
+            all.0.extend(written);
+            all.1.extend(errors);
+        }
+        all
+    });
+    let n_puts: u64 = written.iter().map(|key| key.attempted).sum();
+    println!("{n_puts} puts, {} errors: {errors:?}", errors.len());
+    assert!(errors.len() as u64 * 20 < n_puts, "{} of {n_puts} puts failed: {errors:?}", errors.len());
+    cluster.wait_until_ideal(THAW_LIMIT);
+    let ((), elapsed) =
+        wait_for("every acknowledged write", RECOVERY_LIMIT, || writes_are_there(&names, &written));
+    println!("every acknowledged write is read {elapsed:?} after the ring is ideal");
+}
