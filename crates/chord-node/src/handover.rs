@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chord_kv::{Cursor, Key, PageLimit, Range, Record, StoreError, Value};
-use chord_ring::{Answer, Failure, NodeName, Position, Refusal, Request};
-use chord_wire::{Command, Context, seed};
+use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request, between};
+use chord_wire::{Command, Context, KnownPredecessor, seed};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::OperationError;
@@ -20,6 +20,9 @@ use crate::shared::{Shared, Stage};
 
 /// How many records are under way at a time: enough to fill a round trip, few enough that both nodes still serve.
 const HANDED_AT_ONCE: usize = 32;
+
+/// How many nodes are asked for one key: those that joined between this node and its former owner at about the same time.
+const HOLDERS_MAX: usize = 16;
 
 /// After how many refusals a sweep leaves the rest for another time: the owners are not ready.
 const REFUSED_MAX: u64 = 64;
@@ -106,37 +109,54 @@ impl Shared {
         })
     }
 
-    /// Sees to it that what a former owner of this node's range has under a key is here. Returns whether that is so: not
-    /// while the former owner is there and does not answer.
+    /// Sees to it that what former owners of this node's range have under a key is here. Returns whether that is so: not
+    /// while one of them is there and does not answer.
     pub(crate) async fn pull_if_new(&self, position: Position, key: &Key) -> bool {
         let Some(former) = lock(&self.former_owner).clone() else { return true };
         let has_it = || self.store.read(position, key).is_ok_and(|record| record.is_some());
         if has_it() {
             return true;
         }
-        let view = self.view();
-        let head = view.successors().head().map(|peer| &peer.name).filter(|head| **head != former);
+        let head = self.view.load().successors().head().map(|peer| peer.name.clone());
+        let mut to_ask: Vec<NodeName> = head.into_iter().chain([former]).collect();
+        let mut asked = Vec::new();
         let mut all_settled = true;
-        // The former owner first: what it no longer has is with the next one, or on its way from there to here.
-        for holder in [Some(&former), head].into_iter().flatten() {
-            match self.pull(holder, position, key, Vec::new()).await {
+        // The former owner first, then back along the ring: a record that has left one of them is with the next.
+        while let Some(holder) = to_ask.pop() {
+            if asked.contains(&holder) {
+                continue;
+            }
+            if asked.len() >= HOLDERS_MAX {
+                return has_it();
+            }
+            match self.pull(&holder, position, key, Vec::new()).await {
                 Ok(Pulled { record: Some(record), .. }) => return self.accept(record).is_ok(),
-                Ok(Pulled { record: None, is_settled }) => all_settled &= is_settled,
+                Ok(Pulled { record: None, is_settled, before }) => {
+                    all_settled &= is_settled;
+                    to_ask.extend(before.filter(|before| self.lies_after_me(before, &holder)));
+                }
                 Err(failure) => {
                     tracing::debug!(peer = %holder, "asking for what this node may lack: {failure}");
                     // Once the ring has dropped a peer, what it had is gone with it.
                     let is_gone = failure == Failure::Unreachable
-                        || !self.view.load().successors().as_slice().iter().any(|peer| peer.name == *holder);
+                        || !self.view.load().successors().as_slice().iter().any(|peer| peer.name == holder);
                     if !is_gone {
                         return has_it();
                     }
                 }
             }
+            asked.push(holder);
         }
         if all_settled {
             *lock(&self.former_owner) = None;
         }
         true
+    }
+
+    /// Whether `name` is a node between this one and `holder`.
+    fn lies_after_me(&self, name: &NodeName, holder: &NodeName) -> bool {
+        let position_of = |name: &NodeName| Peer::of_name(name.clone(), self.ring.size).position;
+        between(self.me.position, position_of(name), position_of(holder))
     }
 
     /// Asks one node for what it has itself; `path` are those that have asked so before this one.
@@ -150,7 +170,7 @@ impl Shared {
         let link = self.links.to(from);
         // A seed node would not answer from its own store but ask this node again.
         let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else {
-            return Ok(Pulled { record: None, is_settled: true });
+            return Ok(Pulled { record: None, is_settled: true, before: None });
         };
         let body = Bytes::from(seed::encode_request(&seed::Request::Get { key: text }));
         path.push(self.me.name.clone());
@@ -169,7 +189,11 @@ impl Shared {
             }
             _ => None,
         };
-        Ok(Pulled { record, is_settled: context.settled.unwrap_or(false) })
+        let before = match context.predecessor {
+            Some(KnownPredecessor::Node(before)) => Some(before),
+            Some(KnownPredecessor::Nobody) | None => None,
+        };
+        Ok(Pulled { record, is_settled: context.settled.unwrap_or(false), before })
     }
 
     /// What this node itself has under a key that another one owns by now; and whether that other one need not ask again,
@@ -191,7 +215,12 @@ impl Shared {
                 Err(_) => return Err(Refusal::NoRoute.into()),
             }
         }
-        let is_settled = !is_newcomer && !self.view.load().owns(position) && self.holds_only_its_own()?;
+        // As long as this node takes the asker's place for its own, it has not begun to hand over.
+        let knows_asker = path.last().is_some_and(|asker| {
+            let asker = Peer::of_name(asker.clone(), self.ring.size);
+            !self.view.load().owns(asker.position)
+        });
+        let is_settled = !is_newcomer && knows_asker && self.holds_only_its_own()?;
         Ok((self.live_record(position, key)?, is_settled))
     }
 
@@ -233,6 +262,8 @@ struct Pulled {
     record: Option<Record>,
     /// Whether it has nothing more for the asker.
     is_settled: bool,
+    /// Its predecessor, to which it may have given what it had.
+    before: Option<NodeName>,
 }
 
 impl Offered {

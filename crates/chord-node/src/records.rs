@@ -76,7 +76,8 @@ impl Shared {
         const ONE: PageLimit = PageLimit { records: std::num::NonZeroUsize::MIN, bytes: 0 };
         match self.beyond() {
             Some(beyond) => Ok(self.store.range(&beyond, None, ONE)?.records.is_empty()),
-            None => Ok(true),
+            // Alone it owns everything; otherwise it cannot tell.
+            None => Ok(self.view.load().is_alone()),
         }
     }
 

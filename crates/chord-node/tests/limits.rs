@@ -110,6 +110,52 @@ async fn a_full_store_refuses_writes_and_still_reads() {
 }
 
 #[tokio::test]
+async fn bodies_under_way_share_one_budget_and_give_it_back() {
+    let node = node(Limits { bodies_bytes: 100 << 10, ..Limits::default() }).await;
+    let body = format!(r#"{{"key": "key", "value": "{}"}}"#, "v".repeat(60 << 10));
+    let whole = post("put", &body);
+    let (first_half, rest) = whole.split_at(whole.len() / 2);
+    let mut slow = connect(&node).await;
+    slow.write_all(first_half).await.unwrap();
+    let refused = async {
+        loop {
+            let answer = exchange(&node, &whole).await;
+            if outcome(&answer).0 == 503 {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(DEADLINE, refused).await.expect("the second body is one too many");
+    assert!(outcome(&answer).1.contains("bytes"), "{answer}");
+    assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 200, "small bodies need no budget");
+    slow.write_all(rest).await.unwrap();
+    assert_eq!(outcome(&read_to_end(&mut slow).await).0, 200);
+    assert_eq!(outcome(&exchange(&node, &whole).await).0, 200);
+}
+
+#[tokio::test]
+async fn a_version_from_too_far_in_the_future_is_refused_and_the_key_stays_writable() {
+    let node = node(Limits::default()).await;
+    let forged = |version: &str| {
+        let body = r#"{"key": "key", "value": "forged", "no_redirect": true}"#;
+        let length = body.len();
+        format!("POST /put HTTP/1.1\r\nhost: x\r\nconnection: close\r\nchord-version: {version}\r\ncontent-length: {length}\r\n\r\n{body}")
+            .into_bytes()
+    };
+    for version in ["281474976710655.65535.1", "281474976710655.0.0"] {
+        let answer = exchange(&node, &forged(version)).await;
+        assert_eq!(outcome(&answer).0, 400, "{answer}");
+    }
+    assert_eq!(outcome(&put(&node, "key", "honest").await).0, 200);
+    assert_eq!(
+        outcome(&exchange(&node, &forged("1.0.0")).await).0,
+        200,
+        "an old record is taken, and is no news"
+    );
+    assert_eq!(node.get(b"key").await.unwrap().value.unwrap().as_bytes(), b"honest");
+}
+
+#[tokio::test]
 async fn headers_above_the_limit_are_refused() {
     let node = node(Limits { header_bytes: 8 << 10, headers: 10, ..Limits::default() }).await;
     let long = format!("POST /node HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "h".repeat(9 << 10));

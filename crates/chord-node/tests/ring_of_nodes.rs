@@ -110,3 +110,31 @@ async fn keys_stay_reachable_while_nodes_join() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_node_that_is_told_to_join_itself_says_so() {
+    let size = RingSize::new(160).unwrap();
+    let first = Node::builder().listen("127.0.0.1:0").ring_size(size).start().await.unwrap();
+    let name = first.name().clone();
+    first.shutdown().await;
+    let itself = Node::builder().listen(name.as_str()).join(name.clone()).start().await.unwrap();
+    let error = tokio::time::timeout(DEADLINE, itself.ready()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("is this node itself"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_no_other_node_can_use_is_refused_as_a_name() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let error = Node::builder().listen(address).start().await.err().expect("refused").to_string();
+        assert!(error.contains("every address of this machine"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_text_is_refused_wherever_its_owner_is() {
+    let nodes = ring(3).await;
+    for node in &nodes {
+        assert!(node.put(b"\xff", b"value").await.is_err());
+        assert!(node.put(b"key", b"\xff").await.is_err());
+    }
+}

@@ -81,10 +81,7 @@ impl Desk<'_> {
             let entries = usize::from(self.shared.ring.size.bits());
             list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
         }
-        let predecessor = match state.predecessor {
-            Some(peer) => KnownPredecessor::Node(peer.name),
-            None => KnownPredecessor::Nobody,
-        };
+        let predecessor = known(state.predecessor.map(|peer| peer.name));
         let context = Context { predecessor: Some(predecessor), ..self.identity() };
         Ok(say(&seed::Answer::SuccessorList(list), context))
     }
@@ -115,6 +112,7 @@ impl Desk<'_> {
             version: record.as_ref().map(|record| record.version),
             expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
             settled: Some(settled),
+            predecessor: Some(known(self.shared.view.load().predecessor().map(|peer| peer.name.clone()))),
             ..Context::default()
         };
         let value = record.and_then(|record| record.value).as_ref().map(as_text).transpose()?;
@@ -213,6 +211,10 @@ impl Desk<'_> {
     fn peer(&self, name: NodeName) -> Peer {
         Peer::of_name(name, self.shared.ring.size)
     }
+}
+
+fn known(predecessor: Option<NodeName>) -> KnownPredecessor {
+    predecessor.map_or(KnownPredecessor::Nobody, KnownPredecessor::Node)
 }
 
 fn as_text(value: &Value) -> Result<String, OperationError> {
