@@ -255,7 +255,6 @@ impl Node {
         self.closer = None;
         self.view = View::new(self.config.ring().clone(), self.view.me.clone());
         self.view_changed = true;
-        self.drop_farewell();
     }
 
     fn resign_to(&mut self, member: &Peer) {

@@ -54,14 +54,6 @@ impl Node {
         self.end_leave();
     }
 
-    /// The node is out of the ring already: nobody is left to say farewell to.
-    pub(super) fn drop_farewell(&mut self) {
-        if let Some(farewell) = &mut self.farewell {
-            farewell.open.clear();
-        }
-        self.end_leave();
-    }
-
     fn end_leave(&mut self) {
         if let Some(farewell) = self.farewell.take_if(|farewell| farewell.open.is_empty()) {
             self.output(Output::Done(farewell.token, Ok(())));
