@@ -60,8 +60,8 @@ impl Node {
         }
     }
 
-    /// A neighbour goes. What it hands over is a hint: each member that it names is asked before it is adopted, so
-    /// a forged farewell costs one round and no more.
+    /// A neighbour goes. What it hands over is a hint: a predecessor is asked whether it leaves, and each member that is
+    /// named before it is adopted, so a forged farewell costs one round and no more.
     pub(super) fn on_leave(
         &mut self,
         leaver: &Peer,
@@ -81,10 +81,9 @@ impl Node {
             self.begin_stabilize();
         }
         if self.view.predecessor.as_ref() == Some(leaver) {
-            self.set_predecessor(None);
-            self.remembered.remember(&leaver.name);
-            if let Some(before) = before.filter(|peer| peer.position != self.me()) {
-                self.consider(before);
+            match before.filter(|peer| peer.position != self.me()) {
+                Some(before) => self.consider(before),
+                None => self.begin_check_predecessor(),
             }
         }
         self.forget_finger(&leaver.name);

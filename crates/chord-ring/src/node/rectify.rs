@@ -39,15 +39,12 @@ impl Node {
         Ok(())
     }
 
-    /// A leaving seed node knew no predecessor of its own. Whoever comes before will notify.
+    /// A leaving seed node knew no predecessor of its own. Whether it leaves, it says itself: anybody could claim so.
     pub(super) fn on_forget_predecessor(&mut self) -> Result<(), Refusal> {
         if !self.view.is_member() {
             return Err(Refusal::NotMember);
         }
-        if let Some(predecessor) = self.view.predecessor.clone() {
-            self.remembered.remember(&predecessor.name);
-        }
-        self.set_predecessor(None);
+        self.begin_check_predecessor();
         Ok(())
     }
 

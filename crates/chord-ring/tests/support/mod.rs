@@ -417,6 +417,12 @@ pub fn pong(at: u64) -> Result<Answer, Failure> {
     Ok(Answer::Pong(Pong { peer: peer(at), member: true, ring: Some(ring_tag(8)) }))
 }
 
+/// The answer to `Ping` of a node that leaves a ring of 256 positions.
+#[expect(clippy::unnecessary_wraps, reason = "as `Input::Answer` takes it")]
+pub fn leaving(at: u64) -> Result<Answer, Failure> {
+    Ok(Answer::Pong(Pong { peer: peer(at), member: false, ring: Some(ring_tag(8)) }))
+}
+
 /// The answer to `FindSuccessor`, by way of `path`.
 #[expect(clippy::unnecessary_wraps, reason = "as `Input::Answer` takes it")]
 pub fn found(owner: u64, path: &[u64]) -> Result<Answer, Failure> {
