@@ -3,15 +3,15 @@
 mod http;
 mod line;
 mod seat;
+mod seats;
 mod seed;
 
 pub(crate) use http::BUDGET_UNIT;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use ::http::StatusCode;
 use chord_wire::Code;
@@ -23,12 +23,16 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::links::prepare;
 use crate::shared::{Shared, Stage};
 use seat::Seat;
+use seats::Seats;
 
 /// Pause after a failed accept, as when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection that is one too many may take to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// How long answers under way may take when the node stops.
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
@@ -81,9 +85,7 @@ struct Door {
     /// The connections that are served, and those that are turned away.
     tasks: JoinSet<io::Result<()>>,
     /// Those that are served, by the ids of their tasks.
-    seats: HashMap<Id, Arc<Seat>>,
-    /// When the seats' clocks began.
-    epoch: Instant,
+    seats: Seats<Id>,
 }
 
 impl Door {
@@ -92,20 +94,22 @@ impl Door {
             shared: shared.clone(),
             permits: Arc::new(Semaphore::new(shared.limits.connections)),
             tasks: JoinSet::new(),
-            seats: HashMap::new(),
-            epoch: Instant::now(),
+            seats: Seats::new(),
         }
     }
 
+    /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => {
-                let (shared, seat) = (self.shared.clone(), Arc::new(Seat::new(self.epoch)));
-                let task = self.tasks.spawn(serve_connection(stream, peer, shared, seat.clone(), permit));
-                self.seats.insert(task.id(), seat);
-            }
-            Err(_) => drop(self.tasks.spawn(turn_away(stream))),
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        if permit.is_none() && !self.seats.make_room() {
+            self.tasks.spawn(turn_away(stream));
+            return;
         }
+        let newcomer =
+            Newcomer { stream, peer, seat: self.seats.seat(), permit, permits: self.permits.clone() };
+        let seat = newcomer.seat.clone();
+        let task = self.tasks.spawn(newcomer.serve(self.shared.clone()));
+        self.seats.take(task.id(), seat);
     }
 
     /// A connection that broke is its own end only.
@@ -121,32 +125,48 @@ impl Door {
                 error.id()
             }
         };
-        self.seats.remove(&id);
+        self.seats.leave(id);
     }
 
     /// Lets everyone go; ends when they have gone.
     async fn close(mut self) {
-        for seat in self.seats.values() {
-            seat.ask_to_leave();
-        }
+        self.seats.close();
         while let Some(ended) = self.tasks.join_next_with_id().await {
             self.report(ended);
         }
     }
 }
 
-/// Serves one connection. The first bytes will decide what it speaks; so far every door is HTTP.
-async fn serve_connection(
+/// A connection that came in.
+struct Newcomer {
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
     seat: Arc<Seat>,
-    _permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
-    prepare(&stream)?;
-    let ends = Ends { peer, local: stream.local_addr()? };
-    http::serve(stream, ends, shared, seat).await;
-    Ok(())
+    /// None if it comes from whoever makes room.
+    permit: Option<OwnedSemaphorePermit>,
+    permits: Arc<Semaphore>,
+}
+
+impl Newcomer {
+    /// Serves the connection. The first bytes will decide what it speaks; so far every door is HTTP.
+    async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
+        let Self { stream, peer, seat, permit, permits } = self;
+        let _permit = if let Some(permit) = permit {
+            permit
+        } else {
+            tokio::select! {
+                freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => match freed {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) | Err(_) => return turn_away(stream).await,
+                },
+                () = seat.asked_to_leave() => return Ok(()),
+            }
+        };
+        prepare(&stream)?;
+        let ends = Ends { peer, local: stream.local_addr()? };
+        http::serve(stream, ends, shared, seat).await;
+        Ok(())
+    }
 }
 
 async fn turn_away(mut stream: TcpStream) -> io::Result<()> {

@@ -292,31 +292,123 @@ async fn a_client_that_sends_half_a_body_is_told_so_at_the_deadline() {
     assert_eq!(outcome(&answer).0, 408, "{answer}");
 }
 
+/// Opens a connection and asks once; whoever reads it has seen the answer's first line.
+async fn used_connection(node: &Node) -> TcpStream {
+    let mut stream = connect(node).await;
+    asks_again(&mut stream).await.unwrap();
+    stream
+}
+
+async fn asks_again(stream: &mut TcpStream) -> std::io::Result<()> {
+    let asked = async {
+        stream.write_all(b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}").await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            answer.push(stream.read_u8().await?);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        Ok(())
+    };
+    tokio::time::timeout(DEADLINE, asked).await.expect("an answer in time")
+}
+
+/// A connection on which a request is under way: its body has begun.
+async fn busy_connection(node: &Node) -> TcpStream {
+    let mut stream = connect(node).await;
+    // The node's "100 Continue" says that it has read the head and waits for the body.
+    let head = b"POST /node HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut go_on = [0; 25];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut go_on)).await.unwrap().unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"{").await.unwrap();
+    stream
+}
+
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_those_that_are_open_are_served() {
+async fn one_request_too_many_at_a_time_is_told_so_and_those_under_way_are_served() {
     let node = node(Limits { connections: 2, ..Limits::default() }).await;
-    let request = b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut stream = connect(&node).await;
-        stream.write_all(request).await.unwrap();
+    let mut busy = [busy_connection(&node).await, busy_connection(&node).await];
+    let answer = read_to_end(&mut connect(&node).await).await;
+    assert_eq!(refusal(&answer), 503);
+    assert!(outcome(&answer).1.contains("connections"), "{answer}");
+    for stream in &mut busy {
+        stream.write_all(b"}").await.unwrap();
         let mut answer = [0; 12];
         tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
-        open.push(stream);
     }
-    let mut third = connect(&node).await;
-    let answer = read_to_end(&mut third).await;
-    let (status, sentence) = outcome(&answer);
-    assert_eq!(status, 503);
-    assert!(sentence.contains("connections"), "{sentence}");
-    drop(open.pop());
-    let served = async {
-        while outcome(&exchange(&node, &post("node", "{}")).await).0 != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 200, "an answered one makes room");
+}
+
+#[tokio::test]
+async fn the_connection_idle_for_longest_makes_room_for_a_newcomer() {
+    let limits = Limits { connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let mut first = used_connection(&node).await;
+    let mut second = used_connection(&node).await;
+    let mut busy = busy_connection(&node).await;
+    asks_again(&mut first).await.unwrap();
+
+    let mut newcomer = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut second).await, "", "closed without a word");
+    asks_again(&mut first).await.unwrap();
+    asks_again(&mut newcomer).await.unwrap();
+    let mut last = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut first).await, "");
+    asks_again(&mut newcomer).await.unwrap();
+    asks_again(&mut last).await.unwrap();
+
+    busy.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(DEADLINE, busy.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200", "a request under way is none the worse");
+}
+
+#[tokio::test]
+async fn half_a_head_keeps_no_place_from_a_newcomer() {
+    let node = node(Limits { connections: 2, header_read: DEADLINE * 6, ..Limits::default() }).await;
+    let mut halves = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect(&node).await;
+        stream.write_all(b"POST /node HTTP/1.1\r\nhost:").await.unwrap();
+        halves.push(stream);
+    }
+    asks_again(&mut used_connection(&node).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ring_lives_on_while_somebody_parks_connections() {
+    let limits = || Limits { connections: 12, header_read: DEADLINE * 6, ..Limits::default() };
+    let first = node(limits()).await;
+    let parked = async {
+        let mut open = std::collections::VecDeque::new();
+        loop {
+            open.push_back(connect(&first).await);
+            if open.len() > 100 {
+                open.pop_front();
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, served).await.expect("the place is free again");
+    let lives = async {
+        let joiner = Node::builder().listen("127.0.0.1:0").limits(limits()).join(first.name().clone());
+        let second = joiner.start().await.unwrap();
+        second.ready().await.unwrap();
+        for idx in 0..100 {
+            let key = format!("key{idx}");
+            second.put(key.as_bytes(), b"value").await.unwrap();
+            assert_eq!(outcome(&exchange(&first, &post("node", "{}")).await).0, 200, "a health check");
+            assert!(second.get(key.as_bytes()).await.unwrap().value.is_some());
+        }
+        for (node, other) in [(&first, &second), (&second, &first)] {
+            assert_eq!(node.view().successors().head().map(|peer| &peer.name), Some(other.name()));
+        }
+    };
+    tokio::select! {
+        () = parked => {}
+        ended = tokio::time::timeout(DEADLINE, lives) => ended.expect("in time"),
+    }
 }
 
 /// How the fake peer treats a command.

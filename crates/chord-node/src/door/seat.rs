@@ -12,6 +12,11 @@ const BUSY: u64 = u64::MAX;
 /// The answer has been made, and part of it is still to be sent.
 const SENDING: u64 = u64::MAX - 1;
 
+/// The time on the clock of the seats that began then.
+pub(super) fn micros(epoch: Instant) -> u64 {
+    u64::try_from(epoch.elapsed().as_micros()).unwrap_or(SENDING - 1).min(SENDING - 1)
+}
+
 /// One connection: written by the task that serves it, read by the door.
 ///
 /// All orderings are relaxed: only the task itself must know exactly, and it sees its own writes in order.
@@ -34,8 +39,7 @@ impl Seat {
     /// Everything that the connection has to say has been sent.
     pub(super) fn sent(&self) {
         if self.idle_since.load(Ordering::Relaxed) == SENDING {
-            let since = u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(SENDING - 1);
-            self.idle_since.store(since, Ordering::Relaxed);
+            self.idle_since.store(micros(self.epoch), Ordering::Relaxed);
         }
     }
 
@@ -48,6 +52,11 @@ impl Seat {
     /// Since when it is idle, on the clock of its door.
     pub(super) fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since < SENDING)
+    }
+
+    #[cfg(test)]
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
     }
 
     /// Asks the connection to end: at once if it is idle, after its answer if not.
