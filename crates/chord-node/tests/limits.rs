@@ -639,5 +639,15 @@ async fn a_departure_ends_within_its_limit_although_the_successor_takes_no_recor
     let departure = tokio::time::timeout(DEADLINE, node.shutdown()).await.unwrap();
     let took = started.elapsed();
     assert_eq!((departure.handed_over, departure.left_behind), (0, 5));
+    assert!(!departure.ended_ring, "the successor lives on without them");
     assert!(took < limit + Duration::from_millis(500), "it took {took:?}");
+}
+
+#[tokio::test]
+async fn the_last_node_of_a_ring_says_that_its_records_end_with_the_ring() {
+    let node = node(Limits::default()).await;
+    node.put(b"key", b"value").await.unwrap();
+    let departure = tokio::time::timeout(DEADLINE, node.shutdown()).await.unwrap();
+    assert_eq!((departure.handed_over, departure.left_behind, departure.ended_ring), (0, 1, true));
+    assert_eq!(node.shutdown().await, departure, "whoever asks again hears the same");
 }
