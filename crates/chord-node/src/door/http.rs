@@ -1,7 +1,9 @@
 //! HTTP: from a connection to single requests, with every limit on their way in.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,16 +11,20 @@ use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::SemaphorePermit;
 
-use super::{Ends, seed};
+use super::line::Line;
+use super::seat::{Seat, Turn};
+use super::{Ends, last_answer, seed};
+use crate::Limits;
 use crate::links::{context, write_context};
-use crate::shared::{Shared, Stage};
+use crate::shared::Shared;
 
 /// The budget for bodies is counted in these bytes.
 pub(crate) const BUDGET_UNIT: usize = 1024;
@@ -60,7 +66,7 @@ impl Refused {
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>) {
+pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
     let limits = &shared.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -69,20 +75,111 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>) {
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(8 << 10));
     let service = service_fn(|request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(&shared, ends, request).await) }
+        let (shared, turn) = (shared.clone(), Turn::begin(&seat));
+        async move {
+            let response = respond(&shared, ends, request).await;
+            Ok::<_, Infallible>(response.map(|bytes| Answer { bytes, _turn: turn }))
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shared.reached(Stage::Closing) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut line = Line::new(stream, seat.clone());
+    let ended = {
+        let connection = builder.serve_connection(TokioIo::new(&mut line), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = seat.asked_to_leave() => {
+                if seat.is_idle() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
+    let Err(error) = ended else { return };
+    tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
+    if let Some(answer) = refusal(&error, &line, limits) {
+        tokio::select! {
+            () = hang_up(line.into_stream(), &answer) => {}
+            () = seat.asked_to_leave() => {}
+        }
+    }
+}
+
+/// What is said to bytes that are no request, as [`Line`] tells; none if nobody waits for an answer.
+fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>> {
+    let status = line.held_back().and_then(|status| StatusCode::from_u16(status).ok());
+    let (status, code, sentence) = match status {
+        Some(status @ StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+            let Limits { headers, header_bytes, .. } = limits;
+            let sentence = format!(
+                "the request's headers are too many or too long: this node accepts {headers} headers, and {header_bytes} bytes of them with the first line"
+            );
+            (status, Code::TooLarge, sentence)
+        }
+        Some(status @ StatusCode::URI_TOO_LONG) => {
+            (status, Code::TooLarge, "the request's path is too long".to_owned())
+        }
+        // A timeout, and a connection that was closed by the client, are errors to which hyper says nothing.
+        None if !line.hears_half_a_request() => return None,
+        None if error.is_timeout() => {
+            let sentence = "the request's headers did not arrive in time".to_owned();
+            (StatusCode::REQUEST_TIMEOUT, Code::TooSlow, sentence)
+        }
+        None if error.is_incomplete_message() => {
+            let sentence = "the request ended before its headers did".to_owned();
+            (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
+        }
+        None if !error.is_parse() => return None,
+        Some(_) | None => {
+            // Hyper's words are constant: nothing of the request is in them.
+            let sentence =
+                format!("this is no request of HTTP/1.1, which is what this node understands: {error}");
+            (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
+        }
+    };
+    Some(last_answer(status, code, &sentence))
+}
+
+/// Says a last word and closes. Reads what still comes for a moment: a system that closes a connection with bytes
+/// unread takes back what it has not delivered yet.
+async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
+    let told = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        let mut rest = stream.take(DRAINED_MAX as u64);
+        let mut chunk = vec![0; 64 << 10];
+        while rest.read(&mut chunk).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Whoever does not take it has gone, or never wanted one.
+    let _ = tokio::time::timeout(DRAIN_WAIT, told).await;
+}
+
+/// The body of an answer. Its end, when hyper has taken all of it, is the end of the turn.
+struct Answer {
+    bytes: Full<Bytes>,
+    _turn: Turn,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
     }
 }
 

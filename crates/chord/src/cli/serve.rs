@@ -120,7 +120,7 @@ impl ServeOptions {
             }
         }
         node.stopped().await;
-        Ok(())
+        conclude(&node.shutdown().await)
     }
 }
 
@@ -139,17 +139,31 @@ fn welcome(node: &Node, joins: bool) {
 async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
     note("Handing the keys over; once more stops at once...");
     tokio::select! {
-        departure = node.shutdown() => note(farewell(&departure)),
+        departure = node.shutdown() => conclude(&departure),
         () = signals.next() => bail!("stopped before the keys were handed over: what no other node holds is lost"),
+    }
+}
+
+/// Says how the node left. Keys that were lost are a failure, unless there was nobody to take them.
+fn conclude(departure: &Departure) -> anyhow::Result<()> {
+    let handed_over = departure.handed_over;
+    match departure.left_behind {
+        0 => note(format_args!("Stopped; {} handed over", keys(handed_over))),
+        left_behind if departure.ended_ring => note(format_args!(
+            "Stopped; the ring ended with its last node, and {} with it",
+            keys(left_behind)
+        )),
+        left_behind => {
+            let (is, it) = if left_behind == 1 { ("is", "it") } else { ("are", "them") };
+            let were = if handed_over == 1 { "was" } else { "were" };
+            let (lost, handed_over) = (keys(left_behind), keys(handed_over));
+            bail!("{lost} {is} lost: no other node took {it}; {handed_over} {were} handed over");
+        }
     }
     Ok(())
 }
 
-fn farewell(departure: &Departure) -> String {
-    match (departure.handed_over, departure.left_behind) {
-        (handed_over, 0) => format!("Stopped; {handed_over} keys handed over"),
-        (handed_over, left_behind) => {
-            format!("Stopped; {handed_over} keys handed over, {left_behind} lost: no other node took them")
-        }
-    }
+/// "1 key", "2 keys".
+fn keys(count: u64) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
 }

@@ -326,6 +326,35 @@ fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
 }
 
 #[test]
+fn a_node_whose_keys_nobody_takes_fails_with_a_line_that_says_so_and_the_last_of_a_ring_does_not() {
+    let _machine = beside_others();
+    let mut cluster = Cluster::ring(2, 160);
+    let names = cluster.names();
+    let oracle = cluster.oracle();
+    let key = (0..).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
+    let key = key.expect("there is no end of keys");
+    ask(&names[0], "put", &json!({ "key": key, "value": "lost" }).to_string())
+        .fields(&["storage_node", "hops"]);
+    let (first, second) = (cluster.servers[&names[0]].id(), cluster.servers[&names[1]].id());
+    // Both at once: the first must not find out before that it is alone.
+    let signals = format!("kill -STOP {second} && kill -TERM {first}");
+    assert!(Command::new("sh").args(["-c", &signals]).status().expect("sh runs").success());
+    let first = cluster.servers.get_mut(&names[0]).expect("it was started");
+    assert_eq!(first.wait(), Some(1), "{}", first.stderr());
+    let last_line = first.stderr().lines().last().map(str::to_owned).unwrap_or_default();
+    assert_eq!(last_line, "error: 1 key is lost: no other node took it; 0 keys were handed over");
+
+    let mut alone = Cluster::ring(1, 160);
+    let name = alone.names().remove(0);
+    ask(&name, "put", r#"{"key": "foo", "value": "bar"}"#).fields(&["storage_node", "hops"]);
+    ask(&name, "shutdown", "{}").fields(&[]);
+    let server = alone.servers.get_mut(&name).expect("it was started");
+    assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+    let told = server.stderr();
+    assert!(told.ends_with("Stopped; the ring ended with its last node, and 1 key with it\n"), "{told}");
+}
+
+#[test]
 fn the_options_of_serve_are_options_of_the_seeds_server() {
     let _machine = beside_others();
     let names = free_names(2, 8);
