@@ -18,8 +18,13 @@ pub fn encode_error(sentence: &str) -> Vec<u8> {
 pub fn decode_error(body: &[u8]) -> Option<String> {
     let [error] = json::Body(body).fields(["error"]).ok()?;
     let sentence = error.required().ok()?.string().ok()?;
-    let shown: String = sentence.chars().filter(|c| is_printable(*c)).take(ERROR_CHARS_MAX).collect();
+    let shown = shown(&sentence);
     (!shown.trim().is_empty()).then_some(shown)
+}
+
+/// A peer's sentence as far as it is fit to be shown.
+pub(crate) fn shown(sentence: &str) -> String {
+    sentence.chars().filter(|c| is_printable(*c)).take(ERROR_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

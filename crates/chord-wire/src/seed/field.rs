@@ -8,6 +8,7 @@ use std::fmt;
 use chord_ring::{NodeName, NodeNameError, Position};
 
 use super::list::SUCCESSOR_LIST_MAX;
+use crate::xmlrpc::BadXml;
 
 /// What is wrong with a body. Never says what the body held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum BadBody {
     /// Something follows the object.
     #[error("the body goes on after its JSON object")]
     Trailing,
+    /// Not XML-RPC.
+    #[error("{0}")]
+    Xml(#[from] BadXml),
     /// A field that must be there is not.
     #[error("the field \"{field}\" is missing")]
     Missing {
@@ -53,6 +57,12 @@ pub enum BadBody {
     /// A string with half of a surrogate pair.
     #[error("the field \"{field}\" holds an escape that is no character")]
     NotText {
+        /// Which.
+        field: &'static str,
+    },
+    /// A number that this language does not carry.
+    #[error("the field \"{field}\" holds a number of more than 64 bits")]
+    TooLarge {
         /// Which.
         field: &'static str,
     },
@@ -91,6 +101,8 @@ pub enum Wanted {
     Target,
     /// A list of names.
     Names,
+    /// A whole number of 32 bits, with a sign.
+    Int,
 }
 
 impl fmt::Display for Wanted {
@@ -104,6 +116,7 @@ impl fmt::Display for Wanted {
                 "a position (a whole number, 0 or more and below 2^256, in digits alone) or a key (a string)"
             }
             Self::Names => "a list of strings",
+            Self::Int => "a whole number from -2147483648 to 2147483647",
         })
     }
 }
@@ -134,6 +147,7 @@ pub(crate) trait Raw: Copy {
 pub(crate) enum Unfit {
     WrongType,
     NotText,
+    TooLarge,
     TooMany,
 }
 
@@ -224,6 +238,7 @@ impl<R: Raw> Present<R> {
         move |unfit| match unfit {
             Unfit::WrongType => BadBody::WrongType { field, wanted },
             Unfit::NotText => BadBody::NotText { field },
+            Unfit::TooLarge => BadBody::TooLarge { field },
             Unfit::TooMany => BadBody::TooMany { field },
         }
     }
