@@ -82,12 +82,11 @@ enum Command {
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let command_path = usage::command_path(&Cli::command(), &arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage::report(&error, &command_path),
-    };
-    exit::report(run(cli), &command_path)
+    let root = Cli::command();
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => exit::report(run(cli), &usage::command_path(&root, &arguments)),
+        Err(error) => usage::report(&error, &root, &arguments),
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
