@@ -91,7 +91,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { logging, command } = cli;
-    logging.start(if command.serves() { "info" } else { "warn" })?;
+    let log = logging.start(if command.serves() { "info" } else { "warn" })?;
     let runtime = command.runtime()?;
     let ended = runtime.block_on(async {
         // On the heap: the largest command would otherwise size the future of every other.
@@ -100,7 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Put(args) => Box::pin(args.run()).await,
             Command::Get(args) => Box::pin(args.run()).await,
             Command::Lookup(args) => Box::pin(args.run()).await,
-            Command::Dev(args) => Box::pin(args.run()).await,
+            Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
             Command::Http(http) => Box::pin(http.run()).await,
             Command::Completions(args) => args.run(&mut Cli::command()),

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::exit::Usage;
 use super::files;
+use super::logging::Log;
 use super::output::{self, note};
 use super::signals::Signals;
 use super::{address, number, ports};
@@ -56,7 +57,7 @@ pub(crate) struct DevArgs {
 }
 
 impl DevArgs {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, log: &Log) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
         let names = self.names()?;
         if let Some(shortage) = files::raise_limit().and_then(|allowed| files::shortage(self.nodes, allowed))
@@ -68,6 +69,7 @@ impl DevArgs {
             ended = self.run_ring(&names, &mut nodes) => ended,
             () = signals.next() => Ok(()),
         };
+        log.hush(); // that the others miss the one who leaves is no news to anybody
         tokio::select! {
             () = stop(&nodes) => ended,
             () = signals.next() => bail!("stopped before every node had left"),

@@ -306,6 +306,27 @@ fn dev_runs_a_whole_ring_and_leaves_at_sigterm() {
     assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
 }
 
+#[test]
+fn dev_ends_without_alarm() {
+    let _machine = beside_others();
+    let first = free_ports(16);
+    let mut dev = Process::start(program().args(["dev", "--nodes", "16", "--port", &first.to_string()]));
+    dev.wait_until_it_says("Ctrl-C").expect("the ring runs");
+    for idx in 0..50 {
+        let node = format!("127.0.0.1:{}", first + idx % 16);
+        ask(&node, "put", &json!({ "key": format!("key{idx}"), "value": "value" }).to_string())
+            .fields(&["storage_node", "hops"]);
+    }
+    dev.signal("INT");
+    assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+    let told: Vec<String> = dev.stderr().lines().map(str::to_owned).collect();
+    let expected = [
+        "Started 16 nodes; waiting for the ring to be complete...",
+        "Stopping the ring; once more stops at once...",
+    ];
+    assert_eq!(told, expected);
+}
+
 /// Whether a process runs: one that has ended and that nobody has asked about stays in the table as a zombie.
 fn runs(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
