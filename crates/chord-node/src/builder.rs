@@ -173,7 +173,6 @@ impl Builder {
             me,
             ring: ring.clone(),
             incarnation,
-            successors: usize::from(self.successors),
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),

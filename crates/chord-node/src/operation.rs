@@ -8,7 +8,6 @@ use bytes::Bytes;
 use chord_kv::{Key, Value};
 use chord_ring::{
     Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step, View,
-    hops_max,
 };
 use chord_wire::{Code, Context, seed};
 use http::StatusCode;
@@ -38,6 +37,10 @@ impl Ticket {
     pub(crate) fn of(context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
         Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+    }
+
+    fn lookup(&self, target: Position) -> Lookup {
+        Lookup::new(Question { target, named: self.named, path: self.path.clone() })
     }
 
     fn remaining(&self) -> Duration {
@@ -93,7 +96,7 @@ impl Shared {
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
         let found = async {
             loop {
-                let mut lookup = self.lookup(target, &ticket);
+                let mut lookup = ticket.lookup(target);
                 match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
                     Way::Here(found) | Way::Found(found) => return Ok(found),
                     Way::Named(..) => return Err(Refusal::NoRoute.into()),
@@ -136,7 +139,7 @@ impl Shared {
             return Err(OperationError::NotText); // Here or there, the answer must be the same.
         }
         let target = key.position(self.ring.size);
-        let mut lookup = self.lookup(target, ticket);
+        let mut lookup = ticket.lookup(target);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
@@ -160,11 +163,6 @@ impl Shared {
                 }
             }
         }
-    }
-
-    fn lookup(&self, target: Position, ticket: &Ticket) -> Lookup {
-        let question = Question { target, named: ticket.named, path: ticket.path.clone() };
-        Lookup::new(question, hops_max(&self.view.load(), self.successors))
     }
 
     /// Takes a lookup as far as it goes.

@@ -143,10 +143,9 @@ impl Owner {
             let former = view.successors().head().map(|peer| peer.name.clone());
             *lock(&self.shared.former_owner) = former;
         }
-        let length = self.shared.successors;
-        if view.is_member() && view.is_small(length) != old.is_small(length) {
-            let node = &self.shared.me.name;
-            if view.is_small(length) {
+        if view.is_member() && view.is_small() != old.is_small() {
+            let (node, length) = (&self.shared.me.name, view.config().successors());
+            if view.is_small() {
                 tracing::info!(%node, "the ring is small: it has at most {length} members");
             } else {
                 tracing::info!(%node, "the ring has more than {length} members");

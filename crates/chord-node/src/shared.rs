@@ -30,7 +30,6 @@ pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
     pub(crate) incarnation: u64,
-    pub(crate) successors: usize,
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,

@@ -2,12 +2,6 @@
 
 use crate::{Found, NodeName, Peer, Position, Question, Refusal, View, owned};
 
-/// How many of the ring's own steps a lookup may take: twice the fingers that halve the distance, and the
-/// successor list for the last stretch.
-pub fn hops_max(view: &View, length: usize) -> usize {
-    2 * usize::from(view.ring().size.bits()) + length
-}
-
 /// What to do next in a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -30,19 +24,18 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     question: Question,
-    hops_max: usize,
     failed: Vec<NodeName>,
 }
 
 impl Lookup {
-    /// The lookup that `question` starts here or carries on here. It may be forwarded `hops_max` times in all.
-    pub fn new(question: Question, hops_max: usize) -> Self {
-        Self { question, hops_max, failed: Vec::new() }
+    /// The lookup that `question` starts here or carries on here.
+    pub fn new(question: Question) -> Self {
+        Self { question, failed: Vec::new() }
     }
 
     /// A lookup that starts here.
-    pub fn of(target: Position, hops_max: usize) -> Self {
-        Self::new(Question { target, named: false, path: Vec::new() }, hops_max)
+    pub fn of(target: Position) -> Self {
+        Self::new(Question { target, named: false, path: Vec::new() })
     }
 
     /// The position whose owner is sought.
@@ -68,7 +61,7 @@ impl Lookup {
         if view.owns(self.target()) {
             return self.here(view);
         }
-        if self.question.path.len() >= self.hops_max {
+        if self.question.path.len() >= view.hops_max() {
             return Step::Stuck(Refusal::HopLimit);
         }
         if self.question.named && view.is_member() {

@@ -20,9 +20,9 @@ use rectify::Rectify;
 use stabilize::Stabilize;
 
 use crate::{
-    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, Lookup, NodeName, Output,
-    Peer, Phase, Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request,
-    RequestId, RingTag, SuccessorList, Token, View, Wake, hops_max,
+    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, NodeName, Output, Peer, Phase,
+    Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request, RequestId,
+    RingTag, SuccessorList, Token, View, Wake,
 };
 
 pub use join::JOIN_ATTEMPTS_MAX;
@@ -43,7 +43,6 @@ enum Operation {
 /// It needs no clock: pauses go out as durations, and deadlines belong to whoever carries the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    config: Config,
     incarnation: Incarnation,
     view: View,
     operation: Option<Operation>,
@@ -62,11 +61,9 @@ pub struct Node {
 impl Node {
     /// A node that is in no ring yet.
     pub fn new(config: Config, me: Peer, incarnation: Incarnation) -> Self {
-        let view = View::new(config.ring().clone(), me);
         Self {
-            config,
             incarnation,
-            view,
+            view: View::new(config, me),
             operation: None,
             rectify: None,
             finger_repair: FingerRepair::default(),
@@ -95,7 +92,7 @@ impl Node {
         node.view.predecessor = predecessor.filter(|peer| peer.position != node.me());
         if let Some((head, tail)) = successors.split_first().filter(|(head, _)| head.position != node.me()) {
             node.view.successors =
-                SuccessorList::copied(node.me(), node.config.successors(), head.clone(), tail);
+                SuccessorList::copied(node.me(), node.view.config.successors(), head.clone(), tail);
         }
         node
     }
@@ -133,19 +130,9 @@ impl Node {
         &self.view
     }
 
-    /// The settings it was made with.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The peers it remembers, the most recent first.
     pub fn remembered(&self) -> &Remembered {
         &self.remembered
-    }
-
-    /// A lookup of `target` that starts at this node.
-    pub fn lookup(&self, target: Position) -> Lookup {
-        Lookup::of(target, hops_max(&self.view, self.config.successors()))
     }
 
     fn on_command(&mut self, token: Token, command: Command) {
@@ -253,7 +240,7 @@ impl Node {
         self.probe = None;
         self.finger_repair = FingerRepair::default();
         self.closer = None;
-        self.view = View::new(self.config.ring().clone(), self.view.me.clone());
+        self.view = View::new(self.view.config.clone(), self.view.me.clone());
         self.view_changed = true;
     }
 
@@ -269,7 +256,7 @@ impl Node {
 
     /// Takes `head`, which has just answered with `heads_list`, as first successor.
     fn adopt(&mut self, head: &Peer, heads_list: &[Peer]) {
-        let length = self.config.successors();
+        let length = self.view.config.successors();
         let list = SuccessorList::copied(self.me(), length, head.clone(), heads_list);
         self.set_successors(list);
     }
@@ -325,7 +312,7 @@ impl Node {
         let list = &self.view.successors;
         let broken = if !list.is_ordered(self.me()) {
             "the successor list is out of order"
-        } else if list.as_slice().len() > self.config.successors() {
+        } else if list.as_slice().len() > self.view.config.successors() {
             "the successor list is too long"
         } else if self.view.predecessor.as_ref().is_some_and(|peer| peer.position == self.me()) {
             "the predecessor is the node itself"

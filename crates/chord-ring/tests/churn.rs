@@ -189,7 +189,7 @@ impl Trial {
     }
 
     fn is_ideal(&self, group: &BTreeSet<NodeName>) -> bool {
-        is_ideal(group.iter().map(|member| self.cluster.nodes[member].view()), usize::from(SUCCESSORS))
+        is_ideal(group.iter().map(|member| self.cluster.nodes[member].view()))
     }
 }
 

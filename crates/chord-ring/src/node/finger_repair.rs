@@ -16,12 +16,12 @@ impl Node {
         if self.finger_repair.open.is_some() || self.view.successors.is_empty() {
             return;
         }
-        let (first_far, bits) = (self.view.first_far_finger(), self.view.ring.size.bits());
+        let (first_far, bits) = (self.view.first_far_finger(), self.view.ring_size().bits());
         let entry = self.finger_repair.cursor.max(first_far);
         let entry = if entry >= bits { first_far } else { entry };
         self.finger_repair.cursor = entry;
         if entry < bits {
-            let lookup = self.lookup(self.view.ring.size.finger_start(self.me(), entry));
+            let lookup = Lookup::of(self.view.ring_size().finger_start(self.me(), entry));
             self.step_finger(lookup);
         }
     }
@@ -62,7 +62,7 @@ impl Node {
     }
 
     fn learn_finger(&mut self, owner: Peer) {
-        let (size, me, entry) = (self.view.ring.size, self.me(), self.finger_repair.cursor);
+        let (size, me, entry) = (self.view.ring_size(), self.me(), self.finger_repair.cursor);
         let start = size.distance(me, size.finger_start(me, entry));
         if owner.position == me {
             self.end_fingers();

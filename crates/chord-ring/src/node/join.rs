@@ -126,7 +126,7 @@ impl Node {
     /// The atomic instant of the join: whether the gap after `member` holds this node is decided on the very list
     /// that is copied.
     fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8) {
-        let ours = self.view.ring.size;
+        let ours = self.view.ring_size();
         if let Some(theirs) = state.ring_size.filter(|theirs| *theirs != ours) {
             let contact = join.contact.clone();
             return self.end_join(&join, Err(JoinError::RingSizeDiffers { contact, ours, theirs }));
@@ -138,7 +138,7 @@ impl Node {
         if near.clone().any(|peer| peer.position == self.me()) {
             return self.rest(join, 1);
         }
-        let (me, length) = (self.me(), self.config.successors());
+        let (me, length) = (self.me(), self.view.config.successors());
         match (state.successors.split_first(), &state.predecessor) {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));

@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn on_remembered_state(&mut self, about: &NodeName, state: &State) {
-        let foreign = state.ring_size.is_some_and(|size| size != self.view.ring.size);
+        let foreign = state.ring_size.is_some_and(|size| size != self.view.ring_size());
         if foreign || state.peer.position == self.me() {
             return self.remembered.settled(about);
         }

@@ -166,7 +166,7 @@ impl Cluster {
     }
 
     pub fn is_ideal(&self) -> bool {
-        is_ideal(self.nodes.values().map(Node::view), self.config.successors())
+        is_ideal(self.nodes.values().map(Node::view))
     }
 
     /// From now on nothing gets from `one` to the `other`, nor back.
@@ -253,8 +253,7 @@ impl Cluster {
         }
         let Some(node) = self.nodes.get_mut(to) else { return (Err(Failure::Unreachable), Vec::new()) };
         if let Request::FindSuccessor(question) = request {
-            let limit = hops_max(node.view(), self.config.successors());
-            return (self.look_up(to, Lookup::new(question, limit)).map(Answer::Found), Vec::new());
+            return (self.look_up(to, Lookup::new(question)).map(Answer::Found), Vec::new());
         }
         node.handle(Input::Request(Token(0), Some(self.config.ring().clone()), request));
         let mut reply = Err(Failure::Garbled);

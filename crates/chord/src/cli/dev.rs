@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chord::{Node, NodeName, RingSize, SUCCESSORS_DEFAULT, View, is_ideal};
+use chord::{Node, NodeName, RingSize, View, is_ideal};
 use clap::Args;
 
 use super::exit::Usage;
@@ -139,7 +139,7 @@ async fn form_ring(nodes: &[Node]) -> anyhow::Result<()> {
         }
     }
     tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "every node is a member");
-    while !is_ideal(views(nodes).iter().map(AsRef::as_ref), SUCCESSORS_DEFAULT.into()) {
+    while !is_ideal(views(nodes).iter().map(AsRef::as_ref)) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "the ring is ideal");
