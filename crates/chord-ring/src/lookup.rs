@@ -1,6 +1,6 @@
 //! One lookup at one node: who owns a position, and whom to ask next.
 
-use crate::{Found, NodeName, Peer, Position, Question, Refusal, View, owned};
+use crate::{Failure, Found, NodeName, Peer, Position, Question, Refusal, View, owned};
 
 /// What to do next in a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +25,13 @@ pub enum Step {
 pub struct Lookup {
     question: Question,
     failed: Vec<NodeName>,
+    is_over: bool,
 }
 
 impl Lookup {
     /// The lookup that `question` starts here or carries on here.
     pub fn new(question: Question) -> Self {
-        Self { question, failed: Vec::new() }
+        Self { question, failed: Vec::new(), is_over: false }
     }
 
     /// A lookup that starts here.
@@ -43,18 +44,38 @@ impl Lookup {
         self.question.target
     }
 
-    /// Sets a peer aside: it did not answer, or the caller knows that it would not. It is not asked in this lookup.
+    /// The peer that was asked brought no answer: it is not asked again in this lookup.
     ///
-    /// Not for a peer that answered [`Refusal::HopLimit`]: that ends the lookup everywhere on its path, for each node
-    /// there would try its next best, and so the whole ring.
-    pub fn failed(&mut self, peer: &NodeName) {
+    /// The hop limit ends the lookup everywhere on its path: else each node there would try its next best, and so the
+    /// whole ring.
+    pub fn failed(&mut self, peer: &NodeName, failure: &Failure) {
+        self.is_over |= *failure == Failure::Refused(Refusal::HopLimit);
+        self.set_aside(peer);
+    }
+
+    fn set_aside(&mut self, peer: &NodeName) {
         if !self.failed.contains(peer) {
             self.failed.push(peer.clone());
         }
     }
 
+    /// The next step that leads round the peers for which `avoid` holds, if there is one; else the next step.
+    pub fn step_round(&self, view: &View, avoid: impl Fn(&NodeName) -> bool) -> Step {
+        let mut careful = self.clone();
+        loop {
+            match careful.step(view) {
+                Step::Ask { peer, .. } if avoid(&peer.name) => careful.set_aside(&peer.name),
+                Step::Stuck(_) => return self.step(view),
+                step @ (Step::Here(_) | Step::Ask { .. }) => return step,
+            }
+        }
+    }
+
     /// What to do next, as `view` has it now.
     pub fn step(&self, view: &View) -> Step {
+        if self.is_over {
+            return Step::Stuck(Refusal::HopLimit);
+        }
         if !view.can_route() {
             return Step::Stuck(Refusal::NotMember);
         }

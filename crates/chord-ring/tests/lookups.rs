@@ -301,11 +301,38 @@ fn a_lookup_with_everybody_around_dead_finds_no_route() {
         let mut asked = BTreeSet::new();
         while let Step::Ask { peer, .. } = lookup.step(&view) {
             assert!(asked.insert(peer.name.clone()), "{} is asked twice", peer.name);
-            lookup.failed(&peer.name);
+            lookup.failed(&peer.name, &Failure::Silent);
         }
         assert_eq!(lookup.step(&view), Step::Stuck(Refusal::NoRoute));
         assert_eq!(asked, [name(20), name(30), name(40)].into());
     }
+}
+
+#[test]
+fn a_peer_that_met_the_hop_limit_ends_the_lookup_though_others_are_left() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    for (failure, ends) in [(Refusal::HopLimit, true), (Refusal::NoRoute, false)] {
+        let mut lookup = Lookup::of(35.into());
+        lookup.failed(&name(30), &failure.into());
+        let next = lookup.step(&view);
+        assert_eq!(next == Step::Stuck(Refusal::HopLimit), ends, "{next:?}");
+        assert_eq!(lookup.step_round(&view, |_| true), next);
+    }
+}
+
+#[test]
+fn a_lookup_goes_round_whom_it_is_told_to_avoid_but_rather_asks_them_than_nobody() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    let lookup = Lookup::of(35.into());
+    let asked =
+        |avoid: &[u64]| match lookup.step_round(&view, |peer| avoid.iter().any(|at| *peer == name(*at))) {
+            Step::Ask { peer, .. } => peer,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(asked(&[]), peer(30));
+    assert_eq!(asked(&[30]), peer(20));
+    assert_eq!(asked(&[20, 30]), peer(40));
+    assert_eq!(asked(&[20, 30, 40]), peer(30));
 }
 
 #[test]
@@ -321,7 +348,7 @@ fn the_named_node_claims_a_position_only_when_its_predecessor_cannot() {
     let mut lookup = Lookup::new(question);
     let Step::Ask { peer: asked, question } = lookup.step(&view) else { panic!("it claims at once") };
     assert_eq!((asked.name, question.named), (name(20), true));
-    lookup.failed(&name(20));
+    lookup.failed(&name(20), &Failure::Unreachable);
     assert!(matches!(lookup.step(&view), Step::Here(Found { hops: 1, .. })));
 }
 

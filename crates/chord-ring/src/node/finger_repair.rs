@@ -1,7 +1,7 @@
 //! Fingers: one entry beyond the successor list is looked up in each round (`fix_fingers`, TON 2003, figure 6).
 
 use super::Node;
-use crate::{Answer, Failure, Fingers, Lookup, Peer, Purpose, Refusal, Request, Step};
+use crate::{Answer, Failure, Fingers, Lookup, Peer, Purpose, Request, Step};
 
 /// Which entry comes next, and the lookup that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -30,21 +30,15 @@ impl Node {
         let Some((mut lookup, asked)) = self.finger_repair.open.take() else { return };
         match answer {
             Ok(Answer::Found(found)) => self.learn_finger(found.owner),
-            Ok(_) => self.retry_finger(lookup, &asked),
-            Err(Failure::Refused(Refusal::HopLimit)) => self.finger_repair.cursor += 1,
-            Err(failure) => {
+            other => {
+                let failure = other.err().unwrap_or(Failure::Garbled);
                 if failure.is_final() && !self.view.neighbours(&asked.name) {
                     self.forget_finger(&asked.name);
                 }
-                lookup.failed(&asked.name);
+                lookup.failed(&asked.name, &failure);
                 self.step_finger(lookup);
             }
         }
-    }
-
-    fn retry_finger(&mut self, mut lookup: Lookup, asked: &Peer) {
-        lookup.failed(&asked.name);
-        self.step_finger(lookup);
     }
 
     fn step_finger(&mut self, lookup: Lookup) {

@@ -54,6 +54,25 @@ fn a_finger_lookup_goes_round_peers_that_do_not_answer() {
 }
 
 #[test]
+fn a_finger_that_knows_no_way_stays_a_finger_and_one_that_left_does_not() {
+    for (answer, stays) in [(Refusal::NoRoute, true), (Refusal::HopLimit, true), (Refusal::NotMember, false)]
+    {
+        let mut node = Solo::member(0, &[1, 3], Some(200));
+        node.maintain();
+        node.drain();
+        node.answer(Purpose::Finger, found(40, &[0, 40]));
+        node.drain();
+        node.answer(Purpose::Rectify, pong(200));
+        node.maintain();
+        let id = RequestId { incarnation: Incarnation(0), purpose: Purpose::Finger };
+        assert!(node.drain().contains(&Output::Send(id, name(40), find(64, &[0]))));
+        node.answer(Purpose::Finger, Err(answer.into()));
+        node.drain();
+        assert_eq!(node.node.view().finger(5), stays.then_some(&peer(40)));
+    }
+}
+
+#[test]
 fn a_finger_lookup_that_met_the_hop_limit_is_given_up_and_the_next_entry_follows() {
     let mut node = Solo::member(0, &[1, 3], Some(200));
     for (entry, asked) in [(4, 3), (8, 3)] {

@@ -282,8 +282,7 @@ impl Cluster {
                     match self.deliver(at, &peer.name, Request::FindSuccessor(question)).0 {
                         Ok(Answer::Found(found)) => return Ok(lookup.answered(&view, &peer, found)),
                         Ok(other) => panic!("{other:?} is no answer to a lookup"),
-                        Err(refusal @ Failure::Refused(Refusal::HopLimit)) => return Err(refusal),
-                        Err(_) => lookup.failed(&peer.name),
+                        Err(failure) => lookup.failed(&peer.name, &failure),
                     }
                 }
             }
