@@ -37,6 +37,17 @@ enum Operation {
     Stabilize(Stabilize),
 }
 
+/// What is under way: the questions that wait for their answers. All of it ends when the node leaves the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+struct Open {
+    operation: Option<Operation>,
+    rectify: Option<Rectify>,
+    finger_repair: FingerRepair,
+    probe: Option<Probe>,
+    farewell: Option<Farewell>,
+    closer: Option<Peer>,
+}
+
 /// One node of a ring, as a state machine.
 ///
 /// Feed it with [`Node::handle`], then call [`Node::poll`] until it returns `None`: one input, one full drain.
@@ -45,12 +56,7 @@ enum Operation {
 pub struct Node {
     incarnation: Incarnation,
     view: View,
-    operation: Option<Operation>,
-    rectify: Option<Rectify>,
-    finger_repair: FingerRepair,
-    probe: Option<Probe>,
-    farewell: Option<Farewell>,
-    closer: Option<Peer>,
+    open: Open,
     remembered: Remembered,
     quiet_rounds: u8,
     repeats_left: u8,
@@ -64,12 +70,7 @@ impl Node {
         Self {
             incarnation,
             view: View::new(config, me),
-            operation: None,
-            rectify: None,
-            finger_repair: FingerRepair::default(),
-            probe: None,
-            farewell: None,
-            closer: None,
+            open: Open::default(),
             remembered: Remembered::default(),
             quiet_rounds: 0,
             repeats_left: 0,
@@ -183,7 +184,7 @@ impl Node {
             return;
         }
         match id.purpose {
-            Purpose::Ring => match self.operation.take() {
+            Purpose::Ring => match self.open.operation.take() {
                 Some(Operation::Join(join)) => self.on_join_answer(join, answer),
                 Some(Operation::Stabilize(stage)) => self.on_stabilize_answer(stage, answer),
                 None => {}
@@ -235,11 +236,7 @@ impl Node {
     /// Ends this life in the ring: whatever is still asked belongs to the past.
     fn resign(&mut self) {
         self.incarnation = Incarnation(self.incarnation.0 + 1);
-        self.operation = None;
-        self.rectify = None;
-        self.probe = None;
-        self.finger_repair = FingerRepair::default();
-        self.closer = None;
+        self.open = Open::default();
         self.view = View::new(self.view.config.clone(), self.view.me.clone());
         self.view_changed = true;
     }

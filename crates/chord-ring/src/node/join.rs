@@ -51,13 +51,14 @@ impl Node {
         }
         self.enter(Phase::Joining);
         self.send(Purpose::Ring, &contact, Request::Ping);
-        self.operation = Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
+        self.open.operation =
+            Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
     }
 
     pub(super) fn on_retry_join(&mut self) {
-        match self.operation.take() {
+        match self.open.operation.take() {
             Some(Operation::Join(join)) if join.stage == Stage::Resting => self.locate(join),
-            other => self.operation = other,
+            other => self.open.operation = other,
         }
     }
 
@@ -79,7 +80,7 @@ impl Node {
                 self.rest(join, SILENCE_WEIGHT);
             }
             (Stage::Locating | Stage::Reading { .. }, Ok(_) | Err(_)) => self.rest(join, 1),
-            (Stage::Resting, _) => self.operation = Some(Operation::Join(join)),
+            (Stage::Resting, _) => self.open.operation = Some(Operation::Join(join)),
         }
     }
 
@@ -107,7 +108,7 @@ impl Node {
         let question = Question { target: self.me(), named: false, path: Vec::new() };
         self.send(Purpose::Ring, &join.contact, Request::FindSuccessor(question));
         join.stage = Stage::Locating;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
     }
 
     fn read(&mut self, mut join: Join, member: Peer, steps: u8) {
@@ -120,7 +121,7 @@ impl Node {
         }
         self.send(Purpose::Ring, &member.name, Request::GetState);
         join.stage = Stage::Reading { member, steps };
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
     }
 
     /// The atomic instant of the join: whether the gap after `member` holds this node is decided on the very list
@@ -169,7 +170,7 @@ impl Node {
             return self.end_join(&join, Err(JoinError::Unsettled(contact)));
         }
         join.stage = Stage::Resting;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
         self.output(Output::Wake(Wake::RetryJoin, RETRY_PAUSE));
     }
 

@@ -29,10 +29,10 @@ impl Node {
 
     /// Stabilizes once, unless that is under way.
     pub(super) fn begin_stabilize(&mut self) {
-        if self.operation.is_some() {
+        if self.open.operation.is_some() {
             return;
         }
-        let closer = self.closer.take();
+        let closer = self.open.closer.take();
         match closer.or_else(|| self.view.predecessor.clone().filter(|_| self.view.successors.is_empty())) {
             Some(candidate) if self.is_closer(&candidate) => self.ask_closer(candidate),
             Some(_) | None => self.ask_head(),
@@ -132,24 +132,24 @@ impl Node {
 
     fn ask_head_of(&mut self, head: Peer, asked_again: bool) {
         self.send(Purpose::Ring, &head.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedHead { head, asked_again }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedHead { head, asked_again }));
     }
 
     fn ask_closer(&mut self, candidate: Peer) {
         self.send(Purpose::Ring, &candidate.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
     }
 
     fn ask_usurper(&mut self, other: Peer) {
         self.send(Purpose::Ring, &other.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedUsurper { other }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedUsurper { other }));
     }
 
     /// Every stabilization ends so, whatever its outcome.
     pub(super) fn notify_head(&mut self, is_closer: bool) {
         if let Some(head) = self.view.successors.head().cloned() {
             self.send(Purpose::Ring, &head.name, Request::Notify { from: self.view.me.clone() });
-            self.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
+            self.open.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
         }
     }
 }
