@@ -45,7 +45,8 @@ struct Open {
     finger_repair: FingerRepair,
     probe: Option<Probe>,
     farewell: Option<Farewell>,
-    closer: Option<Peer>,
+    /// Who comes after the head, by a farewell in the head's name: asked once the head is found gone.
+    heir: Option<Peer>,
 }
 
 /// One node of a ring, as a state machine.

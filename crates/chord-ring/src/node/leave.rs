@@ -56,8 +56,8 @@ impl Node {
         }
     }
 
-    /// A neighbour goes. What it hands over is a hint: a predecessor is asked whether it leaves, and each member that is
-    /// named before it is adopted, so a forged farewell costs one round and no more.
+    /// A neighbour goes, or so it says: anybody could. So the neighbour itself is asked, and is dropped when it answers
+    /// that it is no member or nobody answers there; then each member that it names is asked before it is adopted.
     pub(super) fn on_leave(
         &mut self,
         leaver: &Peer,
@@ -71,9 +71,8 @@ impl Node {
             return Err(Refusal::Itself);
         }
         if self.view.successors.head() == Some(leaver) {
-            self.drop_head();
-            self.remembered.remember(&leaver.name);
-            self.open.closer = after.first().filter(|peer| peer.position != self.me()).cloned();
+            self.open.heir = after.first().filter(|peer| peer.position != self.me()).cloned();
+            self.disturb();
             self.begin_stabilize();
         }
         if self.view.predecessor.as_ref() == Some(leaver) {
@@ -82,7 +81,6 @@ impl Node {
                 None => self.begin_check_predecessor(),
             }
         }
-        self.forget_finger(&leaver.name);
         Ok(())
     }
 }

@@ -147,18 +147,6 @@ fn a_usurper_that_does_not_answer_itself_is_hearsay() {
 }
 
 #[test]
-fn an_answer_about_a_former_head_is_ignored() {
-    let mut node = in_round(10, &[20, 30], 40);
-    node.request(farewell(20, Some(10), &[30, 40]));
-    node.expect_head(Some(30));
-    node.expect_reply(Ok(Answer::Done));
-    node.expect_view();
-    node.answer(Purpose::Ring, state(20, &[25, 30], Some(15)));
-    node.end();
-    assert_eq!(node.beliefs().0, [30]);
-}
-
-#[test]
 fn a_node_that_is_refused_its_position_leaves_the_ring() {
     let mut node = in_round(10, &[20, 30], 40);
     node.answer(Purpose::Ring, state(20, &[30, 40], Some(5)));
