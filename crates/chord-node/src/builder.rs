@@ -1,6 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -184,6 +185,7 @@ impl Builder {
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
+            violations: AtomicU64::new(0),
             limits: self.limits,
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());

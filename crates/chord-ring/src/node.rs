@@ -8,6 +8,8 @@ mod leave;
 mod probe;
 mod rectify;
 mod stabilize;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -116,7 +118,7 @@ impl Node {
             Input::Wake(Wake::RetryJoin) => self.on_retry_join(),
             Input::Unreachable(name) => self.forget_finger(&name),
         }
-        self.repair_violation();
+        self.repair_violations();
         if std::mem::take(&mut self.view_changed) {
             self.output(Output::ViewChanged);
         }
@@ -305,25 +307,47 @@ impl Node {
     }
 
     /// The rules that hold always, checked after every input. A violation is a defect of this program: it is
-    /// reported, and the node heals as after a cut, from the peers that it remembers.
-    fn repair_violation(&mut self) {
-        let list = &self.view.successors;
-        let broken = if !list.is_ordered(self.me()) {
-            "the successor list is out of order"
-        } else if list.as_slice().len() > self.view.config.successors() {
-            "the successor list is too long"
-        } else if self.view.predecessor.as_ref().is_some_and(|peer| peer.position == self.me()) {
-            "the predecessor is the node itself"
-        } else {
-            return;
-        };
-        let peers: Vec<Peer> = list.as_slice().iter().chain(&self.view.predecessor).cloned().collect();
-        for peer in peers {
+    /// reported, and only what is broken is let go of. For a node that lets go of all takes the whole circle for its own.
+    fn repair_violations(&mut self) {
+        let (me, length) = (self.me(), self.view.config.successors());
+        let list = self.view.successors.as_slice();
+        if !self.view.successors.is_ordered(me) {
+            let sound = match list.split_first() {
+                Some((head, rest)) if head.position != me => {
+                    SuccessorList::copied(me, length, head.clone(), rest)
+                }
+                Some(_) | None => SuccessorList::default(),
+            };
+            self.repair_list("the successor list is out of order", sound);
+        } else if let Some((head, rest)) = list.split_first().filter(|_| list.len() > length) {
+            let sound = SuccessorList::copied(me, length, head.clone(), rest);
+            self.repair_list("the successor list is too long", sound);
+        }
+        if let Some(peer) = self.view.predecessor.clone().filter(|peer| peer.position == me) {
+            self.report_violation("the predecessor is the node itself");
+            self.set_predecessor(None);
+            self.let_go(&peer);
+        }
+    }
+
+    fn repair_list(&mut self, rule: &'static str, sound: SuccessorList) {
+        self.report_violation(rule);
+        let list = self.view.successors.clone();
+        for peer in list.as_slice().iter().filter(|peer| !sound.as_slice().contains(peer)) {
+            self.let_go(peer);
+        }
+        self.set_successors(sound);
+    }
+
+    fn report_violation(&mut self, rule: &'static str) {
+        let view = Box::new(self.view.clone());
+        self.output(Output::Event(Event::Violation { rule, view }));
+    }
+
+    fn let_go(&mut self, peer: &Peer) {
+        if peer.name != self.view.me.name {
             self.remembered.remember(&peer.name);
         }
-        self.set_successors(SuccessorList::default());
-        self.set_predecessor(None);
-        self.output(Output::Event(Event::Violation(broken)));
     }
 
     fn me(&self) -> Position {

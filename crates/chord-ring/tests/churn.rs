@@ -133,7 +133,7 @@ impl Trial {
                 before = entry;
             }
         }
-        let broken = self.cluster.events.iter().find(|(_, event)| matches!(event, Event::Violation(_)));
+        let broken = self.cluster.events.iter().find(|(_, event)| matches!(event, Event::Violation { .. }));
         assert_eq!(broken, None);
     }
 

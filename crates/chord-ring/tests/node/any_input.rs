@@ -171,7 +171,7 @@ proptest! {
         for input in script {
             solo.feed(input);
             for output in solo.drain() {
-                prop_assert!(!matches!(output, Output::Event(Event::Violation(_))), "{:?}", output);
+                prop_assert!(!matches!(output, Output::Event(Event::Violation { .. })), "{:?}", output);
                 if let Output::Send(_, to, request) = output {
                     let greets_itself = matches!(request, Request::GetState | Request::Ping);
                     prop_assert!(to != name(3) || greets_itself, "sends itself {:?}", request);
