@@ -1,6 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -173,7 +174,6 @@ impl Builder {
             me,
             ring: ring.clone(),
             incarnation,
-            successors: usize::from(self.successors),
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
@@ -185,6 +185,7 @@ impl Builder {
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
+            violations: AtomicU64::new(0),
             limits: self.limits,
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());

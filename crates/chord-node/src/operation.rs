@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chord_kv::{Key, Value};
 use chord_ring::{
-    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step, View,
-    hops_max,
+    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step,
 };
 use chord_wire::{Code, Context, seed};
 use http::StatusCode;
@@ -38,6 +37,10 @@ impl Ticket {
     pub(crate) fn of(context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
         Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+    }
+
+    fn lookup(&self, target: Position) -> Lookup {
+        Lookup::new(Question { target, named: self.named, path: self.path.clone() })
     }
 
     fn remaining(&self) -> Duration {
@@ -93,7 +96,7 @@ impl Shared {
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
         let found = async {
             loop {
-                let mut lookup = self.lookup(target, &ticket);
+                let mut lookup = ticket.lookup(target);
                 match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
                     Way::Here(found) | Way::Found(found) => return Ok(found),
                     Way::Named(..) => return Err(Refusal::NoRoute.into()),
@@ -136,7 +139,7 @@ impl Shared {
             return Err(OperationError::NotText); // Here or there, the answer must be the same.
         }
         let target = key.position(self.ring.size);
-        let mut lookup = self.lookup(target, ticket);
+        let mut lookup = ticket.lookup(target);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
@@ -151,7 +154,6 @@ impl Shared {
             };
             match self.operate_at(&owner, key, operation, path, ticket).await {
                 Ok(result) => return result.map(Attempt::Done),
-                Err(Failure::Refused(Refusal::HopLimit)) => return Ok(Attempt::Stuck(Refusal::HopLimit)),
                 Err(failure) => {
                     // A write that got no answer may have happened.
                     *is_uncertain |= matches!(operation, Operation::Put(_))
@@ -162,16 +164,11 @@ impl Shared {
         }
     }
 
-    fn lookup(&self, target: Position, ticket: &Ticket) -> Lookup {
-        let question = Question { target, named: ticket.named, path: ticket.path.clone() };
-        Lookup::new(question, hops_max(&self.view.load(), self.successors))
-    }
-
     /// Takes a lookup as far as it goes.
     async fn advance_lookup(&self, lookup: &mut Lookup, ticket: &Ticket, until: Until) -> Way {
         loop {
             let view = self.view();
-            match self.step(lookup, &view) {
+            match lookup.step_round(&view, |peer| self.links.is_suspect(peer)) {
                 Step::Here(found) => return Way::Here(found),
                 Step::Stuck(refusal) => return Way::Stuck(refusal),
                 Step::Ask { peer, question } if question.named && until == Until::Named => {
@@ -184,7 +181,6 @@ impl Shared {
                             return Way::Found(lookup.answered(&view, &peer, found));
                         }
                         Ok(_) => self.set_aside(lookup, &peer, &Failure::Garbled),
-                        Err(Failure::Refused(Refusal::HopLimit)) => return Way::Stuck(Refusal::HopLimit),
                         Err(failure) => self.set_aside(lookup, &peer, &failure),
                     }
                 }
@@ -192,20 +188,8 @@ impl Shared {
         }
     }
 
-    /// The next step that leads to no peer which failed a moment ago, if there is one; else the next step.
-    fn step(&self, lookup: &Lookup, view: &View) -> Step {
-        let mut careful = lookup.clone();
-        loop {
-            match careful.step(view) {
-                Step::Ask { peer, .. } if self.links.is_suspect(&peer.name) => careful.failed(&peer.name),
-                Step::Stuck(_) => return lookup.step(view),
-                step => return step,
-            }
-        }
-    }
-
     fn set_aside(&self, lookup: &mut Lookup, peer: &Peer, failure: &Failure) {
-        lookup.failed(&peer.name);
+        lookup.failed(&peer.name, failure);
         if *failure == Failure::Unreachable {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));

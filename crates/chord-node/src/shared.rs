@@ -1,5 +1,6 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,7 +31,6 @@ pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
     pub(crate) incarnation: u64,
-    pub(crate) successors: usize,
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
+    /// How often a rule of the ring was found broken at this node.
+    pub(crate) violations: AtomicU64,
 }
 
 /// How far a node has gone with its departure.

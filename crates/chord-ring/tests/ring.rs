@@ -51,7 +51,9 @@ fn killed_neighbours_are_dropped_and_the_ring_is_ideal_again() {
     let mut cluster = Cluster::ideal(8, 4, &[10, 30, 50, 70, 90, 110, 130, 150]);
     cluster.fail(50);
     cluster.fail(70);
-    assert!(cluster.converge(10) <= 10);
+    assert!(!cluster.is_ideal());
+    // One round to drop the dead, and one for each entry behind the head.
+    cluster.converge(4);
     assert_eq!(cluster.beliefs(30), (vec![90, 110, 130, 150], Some(10)));
 }
 
@@ -74,4 +76,17 @@ fn every_node_leaves_in_turn_and_the_rest_stay_one_ring() {
         assert_eq!(cluster.nodes.len(), 4 - idx);
     }
     assert!(cluster.node(70).view().is_alone());
+}
+
+#[test]
+fn a_ring_says_that_it_is_small_up_to_r_members_and_not_with_one_more() {
+    let positions = [10, 30, 50, 70, 90];
+    for n_members in 1..=positions.len() {
+        let cluster = Cluster::ideal(8, 3, &positions[..n_members]);
+        for node in cluster.nodes.values() {
+            assert_eq!(node.view().is_small(), n_members <= 3, "{n_members} members");
+        }
+    }
+    let shortened = Solo::member_of(ring_tag(8), 3, 10, &[50, 70], Some(90));
+    assert!(!shortened.node.view().is_small(), "a list that was shortened does not come round");
 }

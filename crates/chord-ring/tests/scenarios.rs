@@ -20,8 +20,7 @@ fn incorporate(cluster: &mut Cluster, at: u64, contact: u64) {
 }
 
 fn owner(cluster: &mut Cluster, at: u64, target: u64) -> u64 {
-    let lookup = cluster.node(at).lookup(target.into());
-    cluster.look_up(&name(at), lookup).unwrap().owner.position.to_string().parse().unwrap()
+    cluster.look_up(&name(at), Lookup::of(target.into())).unwrap().owner.position.to_string().parse().unwrap()
 }
 
 /// The first entry of the node's list that lives.

@@ -82,17 +82,16 @@ enum Command {
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let command_path = usage::command_path(&Cli::command(), &arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage::report(&error, &command_path),
-    };
-    exit::report(run(cli), &command_path)
+    let root = Cli::command();
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => exit::report(run(cli), &usage::command_path(&root, &arguments)),
+        Err(error) => usage::report(&error, &root, &arguments),
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { logging, command } = cli;
-    logging.start(if command.serves() { "info" } else { "warn" })?;
+    let log = logging.start(if command.serves() { "info" } else { "warn" })?;
     let runtime = command.runtime()?;
     let ended = runtime.block_on(async {
         // On the heap: the largest command would otherwise size the future of every other.
@@ -101,7 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Put(args) => Box::pin(args.run()).await,
             Command::Get(args) => Box::pin(args.run()).await,
             Command::Lookup(args) => Box::pin(args.run()).await,
-            Command::Dev(args) => Box::pin(args.run()).await,
+            Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
             Command::Http(http) => Box::pin(http.run()).await,
             Command::Completions(args) => args.run(&mut Cli::command()),

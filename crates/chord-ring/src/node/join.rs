@@ -51,13 +51,14 @@ impl Node {
         }
         self.enter(Phase::Joining);
         self.send(Purpose::Ring, &contact, Request::Ping);
-        self.operation = Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
+        self.open.operation =
+            Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
     }
 
     pub(super) fn on_retry_join(&mut self) {
-        match self.operation.take() {
+        match self.open.operation.take() {
             Some(Operation::Join(join)) if join.stage == Stage::Resting => self.locate(join),
-            other => self.operation = other,
+            other => self.open.operation = other,
         }
     }
 
@@ -79,7 +80,7 @@ impl Node {
                 self.rest(join, SILENCE_WEIGHT);
             }
             (Stage::Locating | Stage::Reading { .. }, Ok(_) | Err(_)) => self.rest(join, 1),
-            (Stage::Resting, _) => self.operation = Some(Operation::Join(join)),
+            (Stage::Resting, _) => self.open.operation = Some(Operation::Join(join)),
         }
     }
 
@@ -107,7 +108,7 @@ impl Node {
         let question = Question { target: self.me(), named: false, path: Vec::new() };
         self.send(Purpose::Ring, &join.contact, Request::FindSuccessor(question));
         join.stage = Stage::Locating;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
     }
 
     fn read(&mut self, mut join: Join, member: Peer, steps: u8) {
@@ -120,13 +121,13 @@ impl Node {
         }
         self.send(Purpose::Ring, &member.name, Request::GetState);
         join.stage = Stage::Reading { member, steps };
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
     }
 
     /// The atomic instant of the join: whether the gap after `member` holds this node is decided on the very list
     /// that is copied.
     fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8) {
-        let ours = self.view.ring.size;
+        let ours = self.view.ring_size();
         if let Some(theirs) = state.ring_size.filter(|theirs| *theirs != ours) {
             let contact = join.contact.clone();
             return self.end_join(&join, Err(JoinError::RingSizeDiffers { contact, ours, theirs }));
@@ -138,7 +139,7 @@ impl Node {
         if near.clone().any(|peer| peer.position == self.me()) {
             return self.rest(join, 1);
         }
-        let (me, length) = (self.me(), self.config.successors());
+        let (me, length) = (self.me(), self.view.config.successors());
         match (state.successors.split_first(), &state.predecessor) {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));
@@ -169,7 +170,7 @@ impl Node {
             return self.end_join(&join, Err(JoinError::Unsettled(contact)));
         }
         join.stage = Stage::Resting;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
         self.output(Output::Wake(Wake::RetryJoin, RETRY_PAUSE));
     }
 

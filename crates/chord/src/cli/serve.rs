@@ -1,5 +1,7 @@
 //! `chord serve`: one node, until it is told to stop.
 
+use std::io;
+
 use anyhow::bail;
 use chord::{
     Builder, Departure, JoinEnded, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
@@ -47,6 +49,10 @@ pub(crate) struct MemberArgs {
     /// one does
     #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
     join: Vec<NodeName>,
+
+    /// End at once when standard input ends: whoever holds its other end may die without a word
+    #[arg(long, hide = true)]
+    end_with_input: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -91,11 +97,14 @@ impl ServeOptions {
         tokio::select! {
             ended = self.belong(&node) => ended,
             () = signals.next() => leave(&node, &mut signals).await,
+            () = end_of_input(), if self.member.end_with_input => {
+                bail!("stopped: the program that started this node has ended")
+            }
         }
     }
 
     fn builder(&self) -> Builder {
-        let MemberArgs { ring, successors, join } = &self.member;
+        let MemberArgs { ring, successors, join, .. } = &self.member;
         let builder = Node::builder()
             .listen(&self.listen)
             .ring_size(self.ring_size)
@@ -122,6 +131,13 @@ impl ServeOptions {
         node.stopped().await;
         conclude(&node.shutdown().await)
     }
+}
+
+/// Ends when standard input does, or cannot be read.
+async fn end_of_input() {
+    // What comes before the end means nothing. A read from a pipe would hold up the executor: it has a thread.
+    let read = || io::copy(&mut io::stdin().lock(), &mut io::sink());
+    let _ = tokio::task::spawn_blocking(read).await;
 }
 
 fn welcome(node: &Node, joins: bool) {

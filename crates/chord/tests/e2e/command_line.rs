@@ -1,6 +1,7 @@
 //! The command line, as section 4 of the wire's documentation has it, and the daily commands around it.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -303,6 +304,49 @@ fn dev_runs_a_whole_ring_and_leaves_at_sigterm() {
     }
     dev.signal("TERM");
     assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+}
+
+#[test]
+fn dev_ends_without_alarm() {
+    let _machine = beside_others();
+    let first = free_ports(16);
+    let mut dev = Process::start(program().args(["dev", "--nodes", "16", "--port", &first.to_string()]));
+    dev.wait_until_it_says("Ctrl-C").expect("the ring runs");
+    for idx in 0..50 {
+        let node = format!("127.0.0.1:{}", first + idx % 16);
+        ask(&node, "put", &json!({ "key": format!("key{idx}"), "value": "value" }).to_string())
+            .fields(&["storage_node", "hops"]);
+    }
+    dev.signal("INT");
+    assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+    let told: Vec<String> = dev.stderr().lines().map(str::to_owned).collect();
+    let expected = [
+        "Started 16 nodes; waiting for the ring to be complete...",
+        "Stopping the ring; once more stops at once...",
+    ];
+    assert_eq!(told, expected);
+}
+
+/// Whether a process runs: one that has ended and that nobody has asked about stays in the table as a zombie.
+fn runs(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn the_servers_of_a_bench_that_is_killed_end_with_it() {
+    let _machine = beside_others();
+    let mut bench = Process::start(program().args(["bench", "--nodes", "2", "--seconds", "600"]));
+    bench.wait_until_it_says("Writing ").expect("it measures");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", bench.id()));
+    let children: Vec<String> =
+        children.expect("Linux tells children").split_whitespace().map(str::to_owned).collect();
+    assert_eq!(children.len(), 2, "{children:?}");
+    assert!(children.iter().all(|child| runs(child)), "{children:?}");
+    bench.crash();
+    wait_for("the end of the servers", Duration::from_secs(10), || {
+        children.iter().try_for_each(|child| if runs(child) { Err(format!("{child} runs")) } else { Ok(()) })
+    });
 }
 
 #[test]

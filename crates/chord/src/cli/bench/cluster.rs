@@ -20,7 +20,8 @@ const RING_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the ring is complete.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The processes that were started. They are killed when this is dropped, whatever happened.
+/// The processes that were started. They are killed when this is dropped, and end by themselves if nothing is left to drop
+/// it.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     servers: Vec<Server>,
@@ -78,14 +79,24 @@ impl Cluster {
 fn spawn(name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
     let (host, port) = address::host_port(name);
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["http", "server", host, port, &ring_size.to_string(), "--log", "error"]);
+    command.args([
+        "http",
+        "server",
+        host,
+        port,
+        &ring_size.to_string(),
+        "--log",
+        "error",
+        "--end-with-input",
+    ]);
     for (variable, _) in std::env::vars_os() {
         // A CHORD_JOIN that is meant for another node must not reach these.
         if variable.to_string_lossy().starts_with("CHORD_") {
             command.env_remove(variable);
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Each holds the end of a pipe whose other end closes with this process, however it dies.
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command.spawn()?)
 }
 
