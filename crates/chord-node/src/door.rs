@@ -5,6 +5,7 @@ mod line;
 mod seat;
 mod seats;
 mod seed;
+mod xmlrpc;
 
 pub(crate) use http::BUDGET_UNIT;
 

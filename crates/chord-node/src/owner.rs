@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chord_kv::Custody;
 use chord_ring::{
     Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, Wake, jittered,
 };
@@ -141,8 +142,7 @@ impl Owner {
         let view = self.ring.view().clone();
         let old = self.shared.view.load();
         if view.is_member() && !old.is_member() {
-            let former = view.successors().head().map(|peer| peer.name.clone());
-            *lock(&self.shared.former_owner) = former;
+            *lock(&self.shared.custody) = Custody::joined(view.successors().head().cloned());
         }
         if view.is_member() && view.is_small() != old.is_small() {
             let (node, length) = (&self.shared.me.name, view.config().successors());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use chord_kv::{Store, VersionClock};
+use chord_kv::{Custody, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 
@@ -36,8 +36,8 @@ pub(crate) struct Shared {
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Box<dyn Store>,
     pub(crate) clock: Mutex<VersionClock>,
-    /// Who owned this node's range before it joined, until everything has come from there.
-    pub(crate) former_owner: Mutex<Option<NodeName>>,
+    /// Whether this node has everything of its range.
+    pub(crate) custody: Mutex<Custody>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
     pub(crate) links: Links,

@@ -10,14 +10,14 @@ mod dev;
 mod exit;
 mod files;
 mod get;
-mod http;
-mod http_client;
 mod logging;
 mod lookup;
 mod number;
 mod output;
 mod ports;
 mod put;
+mod seed;
+mod seed_client;
 mod serve;
 mod signals;
 mod table;
@@ -25,6 +25,7 @@ mod usage;
 
 use std::process::ExitCode;
 
+use chord::Language;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// A Chord distributed hash table: a ring of equal nodes that keeps keys and values, and heals.
@@ -75,7 +76,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Serve or call a node as chord.py does, over HTTP
     #[command(subcommand)]
-    Http(http::HttpCommand),
+    Http(seed::SeedCommand),
+    /// Serve or call a node as chord.py does, over XML-RPC
+    #[command(subcommand, name = "xmlrpc")]
+    XmlRpc(seed::SeedCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -102,7 +106,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Lookup(args) => Box::pin(args.run()).await,
             Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
-            Command::Http(http) => Box::pin(http.run()).await,
+            Command::Http(command) => Box::pin(command.run(Language::Http)).await,
+            Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });
@@ -114,8 +119,11 @@ impl Command {
     /// Whether this command is a server, whose log an operator wants to see.
     fn serves(&self) -> bool {
         match self {
-            Self::Serve(_) | Self::Http(http::HttpCommand::Server(_)) => true,
-            Self::Http(http::HttpCommand::Client(_))
+            Self::Serve(_)
+            | Self::Http(seed::SeedCommand::Server(_))
+            | Self::XmlRpc(seed::SeedCommand::Server(_)) => true,
+            Self::Http(seed::SeedCommand::Client(_))
+            | Self::XmlRpc(seed::SeedCommand::Client(_))
             | Self::Put(_)
             | Self::Get(_)
             | Self::Lookup(_)

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -21,7 +22,8 @@ use tokio::sync::SemaphorePermit;
 
 use super::line::Line;
 use super::seat::{Seat, Turn};
-use super::{Ends, last_answer, seed};
+use super::seed::{Answered, Refused};
+use super::{Ends, last_answer, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{context, write_context};
 use crate::shared::Shared;
@@ -36,32 +38,38 @@ const SMALL_UNITS: u32 = 16;
 const DRAINED_MAX: usize = 64 << 20;
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// An answer, or the reason why there is none.
-pub(super) struct Answered {
-    pub(super) body: Vec<u8>,
-    pub(super) context: Context,
+/// What is spoken in a request, by its path.
+#[derive(Clone, Copy)]
+enum Language {
+    Json(Command),
+    XmlRpc,
 }
 
-/// A request that is refused, and why: one sentence for people, one code for programs.
-pub(super) struct Refused {
-    pub(super) code: Code,
-    pub(super) sentence: String,
-    pub(super) context: Box<Context>,
-    /// Whether the rest of the request is not worth reading.
+impl Language {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/" | "/RPC2" => Some(Self::XmlRpc),
+            path => path.strip_prefix('/').and_then(Command::from_name).map(Self::Json),
+        }
+    }
+}
+
+/// A request that is refused, and whether the rest of it is not worth reading.
+struct Rejected {
+    refused: Refused,
     closes: bool,
 }
 
-impl Refused {
-    pub(super) fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), context: Box::default(), closes: false }
+impl Rejected {
+    /// What follows on this connection cannot be told from what is left of this request.
+    fn closing(code: Code, sentence: impl Into<String>) -> Self {
+        Self { refused: Refused::new(code, sentence), closes: true }
     }
+}
 
-    pub(super) fn with(self, context: Context) -> Self {
-        Self { context: Box::new(context), ..self }
-    }
-
-    fn closing(self) -> Self {
-        Self { closes: true, ..self }
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        Self { refused, closes: false }
     }
 }
 
@@ -184,44 +192,74 @@ impl Body for Answer {
 }
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match handle(shared, ends, request).await {
-        Ok(Answered { body, context }) => response(StatusCode::OK, body, &context),
-        Err(Refused { code, sentence, mut context, closes }) => {
-            context.code = Some(code);
-            let status =
-                StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut response = response(status, encode_error(&sentence), &context);
-            if code == Code::MethodNotAllowed {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    let language = Language::of(request.uri().path());
+    match handle(shared, ends, language, request).await {
+        Ok(response) => response,
+        Err(rejected) => reject(language, rejected),
+    }
+}
+
+async fn handle(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    language: Option<Language>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Rejected> {
+    let (head, body) = request.into_parts();
+    let language = language.ok_or_else(|| Rejected::closing(Code::UnknownCommand, UNKNOWN_COMMAND))?;
+    if head.method != Method::POST {
+        let sentence = match language {
+            Language::Json(command) => {
+                format!("{command} is asked for by POST, with a JSON object as the body")
             }
-            if closes {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+            Language::XmlRpc => "this path is that of XML-RPC, which is spoken by POST".to_owned(),
+        };
+        return Err(Rejected::closing(Code::MethodNotAllowed, sentence));
+    }
+    let context = read_context(&head.headers)?;
+    let body = read_body(shared, body).await?;
+    match language {
+        Language::Json(command) => {
+            let request = chord_wire::seed::decode_request(command, &body.bytes)
+                .map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
+            let Answered { answer, context } = seed::answer(shared, ends, request, context).await?;
+            Ok(response(StatusCode::OK, JSON, chord_wire::seed::encode_answer(&answer), &context))
+        }
+        Language::XmlRpc => {
+            let (body, context) = xmlrpc::answer(shared, ends, &body.bytes, context).await;
+            Ok(response(StatusCode::OK, XML, body, &context))
         }
     }
 }
 
-async fn handle(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Result<Answered, Refused> {
-    let (head, body) = request.into_parts();
-    let command = head.uri.path().strip_prefix('/').and_then(Command::from_name);
-    let Some(command) = command else {
-        return Err(Refused::new(Code::UnknownCommand, UNKNOWN_COMMAND).closing());
+/// The answer to a request that was not even given to the node.
+fn reject(language: Option<Language>, rejected: Rejected) -> Response<Full<Bytes>> {
+    let Rejected { refused: Refused { code, sentence, mut context }, closes } = rejected;
+    context.code = Some(code);
+    let mut response = match language {
+        Some(Language::XmlRpc) if code != Code::MethodNotAllowed => {
+            response(StatusCode::OK, XML, encode_fault(code, &sentence), &context)
+        }
+        Some(_) | None => {
+            let status =
+                StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            response(status, JSON, encode_error(&sentence), &context)
+        }
     };
-    if head.method != Method::POST {
-        let sentence = format!("{command} is asked for by POST, with a JSON object as the body");
-        return Err(Refused::new(Code::MethodNotAllowed, sentence).closing());
+    if code == Code::MethodNotAllowed {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
-    let context = read_context(&head.headers)?;
-    let body = read_body(shared, body).await?;
-    seed::answer(shared, ends, command, &body.bytes, context).await
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
-    /get_predecessor, /get_successor_list, /get, /put or /shutdown";
+    /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2";
 
-fn read_context(headers: &HeaderMap) -> Result<Context, Refused> {
-    context(headers).map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()).closing())
+fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
+    context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))
 }
 
 /// A body, and its part of the budget for as long as it is kept.
@@ -230,7 +268,7 @@ struct Received<'a> {
     _share: Option<SemaphorePermit<'a>>,
 }
 
-async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Refused> {
+async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Rejected> {
     let limit = shared.limits.body_bytes();
     let announced = body.size_hint();
     let size = announced.upper().map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -246,28 +284,28 @@ async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, 
                 drain(&mut body).await;
                 Err(too_large(limit))
             }
-            Err(_) => Err(Refused::new(Code::BadRequest, "the body ended before it was complete").closing()),
+            Err(_) => Err(Rejected::closing(Code::BadRequest, "the body ended before it was complete")),
         }
     });
-    let late = || Refused::new(Code::TooSlow, "the body did not arrive in time").closing();
+    let late = || Rejected::closing(Code::TooSlow, "the body did not arrive in time");
     let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
     Ok(Received { bytes, _share: share })
 }
 
-fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Refused> {
+fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Rejected> {
     let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
     if units < SMALL_UNITS {
         return Ok(None);
     }
     shared.body_budget.try_acquire_many(units).map(Some).map_err(|_| {
         let sentence = "this node is receiving as many bytes as its limit allows: try again later";
-        Refused::new(Code::Busy, sentence).closing()
+        Rejected::closing(Code::Busy, sentence)
     })
 }
 
-fn too_large(limit: usize) -> Refused {
+fn too_large(limit: usize) -> Rejected {
     let sentence = format!("the body has more than the {limit} bytes that this node accepts");
-    Refused::new(Code::TooLarge, sentence).closing()
+    Rejected::closing(Code::TooLarge, sentence)
 }
 
 /// Reads on and keeps nothing: most clients look at an answer only when they have sent everything.
@@ -283,11 +321,19 @@ async fn drain(body: &mut Incoming) {
     let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
 }
 
-fn response(status: StatusCode, body: Vec<u8>, context: &Context) -> Response<Full<Bytes>> {
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const XML: HeaderValue = HeaderValue::from_static("text/xml");
+
+fn response(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: Vec<u8>,
+    context: &Context,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, content_type);
     write_context(context, headers);
     response
 }

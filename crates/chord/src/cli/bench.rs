@@ -100,10 +100,31 @@ pub(crate) struct BenchArgs {
 }
 
 /// A way to speak to a node.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Door {
     /// The seed's HTTP and JSON
     Http,
+    /// The seed's XML-RPC, among the nodes too
+    #[value(name = "xmlrpc")]
+    XmlRpc,
+}
+
+impl Door {
+    /// The name by which users know it; the command that serves it has the same.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::XmlRpc => "xmlrpc",
+        }
+    }
+
+    /// How much larger a value may become on its way: the longest escape of one byte.
+    fn growth(self) -> usize {
+        match self {
+            Self::Http => r"\u0000".len(),
+            Self::XmlRpc => "&quot;".len(),
+        }
+    }
 }
 
 impl BenchArgs {
@@ -125,7 +146,7 @@ impl BenchArgs {
             ports::check_room(self.nodes.into(), self.ring_size)?;
             nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
             note(format_args!("Starting {} server processes...", nodes.len()));
-            cluster.start(&nodes, self.ring_size).await?;
+            cluster.start(self.door, &nodes, self.ring_size).await?;
             cluster.form_ring(self.ring_size).await?;
         }
         match self.rest {
@@ -136,6 +157,7 @@ impl BenchArgs {
 
     async fn measure_load(&self, cluster: &Cluster, nodes: Vec<NodeName>) -> anyhow::Result<()> {
         let workload = Workload {
+            door: self.door,
             nodes,
             connections: self.connections,
             keys: self.keys,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chord::wire::{Answer, Request};
-use chord::{Client, NodeName, Reply};
+use chord::{Client, Language, NodeName, Reply};
 use clap::Args;
 
 use super::number;
@@ -42,7 +42,17 @@ impl WaitArgs {
 
 /// Asks `node` once.
 pub(crate) async fn call(node: &NodeName, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
-    Ok(Client::new(node.clone()).call(request, deadline).await?)
+    call_in(Language::Http, node, request, deadline).await
+}
+
+/// Asks `node` once in that language.
+pub(crate) async fn call_in(
+    language: Language,
+    node: &NodeName,
+    request: &Request,
+    deadline: Duration,
+) -> anyhow::Result<Reply> {
+    Ok(Client::speaking(language, node.clone()).call(request, deadline).await?)
 }
 
 /// An answer of a kind that does not belong to the request: the library never gives one.

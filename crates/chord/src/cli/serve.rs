@@ -4,7 +4,8 @@ use std::io;
 
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
+    Builder, Departure, JoinEnded, Language, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT,
+    SUCCESSORS_LIMIT,
 };
 use clap::Args;
 
@@ -67,6 +68,8 @@ pub(crate) struct ServeOptions {
     /// HOST:PORT.
     pub(crate) listen: String,
     pub(crate) ring_size: RingSize,
+    /// What it speaks first to peers.
+    pub(crate) language: Language,
     pub(crate) member: MemberArgs,
     pub(crate) begin: Begin,
 }
@@ -83,7 +86,8 @@ pub(crate) enum Begin {
 impl ServeArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { listen, ring_size, member } = self;
-        ServeOptions { listen, ring_size, member, begin: Begin::Found }.run().await
+        let language = Language::Http;
+        ServeOptions { listen, ring_size, language, member, begin: Begin::Found }.run().await
     }
 }
 
@@ -108,6 +112,7 @@ impl ServeOptions {
         let builder = Node::builder()
             .listen(&self.listen)
             .ring_size(self.ring_size)
+            .language(self.language)
             .ring_name(ring.clone())
             .successors(*successors);
         if join.is_empty() && self.begin == Begin::OnCommand {

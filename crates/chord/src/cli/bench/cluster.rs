@@ -9,6 +9,7 @@ use chord::{NodeName, RingSize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use super::Door;
 use super::process::Sample;
 use crate::cli::{address, client};
 
@@ -35,9 +36,14 @@ struct Server {
 
 impl Cluster {
     /// Starts a server process for each name.
-    pub(super) async fn start(&mut self, names: &[NodeName], ring_size: RingSize) -> anyhow::Result<()> {
+    pub(super) async fn start(
+        &mut self,
+        door: Door,
+        names: &[NodeName],
+        ring_size: RingSize,
+    ) -> anyhow::Result<()> {
         for name in names {
-            let child = spawn(name, ring_size).context("cannot start a server process")?;
+            let child = spawn(door, name, ring_size).context("cannot start a server process")?;
             self.servers.push(Server { name: name.clone(), child });
         }
         for server in &mut self.servers {
@@ -76,11 +82,11 @@ impl Cluster {
     }
 }
 
-fn spawn(name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
+fn spawn(door: Door, name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
     let (host, port) = address::host_port(name);
     let mut command = Command::new(std::env::current_exe()?);
     command.args([
-        "http",
+        door.name(),
         "server",
         host,
         port,
