@@ -226,7 +226,8 @@ async fn handle(
             Ok(response(StatusCode::OK, JSON, chord_wire::seed::encode_answer(&answer), &context))
         }
         Language::XmlRpc => {
-            let (body, context) = xmlrpc::answer(shared, ends, &body.bytes, context).await;
+            // On the heap: every connection holds room for the largest answer under way.
+            let (body, context) = Box::pin(xmlrpc::answer(shared, ends, &body.bytes, context)).await;
             Ok(response(StatusCode::OK, XML, body, &context))
         }
     }

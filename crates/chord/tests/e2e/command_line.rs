@@ -375,7 +375,7 @@ fn a_node_whose_keys_nobody_takes_fails_with_a_line_that_says_so_and_the_last_of
     let mut cluster = Cluster::ring(2, 160);
     let names = cluster.names();
     let oracle = cluster.oracle();
-    let key = (0..).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
+    let key = (0..1000).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
     let key = key.expect("there is no end of keys");
     ask(&names[0], "put", &json!({ "key": key, "value": "lost" }).to_string())
         .fields(&["storage_node", "hops"]);
