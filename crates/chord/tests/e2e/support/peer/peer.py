@@ -1,7 +1,7 @@
 """A peer that stands in rings with our nodes and judges what they say.
 
 It imitates chord.py: its wire, its strictness about fields, its limits. It was written from the description of that
-wire and from the Chord paper of 2003, shares nothing with our own code, and needs nothing but Python's standard library.
+wire and from the Chord paper of 2003, shares nothing with our own code, and needs only Python's standard library.
 """
 
 import sys
@@ -20,6 +20,8 @@ from http_door import HttpClient, HttpServer
 from ring import RingMember
 from xmlrpc_door import XmlRpcClient, XmlRpcServer
 
+PROTOCOLS = {"http": (HttpClient, HttpServer), "xmlrpc": (XmlRpcClient, XmlRpcServer)}
+
 # Plain XML-RPC integers have 32 bits and a sign.
 XMLRPC_RING_SIZE_MAX = 31
 
@@ -29,7 +31,7 @@ EXIT_CANNOT_LISTEN = 1
 def parse_arguments():
     """The command line. Without a usable one, argparse says why and exits with status 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("protocol", choices=["http", "xmlrpc"])
+    parser.add_argument("protocol", choices=PROTOCOLS)
     parser.add_argument("host", metavar="HOST")
     parser.add_argument("port", metavar="PORT", type=int, help="0 takes any free port")
     parser.add_argument("ring_size", metavar="RING_SIZE", type=int, help="bits of a position, 1 to 256")
@@ -38,19 +40,20 @@ def parse_arguments():
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that started this one")
     parser.add_argument("--misbehave", choices=["html", "missing-field", "wrong-type", "silence"],
                         help="how to answer everything but node, create, join and shutdown wrongly")
-    parser.add_argument("--misbehave-on-signal", action="store_true", help="not from the start: SIGUSR1 begins and ends it")
+    parser.add_argument("--misbehave-on-signal", action="store_true",
+                        help="not from the start: SIGUSR1 begins and ends it")
     arguments = parser.parse_args()
     if not 1 <= arguments.ring_size <= 256:
         parser.error("RING_SIZE must be 1 to 256")
     if arguments.protocol == "xmlrpc" and arguments.ring_size > XMLRPC_RING_SIZE_MAX:
-        parser.error(f"XML-RPC carries no positions of more than {XMLRPC_RING_SIZE_MAX} bits: choose a smaller RING_SIZE")
+        parser.error(f"XML-RPC carries positions of up to {XMLRPC_RING_SIZE_MAX} bits: choose a smaller RING_SIZE")
     return arguments
 
 
 def main():
     """Serve until told to shut down, killed, or left alone by whoever holds standard input open."""
     arguments = parse_arguments()
-    client_type, server_type = {"http": (HttpClient, HttpServer), "xmlrpc": (XmlRpcClient, XmlRpcServer)}[arguments.protocol]
+    client_type, server_type = PROTOCOLS[arguments.protocol]
     try:
         server = server_type((arguments.host, arguments.port))
     except OSError as error:
