@@ -64,9 +64,10 @@ pub(super) async fn answer(
         seed::Request::Join { remote } => desk.command(RingCommand::Join(remote)).await,
         seed::Request::Shutdown => Ok(desk.shutdown().await),
         seed::Request::Notify { remote } => {
-            let request = remote.map_or(RingRequest::ForgetPredecessor, |remote| RingRequest::Notify {
-                from: desk.peer(remote),
-            });
+            // A leaving seed node names its predecessor, or nobody; in a ring of two that is this very node.
+            let before = remote.filter(|remote| *remote != shared.me.name);
+            let request = before
+                .map_or(RingRequest::ForgetPredecessor, |from| RingRequest::Notify { from: desk.peer(from) });
             desk.ring_request(request).await
         }
         seed::Request::Leave(leaving) => desk.leave(leaving).await,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chord_ring::{Answer, Failure, Found, NodeName, Peer, Pong, Question, Refusal, Request, RingSize, State};
+use chord_ring::{
+    Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, State,
+    owned,
+};
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
 use super::{Link, Links, Reply};
@@ -118,6 +121,9 @@ impl Asker<'_> {
         question: Question,
         budget: Duration,
     ) -> Result<Found, Failure> {
+        if question.named && link.is_seed() {
+            return self.seed_owner(to, link, question.target).await;
+        }
         let request = seed::Request::FindSuccessor { target: seed::Target::Position(question.target) };
         let context = onward(self.identity(), question.path, question.named, budget)?;
         let reply = link.call_onward(&request, &context, budget).await?;
@@ -126,6 +132,27 @@ impl Asker<'_> {
                 Ok(Found { owner: self.peer(node), hops, path: context.path })
             }
             _ => Err(Failure::Garbled),
+        }
+    }
+
+    /// A seed node that is named as the owner is asked what its range is. Asked for the owner, it would go round the ring
+    /// and back to this node, since it answers only for its successor's range (TON 2003, figure 5).
+    async fn seed_owner(&self, to: &NodeName, link: &Link, target: Position) -> Result<Found, Failure> {
+        if !self.ping(to, link).await?.member {
+            return Err(Failure::Refused(Refusal::NotMember));
+        }
+        let (seed::Answer::Predecessor(before), _) =
+            self.call(to, link, &seed::Request::GetPredecessor).await?
+        else {
+            return Err(Failure::Garbled);
+        };
+        let owner = self.peer(to.clone());
+        let before = before.filter(|before| before != to).map(|before| self.peer(before));
+        match before {
+            Some(before) if !owned(before.position, target, owner.position) => {
+                Err(Failure::Refused(Refusal::NoRoute))
+            }
+            Some(_) | None => Ok(Found { owner, hops: 0, path: Vec::new() }),
         }
     }
 

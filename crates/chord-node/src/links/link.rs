@@ -37,6 +37,8 @@ struct Known {
     language: Option<Language>,
     /// Whether it says nothing beside the seed's bodies.
     is_seed: bool,
+    /// Whether its last answer was none: then it has been reported.
+    is_garbled: bool,
 }
 
 impl Link {
@@ -130,7 +132,11 @@ impl Link {
             return Ok(reply);
         }
         let command = request.command();
-        tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {misunderstood}");
+        if std::mem::replace(&mut lock(&self.known).is_garbled, true) {
+            tracing::debug!(peer = %self.name, %command, "a peer answered wrongly again: {misunderstood}");
+        } else {
+            tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {misunderstood}");
+        }
         Err(Failure::Garbled)
     }
 
@@ -169,6 +175,8 @@ impl Link {
         match &understood {
             Ok(reply) => {
                 known.language.get_or_insert(language);
+                // A peer may answer some commands properly and others not: one good `node` is no news.
+                known.is_garbled &= request.command() == Command::Node;
                 if reply.answer.is_ok() && says_its_ring(request.command()) {
                     known.is_seed = reply.context.ring.is_none();
                 }
