@@ -453,6 +453,22 @@ fn what_is_not_xml_rpc_is_refused() {
 }
 
 #[test]
+fn the_place_is_told_where_a_body_goes_wrong() {
+    for (body, at_byte) in
+        [("<methodCall></methodcall>", 12), ("<methodCall><methodName", 12), ("<methodCall><!-- ", 12)]
+    {
+        assert_eq!(refused(body), BadCall::Xml(BadXml::NotXml { at_byte }), "{body}");
+    }
+    let wanted = "<methodName>";
+    let bad = refused("<methodCall> <params/>");
+    assert_eq!(bad, BadCall::Xml(BadXml::NotRpc { wanted, at_byte: 22 }));
+    assert_eq!(bad.to_string(), "the body is not XML-RPC: <methodName> is missing at byte 22");
+    let body = call_of("get", &[("key", "a\u{1}")]);
+    let at_byte = body.find('\u{1}').unwrap() as u64;
+    assert_eq!(refused(&body), BadCall::Xml(BadXml::Character { at_byte }));
+}
+
+#[test]
 fn a_bad_field_is_told_as_in_json() {
     let cases = [
         (

@@ -147,7 +147,8 @@ impl<'a> Tokens<'a> {
     /// The next piece; comments and processing instructions are passed over.
     pub(super) fn next(&mut self) -> Result<Token<'a>, BadXml> {
         loop {
-            let event = self.xml.read_event().map_err(|_| self.not_xml())?;
+            let event = self.xml.read_event();
+            let event = event.map_err(|_| BadXml::NotXml { at_byte: self.xml.error_position() })?;
             let first = !std::mem::replace(&mut self.begun, true);
             return match event {
                 Event::Start(tag) => self.open(&tag),
@@ -176,10 +177,11 @@ impl<'a> Tokens<'a> {
     }
 
     fn not_xml(&self) -> BadXml {
-        BadXml::NotXml { at_byte: self.xml.error_position().max(self.xml.buffer_position()) }
+        BadXml::NotXml { at_byte: self.at_byte() }
     }
 
-    /// Attributes mean nothing to us, but must be some.
+    /// Attributes mean nothing to us, but must be some. That none stands there twice is not checked: it would
+    /// take time that grows with the square of their number.
     fn open(&mut self, tag: &BytesStart<'_>) -> Result<Token<'a>, BadXml> {
         if self.depth == DEPTH_MAX {
             return Err(BadXml::TooDeep);
