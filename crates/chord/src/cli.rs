@@ -10,6 +10,7 @@ mod dev;
 mod exit;
 mod files;
 mod get;
+mod hosts;
 mod http;
 mod http_client;
 mod logging;
