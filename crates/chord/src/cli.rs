@@ -10,6 +10,7 @@ mod dev;
 mod exit;
 mod files;
 mod get;
+mod hosts;
 mod logging;
 mod lookup;
 mod number;

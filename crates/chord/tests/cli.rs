@@ -181,6 +181,27 @@ fn a_host_that_does_not_resolve_is_a_failure() {
 }
 
 #[test]
+fn a_node_whose_host_is_unknown_is_told_from_one_that_does_not_answer() {
+    for command in ["get foo", "put foo bar", "lookup foo"] {
+        let sentence = refusal(&format!("{command} --node no-such-host.invalid:4567"), 1);
+        assert!(sentence.starts_with("the host name no-such-host.invalid is unknown ("), "{sentence}");
+    }
+}
+
+#[test]
+fn help_is_wrapped_once() {
+    for command in ["bench", "serve", "dev", "put", "get", "lookup"] {
+        let help = text(&chord(&[command, "--help"]).stdout);
+        let lines: Vec<&str> = help.lines().collect();
+        for pair in lines.windows(2).filter(|pair| !pair[1].is_empty() && !pair[1].starts_with(' ')) {
+            // A line that is broken by hand and wrapped again leaves a word or two in between.
+            let broken = pair[0].len() < 40 && !pair[0].is_empty() && !pair[0].ends_with([':', '.']);
+            assert!(!broken, "{command}: {:?} before {:?}", pair[0], pair[1]);
+        }
+    }
+}
+
+#[test]
 fn two_nodes_on_one_position_are_both_named() {
     // At m = 3 two of these five share a position; which is a matter of SHA-256, and the same for ever.
     let sentence = refusal("dev --ring-size 3", 1);

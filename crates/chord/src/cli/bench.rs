@@ -44,10 +44,11 @@ Examples:
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
 
-Without --node it starts server processes of this program on loopback, forms a ring of them, and ends
-them. Each connection sends its next request when the last is answered. Keys are uniform random, and all are
-written once before the measurement. Connections are spread evenly over the nodes. Every value read is compared
-with the one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
+Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
+
+Each connection sends its next request when the last is answered, and the connections are spread evenly over the \
+nodes. Keys are uniform random, and all are written once before the measurement. Every value read is compared with the \
+one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
 pub(crate) struct BenchArgs {
     /// Which of the node's doors to measure
     #[arg(long, default_value = "http")]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use chord::wire::{Answer, Request};
-use chord::{Client, Language, NodeName, Reply};
+use chord::{Client, ClientError, Language, NodeName, Reply};
 use clap::Args;
 
-use super::number;
+use super::{hosts, number};
 
 /// Which node to call, for commands that may call any.
 #[derive(Debug, Args)]
@@ -52,7 +53,13 @@ pub(crate) async fn call_in(
     request: &Request,
     deadline: Duration,
 ) -> anyhow::Result<Reply> {
-    Ok(Client::speaking(language, node.clone()).call(request, deadline).await?)
+    match Client::speaking(language, node.clone()).call(request, deadline).await {
+        Err(error @ ClientError::Unreachable(_)) => match hosts::unknown(node).await {
+            Some(sentence) => bail!("{sentence}"),
+            None => Err(error.into()),
+        },
+        called => Ok(called?),
+    }
 }
 
 /// An answer of a kind that does not belong to the request: the library never gives one.

@@ -12,7 +12,7 @@ use clap::Args;
 use super::files;
 use super::output::note;
 use super::signals::Signals;
-use super::{address, number};
+use super::{address, hosts, number};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
 #[derive(Debug, Args)]
@@ -46,8 +46,8 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u8>("the number of successors", 1..=SUCCESSORS_LIMIT.into()))]
     successors: u8,
 
-    /// A member of the ring to join; may be repeated: the first that answers is taken, and tried for until
-    /// one does
+    /// A member of the ring to join; may be repeated, or hold several with commas between: the first that answers is
+    /// taken, and they are tried until one does
     #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
     join: Vec<NodeName>,
 
@@ -126,7 +126,10 @@ impl ServeOptions {
         let joins = !self.member.join.is_empty();
         let waits = !joins && self.begin == Begin::OnCommand;
         if !waits {
-            match node.ready().await {
+            let telling = tokio::spawn(hosts::tell_unknown(self.member.join.clone()));
+            let ready = node.ready().await;
+            telling.abort();
+            match ready {
                 Ok(()) => welcome(node, joins),
                 // A client ended the node before it was a member.
                 Err(JoinEnded::Stopped) => {}

@@ -370,13 +370,35 @@ fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
 }
 
 #[test]
+fn a_node_that_cannot_find_the_host_to_join_says_so_and_keeps_trying() {
+    let _machine = beside_others();
+    let names = free_names(2, 160);
+    let _first = Process::start(program().args(["serve", "--listen", &names[0]]));
+    let join = format!("no-such-host.invalid:4567,{}", names[0]);
+    let mut second =
+        Process::start(program().args(["serve", "--listen", &names[1]]).env("CHORD_JOIN", &join));
+    second.wait_until_it_says("Joined the ring").expect("the other contact answers");
+    let mut lost = Process::start(program().args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--join",
+        "no-such-host.invalid:4567",
+    ]));
+    lost.wait_until_it_says("The host name no-such-host.invalid is unknown (").expect("it says so");
+    lost.wait_until_it_says("trying again").expect("it goes on");
+    lost.signal("TERM");
+    assert_eq!(lost.wait(), Some(0), "{}", lost.stderr());
+}
+
+#[test]
 fn a_node_whose_keys_nobody_takes_fails_with_a_line_that_says_so_and_the_last_of_a_ring_does_not() {
     let _machine = beside_others();
     let mut cluster = Cluster::ring(2, 160);
     let names = cluster.names();
     let oracle = cluster.oracle();
-    let key = (0..1000).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
-    let key = key.expect("there is no end of keys");
+    let key = (0..1_000_000).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
+    let key = key.expect("one of so many keys is its own");
     ask(&names[0], "put", &json!({ "key": key, "value": "lost" }).to_string())
         .fields(&["storage_node", "hops"]);
     let (first, second) = (cluster.servers[&names[0]].id(), cluster.servers[&names[1]].id());

@@ -224,9 +224,9 @@ fn answers_for_everything(mixed: &Mixed) {
 
 #[test]
 fn rings_with_a_python_peer_over_http_are_in_order_and_answer_for_everything() {
-    let _machine = beside_others();
     const P: Kind = Python("http");
     const R: Kind = Ours("http");
+    let _machine = beside_others();
     for kinds in [&[R, P][..], &[P, R], &[R, P, R, P], &[P, P, R, R]] {
         answers_for_everything(&Mixed::ring(kinds));
     }
@@ -234,8 +234,8 @@ fn rings_with_a_python_peer_over_http_are_in_order_and_answer_for_everything() {
 
 #[test]
 fn rings_with_a_python_peer_over_xml_rpc_are_in_order_and_answer_for_everything() {
-    let _machine = beside_others();
     const P: Kind = Python("xmlrpc");
+    let _machine = beside_others();
     for kinds in [
         &[Ours("http"), P][..],
         &[P, Ours("http")],
