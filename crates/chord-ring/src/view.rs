@@ -101,7 +101,8 @@ impl View {
     /// not hold yet (TSE 2017, section VII-B).
     pub fn is_small(&self) -> bool {
         let list = self.successors.as_slice();
-        list.len() < self.config.successors() && names_all(self.predecessor.as_ref(), list)
+        let comes_round = list.last().is_none_or(|last| Some(last) == self.predecessor.as_ref());
+        comes_round && list.len() < self.config.successors()
     }
 
     /// How many of the ring's own steps a lookup may take: twice the fingers that halve the distance, and the successor
@@ -196,11 +197,6 @@ impl View {
         }
         Ok(())
     }
-}
-
-/// Whether the list of a member, read to its end, has come round to its predecessor: it names all other members.
-pub(crate) fn names_all(predecessor: Option<&Peer>, list: &[Peer]) -> bool {
-    list.last().is_none_or(|last| Some(last) == predecessor)
 }
 
 /// Whether these views together are the ideal ring: every predecessor is the member before, every list names the

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Node, Operation, Output};
 use crate::{
-    Answer, CommandError, Failure, JoinError, NodeName, Peer, Phase, Pong, Purpose, Question, Refusal,
-    Request, State, SuccessorList, Token, Wake, between,
+    Answer, CommandError, Failure, JoinError, NodeName, Peer, Phase, Pong, Purpose, Question, ROUND_QUIET,
+    Refusal, Request, State, SuccessorList, Token, Wake, between,
 };
 
 /// How often a join looks for its place before it gives up: while the ring drops an earlier life of this node or
@@ -14,6 +14,15 @@ pub const JOIN_ATTEMPTS_MAX: u8 = 25;
 
 /// How many members one attempt reads, going backwards from the owner that the lookup named.
 const WALK_MAX: u8 = 16;
+
+/// How many attempts wait for a list of full length: one quiet round, in which the member that serves a shortened one
+/// copies the rest of it from its successor. After that a short list is taken: the joiner's own rounds mend it.
+const FULL_LIST_ATTEMPTS: u8 = 5;
+
+const _: () = assert!(
+    FULL_LIST_ATTEMPTS as u128 * RETRY_PAUSE.as_millis() >= ROUND_QUIET.as_millis()
+        && FULL_LIST_ATTEMPTS < JOIN_ATTEMPTS_MAX
+);
 
 /// How many attempts a silent peer costs: each has already taken a whole deadline.
 const SILENCE_WEIGHT: u8 = 8;
@@ -34,7 +43,12 @@ pub(super) struct Join {
 enum Stage {
     Greeting,
     Locating,
-    Reading { member: Peer, steps: u8 },
+    /// A member was asked for its state, after `steps` others, of which the last had a list of full length or not.
+    Reading {
+        member: Peer,
+        steps: u8,
+        after_full: bool,
+    },
     Resting,
 }
 
@@ -72,9 +86,9 @@ impl Node {
             (Stage::Greeting, Err(failure)) | (Stage::Locating, Err(failure @ Failure::Unreachable)) => {
                 self.fail_contact(&join, failure);
             }
-            (Stage::Locating, Ok(Answer::Found(found))) => self.read(join, found.owner, 0),
-            (Stage::Reading { member, steps }, Ok(Answer::State(state))) => {
-                self.on_member_state(join, &member, &state, steps);
+            (Stage::Locating, Ok(Answer::Found(found))) => self.read(join, found.owner, 0, false),
+            (Stage::Reading { member, steps, after_full }, Ok(Answer::State(state))) => {
+                self.on_member_state(join, &member, &state, steps, after_full);
             }
             (Stage::Locating | Stage::Reading { .. }, Err(Failure::Silent)) => {
                 self.rest(join, SILENCE_WEIGHT);
@@ -111,7 +125,7 @@ impl Node {
         self.open.operation = Some(Operation::Join(join));
     }
 
-    fn read(&mut self, mut join: Join, member: Peer, steps: u8) {
+    fn read(&mut self, mut join: Join, member: Peer, steps: u8, after_full: bool) {
         if self.is_usurped_by(&member) {
             return self.fail_taken(&join, member);
         }
@@ -120,13 +134,13 @@ impl Node {
             return self.rest(join, 1);
         }
         self.send(Purpose::Ring, &member.name, Request::GetState);
-        join.stage = Stage::Reading { member, steps };
+        join.stage = Stage::Reading { member, steps, after_full };
         self.open.operation = Some(Operation::Join(join));
     }
 
     /// The atomic instant of the join: whether the gap after `member` holds this node is decided on the very list
     /// that is copied.
-    fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8) {
+    fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8, after_full: bool) {
         let ours = self.view.ring_size();
         if let Some(theirs) = state.ring_size.filter(|theirs| *theirs != ours) {
             let contact = join.contact.clone();
@@ -140,15 +154,21 @@ impl Node {
             return self.rest(join, 1);
         }
         let (me, length) = (self.me(), self.view.config.successors());
+        let is_full = state.successors.len() >= length;
         match (state.successors.split_first(), &state.predecessor) {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));
             }
             (Some((head, rest)), _) if between(member.position, me, head.position) => {
+                // All entries of a shortened list may die before the joiner can use it (`ring.md`, T14). That it was
+                // shortened shows where the member after it has a full one; in a small ring nobody has.
+                if after_full && !is_full && join.attempts < FULL_LIST_ATTEMPTS {
+                    return self.rest(join, 1);
+                }
                 self.become_member(&join, member, SuccessorList::copied(me, length, head.clone(), rest));
             }
             (_, Some(before)) if between(before.position, me, member.position) => {
-                self.read(join, before.clone(), steps + 1);
+                self.read(join, before.clone(), steps + 1, is_full);
             }
             (Some(_), _) | (None, Some(_)) => self.rest(join, 1),
         }

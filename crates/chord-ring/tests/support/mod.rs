@@ -130,6 +130,13 @@ impl Cluster {
         self.fail(at);
     }
 
+    /// Another attempt of a join that rests.
+    pub fn retry_join(&mut self, at: u64) {
+        if self.retry_join.remove(&name(at)) {
+            self.input(&name(at), Input::Wake(Wake::RetryJoin));
+        }
+    }
+
     /// One maintenance round of one node, with all that follows from it.
     pub fn maintain(&mut self, at: u64) {
         self.input(&name(at), Input::Wake(Wake::Maintain));
