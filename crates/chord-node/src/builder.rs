@@ -228,8 +228,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
     if contacts.is_empty() {
         let error = JoinError::Itself(shared.me.name.clone());
-        tracing::error!("{error}");
-        shared.join_refused.send_replace(Some(error));
+        shared.refuse_join(error);
         return;
     }
     for contact in &contacts {
@@ -241,8 +240,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
                 match shared.command(Command::Join(contact.clone())).await {
                     Ok(()) | Err(CommandError::AlreadyMember) => return,
                     Err(CommandError::Join(error)) if is_lasting(&error) => {
-                        tracing::error!("{error}");
-                        shared.join_refused.send_replace(Some(error));
+                        shared.refuse_join(error);
                         return;
                     }
                     Err(error) => tracing::warn!("{error}; trying again"),
@@ -255,6 +253,14 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     tokio::select! {
         () = joining => {}
         () = shared.reached(Stage::Departing) => {}
+    }
+}
+
+impl Shared {
+    /// Gives up joining. Whoever waits for the node to be ready is told, and tells people.
+    fn refuse_join(&self, error: JoinError) {
+        tracing::debug!("gave up joining: {error}");
+        self.join_refused.send_replace(Some(error));
     }
 }
 
