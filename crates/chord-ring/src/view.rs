@@ -121,14 +121,6 @@ impl View {
             }
     }
 
-    /// Entry `entry` of the finger table: the first member at or after `me` + 2^entry, from the successor list
-    /// where that reaches so far. `None` when unknown, or when only this node itself lies there.
-    pub fn finger(&self, entry: u16) -> Option<&Peer> {
-        let start = self.ring_size().finger_start(self.me.position, entry);
-        let near = self.successors.at_or_after(self.me.position, start);
-        near.first().or_else(|| self.fingers.entry(entry))
-    }
-
     /// The first finger entry that the successor list does not answer.
     pub(crate) fn first_far_finger(&self) -> u16 {
         let size = self.ring_size();
