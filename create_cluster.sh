@@ -66,7 +66,8 @@ take_down() {
         docker rm -f "${made[@]}" >/dev/null 2>&1 </dev/null || true
     fi
     if [[ $made_network ]]; then
-        docker network rm "$network" >/dev/null 2>&1 </dev/null || say "The network $network could not be removed"
+        # It stays when somebody else's container is on it: the engine's own words say which.
+        docker network rm "$network" >/dev/null </dev/null || true
     fi
     exit "$code"
 }
@@ -128,5 +129,7 @@ if [[ -t 0 ]]; then
     # How the last command in an interactive shell ended is no matter of the cluster's.
     docker exec --interactive --tty "$(container node3)" bash || true
 else
-    docker exec --interactive "$(container node3)" bash
+    # In the background, since bash would let a signal wait for the end of what runs in the foreground.
+    docker exec --interactive "$(container node3)" bash <&0 &
+    wait "$!"
 fi
