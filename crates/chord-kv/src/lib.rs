@@ -5,12 +5,14 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod custody;
 mod digest;
 mod memory;
 mod record;
 mod store;
 mod version;
 
+pub use custody::*;
 pub use digest::Digest;
 pub use memory::MemoryStore;
 pub use record::*;

@@ -1,6 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::links::Links;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
-use crate::{Limits, door};
+use crate::{Language, Limits, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -47,6 +48,7 @@ pub struct Builder {
     ring_name: RingName,
     successors: u8,
     beginning: Beginning,
+    language: Language,
     limits: Limits,
 }
 
@@ -103,6 +105,7 @@ impl Default for Builder {
             ring_name: RingName::default(),
             successors: SUCCESSORS_DEFAULT,
             beginning: Beginning::Found,
+            language: Language::Http,
             limits: Limits::default(),
         }
     }
@@ -146,6 +149,12 @@ impl Builder {
         Self { beginning: Beginning::WaitForCommand, ..self }
     }
 
+    /// What the node speaks first to a peer that it does not know; JSON over HTTP unless told otherwise. A peer that speaks
+    /// only the other language is spoken to in that.
+    pub fn language(self, language: Language) -> Self {
+        Self { language, ..self }
+    }
+
     /// What the node accepts, keeps and waits for.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -173,24 +182,26 @@ impl Builder {
             me,
             ring: ring.clone(),
             incarnation,
-            successors: usize::from(self.successors),
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
             clock: Mutex::new(VersionClock::new()),
-            former_owner: Mutex::new(None),
+            custody: Mutex::default(),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
-            links: Links::new(ring, self.limits.clone()),
+            links: Links::new(ring, self.limits.clone(), self.language),
             mailbox,
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
+            violations: AtomicU64::new(0),
             limits: self.limits,
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
-        tokio::spawn(watch_over(owner, shared.clone()));
-        tokio::spawn(sweep(shared.clone()));
-        tokio::spawn(door::serve(listener, shared.clone()));
+        let sweep = tokio::spawn(sweep(shared.clone()));
+        let door = tokio::spawn(door::serve(listener, shared.clone()));
+        tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("sweep", sweep, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         match self.beginning {
             Beginning::Found => {
                 // A new node in no ring cannot refuse.
@@ -203,11 +214,11 @@ impl Builder {
     }
 }
 
-/// A node whose owner task broke would go on answering from what it knew: it closes instead.
-async fn watch_over(owner: JoinHandle<()>, shared: Arc<Shared>) {
-    if let Err(error) = owner.await {
-        tracing::error!("the owner task broke, the node stops: {error}");
-        shared.advance(Stage::Closing);
+/// A node of which one task broke would go on without it, and wait for it when it ends: it goes to that stage instead.
+async fn watch_over(name: &'static str, task: JoinHandle<()>, shared: Arc<Shared>, stage: Stage) {
+    if let Err(error) = task.await {
+        tracing::error!("the {name} task broke, the node stops: {error}");
+        shared.advance(stage);
     }
 }
 

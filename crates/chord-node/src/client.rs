@@ -1,18 +1,17 @@
-//! A client of one node: the seed's language over HTTP.
+//! A client of one node, in any language that the node speaks.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use chord_ring::{Failure, NodeName};
 use chord_wire::{Code, Context, seed};
-use http::StatusCode;
 
-use crate::Limits;
-use crate::links::{Answered, Connections};
+use crate::links::{Answered, Connections, Refused};
+use crate::{Language, Limits};
 
 /// Talks to one node, on kept connections.
 pub struct Client {
     node: NodeName,
+    language: Language,
     connections: Connections,
 }
 
@@ -46,6 +45,9 @@ pub enum ClientError {
         "{0} closed the connection without an answer: it may have stopped, or does not take a request so large"
     )]
     Closed(NodeName),
+    /// The request holds what the language has no way to say. Nothing was sent.
+    #[error("{0}")]
+    Unsayable(String),
     /// The answer is not of this protocol.
     #[error("{node} does not speak the chord protocol: {reason}")]
     Garbled {
@@ -67,11 +69,16 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client of that node. Connects when it is first used.
+    /// A client of that node, which speaks JSON over HTTP to it. Connects when it is first used.
     pub fn new(node: NodeName) -> Self {
+        Self::speaking(Language::Http, node)
+    }
+
+    /// A client of that node in that language. Connects when it is first used.
+    pub fn speaking(language: Language, node: NodeName) -> Self {
         let limits = Limits::default();
         let connections = Connections::new(node.clone(), limits.link_connections, limits.body_bytes());
-        Self { node, connections }
+        Self { node, language, connections }
     }
 
     /// The node.
@@ -84,15 +91,13 @@ impl Client {
     /// # Errors
     /// The node is not there, too slow, not one of ours, or it refused.
     pub async fn call(&self, request: &seed::Request, deadline: Duration) -> Result<Reply, ClientError> {
-        let command = request.command();
-        let body = Bytes::from(seed::encode_request(request));
         let node = || self.node.clone();
+        let said =
+            self.language.say(request).map_err(|unsayable| ClientError::Unsayable(unsayable.to_string()))?;
         let context = Context::default();
-        let exchange = tokio::time::timeout(
-            deadline,
-            self.connections.exchange(Answered::WithOthers, command, &context, body),
-        )
-        .await;
+        let exchange =
+            tokio::time::timeout(deadline, self.connections.exchange(Answered::WithOthers, &said, &context))
+                .await;
         let exchange = match exchange {
             Ok(Ok(exchange)) => exchange,
             Ok(Err(Failure::Unreachable)) => return Err(ClientError::Unreachable(node())),
@@ -102,15 +107,13 @@ impl Client {
             }
             Err(_) => return Err(ClientError::Silent { node: node(), waited: deadline }),
         };
-        let garbled = |reason: String| ClientError::Garbled { node: node(), reason };
-        let context = exchange.context().map_err(|failure| garbled(failure.to_string()))?;
-        if exchange.status == StatusCode::OK {
-            let answer =
-                seed::decode_answer(command, &exchange.body).map_err(|bad| garbled(bad.to_string()))?;
-            return Ok(Reply { answer, context });
+        let reply = self
+            .language
+            .understand(request.command(), &exchange)
+            .map_err(|wrong| ClientError::Garbled { node: node(), reason: wrong.to_string() })?;
+        match reply.answer {
+            Ok(answer) => Ok(Reply { answer, context: reply.context }),
+            Err(Refused { code, sentence }) => Err(ClientError::Refused { node: node(), code, sentence }),
         }
-        let sentence = chord_wire::decode_error(&exchange.body)
-            .unwrap_or_else(|| format!("HTTP status {}", exchange.status.as_u16()));
-        Err(ClientError::Refused { node: node(), code: context.code, sentence })
     }
 }

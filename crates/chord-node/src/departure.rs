@@ -22,6 +22,9 @@ pub struct Departure {
     pub handed_over: u64,
     /// Records that nobody took: the node was alone, or time ran out.
     pub left_behind: u64,
+    /// Whether the node was the last of its ring from the beginning of its departure to the end: what it left behind
+    /// ended with the ring, and nobody could have taken it.
+    pub ended_ring: bool,
 }
 
 impl Shared {
@@ -30,24 +33,29 @@ impl Shared {
         let shared = self.clone();
         let leaving =
             tokio::spawn(async move { *shared.departure.get_or_init(|| shared.clone().leave()).await });
-        leaving.await.unwrap_or_default()
+        leaving.await.unwrap_or_else(|error| {
+            tracing::error!("the departure broke: {error}");
+            Departure { left_behind: self.store.usage().records, ..Departure::default() }
+        })
     }
 
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let limit = self.limits.departure;
+        let was_alone = self.view.load().is_alone();
         let Offered { taken: handed_over, refused: left_behind } = self.hand_over_all(limit).await;
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
             Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
             Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
         }
-        if left_behind > 0 && handed_over == 0 && self.view.load().is_alone() {
+        let ended_ring = was_alone && handed_over == 0 && self.view.load().is_alone();
+        if left_behind > 0 && ended_ring {
             tracing::info!(left_behind, "the last node of its ring ends, and its records with it");
         } else if left_behind > 0 {
             tracing::warn!(left_behind, "records were not handed over and are lost with this node");
         }
-        Departure { handed_over, left_behind }
+        Departure { handed_over, left_behind, ended_ring }
     }
 
     /// Offers every record to the successor, until none has been taken for as long as `limit`.

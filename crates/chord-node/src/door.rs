@@ -1,28 +1,39 @@
 //! The door: one listener, its connections, and who may come in.
 
 mod http;
+mod line;
+mod seat;
+mod seats;
 mod seed;
+mod xmlrpc;
 
 pub(crate) use http::BUDGET_UNIT;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use ::http::StatusCode;
+use chord_wire::Code;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::links::prepare;
 use crate::shared::{Shared, Stage};
+use seat::Seat;
+use seats::Seats;
 
 /// Pause after a failed accept, as when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection that is one too many may take to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// How long answers under way may take when the node stops.
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
@@ -44,16 +55,15 @@ impl Ends {
 
 /// Serves until the node closes, then lets the answers under way end.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let permits = Arc::new(Semaphore::new(shared.limits.connections));
-    let mut connections = JoinSet::new();
+    let mut door = Door::new(&shared);
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
     loop {
         tokio::select! {
             () = &mut closing => break,
-            Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
+            Some(ended) = door.tasks.join_next_with_id(), if !door.tasks.is_empty() => door.report(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(&mut connections, &permits, &shared, stream, peer),
+                Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) => {
                     tracing::warn!("accepting a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -62,66 +72,126 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         }
     }
     drop(listener);
-    let ended = async {
-        while let Some(ended) = connections.join_next().await {
-            report(ended);
-        }
-    };
-    if tokio::time::timeout(CLOSING_WAIT, ended).await.is_err() {
+    if tokio::time::timeout(CLOSING_WAIT, door.close()).await.is_err() {
         tracing::warn!("closed connections whose answers were still under way");
     }
     shared.advance(Stage::Stopped);
 }
 
-fn admit(
-    connections: &mut JoinSet<io::Result<()>>,
-    permits: &Arc<Semaphore>,
-    shared: &Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    match permits.clone().try_acquire_owned() {
-        Ok(permit) => {
-            let shared = shared.clone();
-            connections.spawn(serve_connection(stream, peer, shared, permit));
+/// Who is inside.
+struct Door {
+    shared: Arc<Shared>,
+    /// One for each connection that may be served.
+    permits: Arc<Semaphore>,
+    /// The connections that are served, and those that are turned away.
+    tasks: JoinSet<io::Result<()>>,
+    /// Those that are served, by the ids of their tasks.
+    seats: Seats<Id>,
+}
+
+impl Door {
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: shared.clone(),
+            permits: Arc::new(Semaphore::new(shared.limits.connections)),
+            tasks: JoinSet::new(),
+            seats: Seats::new(),
         }
-        Err(_) => drop(connections.spawn(turn_away(stream))),
+    }
+
+    /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        if permit.is_none() && !self.seats.make_room() {
+            self.tasks.spawn(turn_away(stream));
+            return;
+        }
+        let newcomer =
+            Newcomer { stream, peer, seat: self.seats.seat(), permit, permits: self.permits.clone() };
+        let seat = newcomer.seat.clone();
+        let task = self.tasks.spawn(newcomer.serve(self.shared.clone()));
+        self.seats.take(task.id(), seat);
+    }
+
+    /// A connection that broke is its own end only.
+    fn report(&mut self, ended: Result<(Id, io::Result<()>), JoinError>) {
+        let id = match ended {
+            Ok((id, Ok(()))) => id,
+            Ok((id, Err(error))) => {
+                tracing::debug!("a connection broke: {error}");
+                id
+            }
+            Err(error) => {
+                tracing::error!("a connection's task broke: {error}");
+                error.id()
+            }
+        };
+        self.seats.leave(id);
+    }
+
+    /// Lets everyone go; ends when they have gone.
+    async fn close(mut self) {
+        self.seats.close();
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.report(ended);
+        }
     }
 }
 
-/// Serves one connection. The first bytes will decide what it speaks; so far every door is HTTP.
-async fn serve_connection(
+/// A connection that came in.
+struct Newcomer {
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
-    prepare(&stream)?;
-    let ends = Ends { peer, local: stream.local_addr()? };
-    http::serve(stream, ends, shared).await;
-    Ok(())
+    seat: Arc<Seat>,
+    /// None if it comes from whoever makes room.
+    permit: Option<OwnedSemaphorePermit>,
+    permits: Arc<Semaphore>,
+}
+
+impl Newcomer {
+    /// Serves the connection. The first bytes will decide what it speaks; so far every door is HTTP.
+    async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
+        let Self { stream, peer, seat, permit, permits } = self;
+        let _permit = if let Some(permit) = permit {
+            permit
+        } else {
+            tokio::select! {
+                freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => match freed {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) | Err(_) => return turn_away(stream).await,
+                },
+                () = seat.asked_to_leave() => return Ok(()),
+            }
+        };
+        prepare(&stream)?;
+        let ends = Ends { peer, local: stream.local_addr()? };
+        http::serve(stream, ends, shared, seat).await;
+        Ok(())
+    }
 }
 
 async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
-    let body =
-        chord_wire::encode_error("this node serves as many connections as its limit allows: try again later");
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nchord-error: busy\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let sentence = "this node serves as many connections as its limit allows: try again later";
+    let answer = last_answer(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, sentence);
     let told = async {
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(&body).await?;
+        stream.write_all(&answer).await?;
         stream.shutdown().await
     };
     tokio::time::timeout(FAREWELL_WAIT, told).await.unwrap_or(Ok(()))
 }
 
-/// A connection that broke is its own end only.
-fn report(ended: Result<io::Result<()>, tokio::task::JoinError>) {
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!("a connection broke: {error}"),
-        Err(error) => tracing::error!("a connection's task broke: {error}"),
-    }
+/// An answer that belongs to no request, and the last on its connection.
+fn last_answer(status: StatusCode, code: Code, sentence: &str) -> Vec<u8> {
+    let body = chord_wire::encode_error(sentence);
+    let reason = status.canonical_reason().unwrap_or_default();
+    let retry = if code == Code::Busy { "retry-after: 1\r\n" } else { "" };
+    let mut answer = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\n{retry}chord-error: {code}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n\r\n",
+        status.as_u16(),
+        body.len(),
+        httpdate::fmt_http_date(SystemTime::now()),
+    )
+    .into_bytes();
+    answer.extend_from_slice(&body);
+    answer
 }

@@ -11,10 +11,8 @@ pub enum OperationError {
     /// The ring could not lead to the owner. Nothing changed; trying again may help.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The deadline passed. A write may or may not have happened; it is safe to repeat.
-    #[error(
-        "the ring did not answer in time: try again; a write may have happened already, and is safe to repeat"
-    )]
+    /// The deadline passed. A write may or may not have happened; repeated, it counts as a new one.
+    #[error("the ring did not answer in time: try again; a write may have happened already")]
     Deadline,
     /// The key is too long. Nothing changed.
     #[error(transparent)]
@@ -39,8 +37,9 @@ pub enum OperationError {
         /// What it said.
         sentence: String,
     },
-    /// The owner is stopping and could not copy the write. It may or may not have happened; it is safe to repeat.
-    #[error("the owner is stopping: try again; a write may have happened already, and is safe to repeat")]
+    /// The owner is stopping and could not copy the write. It may or may not have happened; repeated, it counts as a new
+    /// one.
+    #[error("the owner is stopping: try again; a write may have happened already")]
     Stopping,
 }
 

@@ -7,9 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use chord_kv::{Cursor, Key, PageLimit, Range, Record, StoreError, Value};
-use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request, between};
+use chord_kv::{Cursor, Key, PageLimit, Pull, Range, Record, StoreError, Value};
+use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request};
 use chord_wire::{Command, Context, KnownPredecessor, seed};
 use tokio::task::{JoinError, JoinSet};
 
@@ -20,9 +19,6 @@ use crate::shared::{Shared, Stage};
 
 /// How many records are under way at a time: enough to fill a round trip, few enough that both nodes still serve.
 const HANDED_AT_ONCE: usize = 32;
-
-/// How many nodes are asked for one key: those that joined between this node and its former owner at about the same time.
-const HOLDERS_MAX: usize = 16;
 
 /// After how many refusals a sweep leaves the rest for another time: the owners are not ready.
 const REFUSED_MAX: u64 = 64;
@@ -52,11 +48,10 @@ impl Shared {
             expires_at_ms: record.expires_at_ms,
             ..self.asker().of_ring()
         };
-        let body = Bytes::from(seed::encode_request(&request));
         // Patience: a busy heir is better than a lost record.
         let budget = self.limits.request;
-        let exchange = self.links.to(to).call_onward(Command::Put, &context, body, budget).await?;
-        self.asker().understand(to, Command::Put, &exchange).map(|_| ())
+        let reply = self.links.to(to).call_onward(&request, &context, budget).await?;
+        self.asker().granted(to, Command::Put, reply).map(|_| ())
     }
 
     /// Gives every record in `range` to `offer`, several at a time, until `refused_max` were refused.
@@ -112,51 +107,53 @@ impl Shared {
     /// Sees to it that what former owners of this node's range have under a key is here. Returns whether that is so: not
     /// while one of them is there and does not answer.
     pub(crate) async fn pull_if_new(&self, position: Position, key: &Key) -> bool {
-        let Some(former) = lock(&self.former_owner).clone() else { return true };
+        let Some(mut pull) = self.begin_pull() else { return true };
         let has_it = || self.store.read(position, key).is_ok_and(|record| record.is_some());
         if has_it() {
             return true;
         }
-        let head = self.view.load().successors().head().map(|peer| peer.name.clone());
-        let mut to_ask: Vec<NodeName> = head.into_iter().chain([former]).collect();
-        let mut asked = Vec::new();
-        let mut all_settled = true;
-        // The former owner first, then back along the ring: a record that has left one of them is with the next.
-        while let Some(holder) = to_ask.pop() {
-            if asked.contains(&holder) {
-                continue;
+        while let Some(holder) = pull.ask_next() {
+            match self.pull(&holder.name, position, key, Vec::new()).await {
+                Ok((Some(record), _)) => return self.accept(record).is_ok(),
+                Ok((None, rest)) => pull.has_nothing(rest.is_settled, rest.before),
+                Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
+                Err(_) => break,
             }
-            if asked.len() >= HOLDERS_MAX {
-                return has_it();
-            }
-            match self.pull(&holder, position, key, Vec::new()).await {
-                Ok(Pulled { record: Some(record), .. }) => return self.accept(record).is_ok(),
-                Ok(Pulled { record: None, is_settled, before }) => {
-                    all_settled &= is_settled;
-                    to_ask.extend(before.filter(|before| self.lies_after_me(before, &holder)));
-                }
-                Err(failure) => {
-                    tracing::debug!(peer = %holder, "asking for what this node may lack: {failure}");
-                    // Once the ring has dropped a peer, what it had is gone with it.
-                    let is_gone = failure == Failure::Unreachable
-                        || !self.view.load().successors().as_slice().iter().any(|peer| peer.name == holder);
-                    if !is_gone {
-                        return has_it();
-                    }
-                }
-            }
-            asked.push(holder);
         }
-        if all_settled {
-            *lock(&self.former_owner) = None;
-        }
-        true
+        lock(&self.custody).learn(&pull);
+        pull.is_done() || has_it()
     }
 
-    /// Whether `name` is a node between this one and `holder`.
-    fn lies_after_me(&self, name: &NodeName, holder: &NodeName) -> bool {
-        let position_of = |name: &NodeName| Peer::of_name(name.clone(), self.ring.size).position;
-        between(self.me.position, position_of(name), position_of(holder))
+    /// Asks former owners of this node's range whether they have anything left for it.
+    async fn check_custody(&self) {
+        let Some(mut pull) = self.begin_pull() else { return };
+        while let Some(holder) = pull.ask_next() {
+            match self.ask_rest(&holder.name).await {
+                Ok(rest) => pull.has_nothing(rest.is_settled, rest.before),
+                Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
+                Err(_) => break,
+            }
+        }
+        lock(&self.custody).learn(&pull);
+    }
+
+    fn begin_pull(&self) -> Option<Pull> {
+        let custody = lock(&self.custody);
+        if custody.is_complete() {
+            return None;
+        }
+        custody.pull(self.me.position, self.view.load().successors().as_slice())
+    }
+
+    /// Whether a peer that failed is no longer there: nobody listens, or the ring has dropped it. What it had is gone
+    /// with it.
+    async fn is_gone(&self, peer: &Peer, failure: &Failure) -> bool {
+        tracing::debug!(peer = %peer.name, "asking for what this node may lack: {failure}");
+        if *failure == Failure::Unreachable {
+            return true;
+        }
+        let found = self.look_up(peer.position, Ticket::new(self.limits.request)).await;
+        found.is_ok_and(|found| found.owner != *peer)
     }
 
     /// Asks one node for what it has itself; `path` are those that have asked so before this one.
@@ -165,19 +162,16 @@ impl Shared {
         from: &NodeName,
         position: Position,
         key: &Key,
-        mut path: Vec<NodeName>,
-    ) -> Result<Pulled, Failure> {
+        path: Vec<NodeName>,
+    ) -> Result<(Option<Record>, Rest), Failure> {
         let link = self.links.to(from);
         // A seed node would not answer from its own store but ask this node again.
         let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else {
-            return Ok(Pulled { record: None, is_settled: true, before: None });
+            return Ok((None, Rest { is_settled: true, before: None }));
         };
-        let body = Bytes::from(seed::encode_request(&seed::Request::Get { key: text }));
-        path.push(self.me.name.clone());
-        let context = Context { local: true, path, ..self.asker().of_ring() };
-        let exchange = link.call(Command::Get, &context, body).await?;
-        let context = exchange.context()?;
-        let seed::Answer::Get { value, .. } = self.asker().understand(from, Command::Get, &exchange)? else {
+        let reply = link.call(&seed::Request::Get { key: text }, &self.for_itself(path)).await?;
+        let (seed::Answer::Get { value, .. }, context) = self.asker().granted(from, Command::Get, reply)?
+        else {
             return Err(Failure::Garbled);
         };
         let record = match (value, context.version) {
@@ -189,39 +183,64 @@ impl Shared {
             }
             _ => None,
         };
-        let before = match context.predecessor {
-            Some(KnownPredecessor::Node(before)) => Some(before),
-            Some(KnownPredecessor::Nobody) | None => None,
-        };
-        Ok(Pulled { record, is_settled: context.settled.unwrap_or(false), before })
+        Ok((record, self.rest_of(context)))
     }
 
-    /// What this node itself has under a key that another one owns by now; and whether that other one need not ask again,
-    /// since everything that it owns has left here. A node that is new itself asks its own former owner first.
+    /// Asks one node whether it has anything for this one.
+    async fn ask_rest(&self, from: &NodeName) -> Result<Rest, Failure> {
+        let link = self.links.to(from);
+        if link.is_seed() {
+            return Ok(Rest { is_settled: true, before: None });
+        }
+        let reply = link.call(&seed::Request::GetPredecessor, &self.for_itself(Vec::new())).await?;
+        let (_, context) = self.asker().granted(from, Command::GetPredecessor, reply)?;
+        Ok(self.rest_of(context))
+    }
+
+    /// The context of a question that the receiver answers from its own store.
+    fn for_itself(&self, mut path: Vec<NodeName>) -> Context {
+        path.push(self.me.name.clone());
+        Context { local: true, path, ..self.asker().of_ring() }
+    }
+
+    fn rest_of(&self, context: Context) -> Rest {
+        let before = match context.predecessor {
+            Some(KnownPredecessor::Node(before)) => Some(Peer::of_name(before, self.ring.size)),
+            Some(KnownPredecessor::Nobody) | None => None,
+        };
+        Rest { is_settled: context.settled.unwrap_or(false), before }
+    }
+
+    /// What this node itself has under a key that another one owns by now. A node that is new itself asks its own former
+    /// owner first.
     pub(crate) async fn give(
         &self,
         position: Position,
         key: &Key,
         path: &[NodeName],
-    ) -> Result<(Option<Record>, bool), OperationError> {
-        let former = lock(&self.former_owner).clone().filter(|_| !path.contains(&self.me.name));
-        let is_newcomer = former.is_some();
-        if let Some(former) = former.filter(|former| !path.contains(former))
+    ) -> Result<Option<Record>, OperationError> {
+        let former = lock(&self.custody).farthest().cloned().map(|peer| peer.name);
+        if let Some(former) = former.filter(|former| !path.contains(&self.me.name) && !path.contains(former))
             && self.store.read(position, key)?.is_none()
         {
             match self.pull(&former, position, key, path.to_vec()).await {
-                Ok(Pulled { record: Some(record), .. }) => self.accept(record)?,
-                Ok(_) | Err(Failure::Unreachable) => {}
+                Ok((Some(record), _)) => self.accept(record)?,
+                Ok((None, _)) | Err(Failure::Unreachable) => {}
                 Err(_) => return Err(Refusal::NoRoute.into()),
             }
         }
+        self.live_record(position, key)
+    }
+
+    /// Whether `asker` need not ask this node again: everything that it owns has left here, and nothing more will come.
+    pub(crate) fn is_settled_for(&self, asker: Option<&NodeName>) -> Result<bool, OperationError> {
         // As long as this node takes the asker's place for its own, it has not begun to hand over.
-        let knows_asker = path.last().is_some_and(|asker| {
+        let knows_asker = asker.is_some_and(|asker| {
             let asker = Peer::of_name(asker.clone(), self.ring.size);
             !self.view.load().owns(asker.position)
         });
-        let is_settled = !is_newcomer && knows_asker && self.holds_only_its_own()?;
-        Ok((self.live_record(position, key)?, is_settled))
+        let is_newcomer = !lock(&self.custody).is_complete();
+        Ok(!is_newcomer && knows_asker && self.holds_only_its_own()?)
     }
 
     /// Gives a record that this node does not own to its owner, and forgets it once that is acknowledged.
@@ -257,13 +276,12 @@ impl Shared {
     }
 }
 
-/// What a former owner said.
-struct Pulled {
-    record: Option<Record>,
+/// What a former owner said beside the record that it was asked for.
+struct Rest {
     /// Whether it has nothing more for the asker.
     is_settled: bool,
     /// Its predecessor, to which it may have given what it had.
-    before: Option<NodeName>,
+    before: Option<Peer>,
 }
 
 impl Offered {
@@ -288,8 +306,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             () = tokio::time::sleep(pause) => {}
             () = shared.reached(Stage::Departing) => return,
         }
-        // Whether the former owner still has something is asked by the way, under a key that nobody uses.
-        shared.pull_if_new(shared.me.position, &Key::empty()).await;
+        shared.check_custody().await;
         let Some(beyond) = shared.beyond() else { continue };
         let offered = shared.offer_all(&beyond, REFUSED_MAX, send_home).await.unwrap_or_else(|error| {
             tracing::error!("reading the records to hand over: {error}");

@@ -23,4 +23,5 @@ pub use client::{Client, ClientError, Reply};
 pub use departure::Departure;
 pub use error::{JoinEnded, OperationError};
 pub use limits::Limits;
+pub use links::Language;
 pub use node::{Got, Node, Stored};

@@ -7,14 +7,16 @@ use chord_kv::VALUE_BYTES_DEFAULT;
 /// What a node accepts, keeps and waits for. Each field says what it trades; [`Limits::default`] suits a small cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections that are served at a time; one more is told so and closed. Each costs about 20 KiB.
+    /// Connections that are served at a time. For one more the one idle for longest is closed; if a request is under
+    /// way on each, the newcomer is told so and closed. Each costs about 20 KiB.
     pub connections: usize,
     /// Bytes of a request's first line and headers together, 8 KiB at least. Lookup paths travel there, so
     /// nodes of one ring should agree.
     pub header_bytes: usize,
     /// Headers of a request.
     pub headers: usize,
-    /// How long a client may take to send a request's headers; an idle connection is closed after as long.
+    /// How long a client may take to send a request's headers; an idle connection is closed after as long, or
+    /// sooner if another needs its place.
     pub header_read: Duration,
     /// How long a client may take to send a request's body.
     pub body_read: Duration,

@@ -1,6 +1,7 @@
 //! A handle to a running node.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chord_kv::{Key, Value};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
@@ -57,6 +58,12 @@ impl Node {
     /// What the node believes about the ring at this moment.
     pub fn view(&self) -> Arc<View> {
         self.shared.view()
+    }
+
+    /// How often a rule that always holds was found broken at this node, and mended. Anything but 0 is a defect of this
+    /// program: the log says what the node believed.
+    pub fn violations(&self) -> u64 {
+        self.shared.violations.load(Ordering::Relaxed)
     }
 
     /// Waits until the node is a member of a ring.
@@ -137,5 +144,25 @@ impl Node {
 
     fn ticket(&self) -> Ticket {
         Ticket::new(self.shared.limits.operation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chord_ring::Event;
+
+    use super::Node;
+    use crate::owner::Owner;
+
+    #[tokio::test]
+    async fn a_broken_rule_is_counted() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        assert_eq!(node.violations(), 0);
+        let view = Box::new((*node.view()).clone());
+        Owner::log(&node.shared, &Event::Violation { rule: "a rule", view });
+        assert_eq!(node.violations(), 1);
+        Owner::log(&node.shared, &Event::SuccessorChanged(None));
+        assert_eq!(node.violations(), 1, "nothing else counts");
+        node.shutdown().await;
     }
 }

@@ -4,18 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use crate::OperationError;
+use crate::links::{Refused, onward};
+use crate::shared::{Mail, Shared};
 use chord_kv::{Key, Value};
 use chord_ring::{
-    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step, View,
-    hops_max,
+    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step,
 };
 use chord_wire::{Code, Context, seed};
-use http::StatusCode;
-
-use crate::OperationError;
-use crate::links::onward;
-use crate::shared::{Mail, Shared};
 
 /// Pause before a lookup that got stuck begins anew: the ring is changing, and one exchange between neighbours mends most of it.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +34,10 @@ impl Ticket {
     pub(crate) fn of(context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
         Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+    }
+
+    fn lookup(&self, target: Position) -> Lookup {
+        Lookup::new(Question { target, named: self.named, path: self.path.clone() })
     }
 
     fn remaining(&self) -> Duration {
@@ -93,7 +93,7 @@ impl Shared {
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
         let found = async {
             loop {
-                let mut lookup = self.lookup(target, &ticket);
+                let mut lookup = ticket.lookup(target);
                 match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
                     Way::Here(found) | Way::Found(found) => return Ok(found),
                     Way::Named(..) => return Err(Refusal::NoRoute.into()),
@@ -111,16 +111,23 @@ impl Shared {
         operation: &Operation,
         ticket: Ticket,
     ) -> Result<Outcome, OperationError> {
+        if !operation.is_text(key) {
+            return Err(OperationError::NotText); // Here or there, the answer must be the same.
+        }
         let done = async {
             let mut is_uncertain = false;
-            loop {
-                match self.try_operate(key, operation, &ticket, &mut is_uncertain).await? {
-                    Attempt::Done(outcome) => return Ok(outcome),
-                    Attempt::Stuck(refusal) => rest(&ticket, refusal)
-                        .await
-                        .map_err(|error| if is_uncertain { OperationError::Deadline } else { error })?,
+            let error = loop {
+                let stuck = match self.try_operate(key, operation, &ticket, &mut is_uncertain).await {
+                    Ok(Attempt::Done(outcome)) => return Ok(outcome),
+                    Ok(Attempt::Stuck(refusal)) => rest(&ticket, refusal).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = stuck {
+                    break error;
                 }
-            }
+            };
+            // Other errors say that nothing changed.
+            Err(if is_uncertain { OperationError::Deadline } else { error })
         };
         tokio::time::timeout(ticket.remaining(), done).await.unwrap_or(Err(OperationError::Deadline))
     }
@@ -132,11 +139,8 @@ impl Shared {
         ticket: &Ticket,
         is_uncertain: &mut bool,
     ) -> Result<Attempt, OperationError> {
-        if operation.request(key).is_none() {
-            return Err(OperationError::NotText); // Here or there, the answer must be the same.
-        }
         let target = key.position(self.ring.size);
-        let mut lookup = self.lookup(target, ticket);
+        let mut lookup = ticket.lookup(target);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
@@ -151,7 +155,6 @@ impl Shared {
             };
             match self.operate_at(&owner, key, operation, path, ticket).await {
                 Ok(result) => return result.map(Attempt::Done),
-                Err(Failure::Refused(Refusal::HopLimit)) => return Ok(Attempt::Stuck(Refusal::HopLimit)),
                 Err(failure) => {
                     // A write that got no answer may have happened.
                     *is_uncertain |= matches!(operation, Operation::Put(_))
@@ -162,16 +165,11 @@ impl Shared {
         }
     }
 
-    fn lookup(&self, target: Position, ticket: &Ticket) -> Lookup {
-        let question = Question { target, named: ticket.named, path: ticket.path.clone() };
-        Lookup::new(question, hops_max(&self.view.load(), self.successors))
-    }
-
     /// Takes a lookup as far as it goes.
     async fn advance_lookup(&self, lookup: &mut Lookup, ticket: &Ticket, until: Until) -> Way {
         loop {
             let view = self.view();
-            match self.step(lookup, &view) {
+            match lookup.step_round(&view, |peer| self.links.is_suspect(peer)) {
                 Step::Here(found) => return Way::Here(found),
                 Step::Stuck(refusal) => return Way::Stuck(refusal),
                 Step::Ask { peer, question } if question.named && until == Until::Named => {
@@ -184,7 +182,6 @@ impl Shared {
                             return Way::Found(lookup.answered(&view, &peer, found));
                         }
                         Ok(_) => self.set_aside(lookup, &peer, &Failure::Garbled),
-                        Err(Failure::Refused(Refusal::HopLimit)) => return Way::Stuck(Refusal::HopLimit),
                         Err(failure) => self.set_aside(lookup, &peer, &failure),
                     }
                 }
@@ -192,20 +189,8 @@ impl Shared {
         }
     }
 
-    /// The next step that leads to no peer which failed a moment ago, if there is one; else the next step.
-    fn step(&self, lookup: &Lookup, view: &View) -> Step {
-        let mut careful = lookup.clone();
-        loop {
-            match careful.step(view) {
-                Step::Ask { peer, .. } if self.links.is_suspect(&peer.name) => careful.failed(&peer.name),
-                Step::Stuck(_) => return lookup.step(view),
-                step => return step,
-            }
-        }
-    }
-
     fn set_aside(&self, lookup: &mut Lookup, peer: &Peer, failure: &Failure) {
-        lookup.failed(&peer.name);
+        lookup.failed(&peer.name, failure);
         if *failure == Failure::Unreachable {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));
@@ -254,18 +239,16 @@ impl Shared {
         let Some(request) = operation.request(key) else { return Ok(Err(OperationError::NotText)) };
         let hops_here = u32::try_from(path.len()).unwrap_or(u32::MAX);
         let context = onward(self.asker().of_ring(), path, true, budget)?;
-        let body = Bytes::from(seed::encode_request(&request));
         let link = self.links.to(&peer.name);
-        let exchange = link.call_onward(request.command(), &context, body, budget).await?;
-        if exchange.status != StatusCode::OK
-            && let Some(code) = exchange.context()?.code.filter(|code| is_owners_word(*code))
+        let reply = link.call_onward(&request, &context, budget).await?;
+        if let Err(Refused { code: Some(code), sentence }) = &reply.answer
+            && is_owners_word(*code)
         {
-            let sentence = chord_wire::decode_error(&exchange.body).unwrap_or_else(|| code.to_string());
-            return Ok(Err(OperationError::Remote { code, sentence }));
+            return Ok(Err(OperationError::Remote { code: *code, sentence: sentence.clone() }));
         }
         // Our own nodes count the whole path; a seed node counts from itself.
         let whole = |hops: u32| if link.is_seed() { hops.saturating_add(hops_here) } else { hops };
-        match self.asker().understand(&peer.name, request.command(), &exchange)? {
+        match self.asker().granted(&peer.name, request.command(), reply)?.0 {
             seed::Answer::Get { storage_node, hops, value } => {
                 let value =
                     value.map(|value| Value::new(value.as_bytes(), self.limits.value_bytes)).transpose();
@@ -282,6 +265,15 @@ impl Shared {
 }
 
 impl Operation {
+    /// Whether the seed's words can carry it.
+    fn is_text(&self, key: &Key) -> bool {
+        let value = match self {
+            Self::Get => &[],
+            Self::Put(value) => value.as_bytes(),
+        };
+        [key.as_bytes(), value].into_iter().all(|bytes| std::str::from_utf8(bytes).is_ok())
+    }
+
     fn request(&self, key: &Key) -> Option<seed::Request> {
         let key = text(key.as_bytes())?;
         Some(match self {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use chord_kv::Custody;
 use chord_ring::{
     Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, Wake, jittered,
 };
@@ -132,7 +134,7 @@ impl Owner {
                 self.timers.insert(wake, Instant::now() + jittered(after, rand::random()));
             }
             Output::ViewChanged => {} // Published before all else.
-            Output::Event(event) => self.log(&event),
+            Output::Event(event) => Self::log(&self.shared, &event),
         }
     }
 
@@ -140,13 +142,11 @@ impl Owner {
         let view = self.ring.view().clone();
         let old = self.shared.view.load();
         if view.is_member() && !old.is_member() {
-            let former = view.successors().head().map(|peer| peer.name.clone());
-            *lock(&self.shared.former_owner) = former;
+            *lock(&self.shared.custody) = Custody::joined(view.successors().head().cloned());
         }
-        let length = self.shared.successors;
-        if view.is_member() && view.is_small(length) != old.is_small(length) {
-            let node = &self.shared.me.name;
-            if view.is_small(length) {
+        if view.is_member() && view.is_small() != old.is_small() {
+            let (node, length) = (&self.shared.me.name, view.config().successors());
+            if view.is_small() {
                 tracing::info!(%node, "the ring is small: it has at most {length} members");
             } else {
                 tracing::info!(%node, "the ring has more than {length} members");
@@ -156,8 +156,8 @@ impl Owner {
         self.shared.view_changed.send_replace(());
     }
 
-    fn log(&self, event: &Event) {
-        let node = &self.shared.me.name;
+    pub(crate) fn log(shared: &Shared, event: &Event) {
+        let node = &shared.me.name;
         match event {
             Event::SuccessorChanged(Some(peer)) => tracing::info!(%node, "successor is now {peer}"),
             Event::SuccessorChanged(None) => tracing::info!(%node, "no successor: this node is alone"),
@@ -168,7 +168,10 @@ impl Owner {
             }
             Event::Dropped(peer, failure) => tracing::warn!(%node, "dropped {peer}: {failure}"),
             Event::Merging(peer) => tracing::warn!(%node, "merging with the ring of {peer}"),
-            Event::Violation(rule) => tracing::error!(%node, "{rule}: starting again from remembered peers"),
+            Event::Violation { rule, view } => {
+                shared.violations.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%node, ?view, "a defect of this program: {rule}; what broke the rule is let go of");
+            }
             Event::PositionTaken(peer) => tracing::error!(
                 %node,
                 "left the ring: {peer} has the same position; give one of them another address"

@@ -60,7 +60,7 @@ impl Shared {
             None => self.write(position, key, value).map(|_| ())?,
         }
         // Had the departure begun meanwhile, its scan might have passed this record by.
-        if self.stage() == Stage::Running { Ok(()) } else { Err(Refusal::NotMember.into()) }
+        if self.stage() == Stage::Running { Ok(()) } else { Err(OperationError::Stopping) }
     }
 
     /// Stores a record under the version that it has. One from too far in the future is refused: no later write could

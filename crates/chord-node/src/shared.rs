@@ -1,10 +1,11 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use chord_kv::{Store, VersionClock};
+use chord_kv::{Custody, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 
@@ -30,14 +31,13 @@ pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
     pub(crate) incarnation: u64,
-    pub(crate) successors: usize,
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Box<dyn Store>,
     pub(crate) clock: Mutex<VersionClock>,
-    /// Who owned this node's range before it joined, until everything has come from there.
-    pub(crate) former_owner: Mutex<Option<NodeName>>,
+    /// Whether this node has everything of its range.
+    pub(crate) custody: Mutex<Custody>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
     pub(crate) links: Links,
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
+    /// How often a rule of the ring was found broken at this node.
+    pub(crate) violations: AtomicU64,
 }
 
 /// How far a node has gone with its departure.

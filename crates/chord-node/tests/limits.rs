@@ -155,26 +155,133 @@ async fn a_version_from_too_far_in_the_future_is_refused_and_the_key_stays_writa
     assert_eq!(node.get(b"key").await.unwrap().value.unwrap().as_bytes(), b"honest");
 }
 
+/// An answer to what is no request: whole, in JSON, with its length, and the last on its connection. Returns the status.
+fn refusal(answer: &str) -> u16 {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
+    let has = |header: &str| head.lines().any(|line| line.eq_ignore_ascii_case(header));
+    for header in ["content-type: application/json", "connection: close"] {
+        assert!(has(header), "{header} in {answer:?}");
+    }
+    assert!(has(&format!("content-length: {}", body.len())), "{answer:?}");
+    assert!(head.starts_with("HTTP/1.1 ") && head.matches("HTTP/").count() == 1, "{answer:?}");
+    let (status, sentence) = outcome(answer);
+    assert!(!sentence.is_empty(), "{answer:?}");
+    status
+}
+
 #[tokio::test]
 async fn headers_above_the_limit_are_refused() {
     let node = node(Limits { header_bytes: 8 << 10, headers: 10, ..Limits::default() }).await;
     let long = format!("POST /node HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "h".repeat(9 << 10));
-    assert_eq!(outcome(&exchange(&node, long.as_bytes()).await).0, 431);
+    let answer = exchange(&node, long.as_bytes()).await;
+    assert_eq!(refusal(&answer), 431);
+    assert!(outcome(&answer).1.contains("8192"), "{answer}");
     let many = format!("POST /node HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(11));
-    assert_eq!(outcome(&exchange(&node, many.as_bytes()).await).0, 431);
+    let answer = exchange(&node, many.as_bytes()).await;
+    assert_eq!(refusal(&answer), 431);
+    assert!(outcome(&answer).1.contains("10 headers"), "{answer}");
     assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 200);
 }
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_or_half_a_header_is_closed_at_the_deadline() {
+async fn what_is_no_http_is_refused_in_json_like_everything_else() {
+    let node = node(Limits::default()).await;
+    let path = format!("POST /{} HTTP/1.1\r\n\r\n", "p".repeat(70_000));
+    let cases: [(&[u8], u16); 12] = [
+        (b"mark mark mark\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03mark\r\n\r\n", 400),
+        (b"*1\r\n$4\r\nmark\r\n", 400),
+        (b"P\xffST /mark HTTP/1.1\r\n\r\n", 400),
+        (b"GET /mark\r\n\r\n", 400),
+        (b"POST /node HTTP/9.9\r\nhost: mark\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", 400),
+        (b"POST /node HTTP/1.1\r\nmark\r\n\r\n", 400),
+        (b"POST /node HTTP/1.1\r\ncontent-length: mark\r\n\r\n{}", 400),
+        (b"POST /node HTTP/1.1\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", 400),
+        (b"POST /node HTTP/1.1\r\ntransfer-encoding: mark\r\n\r\n{}", 400),
+        (path.as_bytes(), 431),
+    ];
+    for (bytes, status) in cases {
+        let answer = exchange(&node, bytes).await;
+        assert_eq!(refusal(&answer), status, "{answer}");
+        assert!(!answer.contains("mark"), "nothing of the request comes back: {answer}");
+    }
+    assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 200);
+}
+
+#[tokio::test]
+async fn what_follows_good_requests_is_refused_after_their_answers() {
+    let node = node(Limits::default()).await;
+    let value = "v".repeat(900 << 10);
+    assert_eq!(outcome(&put(&node, "key", &value).await).0, 200);
+    let get = b"POST /get HTTP/1.1\r\nhost: x\r\ncontent-length: 14\r\n\r\n{\"key\": \"key\"}";
+    let mut bytes = get.repeat(16);
+    bytes.extend_from_slice(b"mark\r\n\r\n");
+    let mut stream = connect(&node).await;
+    stream.write_all(&bytes).await.unwrap();
+    // Not all that is asked for fits between the two: answers wait at the node until this client reads.
+    let all = read_to_end(&mut stream).await;
+    let mut rest = all.as_str();
+    for idx in 0..16 {
+        assert!(rest.starts_with("HTTP/1.1 200 OK\r\n"), "answer {idx}: {}", &rest[..rest.len().min(200)]);
+        let (head, others) = rest.split_once("\r\n\r\n").unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let (body, others) = others.split_at(length.parse().unwrap());
+        assert!(body.ends_with('}') && body.contains(&value), "answer {idx} is whole");
+        rest = others;
+    }
+    assert_eq!(refusal(rest), 400);
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_although_the_client_sends_on() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let (mut reader, mut writer) = stream.split();
+    let sending = async {
+        // More than the buffers between the two hold: closed without reading, it would end the connection by a reset.
+        let mut left = 8 << 20;
+        let chunk = vec![b'x'; 64 << 10];
+        writer.write_all(b"mark mark\r\n\r\n").await?;
+        while left > 0 {
+            left -= writer.write(&chunk[..left.min(chunk.len())]).await?;
+        }
+        writer.shutdown().await
+    };
+    let mut answer = String::new();
+    let (sent, read) = tokio::join!(sending, reader.read_to_string(&mut answer));
+    assert!(sent.is_ok() && read.is_ok(), "{sent:?} {read:?}");
+    assert_eq!(refusal(&answer), 400);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_is_closed_at_the_deadline_and_half_a_header_is_answered() {
     let node = node(Limits { header_read: Duration::from_millis(300), ..Limits::default() }).await;
+    let whole = b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
+    let mut used = connect(&node).await;
+    used.write_all(whole).await.unwrap();
     for half in ["", "POST /no", "POST /node HTTP/1.1\r\nhost:"] {
         let started = Instant::now();
         let answer = exchange(&node, half.as_bytes()).await;
         let took = started.elapsed();
         assert!(took < Duration::from_secs(3), "closed after {took:?}");
-        assert!(!answer.contains("200"), "{answer}");
+        if half.is_empty() {
+            assert_eq!(answer, "", "nobody asked");
+        } else {
+            assert_eq!(refusal(&answer), 408);
+        }
     }
+    let answer = read_to_end(&mut used).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "an idle connection just ends: {answer}");
+}
+
+#[tokio::test]
+async fn half_a_header_that_ends_is_refused() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    stream.write_all(b"POST /node HTTP/1.1\r\nhost:").await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(refusal(&read_to_end(&mut stream).await), 400);
 }
 
 #[tokio::test]
@@ -185,31 +292,123 @@ async fn a_client_that_sends_half_a_body_is_told_so_at_the_deadline() {
     assert_eq!(outcome(&answer).0, 408, "{answer}");
 }
 
+/// Opens a connection and asks once; whoever reads it has seen the answer's first line.
+async fn used_connection(node: &Node) -> TcpStream {
+    let mut stream = connect(node).await;
+    asks_again(&mut stream).await.unwrap();
+    stream
+}
+
+async fn asks_again(stream: &mut TcpStream) -> std::io::Result<()> {
+    let asked = async {
+        stream.write_all(b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}").await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            answer.push(stream.read_u8().await?);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        Ok(())
+    };
+    tokio::time::timeout(DEADLINE, asked).await.expect("an answer in time")
+}
+
+/// A connection on which a request is under way: its body has begun.
+async fn busy_connection(node: &Node) -> TcpStream {
+    let mut stream = connect(node).await;
+    // The node's "100 Continue" says that it has read the head and waits for the body.
+    let head = b"POST /node HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut go_on = [0; 25];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut go_on)).await.unwrap().unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"{").await.unwrap();
+    stream
+}
+
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_those_that_are_open_are_served() {
+async fn one_request_too_many_at_a_time_is_told_so_and_those_under_way_are_served() {
     let node = node(Limits { connections: 2, ..Limits::default() }).await;
-    let request = b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut stream = connect(&node).await;
-        stream.write_all(request).await.unwrap();
+    let mut busy = [busy_connection(&node).await, busy_connection(&node).await];
+    let answer = read_to_end(&mut connect(&node).await).await;
+    assert_eq!(refusal(&answer), 503);
+    assert!(outcome(&answer).1.contains("connections"), "{answer}");
+    for stream in &mut busy {
+        stream.write_all(b"}").await.unwrap();
         let mut answer = [0; 12];
         tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
-        open.push(stream);
     }
-    let mut third = connect(&node).await;
-    let answer = read_to_end(&mut third).await;
-    let (status, sentence) = outcome(&answer);
-    assert_eq!(status, 503);
-    assert!(sentence.contains("connections"), "{sentence}");
-    drop(open.pop());
-    let served = async {
-        while outcome(&exchange(&node, &post("node", "{}")).await).0 != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 200, "an answered one makes room");
+}
+
+#[tokio::test]
+async fn the_connection_idle_for_longest_makes_room_for_a_newcomer() {
+    let limits = Limits { connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let mut first = used_connection(&node).await;
+    let mut second = used_connection(&node).await;
+    let mut busy = busy_connection(&node).await;
+    asks_again(&mut first).await.unwrap();
+
+    let mut newcomer = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut second).await, "", "closed without a word");
+    asks_again(&mut first).await.unwrap();
+    asks_again(&mut newcomer).await.unwrap();
+    let mut last = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut first).await, "");
+    asks_again(&mut newcomer).await.unwrap();
+    asks_again(&mut last).await.unwrap();
+
+    busy.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(DEADLINE, busy.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200", "a request under way is none the worse");
+}
+
+#[tokio::test]
+async fn half_a_head_keeps_no_place_from_a_newcomer() {
+    let node = node(Limits { connections: 2, header_read: DEADLINE * 6, ..Limits::default() }).await;
+    let mut halves = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect(&node).await;
+        stream.write_all(b"POST /node HTTP/1.1\r\nhost:").await.unwrap();
+        halves.push(stream);
+    }
+    asks_again(&mut used_connection(&node).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ring_lives_on_while_somebody_parks_connections() {
+    let limits = || Limits { connections: 12, header_read: DEADLINE * 6, ..Limits::default() };
+    let first = node(limits()).await;
+    let parked = async {
+        let mut open = std::collections::VecDeque::new();
+        loop {
+            open.push_back(connect(&first).await);
+            if open.len() > 100 {
+                open.pop_front();
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, served).await.expect("the place is free again");
+    let lives = async {
+        let joiner = Node::builder().listen("127.0.0.1:0").limits(limits()).join(first.name().clone());
+        let second = joiner.start().await.unwrap();
+        second.ready().await.unwrap();
+        for idx in 0..100 {
+            let key = format!("key{idx}");
+            second.put(key.as_bytes(), b"value").await.unwrap();
+            assert_eq!(outcome(&exchange(&first, &post("node", "{}")).await).0, 200, "a health check");
+            assert!(second.get(key.as_bytes()).await.unwrap().value.is_some());
+        }
+        for (node, other) in [(&first, &second), (&second, &first)] {
+            assert_eq!(node.view().successors().head().map(|peer| &peer.name), Some(other.name()));
+        }
+    };
+    tokio::select! {
+        () = parked => {}
+        ended = tokio::time::timeout(DEADLINE, lives) => ended.expect("in time"),
+    }
 }
 
 /// How the fake peer treats a command.
@@ -440,5 +639,15 @@ async fn a_departure_ends_within_its_limit_although_the_successor_takes_no_recor
     let departure = tokio::time::timeout(DEADLINE, node.shutdown()).await.unwrap();
     let took = started.elapsed();
     assert_eq!((departure.handed_over, departure.left_behind), (0, 5));
+    assert!(!departure.ended_ring, "the successor lives on without them");
     assert!(took < limit + Duration::from_millis(500), "it took {took:?}");
+}
+
+#[tokio::test]
+async fn the_last_node_of_a_ring_says_that_its_records_end_with_the_ring() {
+    let node = node(Limits::default()).await;
+    node.put(b"key", b"value").await.unwrap();
+    let departure = tokio::time::timeout(DEADLINE, node.shutdown()).await.unwrap();
+    assert_eq!((departure.handed_over, departure.left_behind, departure.ended_ring), (0, 1, true));
+    assert_eq!(node.shutdown().await, departure, "whoever asks again hears the same");
 }

@@ -25,7 +25,7 @@ async fn until_ideal(nodes: &[Node]) {
     let ideal = async {
         loop {
             let views: Vec<_> = nodes.iter().map(Node::view).collect();
-            if is_ideal(views.iter().map(AsRef::as_ref), 8) {
+            if is_ideal(views.iter().map(AsRef::as_ref)) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -74,7 +74,7 @@ impl Live {
         let ideal = async {
             loop {
                 let views: Vec<_> = self.all().iter().map(Node::view).collect();
-                if is_ideal(views.iter().map(AsRef::as_ref), 8) {
+                if is_ideal(views.iter().map(AsRef::as_ref)) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

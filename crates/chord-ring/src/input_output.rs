@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Answer, Failure, NodeName, Peer, Refusal, Request, RingName, RingSize, RingTag};
+use crate::{Answer, Failure, NodeName, Peer, Refusal, Request, RingName, RingSize, RingTag, View};
 
 /// Names whoever waits for a reply: chosen by the driver, handed back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,8 +107,13 @@ pub enum Event {
     Dropped(Peer, Failure),
     /// A remembered peer was in another part of a ring that fell apart; the parts are joined.
     Merging(Peer),
-    /// A rule that should always hold did not; the node starts again from its remembered peers.
-    Violation(&'static str),
+    /// A rule that should always hold did not: a defect of this program. What broke it is let go of and remembered.
+    Violation {
+        /// The rule.
+        rule: &'static str,
+        /// What the node believed when it did not hold.
+        view: Box<View>,
+    },
     /// Another member has this node's position: the node has left the ring.
     PositionTaken(Peer),
 }

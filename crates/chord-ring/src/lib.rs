@@ -25,7 +25,7 @@ pub use config::*;
 pub use fingers::{Finger, Fingers};
 pub use input_output::*;
 pub use interval::{between, owned};
-pub use lookup::{Lookup, Step, hops_max};
+pub use lookup::{Lookup, Step};
 pub use message::*;
 pub use node::{JOIN_ATTEMPTS_MAX, Node};
 pub use peer::*;

@@ -1,12 +1,6 @@
 //! One lookup at one node: who owns a position, and whom to ask next.
 
-use crate::{Found, NodeName, Peer, Position, Question, Refusal, View, owned};
-
-/// How many of the ring's own steps a lookup may take: twice the fingers that halve the distance, and the
-/// successor list for the last stretch.
-pub fn hops_max(view: &View, length: usize) -> usize {
-    2 * usize::from(view.ring().size.bits()) + length
-}
+use crate::{Failure, Found, NodeName, Peer, Position, Question, Refusal, View, owned};
 
 /// What to do next in a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +24,19 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     question: Question,
-    hops_max: usize,
     failed: Vec<NodeName>,
+    is_over: bool,
 }
 
 impl Lookup {
-    /// The lookup that `question` starts here or carries on here. It may be forwarded `hops_max` times in all.
-    pub fn new(question: Question, hops_max: usize) -> Self {
-        Self { question, hops_max, failed: Vec::new() }
+    /// The lookup that `question` starts here or carries on here.
+    pub fn new(question: Question) -> Self {
+        Self { question, failed: Vec::new(), is_over: false }
     }
 
     /// A lookup that starts here.
-    pub fn of(target: Position, hops_max: usize) -> Self {
-        Self::new(Question { target, named: false, path: Vec::new() }, hops_max)
+    pub fn of(target: Position) -> Self {
+        Self::new(Question { target, named: false, path: Vec::new() })
     }
 
     /// The position whose owner is sought.
@@ -50,25 +44,45 @@ impl Lookup {
         self.question.target
     }
 
-    /// Sets a peer aside: it did not answer, or the caller knows that it would not. It is not asked in this lookup.
+    /// The peer that was asked brought no answer: it is not asked again in this lookup.
     ///
-    /// Not for a peer that answered [`Refusal::HopLimit`]: that ends the lookup everywhere on its path, for each node
-    /// there would try its next best, and so the whole ring.
-    pub fn failed(&mut self, peer: &NodeName) {
+    /// The hop limit ends the lookup everywhere on its path: else each node there would try its next best, and so the
+    /// whole ring.
+    pub fn failed(&mut self, peer: &NodeName, failure: &Failure) {
+        self.is_over |= *failure == Failure::Refused(Refusal::HopLimit);
+        self.set_aside(peer);
+    }
+
+    fn set_aside(&mut self, peer: &NodeName) {
         if !self.failed.contains(peer) {
             self.failed.push(peer.clone());
         }
     }
 
+    /// The next step that leads round the peers for which `avoid` holds, if there is one; else the next step.
+    pub fn step_round(&self, view: &View, avoid: impl Fn(&NodeName) -> bool) -> Step {
+        let mut careful = self.clone();
+        loop {
+            match careful.step(view) {
+                Step::Ask { peer, .. } if avoid(&peer.name) => careful.set_aside(&peer.name),
+                Step::Stuck(_) => return self.step(view),
+                step @ (Step::Here(_) | Step::Ask { .. }) => return step,
+            }
+        }
+    }
+
     /// What to do next, as `view` has it now.
     pub fn step(&self, view: &View) -> Step {
+        if self.is_over {
+            return Step::Stuck(Refusal::HopLimit);
+        }
         if !view.can_route() {
             return Step::Stuck(Refusal::NotMember);
         }
         if view.owns(self.target()) {
             return self.here(view);
         }
-        if self.question.path.len() >= self.hops_max {
+        if self.question.path.len() >= view.hops_max() {
             return Step::Stuck(Refusal::HopLimit);
         }
         if self.question.named && view.is_member() {

@@ -161,8 +161,9 @@ impl Failure {
     /// once is not: a slow peer is not a dead one.
     pub(crate) fn is_final(&self) -> bool {
         match self {
+            // Only a member can say that it knows no way.
+            Self::Silent | Self::Garbled | Self::Refused(Refusal::NoRoute | Refusal::HopLimit) => false,
             Self::Unreachable | Self::Refused(_) => true,
-            Self::Silent | Self::Garbled => false,
         }
     }
 }

@@ -8,6 +8,8 @@ mod leave;
 mod probe;
 mod rectify;
 mod stabilize;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,9 +22,9 @@ use rectify::Rectify;
 use stabilize::Stabilize;
 
 use crate::{
-    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, Lookup, NodeName, Output,
-    Peer, Phase, Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request,
-    RequestId, RingTag, SuccessorList, Token, View, Wake, hops_max,
+    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, NodeName, Output, Peer, Phase,
+    Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request, RequestId,
+    RingTag, SuccessorList, Token, View, Wake,
 };
 
 pub use join::JOIN_ATTEMPTS_MAX;
@@ -37,21 +39,27 @@ enum Operation {
     Stabilize(Stabilize),
 }
 
+/// What is under way: the questions that wait for their answers. All of it ends when the node leaves the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+struct Open {
+    operation: Option<Operation>,
+    rectify: Option<Rectify>,
+    finger_repair: FingerRepair,
+    probe: Option<Probe>,
+    farewell: Option<Farewell>,
+    /// Who comes after the head, by a farewell in the head's name: asked once the head is found gone.
+    heir: Option<Peer>,
+}
+
 /// One node of a ring, as a state machine.
 ///
 /// Feed it with [`Node::handle`], then call [`Node::poll`] until it returns `None`: one input, one full drain.
 /// It needs no clock: pauses go out as durations, and deadlines belong to whoever carries the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    config: Config,
     incarnation: Incarnation,
     view: View,
-    operation: Option<Operation>,
-    rectify: Option<Rectify>,
-    finger_repair: FingerRepair,
-    probe: Option<Probe>,
-    farewell: Option<Farewell>,
-    closer: Option<Peer>,
+    open: Open,
     remembered: Remembered,
     quiet_rounds: u8,
     repeats_left: u8,
@@ -62,17 +70,10 @@ pub struct Node {
 impl Node {
     /// A node that is in no ring yet.
     pub fn new(config: Config, me: Peer, incarnation: Incarnation) -> Self {
-        let view = View::new(config.ring().clone(), me);
         Self {
-            config,
             incarnation,
-            view,
-            operation: None,
-            rectify: None,
-            finger_repair: FingerRepair::default(),
-            probe: None,
-            farewell: None,
-            closer: None,
+            view: View::new(config, me),
+            open: Open::default(),
             remembered: Remembered::default(),
             quiet_rounds: 0,
             repeats_left: 0,
@@ -95,7 +96,7 @@ impl Node {
         node.view.predecessor = predecessor.filter(|peer| peer.position != node.me());
         if let Some((head, tail)) = successors.split_first().filter(|(head, _)| head.position != node.me()) {
             node.view.successors =
-                SuccessorList::copied(node.me(), node.config.successors(), head.clone(), tail);
+                SuccessorList::copied(node.me(), node.view.config.successors(), head.clone(), tail);
         }
         node
     }
@@ -117,7 +118,7 @@ impl Node {
             Input::Wake(Wake::RetryJoin) => self.on_retry_join(),
             Input::Unreachable(name) => self.forget_finger(&name),
         }
-        self.repair_violation();
+        self.repair_violations();
         if std::mem::take(&mut self.view_changed) {
             self.output(Output::ViewChanged);
         }
@@ -133,19 +134,9 @@ impl Node {
         &self.view
     }
 
-    /// The settings it was made with.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The peers it remembers, the most recent first.
     pub fn remembered(&self) -> &Remembered {
         &self.remembered
-    }
-
-    /// A lookup of `target` that starts at this node.
-    pub fn lookup(&self, target: Position) -> Lookup {
-        Lookup::of(target, hops_max(&self.view, self.config.successors()))
     }
 
     fn on_command(&mut self, token: Token, command: Command) {
@@ -196,7 +187,7 @@ impl Node {
             return;
         }
         match id.purpose {
-            Purpose::Ring => match self.operation.take() {
+            Purpose::Ring => match self.open.operation.take() {
                 Some(Operation::Join(join)) => self.on_join_answer(join, answer),
                 Some(Operation::Stabilize(stage)) => self.on_stabilize_answer(stage, answer),
                 None => {}
@@ -248,12 +239,8 @@ impl Node {
     /// Ends this life in the ring: whatever is still asked belongs to the past.
     fn resign(&mut self) {
         self.incarnation = Incarnation(self.incarnation.0 + 1);
-        self.operation = None;
-        self.rectify = None;
-        self.probe = None;
-        self.finger_repair = FingerRepair::default();
-        self.closer = None;
-        self.view = View::new(self.config.ring().clone(), self.view.me.clone());
+        self.open = Open::default();
+        self.view = View::new(self.view.config.clone(), self.view.me.clone());
         self.view_changed = true;
     }
 
@@ -269,7 +256,7 @@ impl Node {
 
     /// Takes `head`, which has just answered with `heads_list`, as first successor.
     fn adopt(&mut self, head: &Peer, heads_list: &[Peer]) {
-        let length = self.config.successors();
+        let length = self.view.config.successors();
         let list = SuccessorList::copied(self.me(), length, head.clone(), heads_list);
         self.set_successors(list);
     }
@@ -320,25 +307,47 @@ impl Node {
     }
 
     /// The rules that hold always, checked after every input. A violation is a defect of this program: it is
-    /// reported, and the node heals as after a cut, from the peers that it remembers.
-    fn repair_violation(&mut self) {
-        let list = &self.view.successors;
-        let broken = if !list.is_ordered(self.me()) {
-            "the successor list is out of order"
-        } else if list.as_slice().len() > self.config.successors() {
-            "the successor list is too long"
-        } else if self.view.predecessor.as_ref().is_some_and(|peer| peer.position == self.me()) {
-            "the predecessor is the node itself"
-        } else {
-            return;
-        };
-        let peers: Vec<Peer> = list.as_slice().iter().chain(&self.view.predecessor).cloned().collect();
-        for peer in peers {
+    /// reported, and only what is broken is let go of. For a node that lets go of all takes the whole circle for its own.
+    fn repair_violations(&mut self) {
+        let (me, length) = (self.me(), self.view.config.successors());
+        let list = self.view.successors.as_slice();
+        if !self.view.successors.is_ordered(me) {
+            let sound = match list.split_first() {
+                Some((head, rest)) if head.position != me => {
+                    SuccessorList::copied(me, length, head.clone(), rest)
+                }
+                Some(_) | None => SuccessorList::default(),
+            };
+            self.repair_list("the successor list is out of order", sound);
+        } else if let Some((head, rest)) = list.split_first().filter(|_| list.len() > length) {
+            let sound = SuccessorList::copied(me, length, head.clone(), rest);
+            self.repair_list("the successor list is too long", sound);
+        }
+        if let Some(peer) = self.view.predecessor.clone().filter(|peer| peer.position == me) {
+            self.report_violation("the predecessor is the node itself");
+            self.set_predecessor(None);
+            self.let_go(&peer);
+        }
+    }
+
+    fn repair_list(&mut self, rule: &'static str, sound: SuccessorList) {
+        self.report_violation(rule);
+        let list = self.view.successors.clone();
+        for peer in list.as_slice().iter().filter(|peer| !sound.as_slice().contains(peer)) {
+            self.let_go(peer);
+        }
+        self.set_successors(sound);
+    }
+
+    fn report_violation(&mut self, rule: &'static str) {
+        let view = Box::new(self.view.clone());
+        self.output(Output::Event(Event::Violation { rule, view }));
+    }
+
+    fn let_go(&mut self, peer: &Peer) {
+        if peer.name != self.view.me.name {
             self.remembered.remember(&peer.name);
         }
-        self.set_successors(SuccessorList::default());
-        self.set_predecessor(None);
-        self.output(Output::Event(Event::Violation(broken)));
     }
 
     fn me(&self) -> Position {

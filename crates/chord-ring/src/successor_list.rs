@@ -35,6 +35,12 @@ impl SuccessorList {
         Self(peers)
     }
 
+    /// Entries that need not be a proper list: for tests of what happens then.
+    #[cfg(test)]
+    pub(crate) fn unchecked(peers: Vec<Peer>) -> Self {
+        Self(peers)
+    }
+
     /// Removes and returns the first entry: it was found dead, or it left.
     pub(crate) fn drop_head(&mut self) -> Option<Peer> {
         if self.0.is_empty() { None } else { Some(self.0.remove(0)) }

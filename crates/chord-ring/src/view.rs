@@ -1,7 +1,8 @@
 //! What one node believes about its ring: the part of its state that may be read by anybody at any time.
 
 use crate::{
-    Fingers, NodeName, Peer, Pong, Position, Refusal, RingTag, State, SuccessorList, between, owned,
+    Config, Fingers, NodeName, Peer, Pong, Position, Refusal, RingSize, RingTag, State, SuccessorList,
+    between, owned,
 };
 
 /// Where a node stands in its life.
@@ -22,7 +23,7 @@ pub enum Phase {
 /// A value: the node publishes a copy after each change, and all routing is a pure function of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    pub(crate) ring: RingTag,
+    pub(crate) config: Config,
     pub(crate) me: Peer,
     pub(crate) phase: Phase,
     pub(crate) predecessor: Option<Peer>,
@@ -31,9 +32,9 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn new(ring: RingTag, me: Peer) -> Self {
+    pub(crate) fn new(config: Config, me: Peer) -> Self {
         Self {
-            ring,
+            config,
             me,
             phase: Phase::Idle,
             predecessor: None,
@@ -44,7 +45,16 @@ impl View {
 
     /// The ring this node belongs to, or would.
     pub fn ring(&self) -> &RingTag {
-        &self.ring
+        self.config.ring()
+    }
+
+    /// What the operator chose: the ring, and r, the length of the successor list.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn ring_size(&self) -> RingSize {
+        self.ring().size
     }
 
     /// The node itself.
@@ -87,11 +97,18 @@ impl View {
         self.successors.is_empty() && self.predecessor.is_none()
     }
 
-    /// Whether the list goes once round the ring, so that the ring has at most r members: the proof's
-    /// assumption of r + 1 members does not hold yet (TSE 2017, section VII-B).
-    pub fn is_small(&self, length: usize) -> bool {
-        let wraps = self.successors.last().is_none_or(|last| Some(last) == self.predecessor.as_ref());
-        wraps && self.successors.as_slice().len() <= length
+    /// Whether the ring has at most r members, as far as this node knows: the proof's assumption of r + 1 members does
+    /// not hold yet (TSE 2017, section VII-B).
+    pub fn is_small(&self) -> bool {
+        let list = self.successors.as_slice();
+        let comes_round = list.last().is_none_or(|last| Some(last) == self.predecessor.as_ref());
+        comes_round && list.len() < self.config.successors()
+    }
+
+    /// How many of the ring's own steps a lookup may take: twice the fingers that halve the distance, and the successor
+    /// list for the last stretch.
+    pub fn hops_max(&self) -> usize {
+        2 * usize::from(self.ring_size().bits()) + self.config.successors()
     }
 
     /// Whether, as far as this node knows, `target` is its own: after its predecessor, up to itself.
@@ -107,14 +124,14 @@ impl View {
     /// Entry `entry` of the finger table: the first member at or after `me` + 2^entry, from the successor list
     /// where that reaches so far. `None` when unknown, or when only this node itself lies there.
     pub fn finger(&self, entry: u16) -> Option<&Peer> {
-        let start = self.ring.size.finger_start(self.me.position, entry);
+        let start = self.ring_size().finger_start(self.me.position, entry);
         let near = self.successors.at_or_after(self.me.position, start);
         near.first().or_else(|| self.fingers.entry(entry))
     }
 
     /// The first finger entry that the successor list does not answer.
     pub(crate) fn first_far_finger(&self) -> u16 {
-        let size = self.ring.size;
+        let size = self.ring_size();
         let Some(last) = self.successors.last() else { return 0 };
         let reach = size.distance(self.me.position, last.position);
         (0..size.bits())
@@ -133,7 +150,7 @@ impl View {
             .chain(self.successors.as_slice())
             .filter(|peer| between(me, peer.position, target))
             .collect();
-        peers.sort_by_key(|peer| self.ring.size.distance(peer.position, target));
+        peers.sort_by_key(|peer| self.ring_size().distance(peer.position, target));
         peers.dedup();
         peers
     }
@@ -146,7 +163,7 @@ impl View {
 
     /// Answers `Ping`.
     pub fn pong(&self) -> Pong {
-        Pong { peer: self.me.clone(), member: self.is_member(), ring: Some(self.ring.clone()) }
+        Pong { peer: self.me.clone(), member: self.is_member(), ring: Some(self.ring().clone()) }
     }
 
     /// Answers `GetState`.
@@ -161,7 +178,7 @@ impl View {
             peer: self.me.clone(),
             predecessor: self.predecessor.clone(),
             successors: self.successors.as_slice().to_vec(),
-            ring_size: Some(self.ring.size),
+            ring_size: Some(self.ring_size()),
         })
     }
 
@@ -170,11 +187,12 @@ impl View {
     /// # Errors
     /// The rings differ in size or name.
     pub fn admit(&self, theirs: &RingTag) -> Result<(), Refusal> {
-        if self.ring.size != theirs.size {
-            return Err(Refusal::RingSizeDiffers { here: self.ring.size, there: theirs.size });
+        let ours = self.ring();
+        if ours.size != theirs.size {
+            return Err(Refusal::RingSizeDiffers { here: ours.size, there: theirs.size });
         }
-        if self.ring.name != theirs.name {
-            let (here, there) = (self.ring.name.clone(), theirs.name.clone());
+        if ours.name != theirs.name {
+            let (here, there) = (ours.name.clone(), theirs.name.clone());
             return Err(Refusal::ForeignRing { here, there });
         }
         Ok(())
@@ -182,14 +200,14 @@ impl View {
 }
 
 /// Whether these views together are the ideal ring: every predecessor is the member before, every list names the
-/// next `length` members in order (TSE 2017, section II).
-pub fn is_ideal<'a>(views: impl IntoIterator<Item = &'a View>, length: usize) -> bool {
+/// next r members in order (TSE 2017, section II).
+pub fn is_ideal<'a>(views: impl IntoIterator<Item = &'a View>) -> bool {
     let mut views: Vec<&View> = views.into_iter().collect();
     views.sort_by_key(|view| view.me.position);
     let n_members = views.len();
     views.iter().enumerate().all(|(idx, view)| {
         let next = |steps: usize| &views[(idx + steps) % n_members].me;
-        let wanted = length.min(n_members - 1);
+        let wanted = view.config.successors().min(n_members - 1);
         let list = view.successors.as_slice();
         view.is_member()
             && list.len() == wanted

@@ -133,7 +133,7 @@ impl Trial {
                 before = entry;
             }
         }
-        let broken = self.cluster.events.iter().find(|(_, event)| matches!(event, Event::Violation(_)));
+        let broken = self.cluster.events.iter().find(|(_, event)| matches!(event, Event::Violation { .. }));
         assert_eq!(broken, None);
     }
 
@@ -189,7 +189,7 @@ impl Trial {
     }
 
     fn is_ideal(&self, group: &BTreeSet<NodeName>) -> bool {
-        is_ideal(group.iter().map(|member| self.cluster.nodes[member].view()), usize::from(SUCCESSORS))
+        is_ideal(group.iter().map(|member| self.cluster.nodes[member].view()))
     }
 }
 

@@ -14,14 +14,17 @@ const ROUNDS_TO_MERGE: usize = 60;
 /// Joins `at` through `contact` and lets it and its new predecessor stabilize: "incorporate" of `ring.md`.
 fn incorporate(cluster: &mut Cluster, at: u64, contact: u64) {
     let token = cluster.join(at, contact);
+    if cluster.phase(at) == Phase::Joining {
+        cluster.maintain(contact); // The list to copy was short for a moment.
+        cluster.retry_join(at);
+    }
     assert_eq!(cluster.done.get(&token), Some(&Ok(())), "{at} joins through {contact}");
     cluster.maintain(at);
     cluster.maintain(contact);
 }
 
 fn owner(cluster: &mut Cluster, at: u64, target: u64) -> u64 {
-    let lookup = cluster.node(at).lookup(target.into());
-    cluster.look_up(&name(at), lookup).unwrap().owner.position.to_string().parse().unwrap()
+    cluster.look_up(&name(at), Lookup::of(target.into())).unwrap().owner.position.to_string().parse().unwrap()
 }
 
 /// The first entry of the node's list that lives.
@@ -408,8 +411,41 @@ fn t13_the_two_singletons_become_one_ring_if_one_remembers_the_other() {
     }
 }
 
+/// Node 0 on its way into {1, 2, 3, 4}: it has read the owner 1, and asked 4, the member before, for its list.
+fn t14_joiner() -> Solo {
+    let mut joiner = Solo::idle(0);
+    joiner.command(Command::Join(name(4)));
+    joiner.drain();
+    joiner.answer(Purpose::Ring, pong(4));
+    joiner.drain();
+    t14_asks_the_member_before(&mut joiner);
+    joiner
+}
+
+fn t14_asks_the_member_before(joiner: &mut Solo) {
+    joiner.answer(Purpose::Ring, found(1, &[4, 1]));
+    joiner.drain();
+    joiner.answer(Purpose::Ring, state(1, &[2, 3], Some(4)));
+    joiner.expect_send(Purpose::Ring, 4, Request::GetState);
+    joiner.end();
+}
+
 #[test]
-fn t14_a_joiner_whose_whole_list_has_died_goes_on_from_its_predecessor() {
+fn t14_a_joiner_waits_while_the_list_it_would_copy_is_shortened() {
+    let mut joiner = t14_joiner();
+    joiner.answer(Purpose::Ring, state(4, &[1], Some(3))); // 4 has just dropped 0's earlier life
+    joiner.expect_wake(Wake::RetryJoin, ROUND_FAST);
+    joiner.end();
+    joiner.feed(Input::Wake(Wake::RetryJoin));
+    joiner.drain();
+    t14_asks_the_member_before(&mut joiner);
+    joiner.answer(Purpose::Ring, state(4, &[1, 2], Some(3)));
+    joiner.drain();
+    assert_eq!(joiner.beliefs(), (vec![1, 2], Some(4)));
+}
+
+#[test]
+fn t14_a_joiner_of_a_small_ring_where_no_list_is_full_does_not_wait() {
     let mut joiner = Solo::idle(0);
     joiner.command(Command::Join(name(4)));
     joiner.drain();
@@ -417,11 +453,32 @@ fn t14_a_joiner_whose_whole_list_has_died_goes_on_from_its_predecessor() {
     joiner.drain();
     joiner.answer(Purpose::Ring, found(1, &[4, 1]));
     joiner.drain();
-    joiner.answer(Purpose::Ring, state(1, &[2, 3], Some(4)));
-    joiner.expect_send(Purpose::Ring, 4, Request::GetState);
-    joiner.answer(Purpose::Ring, state(4, &[1], Some(3))); // a list that was shortened just now
+    joiner.answer(Purpose::Ring, state(1, &[4], Some(4)));
+    joiner.drain();
+    joiner.answer(Purpose::Ring, state(4, &[1], Some(1)));
     joiner.drain();
     assert_eq!(joiner.beliefs(), (vec![1], Some(4)));
+}
+
+/// The same, after it has waited five times for a longer list than [1] of 4 and then taken that.
+fn t14_joined_with_one_entry() -> Solo {
+    let mut joiner = t14_joiner();
+    for _ in 0..5 {
+        joiner.answer(Purpose::Ring, state(4, &[1], Some(3)));
+        joiner.expect_wake(Wake::RetryJoin, ROUND_FAST);
+        joiner.feed(Input::Wake(Wake::RetryJoin));
+        joiner.drain();
+        t14_asks_the_member_before(&mut joiner);
+    }
+    joiner.answer(Purpose::Ring, state(4, &[1], Some(3)));
+    joiner.drain();
+    assert_eq!(joiner.beliefs(), (vec![1], Some(4)));
+    joiner
+}
+
+#[test]
+fn t14_a_joiner_whose_whole_list_has_died_goes_on_from_its_predecessor() {
+    let mut joiner = t14_joined_with_one_entry();
     joiner.answer(Purpose::Ring, Err(Failure::Unreachable)); // 1 has failed meanwhile
     joiner.drain();
     assert_eq!(joiner.beliefs(), (vec![], Some(4)));

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Code {
     /// The request makes no sense. Retrying does not help.
     BadRequest,
+    /// The body is not written in the language of this door. Retrying does not help.
+    Malformed,
     /// The sender may not ask for this.
     Forbidden,
     /// No such command.
@@ -52,14 +54,16 @@ pub enum Code {
 struct Row {
     token: &'static str,
     http_status: u16,
+    fault_code: i32,
 }
 
 const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is missing in ALL");
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest,
+        Self::Malformed,
         Self::Forbidden,
         Self::UnknownCommand,
         Self::MethodNotAllowed,
@@ -82,30 +86,34 @@ impl Code {
     ];
 
     /// The one table.
+    ///
+    /// The numbers below 0 are those of the "Specification for Fault Code Interoperability" of XML-RPC; the seed's
+    /// own faults all have the number 1, so ours begin beyond it.
     const fn row(self) -> Row {
-        let (token, http_status) = match self {
-            Self::BadRequest => ("bad-request", 400),
-            Self::Forbidden => ("forbidden", 403),
-            Self::UnknownCommand => ("unknown-command", 404),
-            Self::MethodNotAllowed => ("method-not-allowed", 405),
-            Self::TooLarge => ("too-large", 413),
-            Self::TooSlow => ("too-slow", 408),
-            Self::NotText => ("not-text", 406),
-            Self::NotMember => ("not-member", 409),
-            Self::AlreadyMember => ("already-member", 409),
-            Self::PositionTaken => ("position-taken", 409),
-            Self::RingSizeDiffers => ("ring-size-differs", 409),
-            Self::ForeignRing => ("foreign-ring", 409),
-            Self::JoinSelf => ("join-self", 409),
-            Self::JoinFailed => ("join-failed", 502),
-            Self::NoRoute => ("no-route", 503),
-            Self::HopLimit => ("hop-limit", 503),
-            Self::Busy => ("busy", 503),
-            Self::Deadline => ("deadline", 504),
-            Self::StoreFailed => ("store-failed", 507),
-            Self::Internal => ("internal", 500),
+        let (token, http_status, fault_code) = match self {
+            Self::BadRequest => ("bad-request", 400, -32_602),
+            Self::Malformed => ("malformed", 400, -32_700),
+            Self::Forbidden => ("forbidden", 403, 101),
+            Self::UnknownCommand => ("unknown-command", 404, -32_601),
+            Self::MethodNotAllowed => ("method-not-allowed", 405, 102),
+            Self::TooLarge => ("too-large", 413, 103),
+            Self::TooSlow => ("too-slow", 408, 104),
+            Self::NotText => ("not-text", 406, 105),
+            Self::NotMember => ("not-member", 409, 106),
+            Self::AlreadyMember => ("already-member", 409, 107),
+            Self::PositionTaken => ("position-taken", 409, 108),
+            Self::RingSizeDiffers => ("ring-size-differs", 409, 109),
+            Self::ForeignRing => ("foreign-ring", 409, 110),
+            Self::JoinSelf => ("join-self", 409, 111),
+            Self::JoinFailed => ("join-failed", 502, 112),
+            Self::NoRoute => ("no-route", 503, 113),
+            Self::HopLimit => ("hop-limit", 503, 114),
+            Self::Busy => ("busy", 503, 115),
+            Self::Deadline => ("deadline", 504, 116),
+            Self::StoreFailed => ("store-failed", 507, 117),
+            Self::Internal => ("internal", 500, -32_603),
         };
-        Row { token, http_status }
+        Row { token, http_status, fault_code }
     }
 
     /// The code as one word, which stays the same from version to version.
@@ -121,6 +129,16 @@ impl Code {
     /// The status of an HTTP answer.
     pub const fn http_status(self) -> u16 {
         self.row().http_status
+    }
+
+    /// The number of an XML-RPC fault, which stays the same from version to version.
+    pub const fn fault_code(self) -> i32 {
+        self.row().fault_code
+    }
+
+    /// The code of that number; `None` for numbers that are not ours, such as the seed's 1.
+    pub fn from_fault_code(fault_code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.fault_code() == fault_code)
     }
 }
 
@@ -140,6 +158,16 @@ mod tests {
             assert_eq!(Code::from_token(code.as_str()), Some(code));
         }
         assert_eq!(Code::from_token("Bad-Request"), None);
+    }
+
+    #[test]
+    fn every_code_is_found_by_its_number_and_none_has_the_seeds() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_fault_code(code.fault_code()), Some(code));
+        }
+        assert_eq!(Code::from_fault_code(1), None);
+        let known = [Code::Malformed, Code::UnknownCommand, Code::BadRequest].map(Code::fault_code);
+        assert_eq!(known, [-32_700, -32_601, -32_602]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The body of an answer that is an error: `{"error": "one sentence"}`.
 
 use crate::python::is_printable;
+use crate::seed::field::{Record, Source};
 use crate::seed::json;
 use crate::seed::object::Object;
 
@@ -15,10 +16,15 @@ pub fn encode_error(sentence: &str) -> Vec<u8> {
 /// The sentence of such a body, fit to be shown: cut at [`ERROR_CHARS_MAX`], without characters that could
 /// steer a terminal. `None` if the body is nothing of the kind, such as the seed's HTML page.
 pub fn decode_error(body: &[u8]) -> Option<String> {
-    let [error] = json::fields(body, ["error"]).ok()?;
+    let [error] = json::Body(body).fields(["error"]).ok()?;
     let sentence = error.required().ok()?.string().ok()?;
-    let shown: String = sentence.chars().filter(|c| is_printable(*c)).take(ERROR_CHARS_MAX).collect();
+    let shown = shown(&sentence);
     (!shown.trim().is_empty()).then_some(shown)
+}
+
+/// A peer's sentence as far as it is fit to be shown.
+pub(crate) fn shown(sentence: &str) -> String {
+    sentence.chars().filter(|c| is_printable(*c)).take(ERROR_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

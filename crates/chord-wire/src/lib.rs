@@ -12,6 +12,7 @@ mod context;
 mod error_body;
 mod python;
 pub mod seed;
+pub mod xmlrpc;
 
 pub use code::Code;
 pub use command::Command;

@@ -3,13 +3,14 @@
 //! What we send has these fields and no others, because the seed refuses anything else. What we receive may
 //! leave out what has an obvious default and may hold fields that we do not know.
 
-mod answer;
+pub(crate) mod answer;
+pub(crate) mod field;
 pub(crate) mod json;
 mod list;
 pub(crate) mod object;
-mod request;
+pub(crate) mod request;
 
 pub use answer::{Answer, BadAnswer, decode_answer, encode_answer};
-pub use json::{BadBody, Wanted};
+pub use field::{BadBody, Wanted};
 pub use list::{SUCCESSOR_LIST_MAX, cut_at_repeat, fill_successor_list};
 pub use request::{BadRequest, Leaving, Request, Target, decode_request, encode_request};

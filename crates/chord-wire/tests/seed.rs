@@ -1,19 +1,26 @@
 //! The seed's messages: exact bytes, round trips, and what is refused.
 
-use chord_ring::{NodeName, NodeNameError, Position, RingSize};
+mod messages;
+
+use chord_ring::{NodeNameError, Position, RingSize};
 use chord_wire::Command;
 use chord_wire::seed::{
     Answer, BadBody, Leaving, Request, SUCCESSOR_LIST_MAX, Target, Wanted, cut_at_repeat, decode_answer,
     decode_request, encode_answer, encode_request, fill_successor_list,
 };
+use messages::{name, names};
 use proptest::prelude::*;
 
-fn name(text: &str) -> NodeName {
-    text.parse().expect("a name")
+fn any_position() -> impl Strategy<Value = Position> {
+    any::<[u8; 32]>().prop_map(Position::from_be_bytes)
 }
 
-fn names(ports: &[u16]) -> Vec<NodeName> {
-    ports.iter().map(|port| name(&format!("127.0.0.1:{port}"))).collect()
+fn any_request() -> impl Strategy<Value = Request> {
+    messages::request(any::<String>(), any_position())
+}
+
+fn any_answer() -> impl Strategy<Value = (Command, Answer)> {
+    messages::answer(any::<String>())
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -318,65 +325,6 @@ fn a_seed_nodes_list_is_cut_where_it_begins_to_repeat() {
     assert_eq!(cut_at_repeat(names(&[2, 3, 1, 2, 3, 1, 2])), names(&[2, 3, 1]));
     assert_eq!(cut_at_repeat(names(&[1, 1])), names(&[1]));
     assert_eq!(cut_at_repeat(Vec::new()), Vec::new());
-}
-
-fn any_name() -> impl Strategy<Value = NodeName> {
-    ("[a-zA-Z0-9._-]{1,40}|\\[[0-9a-f:]{2,30}\\]", 1u16..)
-        .prop_map(|(host, port)| name(&format!("{host}:{port}")))
-}
-
-fn any_names() -> impl Strategy<Value = Vec<NodeName>> {
-    prop::collection::btree_set(any_name(), 0..6).prop_map(|names| names.into_iter().collect())
-}
-
-fn any_target() -> impl Strategy<Value = Target> {
-    prop_oneof![
-        any::<[u8; 32]>().prop_map(|bytes| Target::Position(Position::from_be_bytes(bytes))),
-        any::<String>().prop_map(Target::Key),
-    ]
-}
-
-fn any_request() -> impl Strategy<Value = Request> {
-    let leaving = (any_name(), prop::option::of(any_name()), any_names());
-    prop_oneof![
-        prop::sample::select(vec![
-            Request::Node,
-            Request::Create,
-            Request::GetPredecessor,
-            Request::GetSuccessorList,
-            Request::Shutdown
-        ]),
-        any_name().prop_map(|remote| Request::Join { remote }),
-        prop::option::of(any_name()).prop_map(|remote| Request::Notify { remote }),
-        any_target().prop_map(|target| Request::FindSuccessor { target }),
-        any::<String>().prop_map(|key| Request::Get { key }),
-        (any::<String>(), any::<String>(), any::<bool>())
-            .prop_map(|(key, value, no_redirect)| Request::Put { key, value, no_redirect }),
-        leaving.prop_map(|(node, predecessor, successor_list)| Request::Leave(Leaving {
-            node,
-            predecessor,
-            successor_list
-        })),
-    ]
-}
-
-fn any_answer() -> impl Strategy<Value = (Command, Answer)> {
-    let hops = any::<u32>;
-    prop_oneof![
-        Just((Command::Create, Answer::Done)),
-        (any_name(), any::<bool>())
-            .prop_map(|(node, is_alive)| (Command::Node, Answer::Node { node, is_alive })),
-        (any_name(), hops())
-            .prop_map(|(node, hops)| (Command::FindSuccessor, Answer::FindSuccessor { node, hops })),
-        prop::option::of(any_name()).prop_map(|node| (Command::GetPredecessor, Answer::Predecessor(node))),
-        any_names().prop_map(|names| (Command::GetSuccessorList, Answer::SuccessorList(names))),
-        (any_name(), hops(), prop::option::of(any::<String>())).prop_map(|(storage_node, hops, value)| (
-            Command::Get,
-            Answer::Get { storage_node, hops, value }
-        )),
-        (any_name(), hops())
-            .prop_map(|(storage_node, hops)| (Command::Put, Answer::Put { storage_node, hops })),
-    ]
 }
 
 /// Bytes that are nearly right: a good body with a few bytes changed, cut or doubled.

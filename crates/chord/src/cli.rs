@@ -10,14 +10,15 @@ mod dev;
 mod exit;
 mod files;
 mod get;
-mod http;
-mod http_client;
+mod hosts;
 mod logging;
 mod lookup;
 mod number;
 mod output;
 mod ports;
 mod put;
+mod seed;
+mod seed_client;
 mod serve;
 mod signals;
 mod table;
@@ -25,6 +26,7 @@ mod usage;
 
 use std::process::ExitCode;
 
+use chord::Language;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// A Chord distributed hash table: a ring of equal nodes that keeps keys and values, and heals.
@@ -56,7 +58,8 @@ Examples:
 
 Exit codes:
   0  done
-  1  failed: one line on standard error says why and what to do
+  1  failed: one line on standard error says why and what to do; also a node that stopped and could
+     not hand all of its keys over
   2  wrong usage: one line on standard error says what is wrong
   3  chord get: no value is stored under the key
 
@@ -74,24 +77,26 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Serve or call a node as chord.py does, over HTTP
     #[command(subcommand)]
-    Http(http::HttpCommand),
+    Http(seed::SeedCommand),
+    /// Serve or call a node as chord.py does, over XML-RPC
+    #[command(subcommand, name = "xmlrpc")]
+    XmlRpc(seed::SeedCommand),
     Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let command_path = usage::command_path(&Cli::command(), &arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage::report(&error, &command_path),
-    };
-    exit::report(run(cli), &command_path)
+    let root = Cli::command();
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => exit::report(run(cli), &usage::command_path(&root, &arguments)),
+        Err(error) => usage::report(&error, &root, &arguments),
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { logging, command } = cli;
-    logging.start(if command.serves() { "info" } else { "warn" })?;
+    let log = logging.start(if command.serves() { "info" } else { "warn" })?;
     let runtime = command.runtime()?;
     let ended = runtime.block_on(async {
         // On the heap: the largest command would otherwise size the future of every other.
@@ -100,9 +105,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Put(args) => Box::pin(args.run()).await,
             Command::Get(args) => Box::pin(args.run()).await,
             Command::Lookup(args) => Box::pin(args.run()).await,
-            Command::Dev(args) => Box::pin(args.run()).await,
+            Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
-            Command::Http(http) => Box::pin(http.run()).await,
+            Command::Http(command) => Box::pin(command.run(Language::Http)).await,
+            Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });
@@ -114,8 +120,11 @@ impl Command {
     /// Whether this command is a server, whose log an operator wants to see.
     fn serves(&self) -> bool {
         match self {
-            Self::Serve(_) | Self::Http(http::HttpCommand::Server(_)) => true,
-            Self::Http(http::HttpCommand::Client(_))
+            Self::Serve(_)
+            | Self::Http(seed::SeedCommand::Server(_))
+            | Self::XmlRpc(seed::SeedCommand::Server(_)) => true,
+            Self::Http(seed::SeedCommand::Client(_))
+            | Self::XmlRpc(seed::SeedCommand::Client(_))
             | Self::Put(_)
             | Self::Get(_)
             | Self::Lookup(_)

@@ -33,8 +33,8 @@
 
 pub use chord_kv::{KEY_BYTES_MAX, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value};
 pub use chord_node::{
-    Builder, Client, ClientError, Departure, Got, JoinEnded, Limits, Node, OperationError, Reply, StartError,
-    Stored,
+    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, Limits, Node, OperationError, Reply,
+    StartError, Stored,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,
@@ -42,8 +42,8 @@ pub use chord_ring::{
     SuccessorList, View, is_ideal,
 };
 
-/// The seed's language: what [`Client`] sends and gets, and how the seed's command line shows it.
+/// The seed's languages: what [`Client`] sends and gets, and how the seed's command line shows it.
 pub mod wire {
     pub use chord_wire::seed::{Answer, Request, Target};
-    pub use chord_wire::{Code, Command, Context, display_answer, display_node, display_request};
+    pub use chord_wire::{Code, Command, Context, display_answer, display_node, display_request, xmlrpc};
 }

@@ -111,6 +111,39 @@ fn wrong_usage_is_one_line() {
 }
 
 #[test]
+fn a_wrong_environment_variable_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let told = |arguments: &str, variable: &str, value: &std::ffi::OsStr| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+        command.args(arguments.split(' ')).env(variable, value).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments} with {variable}");
+        let told = text(&output.stderr);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        told
+    };
+    for (variable, arguments, value, option) in [
+        ("CHORD_NODE", "get foo", "nowhere", "--node nowhere"),
+        ("CHORD_LISTEN", "serve", "nowhere", "--listen nowhere"),
+        ("CHORD_JOIN", "serve", "127.0.0.1:4567,nowhere", "--join nowhere"),
+        ("CHORD_JOIN", "http server 127.0.0.1 0 7", "", "--join="),
+        ("CHORD_RING", "serve", "a b", "--ring=a\tb"),
+        ("CHORD_RING_SIZE", "serve", "257", "--ring-size 257"),
+        ("CHORD_SUCCESSORS", "serve", "0", "--successors 0"),
+        ("CHORD_LOG", "get foo", "loud", "--log loud"),
+    ] {
+        let from_environment = told(arguments, variable, value.as_ref());
+        let beginning = format!("error: {variable} in the environment: ");
+        assert!(from_environment.starts_with(&beginning), "{from_environment}");
+        // What is given as an option is the option's own fault, whatever the variable says.
+        let given = told(&format!("{arguments} {option}"), variable, value.as_ref());
+        assert!(!given.contains(variable), "{given}");
+    }
+    let no_text = told("get foo", "CHORD_NODE", std::ffi::OsStr::from_bytes(b"\xff:1"));
+    assert_eq!(no_text, "error: CHORD_NODE in the environment: not text (UTF-8) (see chord get --help)\n");
+}
+
+#[test]
 fn no_arguments_at_all_show_the_help() {
     let output = chord(&[]);
     assert_eq!(output.status.code(), Some(2));
@@ -145,6 +178,27 @@ fn a_port_that_is_taken_is_named() {
 fn a_host_that_does_not_resolve_is_a_failure() {
     let sentence = refusal("serve --listen no-such-host.invalid:0", 1);
     assert!(sentence.contains("no-such-host.invalid"), "{sentence}");
+}
+
+#[test]
+fn a_node_whose_host_is_unknown_is_told_from_one_that_does_not_answer() {
+    for command in ["get foo", "put foo bar", "lookup foo"] {
+        let sentence = refusal(&format!("{command} --node no-such-host.invalid:4567"), 1);
+        assert!(sentence.starts_with("the host name no-such-host.invalid is unknown ("), "{sentence}");
+    }
+}
+
+#[test]
+fn help_is_wrapped_once() {
+    for command in ["bench", "serve", "dev", "put", "get", "lookup"] {
+        let help = text(&chord(&[command, "--help"]).stdout);
+        let lines: Vec<&str> = help.lines().collect();
+        for pair in lines.windows(2).filter(|pair| !pair[1].is_empty() && !pair[1].starts_with(' ')) {
+            // A line that is broken by hand and wrapped again leaves a word or two in between.
+            let broken = pair[0].len() < 40 && !pair[0].is_empty() && !pair[0].ends_with([':', '.']);
+            assert!(!broken, "{command}: {:?} before {:?}", pair[0], pair[1]);
+        }
+    }
 }
 
 #[test]

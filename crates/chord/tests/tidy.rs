@@ -22,8 +22,8 @@ const BORROWED: [(&str, &[&str]); 3] = [
     // A hash, and error types.
     ("chord-ring", &["sha2", "thiserror"]),
     ("chord-kv", &["sha2", "thiserror"]),
-    // JSON too; never a socket.
-    ("chord-wire", &["serde", "serde_json", "thiserror"]),
+    // JSON and XML too; never a socket.
+    ("chord-wire", &["quick-xml", "serde", "serde_json", "thiserror"]),
 ];
 
 /// Longest function, from `fn` to its closing brace: what fits on a screen.

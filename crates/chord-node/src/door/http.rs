@@ -1,24 +1,32 @@
 //! HTTP: from a connection to single requests, with every limit on their way in.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::SemaphorePermit;
 
-use super::{Ends, seed};
+use super::line::Line;
+use super::seat::{Seat, Turn};
+use super::seed::{Answered, Refused};
+use super::{Ends, last_answer, seed, xmlrpc};
+use crate::Limits;
 use crate::links::{context, write_context};
-use crate::shared::{Shared, Stage};
+use crate::shared::Shared;
 
 /// The budget for bodies is counted in these bytes.
 pub(crate) const BUDGET_UNIT: usize = 1024;
@@ -30,37 +38,43 @@ const SMALL_UNITS: u32 = 16;
 const DRAINED_MAX: usize = 64 << 20;
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// An answer, or the reason why there is none.
-pub(super) struct Answered {
-    pub(super) body: Vec<u8>,
-    pub(super) context: Context,
+/// What is spoken in a request, by its path.
+#[derive(Clone, Copy)]
+enum Language {
+    Json(Command),
+    XmlRpc,
 }
 
-/// A request that is refused, and why: one sentence for people, one code for programs.
-pub(super) struct Refused {
-    pub(super) code: Code,
-    pub(super) sentence: String,
-    pub(super) context: Box<Context>,
-    /// Whether the rest of the request is not worth reading.
+impl Language {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/" | "/RPC2" => Some(Self::XmlRpc),
+            path => path.strip_prefix('/').and_then(Command::from_name).map(Self::Json),
+        }
+    }
+}
+
+/// A request that is refused, and whether the rest of it is not worth reading.
+struct Rejected {
+    refused: Refused,
     closes: bool,
 }
 
-impl Refused {
-    pub(super) fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), context: Box::default(), closes: false }
+impl Rejected {
+    /// What follows on this connection cannot be told from what is left of this request.
+    fn closing(code: Code, sentence: impl Into<String>) -> Self {
+        Self { refused: Refused::new(code, sentence), closes: true }
     }
+}
 
-    pub(super) fn with(self, context: Context) -> Self {
-        Self { context: Box::new(context), ..self }
-    }
-
-    fn closing(self) -> Self {
-        Self { closes: true, ..self }
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        Self { refused, closes: false }
     }
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>) {
+pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
     let limits = &shared.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -69,62 +83,184 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>) {
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(8 << 10));
     let service = service_fn(|request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(&shared, ends, request).await) }
+        let (shared, turn) = (shared.clone(), Turn::begin(&seat));
+        async move {
+            let response = respond(&shared, ends, request).await;
+            Ok::<_, Infallible>(response.map(|bytes| Answer { bytes, _turn: turn }))
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shared.reached(Stage::Closing) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut line = Line::new(stream, seat.clone());
+    let ended = {
+        let connection = builder.serve_connection(TokioIo::new(&mut line), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = seat.asked_to_leave() => {
+                if seat.is_idle() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
+    let Err(error) = ended else { return };
+    tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
+    if let Some(answer) = refusal(&error, &line, limits) {
+        tokio::select! {
+            () = hang_up(line.into_stream(), &answer) => {}
+            () = seat.asked_to_leave() => {}
+        }
+    }
+}
+
+/// What is said to bytes that are no request, as [`Line`] tells; none if nobody waits for an answer.
+fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>> {
+    let status = line.held_back().and_then(|status| StatusCode::from_u16(status).ok());
+    let (status, code, sentence) = match status {
+        Some(status @ StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+            let Limits { headers, header_bytes, .. } = limits;
+            let sentence = format!(
+                "the request's headers are too many or too long: this node accepts {headers} headers, and {header_bytes} bytes of them with the first line"
+            );
+            (status, Code::TooLarge, sentence)
+        }
+        Some(status @ StatusCode::URI_TOO_LONG) => {
+            (status, Code::TooLarge, "the request's path is too long".to_owned())
+        }
+        // A timeout, and a connection that was closed by the client, are errors to which hyper says nothing.
+        None if !line.hears_half_a_request() => return None,
+        None if error.is_timeout() => {
+            let sentence = "the request's headers did not arrive in time".to_owned();
+            (StatusCode::REQUEST_TIMEOUT, Code::TooSlow, sentence)
+        }
+        None if error.is_incomplete_message() => {
+            let sentence = "the request ended before its headers did".to_owned();
+            (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
+        }
+        None if !error.is_parse() => return None,
+        Some(_) | None => {
+            // Hyper's words are constant: nothing of the request is in them.
+            let sentence =
+                format!("this is no request of HTTP/1.1, which is what this node understands: {error}");
+            (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
+        }
+    };
+    Some(last_answer(status, code, &sentence))
+}
+
+/// Says a last word and closes. Reads what still comes for a moment: a system that closes a connection with bytes
+/// unread takes back what it has not delivered yet.
+async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
+    let told = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        let mut rest = stream.take(DRAINED_MAX as u64);
+        let mut chunk = vec![0; 64 << 10];
+        while rest.read(&mut chunk).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Whoever does not take it has gone, or never wanted one.
+    let _ = tokio::time::timeout(DRAIN_WAIT, told).await;
+}
+
+/// The body of an answer. Its end, when hyper has taken all of it, is the end of the turn.
+struct Answer {
+    bytes: Full<Bytes>,
+    _turn: Turn,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
     }
 }
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match handle(shared, ends, request).await {
-        Ok(Answered { body, context }) => response(StatusCode::OK, body, &context),
-        Err(Refused { code, sentence, mut context, closes }) => {
-            context.code = Some(code);
-            let status =
-                StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut response = response(status, encode_error(&sentence), &context);
-            if code == Code::MethodNotAllowed {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    let language = Language::of(request.uri().path());
+    match handle(shared, ends, language, request).await {
+        Ok(response) => response,
+        Err(rejected) => reject(language, rejected),
+    }
+}
+
+async fn handle(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    language: Option<Language>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Rejected> {
+    let (head, body) = request.into_parts();
+    let language = language.ok_or_else(|| Rejected::closing(Code::UnknownCommand, UNKNOWN_COMMAND))?;
+    if head.method != Method::POST {
+        let sentence = match language {
+            Language::Json(command) => {
+                format!("{command} is asked for by POST, with a JSON object as the body")
             }
-            if closes {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+            Language::XmlRpc => "this path is that of XML-RPC, which is spoken by POST".to_owned(),
+        };
+        return Err(Rejected::closing(Code::MethodNotAllowed, sentence));
+    }
+    let context = read_context(&head.headers)?;
+    let body = read_body(shared, body).await?;
+    match language {
+        Language::Json(command) => {
+            let request = chord_wire::seed::decode_request(command, &body.bytes)
+                .map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
+            let Answered { answer, context } = seed::answer(shared, ends, request, context).await?;
+            Ok(response(StatusCode::OK, JSON, chord_wire::seed::encode_answer(&answer), &context))
+        }
+        Language::XmlRpc => {
+            // On the heap: every connection holds room for the largest answer under way.
+            let (body, context) = Box::pin(xmlrpc::answer(shared, ends, &body.bytes, context)).await;
+            Ok(response(StatusCode::OK, XML, body, &context))
         }
     }
 }
 
-async fn handle(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Result<Answered, Refused> {
-    let (head, body) = request.into_parts();
-    let command = head.uri.path().strip_prefix('/').and_then(Command::from_name);
-    let Some(command) = command else {
-        return Err(Refused::new(Code::UnknownCommand, UNKNOWN_COMMAND).closing());
+/// The answer to a request that was not even given to the node.
+fn reject(language: Option<Language>, rejected: Rejected) -> Response<Full<Bytes>> {
+    let Rejected { refused: Refused { code, sentence, mut context }, closes } = rejected;
+    context.code = Some(code);
+    let mut response = match language {
+        Some(Language::XmlRpc) if code != Code::MethodNotAllowed => {
+            response(StatusCode::OK, XML, encode_fault(code, &sentence), &context)
+        }
+        Some(_) | None => {
+            let status =
+                StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            response(status, JSON, encode_error(&sentence), &context)
+        }
     };
-    if head.method != Method::POST {
-        let sentence = format!("{command} is asked for by POST, with a JSON object as the body");
-        return Err(Refused::new(Code::MethodNotAllowed, sentence).closing());
+    if code == Code::MethodNotAllowed {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
-    let context = read_context(&head.headers)?;
-    let body = read_body(shared, body).await?;
-    seed::answer(shared, ends, command, &body.bytes, context).await
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
-    /get_predecessor, /get_successor_list, /get, /put or /shutdown";
+    /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2";
 
-fn read_context(headers: &HeaderMap) -> Result<Context, Refused> {
-    context(headers).map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()).closing())
+fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
+    context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))
 }
 
 /// A body, and its part of the budget for as long as it is kept.
@@ -133,7 +269,7 @@ struct Received<'a> {
     _share: Option<SemaphorePermit<'a>>,
 }
 
-async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Refused> {
+async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Rejected> {
     let limit = shared.limits.body_bytes();
     let announced = body.size_hint();
     let size = announced.upper().map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -149,28 +285,28 @@ async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, 
                 drain(&mut body).await;
                 Err(too_large(limit))
             }
-            Err(_) => Err(Refused::new(Code::BadRequest, "the body ended before it was complete").closing()),
+            Err(_) => Err(Rejected::closing(Code::BadRequest, "the body ended before it was complete")),
         }
     });
-    let late = || Refused::new(Code::TooSlow, "the body did not arrive in time").closing();
+    let late = || Rejected::closing(Code::TooSlow, "the body did not arrive in time");
     let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
     Ok(Received { bytes, _share: share })
 }
 
-fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Refused> {
+fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Rejected> {
     let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
     if units < SMALL_UNITS {
         return Ok(None);
     }
     shared.body_budget.try_acquire_many(units).map(Some).map_err(|_| {
         let sentence = "this node is receiving as many bytes as its limit allows: try again later";
-        Refused::new(Code::Busy, sentence).closing()
+        Rejected::closing(Code::Busy, sentence)
     })
 }
 
-fn too_large(limit: usize) -> Refused {
+fn too_large(limit: usize) -> Rejected {
     let sentence = format!("the body has more than the {limit} bytes that this node accepts");
-    Refused::new(Code::TooLarge, sentence).closing()
+    Rejected::closing(Code::TooLarge, sentence)
 }
 
 /// Reads on and keeps nothing: most clients look at an answer only when they have sent everything.
@@ -186,11 +322,19 @@ async fn drain(body: &mut Incoming) {
     let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
 }
 
-fn response(status: StatusCode, body: Vec<u8>, context: &Context) -> Response<Full<Bytes>> {
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const XML: HeaderValue = HeaderValue::from_static("text/xml");
+
+fn response(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: Vec<u8>,
+    context: &Context,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, content_type);
     write_context(context, headers);
     response
 }

@@ -9,22 +9,42 @@ use chord_ring::{
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
 use super::Ends;
-use super::http::{Answered, Refused};
 use crate::OperationError;
 use crate::error::{command_code, refusal_code};
 use crate::operation::{Operation, Outcome, Ticket, text};
 use crate::shared::{Shared, Stage};
 
-/// Answers one command.
+/// An answer, in whatever language it will be said.
+pub(super) struct Answered {
+    pub(super) answer: seed::Answer,
+    pub(super) context: Context,
+}
+
+/// A request that is refused, and why: one sentence for people, one code for programs.
+pub(super) struct Refused {
+    pub(super) code: Code,
+    pub(super) sentence: String,
+    pub(super) context: Box<Context>,
+}
+
+impl Refused {
+    pub(super) fn new(code: Code, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into(), context: Box::default() }
+    }
+
+    fn with(self, context: Context) -> Self {
+        Self { context: Box::new(context), ..self }
+    }
+}
+
+/// Does what one request asks.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
     ends: Ends,
-    command: Command,
-    body: &[u8],
+    request: seed::Request,
     context: Context,
 ) -> Result<Answered, Refused> {
-    let request =
-        seed::decode_request(command, body).map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
+    let command = request.command();
     if matches!(command, Command::Create | Command::Join | Command::Shutdown) && !ends.is_same_host() {
         let sentence = format!("{command} is obeyed only when it comes from the node's own machine");
         return Err(Refused::new(Code::Forbidden, sentence));
@@ -44,9 +64,10 @@ pub(super) async fn answer(
         seed::Request::Join { remote } => desk.command(RingCommand::Join(remote)).await,
         seed::Request::Shutdown => Ok(desk.shutdown().await),
         seed::Request::Notify { remote } => {
-            let request = remote.map_or(RingRequest::ForgetPredecessor, |remote| RingRequest::Notify {
-                from: desk.peer(remote),
-            });
+            // A leaving seed node names its predecessor, or nobody; in a ring of two that is this very node.
+            let before = remote.filter(|remote| *remote != shared.me.name);
+            let request = before
+                .map_or(RingRequest::ForgetPredecessor, |from| RingRequest::Notify { from: desk.peer(from) });
             desk.ring_request(request).await
         }
         seed::Request::Leave(leaving) => desk.leave(leaving).await,
@@ -64,12 +85,24 @@ impl Desk<'_> {
         let view = self.shared.view();
         let is_alive = view.phase() != Phase::Leaving && self.shared.stage() < Stage::Closing;
         let context = Context { member: Some(view.is_member()), ..self.identity() };
-        say(&seed::Answer::Node { node: self.shared.me.name.clone(), is_alive }, context)
+        say(seed::Answer::Node { node: self.shared.me.name.clone(), is_alive }, context)
     }
 
     fn predecessor(&self) -> Result<Answered, Refused> {
         let state = self.shared.view().state().map_err(|refusal| self.refuse(&refusal))?;
-        Ok(say(&seed::Answer::Predecessor(state.predecessor.map(|peer| peer.name)), self.identity()))
+        let predecessor = state.predecessor.map(|peer| peer.name);
+        let context = if self.context.local {
+            Context { settled: Some(self.is_settled().map_err(refused)?), ..self.identity() }
+        } else {
+            self.identity()
+        };
+        let context = Context { predecessor: Some(known(predecessor.clone())), ..context };
+        Ok(say(seed::Answer::Predecessor(predecessor), context))
+    }
+
+    /// Whether the asker, a newcomer, has everything that was here.
+    fn is_settled(&self) -> Result<bool, OperationError> {
+        self.shared.is_settled_for(self.context.path.last())
     }
 
     /// Our own nodes get the list as it is, and the predecessor beside it; others get the seed's m entries.
@@ -83,14 +116,14 @@ impl Desk<'_> {
         }
         let predecessor = known(state.predecessor.map(|peer| peer.name));
         let context = Context { predecessor: Some(predecessor), ..self.identity() };
-        Ok(say(&seed::Answer::SuccessorList(list), context))
+        Ok(say(seed::Answer::SuccessorList(list), context))
     }
 
     async fn find_successor(&self, target: &seed::Target) -> Result<Answered, Refused> {
         let target = target.position(self.shared.ring.size);
         let found = self.shared.look_up(target, self.ticket()).await.map_err(refused)?;
         let answer = seed::Answer::FindSuccessor { node: found.owner.name, hops: found.hops };
-        Ok(say(&answer, Context { path: found.path, ..self.identity() }))
+        Ok(say(answer, Context { path: found.path, ..self.identity() }))
     }
 
     async fn get(&self, key: &str) -> Result<Answered, Refused> {
@@ -101,23 +134,23 @@ impl Desk<'_> {
         let outcome = self.operate(&key, &Operation::Get).await?;
         let value = outcome.value.as_ref().map(as_text).transpose().map_err(refused)?;
         let answer = seed::Answer::Get { storage_node: outcome.owner, hops: outcome.hops, value };
-        Ok(say(&answer, Context::default()))
+        Ok(say(answer, Context::default()))
     }
 
     /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
     async fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
         let position = key.position(self.shared.ring.size);
-        let (record, settled) = self.shared.give(position, key, &self.context.path).await?;
+        let record = self.shared.give(position, key, &self.context.path).await?;
         let context = Context {
             version: record.as_ref().map(|record| record.version),
             expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
-            settled: Some(settled),
+            settled: Some(self.is_settled()?),
             predecessor: Some(known(self.shared.view.load().predecessor().map(|peer| peer.name.clone()))),
             ..Context::default()
         };
         let value = record.and_then(|record| record.value).as_ref().map(as_text).transpose()?;
         let storage_node = self.shared.me.name.clone();
-        Ok(say(&seed::Answer::Get { storage_node, hops: 0, value }, context))
+        Ok(say(seed::Answer::Get { storage_node, hops: 0, value }, context))
     }
 
     async fn put(&self, key: &str, value: &str, no_redirect: bool) -> Result<Answered, Refused> {
@@ -131,7 +164,7 @@ impl Desk<'_> {
             let outcome = self.operate(&key, &Operation::Put(value)).await?;
             (outcome.owner, outcome.hops)
         };
-        Ok(say(&seed::Answer::Put { storage_node: owner, hops }, Context::default()))
+        Ok(say(seed::Answer::Put { storage_node: owner, hops }, Context::default()))
     }
 
     /// How a leaving node hands its keys over: our own nodes send the version too.
@@ -155,14 +188,14 @@ impl Desk<'_> {
     async fn command(&self, command: RingCommand) -> Result<Answered, Refused> {
         let done = self.shared.command(command).await;
         done.map_err(|error: CommandError| Refused::new(command_code(&error), error.to_string()))?;
-        Ok(say(&seed::Answer::Done, Context::default()))
+        Ok(say(seed::Answer::Done, Context::default()))
     }
 
     /// The answer goes out before the node ends: it closes its door when this connection has had it.
     async fn shutdown(&self) -> Answered {
         self.shared.depart().await;
         self.shared.advance(Stage::Closing);
-        say(&seed::Answer::Done, Context::default())
+        say(seed::Answer::Done, Context::default())
     }
 
     async fn leave(&self, leaving: seed::Leaving) -> Result<Answered, Refused> {
@@ -179,7 +212,7 @@ impl Desk<'_> {
             return Err(Refused::new(Code::Busy, "this node is too busy at the moment: try again"));
         };
         answer.map_err(|refusal| self.refuse(&refusal))?;
-        Ok(say(&seed::Answer::Done, Context::default()))
+        Ok(say(seed::Answer::Done, Context::default()))
     }
 
     /// Refuses peers of other rings; plain clients and seed nodes say nothing of theirs.
@@ -196,12 +229,7 @@ impl Desk<'_> {
     }
 
     fn identity(&self) -> Context {
-        Context {
-            ring: Some(self.shared.ring.clone()),
-            from: Some(self.shared.me.name.clone()),
-            incarnation: Some(self.shared.incarnation),
-            ..Context::default()
-        }
+        self.shared.asker().identity()
     }
 
     fn ticket(&self) -> Ticket {
@@ -225,8 +253,8 @@ fn parse_key(key: &str) -> Result<Key, Refused> {
     Key::new(key.as_bytes()).map_err(|error| refused(error.into()))
 }
 
-fn say(answer: &seed::Answer, context: Context) -> Answered {
-    Answered { body: seed::encode_answer(answer), context }
+fn say(answer: seed::Answer, context: Context) -> Answered {
+    Answered { answer, context }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it ends an error's way, as `map_err(refused)`")]

@@ -1,13 +1,14 @@
-//! The ring's messages in the seed's language: each request of [`chord_ring`] as an HTTP exchange, and back.
+//! The ring's messages in the seed's words: each request of [`chord_ring`] as one or two of the seed's, and back.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use chord_ring::{Answer, Failure, Found, NodeName, Peer, Pong, Question, Refusal, Request, RingSize, State};
+use chord_ring::{
+    Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, State,
+    owned,
+};
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
-use http::StatusCode;
 
-use super::{Exchange, Link, Links};
+use super::{Link, Links, Reply};
 
 /// Asks peers on behalf of one node.
 #[derive(Clone, Copy)]
@@ -28,17 +29,22 @@ impl Asker<'_> {
     ) -> Result<Answer, Failure> {
         let link = self.links.to(to);
         match request {
-            Request::Ping => self.ping(&link).await.map(Answer::Pong),
+            Request::Ping => self.ping(to, &link).await.map(Answer::Pong),
             Request::GetState => self.state(to, &link).await.map(Answer::State),
             Request::Notify { from } => self.notify(to, &link, Some(from.name)).await,
             Request::ForgetPredecessor => self.notify(to, &link, None).await,
             Request::Leave { from, predecessor, successors } => {
+                let before = predecessor.map(|peer| peer.name);
                 if link.is_seed() {
-                    return self.notify(to, &link, predecessor.map(|peer| peer.name)).await;
+                    // A seed node is told by its predecessor alone; its successor's end it finds out by itself.
+                    return match before {
+                        Some(before) if before == *to => Ok(Answer::Done),
+                        before => self.notify(to, &link, before).await,
+                    };
                 }
                 let leaving = seed::Leaving {
                     node: from.name,
-                    predecessor: predecessor.map(|peer| peer.name),
+                    predecessor: before,
                     successor_list: successors.into_iter().map(|peer| peer.name).collect(),
                 };
                 self.call(to, &link, &seed::Request::Leave(leaving)).await.map(|_| Answer::Done)
@@ -49,28 +55,24 @@ impl Asker<'_> {
         }
     }
 
-    async fn ping(&self, link: &Link) -> Result<Pong, Failure> {
-        let exchange = self.exchange(link, &seed::Request::Node).await?;
-        let context = exchange.context()?;
+    async fn ping(&self, to: &NodeName, link: &Link) -> Result<Pong, Failure> {
+        let reply = link.call(&seed::Request::Node, &self.identity()).await?;
         // A node of another ring still says who it is: the joiner wants to tell its operator.
-        match self.understand(self.me, Command::Node, &exchange) {
-            Ok(seed::Answer::Node { node, is_alive }) => Ok(Pong {
+        match self.granted(to, Command::Node, reply)? {
+            (seed::Answer::Node { node, is_alive }, context) => Ok(Pong {
                 peer: self.peer(node),
                 member: is_alive && context.member.unwrap_or(true),
                 ring: context.ring,
             }),
-            Ok(_) => Err(Failure::Garbled),
-            Err(failure) => Err(failure),
+            _ => Err(Failure::Garbled),
         }
     }
 
     /// Our own nodes say everything in one answer. A seed node is asked twice, its list last, since only that is copied.
     async fn state(&self, to: &NodeName, link: &Link) -> Result<State, Failure> {
         if !link.is_seed() {
-            let exchange = self.exchange(link, &seed::Request::GetSuccessorList).await?;
-            let list = self.understand(to, Command::GetSuccessorList, &exchange)?;
-            let context = exchange.context()?;
-            if let (Some(predecessor), seed::Answer::SuccessorList(list)) = (context.predecessor, list) {
+            let (answer, context) = self.call(to, link, &seed::Request::GetSuccessorList).await?;
+            if let (Some(predecessor), seed::Answer::SuccessorList(list)) = (context.predecessor, answer) {
                 let predecessor = match predecessor {
                     KnownPredecessor::Nobody => None,
                     KnownPredecessor::Node(name) => Some(name),
@@ -78,16 +80,14 @@ impl Asker<'_> {
                 let name = context.from.unwrap_or_else(|| to.clone());
                 return Ok(self.state_of(name, predecessor, list, context.ring.map(|ring| ring.size)));
             }
-            link.set_seed(true);
         }
-        let seed::Answer::Predecessor(predecessor) =
+        let (seed::Answer::Predecessor(predecessor), _) =
             self.call(to, link, &seed::Request::GetPredecessor).await?
         else {
             return Err(Failure::Garbled);
         };
-        let exchange = self.exchange(link, &seed::Request::GetSuccessorList).await?;
-        link.set_seed(exchange.context()?.predecessor.is_none());
-        let seed::Answer::SuccessorList(list) = self.understand(to, Command::GetSuccessorList, &exchange)?
+        let (seed::Answer::SuccessorList(list), _) =
+            self.call(to, link, &seed::Request::GetSuccessorList).await?
         else {
             return Err(Failure::Garbled);
         };
@@ -121,15 +121,38 @@ impl Asker<'_> {
         question: Question,
         budget: Duration,
     ) -> Result<Found, Failure> {
+        if question.named && link.is_seed() {
+            return self.seed_owner(to, link, question.target).await;
+        }
         let request = seed::Request::FindSuccessor { target: seed::Target::Position(question.target) };
-        let context = onward(self.context(), question.path, question.named, budget)?;
-        let body = Bytes::from(seed::encode_request(&request));
-        let exchange = link.call_onward(Command::FindSuccessor, &context, body, budget).await?;
-        match self.understand(to, Command::FindSuccessor, &exchange)? {
-            seed::Answer::FindSuccessor { node, hops } => {
-                Ok(Found { owner: self.peer(node), hops, path: exchange.context()?.path })
+        let context = onward(self.identity(), question.path, question.named, budget)?;
+        let reply = link.call_onward(&request, &context, budget).await?;
+        match self.granted(to, Command::FindSuccessor, reply)? {
+            (seed::Answer::FindSuccessor { node, hops }, context) => {
+                Ok(Found { owner: self.peer(node), hops, path: context.path })
             }
             _ => Err(Failure::Garbled),
+        }
+    }
+
+    /// A seed node that is named as the owner is asked what its range is. Asked for the owner, it would go round the ring
+    /// and back to this node, since it answers only for its successor's range (TON 2003, figure 5).
+    async fn seed_owner(&self, to: &NodeName, link: &Link, target: Position) -> Result<Found, Failure> {
+        if !self.ping(to, link).await?.member {
+            return Err(Failure::Refused(Refusal::NotMember));
+        }
+        let (seed::Answer::Predecessor(before), _) =
+            self.call(to, link, &seed::Request::GetPredecessor).await?
+        else {
+            return Err(Failure::Garbled);
+        };
+        let owner = self.peer(to.clone());
+        let before = before.filter(|before| before != to).map(|before| self.peer(before));
+        match before {
+            Some(before) if !owned(before.position, target, owner.position) => {
+                Err(Failure::Refused(Refusal::NoRoute))
+            }
+            Some(_) | None => Ok(Found { owner, hops: 0, path: Vec::new() }),
         }
     }
 
@@ -138,31 +161,24 @@ impl Asker<'_> {
         to: &NodeName,
         link: &Link,
         request: &seed::Request,
-    ) -> Result<seed::Answer, Failure> {
-        let exchange = self.exchange(link, request).await?;
-        self.understand(to, request.command(), &exchange)
+    ) -> Result<(seed::Answer, Context), Failure> {
+        let reply = link.call(request, &self.identity()).await?;
+        self.granted(to, request.command(), reply)
     }
 
-    async fn exchange(&self, link: &Link, request: &seed::Request) -> Result<Exchange, Failure> {
-        let body = Bytes::from(seed::encode_request(request));
-        link.call(request.command(), &self.context(), body).await
-    }
-
-    /// What an exchange with a peer means.
-    pub(crate) fn understand(
+    /// What a peer answered, unless it refused.
+    pub(crate) fn granted(
         &self,
         peer: &NodeName,
         command: Command,
-        exchange: &Exchange,
-    ) -> Result<seed::Answer, Failure> {
-        if exchange.status == StatusCode::OK {
-            return seed::decode_answer(command, &exchange.body).map_err(|bad| {
-                tracing::warn!(%peer, "{bad}");
-                Failure::Garbled
-            });
-        }
-        let context = exchange.context()?;
-        let refusal = match (context.code, context.ring) {
+        reply: Reply,
+    ) -> Result<(seed::Answer, Context), Failure> {
+        let Reply { answer, context } = reply;
+        let refused = match answer {
+            Ok(answer) => return Ok((answer, context)),
+            Err(refused) => refused,
+        };
+        let refusal = match (refused.code, context.ring) {
             (Some(Code::NotMember), _) => Refusal::NotMember,
             (Some(Code::NoRoute), _) => Refusal::NoRoute,
             (Some(Code::HopLimit), _) => Refusal::HopLimit,
@@ -177,15 +193,16 @@ impl Asker<'_> {
             }
             (Some(Code::Busy | Code::Deadline | Code::TooSlow), _) => return Err(Failure::Silent),
             (code, _) => {
-                let status = exchange.status.as_u16();
-                tracing::warn!(%peer, %command, status, ?code, "a peer answered with an error");
+                let code = code.map_or("none", Code::as_str);
+                tracing::warn!(%peer, %command, code, "a peer answered with an error: {}", refused.sentence);
                 return Err(Failure::Garbled);
             }
         };
         Err(Failure::Refused(refusal))
     }
 
-    fn context(&self) -> Context {
+    /// Who this node is, for the context of what it says.
+    pub(crate) fn identity(&self) -> Context {
         Context {
             ring: Some(self.links.ring.clone()),
             from: Some(self.me.clone()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chord_ring::{Failure, NodeName};
-use chord_wire::{Command, Context};
+use chord_wire::Context;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,6 +15,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+
+use super::language::Said;
 
 type Driver = Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>;
 
@@ -33,8 +35,8 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// What the answer says beside its body.
-    pub(crate) fn context(&self) -> Result<Context, Failure> {
-        context(&self.headers).map_err(|_| Failure::Garbled)
+    pub(crate) fn context(&self) -> Result<Context, chord_wire::BadContext> {
+        context(&self.headers)
     }
 }
 
@@ -96,9 +98,8 @@ impl Connections {
     pub(crate) async fn exchange(
         &self,
         answered: Answered,
-        command: Command,
+        said: &Said,
         context: &Context,
-        body: Bytes,
     ) -> Result<Exchange, Failure> {
         let permits = match answered {
             Answered::ByItself => &self.own_permits,
@@ -107,14 +108,14 @@ impl Connections {
         let Ok(_permit) = permits.acquire().await else { return Err(Failure::Silent) };
         let kept = self.idle().pop();
         if let Some((_, mut open)) = kept {
-            match open.send(self.request(command, context, body.clone()), self.body_bytes).await {
+            match open.send(self.request(said, context), self.body_bytes).await {
                 Ok(exchange) => return Ok(self.keep(open, exchange)),
                 Err(Broken::BeforeAnswer) => self.idle().clear(),
                 Err(Broken::InAnswer) => return Err(Failure::Garbled),
             }
         }
         let mut open = self.connect().await?;
-        match open.send(self.request(command, context, body), self.body_bytes).await {
+        match open.send(self.request(said, context), self.body_bytes).await {
             Ok(exchange) => Ok(self.keep(open, exchange)),
             Err(Broken::BeforeAnswer) => Err(Failure::Silent),
             Err(Broken::InAnswer) => Err(Failure::Garbled),
@@ -139,12 +140,12 @@ impl Connections {
         Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }
 
-    fn request(&self, command: Command, context: &Context, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, said: &Said, context: &Context) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(said.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = http::Uri::from_static(path(command));
+        *request.uri_mut() = http::Uri::from_static(said.path);
         let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(said.content_type));
         if let Some(host) = &self.host {
             headers.insert(HOST, host.clone());
         }
@@ -207,23 +208,6 @@ fn failure(error: &io::Error) -> Failure {
         }
         // Refused, or the name is unknown.
         _ => Failure::Unreachable,
-    }
-}
-
-/// The path of a command.
-pub(crate) const fn path(command: Command) -> &'static str {
-    match command {
-        Command::Node => "/node",
-        Command::Create => "/create",
-        Command::Join => "/join",
-        Command::FindSuccessor => "/find_successor",
-        Command::Notify => "/notify",
-        Command::GetPredecessor => "/get_predecessor",
-        Command::GetSuccessorList => "/get_successor_list",
-        Command::Get => "/get",
-        Command::Put => "/put",
-        Command::Shutdown => "/shutdown",
-        Command::Leave => "/leave",
     }
 }
 

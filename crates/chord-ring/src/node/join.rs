@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Node, Operation, Output};
 use crate::{
-    Answer, CommandError, Failure, JoinError, NodeName, Peer, Phase, Pong, Purpose, Question, Refusal,
-    Request, State, SuccessorList, Token, Wake, between,
+    Answer, CommandError, Failure, JoinError, NodeName, Peer, Phase, Pong, Purpose, Question, ROUND_QUIET,
+    Refusal, Request, State, SuccessorList, Token, Wake, between,
 };
 
 /// How often a join looks for its place before it gives up: while the ring drops an earlier life of this node or
@@ -14,6 +14,15 @@ pub const JOIN_ATTEMPTS_MAX: u8 = 25;
 
 /// How many members one attempt reads, going backwards from the owner that the lookup named.
 const WALK_MAX: u8 = 16;
+
+/// How many attempts wait for a list of full length: one quiet round, in which the member that serves a shortened one
+/// copies the rest of it from its successor. After that a short list is taken: the joiner's own rounds mend it.
+const FULL_LIST_ATTEMPTS: u8 = 5;
+
+const _: () = assert!(
+    FULL_LIST_ATTEMPTS as u128 * RETRY_PAUSE.as_millis() >= ROUND_QUIET.as_millis()
+        && FULL_LIST_ATTEMPTS < JOIN_ATTEMPTS_MAX
+);
 
 /// How many attempts a silent peer costs: each has already taken a whole deadline.
 const SILENCE_WEIGHT: u8 = 8;
@@ -34,7 +43,12 @@ pub(super) struct Join {
 enum Stage {
     Greeting,
     Locating,
-    Reading { member: Peer, steps: u8 },
+    /// A member was asked for its state, after `steps` others, of which the last had a list of full length or not.
+    Reading {
+        member: Peer,
+        steps: u8,
+        after_full: bool,
+    },
     Resting,
 }
 
@@ -51,13 +65,14 @@ impl Node {
         }
         self.enter(Phase::Joining);
         self.send(Purpose::Ring, &contact, Request::Ping);
-        self.operation = Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
+        self.open.operation =
+            Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
     }
 
     pub(super) fn on_retry_join(&mut self) {
-        match self.operation.take() {
+        match self.open.operation.take() {
             Some(Operation::Join(join)) if join.stage == Stage::Resting => self.locate(join),
-            other => self.operation = other,
+            other => self.open.operation = other,
         }
     }
 
@@ -71,15 +86,15 @@ impl Node {
             (Stage::Greeting, Err(failure)) | (Stage::Locating, Err(failure @ Failure::Unreachable)) => {
                 self.fail_contact(&join, failure);
             }
-            (Stage::Locating, Ok(Answer::Found(found))) => self.read(join, found.owner, 0),
-            (Stage::Reading { member, steps }, Ok(Answer::State(state))) => {
-                self.on_member_state(join, &member, &state, steps);
+            (Stage::Locating, Ok(Answer::Found(found))) => self.read(join, found.owner, 0, false),
+            (Stage::Reading { member, steps, after_full }, Ok(Answer::State(state))) => {
+                self.on_member_state(join, &member, &state, steps, after_full);
             }
             (Stage::Locating | Stage::Reading { .. }, Err(Failure::Silent)) => {
                 self.rest(join, SILENCE_WEIGHT);
             }
             (Stage::Locating | Stage::Reading { .. }, Ok(_) | Err(_)) => self.rest(join, 1),
-            (Stage::Resting, _) => self.operation = Some(Operation::Join(join)),
+            (Stage::Resting, _) => self.open.operation = Some(Operation::Join(join)),
         }
     }
 
@@ -107,10 +122,10 @@ impl Node {
         let question = Question { target: self.me(), named: false, path: Vec::new() };
         self.send(Purpose::Ring, &join.contact, Request::FindSuccessor(question));
         join.stage = Stage::Locating;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
     }
 
-    fn read(&mut self, mut join: Join, member: Peer, steps: u8) {
+    fn read(&mut self, mut join: Join, member: Peer, steps: u8, after_full: bool) {
         if self.is_usurped_by(&member) {
             return self.fail_taken(&join, member);
         }
@@ -119,14 +134,14 @@ impl Node {
             return self.rest(join, 1);
         }
         self.send(Purpose::Ring, &member.name, Request::GetState);
-        join.stage = Stage::Reading { member, steps };
-        self.operation = Some(Operation::Join(join));
+        join.stage = Stage::Reading { member, steps, after_full };
+        self.open.operation = Some(Operation::Join(join));
     }
 
     /// The atomic instant of the join: whether the gap after `member` holds this node is decided on the very list
     /// that is copied.
-    fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8) {
-        let ours = self.view.ring.size;
+    fn on_member_state(&mut self, join: Join, member: &Peer, state: &State, steps: u8, after_full: bool) {
+        let ours = self.view.ring_size();
         if let Some(theirs) = state.ring_size.filter(|theirs| *theirs != ours) {
             let contact = join.contact.clone();
             return self.end_join(&join, Err(JoinError::RingSizeDiffers { contact, ours, theirs }));
@@ -138,16 +153,22 @@ impl Node {
         if near.clone().any(|peer| peer.position == self.me()) {
             return self.rest(join, 1);
         }
-        let (me, length) = (self.me(), self.config.successors());
+        let (me, length) = (self.me(), self.view.config.successors());
+        let is_full = state.successors.len() >= length;
         match (state.successors.split_first(), &state.predecessor) {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));
             }
             (Some((head, rest)), _) if between(member.position, me, head.position) => {
+                // All entries of a shortened list may die before the joiner can use it (`ring.md`, T14). That it was
+                // shortened shows where the member after it has a full one; in a small ring nobody has.
+                if after_full && !is_full && join.attempts < FULL_LIST_ATTEMPTS {
+                    return self.rest(join, 1);
+                }
                 self.become_member(&join, member, SuccessorList::copied(me, length, head.clone(), rest));
             }
             (_, Some(before)) if between(before.position, me, member.position) => {
-                self.read(join, before.clone(), steps + 1);
+                self.read(join, before.clone(), steps + 1, is_full);
             }
             (Some(_), _) | (None, Some(_)) => self.rest(join, 1),
         }
@@ -169,7 +190,7 @@ impl Node {
             return self.end_join(&join, Err(JoinError::Unsettled(contact)));
         }
         join.stage = Stage::Resting;
-        self.operation = Some(Operation::Join(join));
+        self.open.operation = Some(Operation::Join(join));
         self.output(Output::Wake(Wake::RetryJoin, RETRY_PAUSE));
     }
 

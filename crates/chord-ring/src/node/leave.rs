@@ -2,8 +2,7 @@
 //!
 //! Never the rule of TON 2003, section IV-E-4, by which the predecessor appends only the last entry (`ring.md`, T12).
 
-use super::finger_repair::FingerRepair;
-use super::{Node, Output};
+use super::{Node, Open, Output};
 use crate::{CommandError, Peer, Phase, Purpose, Refusal, Request, Token};
 
 /// The farewells that are still unanswered.
@@ -25,10 +24,7 @@ impl Node {
         }
         self.enter(Phase::Leaving);
         // What is still asked would only bring this node back into the ring.
-        self.operation = None;
-        self.rectify = None;
-        self.probe = None;
-        self.finger_repair = FingerRepair::default();
+        self.open = Open::default();
         let goodbye = Request::Leave {
             from: self.view.me.clone(),
             predecessor: self.view.predecessor.clone(),
@@ -43,25 +39,25 @@ impl Node {
                 open.push(purpose);
             }
         }
-        self.farewell = Some(Farewell { token, open });
+        self.open.farewell = Some(Farewell { token, open });
         self.end_leave();
     }
 
     pub(super) fn on_farewell(&mut self, answered: Purpose) {
-        if let Some(farewell) = &mut self.farewell {
+        if let Some(farewell) = &mut self.open.farewell {
             farewell.open.retain(|purpose| *purpose != answered);
         }
         self.end_leave();
     }
 
     fn end_leave(&mut self) {
-        if let Some(farewell) = self.farewell.take_if(|farewell| farewell.open.is_empty()) {
+        if let Some(farewell) = self.open.farewell.take_if(|farewell| farewell.open.is_empty()) {
             self.output(Output::Done(farewell.token, Ok(())));
         }
     }
 
-    /// A neighbour goes. What it hands over is a hint: each member that it names is asked before it is adopted, so
-    /// a forged farewell costs one round and no more.
+    /// A neighbour goes, or so it says: anybody could. So the neighbour itself is asked, and is dropped when it answers
+    /// that it is no member or nobody answers there; then each member that it names is asked before it is adopted.
     pub(super) fn on_leave(
         &mut self,
         leaver: &Peer,
@@ -75,19 +71,16 @@ impl Node {
             return Err(Refusal::Itself);
         }
         if self.view.successors.head() == Some(leaver) {
-            self.drop_head();
-            self.remembered.remember(&leaver.name);
-            self.closer = after.first().filter(|peer| peer.position != self.me()).cloned();
+            self.open.heir = after.first().filter(|peer| peer.position != self.me()).cloned();
+            self.disturb();
             self.begin_stabilize();
         }
         if self.view.predecessor.as_ref() == Some(leaver) {
-            self.set_predecessor(None);
-            self.remembered.remember(&leaver.name);
-            if let Some(before) = before.filter(|peer| peer.position != self.me()) {
-                self.consider(before);
+            match before.filter(|peer| peer.position != self.me()) {
+                Some(before) => self.consider(before),
+                None => self.begin_check_predecessor(),
             }
         }
-        self.forget_finger(&leaver.name);
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ enum Stage {
 impl Node {
     /// Asks the remembered peer whose turn it is.
     pub(super) fn begin_probe(&mut self) {
-        if self.probe.is_some() {
+        if self.open.probe.is_some() {
             return;
         }
         let view = &self.view;
@@ -36,7 +36,7 @@ impl Node {
     }
 
     pub(super) fn on_probe_answer(&mut self, answer: Result<Answer, Failure>) {
-        let Some(Probe { about, stage }) = self.probe.take() else { return };
+        let Some(Probe { about, stage }) = self.open.probe.take() else { return };
         match (stage, answer) {
             (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
             (Stage::MyOwner, Ok(Answer::Found(found))) => self.on_my_owner(&about, &found.owner),
@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn on_remembered_state(&mut self, about: &NodeName, state: &State) {
-        let foreign = state.ring_size.is_some_and(|size| size != self.view.ring.size);
+        let foreign = state.ring_size.is_some_and(|size| size != self.view.ring_size());
         if foreign || state.peer.position == self.me() {
             return self.remembered.settled(about);
         }
@@ -94,7 +94,7 @@ impl Node {
 
     /// Takes a member that has just answered as head, if it lies before the present one.
     fn merge(&mut self, state: &State) -> bool {
-        if self.operation.is_some() || !self.try_adopt(&state.peer, state) {
+        if self.open.operation.is_some() || !self.try_adopt(&state.peer, state) {
             return false;
         }
         self.output(Output::Event(Event::Merging(state.peer.clone())));
@@ -104,6 +104,6 @@ impl Node {
 
     fn ask_probe(&mut self, about: &NodeName, to: &NodeName, stage: Stage, request: Request) {
         self.send(Purpose::Probe, to, request);
-        self.probe = Some(Probe { about: about.clone(), stage });
+        self.open.probe = Some(Probe { about: about.clone(), stage });
     }
 }

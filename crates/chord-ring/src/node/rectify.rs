@@ -9,16 +9,26 @@ use crate::{Answer, Failure, Peer, Pong, Purpose, Refusal, Request, between};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rectify {
     asked: Asked,
-    /// Who would come instead.
-    candidate: Option<Peer>,
     /// A later notifier, kept until this question is answered: the closest of them.
     parked: Option<Peer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Asked {
-    Predecessor { peer: Peer, asked_again: bool },
-    Candidate,
+    /// The predecessor, whether it lives, for the second time if it was `asked_again`; who would come `instead`.
+    Predecessor { peer: Peer, asked_again: bool, instead: Option<Peer> },
+    /// Who would be a better predecessor, for its state.
+    Candidate(Peer),
+}
+
+impl Asked {
+    /// Whether this question will decide about `candidate` too.
+    fn is_about(&self, candidate: &Peer) -> bool {
+        match self {
+            Self::Predecessor { instead, .. } => instead.as_ref() == Some(candidate),
+            Self::Candidate(asked) => asked == candidate,
+        }
+    }
 }
 
 impl Node {
@@ -39,21 +49,18 @@ impl Node {
         Ok(())
     }
 
-    /// A leaving seed node knew no predecessor of its own. Whoever comes before will notify.
+    /// A leaving seed node knew no predecessor of its own. Whether it leaves, it says itself: anybody could claim so.
     pub(super) fn on_forget_predecessor(&mut self) -> Result<(), Refusal> {
         if !self.view.is_member() {
             return Err(Refusal::NotMember);
         }
-        if let Some(predecessor) = self.view.predecessor.clone() {
-            self.remembered.remember(&predecessor.name);
-        }
-        self.set_predecessor(None);
+        self.begin_check_predecessor();
         Ok(())
     }
 
     /// Asks whether the predecessor lives, unless a question about it is open.
     pub(super) fn begin_check_predecessor(&mut self) {
-        if self.rectify.is_none()
+        if self.open.rectify.is_none()
             && let Some(peer) = self.view.predecessor.clone()
         {
             self.ask_predecessor(peer, false, None, None);
@@ -62,9 +69,9 @@ impl Node {
 
     /// Takes up a candidate for predecessor, now or after the open question.
     pub(super) fn consider(&mut self, candidate: Peer) {
-        if let Some(open) = &mut self.rectify {
+        if let Some(open) = &mut self.open.rectify {
             let me = self.view.me.position;
-            let is_news = open.candidate.as_ref() != Some(&candidate);
+            let is_news = !open.asked.is_about(&candidate);
             let is_closest =
                 open.parked.as_ref().is_none_or(|parked| between(parked.position, candidate.position, me));
             if is_news && is_closest {
@@ -82,9 +89,9 @@ impl Node {
     }
 
     pub(super) fn on_rectify_answer(&mut self, answer: Result<Answer, Failure>) {
-        let Some(Rectify { asked, candidate, parked }) = self.rectify.take() else { return };
-        match (asked, candidate) {
-            (Asked::Predecessor { peer, asked_again }, candidate) => {
+        let Some(Rectify { asked, parked }) = self.open.rectify.take() else { return };
+        match asked {
+            Asked::Predecessor { peer, asked_again, instead } => {
                 let failure = match answer {
                     Ok(Answer::Pong(pong))
                         if pong.member && pong.peer == peer && self.is_of_this_ring(&pong) =>
@@ -97,25 +104,24 @@ impl Node {
                 };
                 match failure {
                     Some(failure) if !asked_again && !failure.is_final() => {
-                        return self.ask_predecessor(peer, true, candidate, parked);
+                        return self.ask_predecessor(peer, true, instead, parked);
                     }
                     Some(failure) => {
                         self.on_predecessor_dead(peer, failure);
-                        if let Some(candidate) = candidate {
+                        if let Some(candidate) = instead {
                             return self.ask_candidate(candidate, parked);
                         }
                     }
                     None => {}
                 }
             }
-            (Asked::Candidate, Some(candidate)) => {
+            Asked::Candidate(candidate) => {
                 if let Ok(Answer::State(state)) = answer
                     && state.peer == candidate
                 {
                     self.on_candidate_state(candidate, &state.successors);
                 }
             }
-            (Asked::Candidate, None) => {}
         }
         if let Some(next) = parked {
             self.consider(next);
@@ -129,7 +135,7 @@ impl Node {
             return;
         }
         // A node that was alone takes its first notifier for successor too: it has answered with its list just now.
-        if self.view.successors.is_empty() && self.operation.is_none() {
+        if self.view.successors.is_empty() && self.open.operation.is_none() {
             self.adopt(&candidate, successors);
         }
         // In a sound ring the old one hears of the new one from this node. One that has lost all its neighbours would
@@ -157,15 +163,16 @@ impl Node {
         &mut self,
         peer: Peer,
         asked_again: bool,
-        candidate: Option<Peer>,
+        instead: Option<Peer>,
         parked: Option<Peer>,
     ) {
         self.send(Purpose::Rectify, &peer.name, Request::Ping);
-        self.rectify = Some(Rectify { asked: Asked::Predecessor { peer, asked_again }, candidate, parked });
+        self.open.rectify =
+            Some(Rectify { asked: Asked::Predecessor { peer, asked_again, instead }, parked });
     }
 
     fn ask_candidate(&mut self, candidate: Peer, parked: Option<Peer>) {
         self.send(Purpose::Rectify, &candidate.name, Request::GetState);
-        self.rectify = Some(Rectify { asked: Asked::Candidate, candidate: Some(candidate), parked });
+        self.open.rectify = Some(Rectify { asked: Asked::Candidate(candidate), parked });
     }
 }

@@ -10,8 +10,9 @@ const REPEATS_MAX: u8 = 16;
 /// Where a stabilization stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stabilize {
-    /// The head was asked for its state, for the second time if it was `asked_again`.
-    AskedHead { head: Peer, asked_again: bool },
+    /// The head was asked for its state, for the second time if it was `asked_again`; if it has left, the `heir` may
+    /// come next.
+    AskedHead { head: Peer, asked_again: bool, heir: Option<Peer> },
     /// A member that may lie between this node and its head was asked for its state.
     AskedCloser { candidate: Peer },
     /// A node that is said to have this node's position was asked for its state.
@@ -29,27 +30,28 @@ impl Node {
 
     /// Stabilizes once, unless that is under way.
     pub(super) fn begin_stabilize(&mut self) {
-        if self.operation.is_some() {
+        if self.open.operation.is_some() {
             return;
         }
-        let closer = self.closer.take();
-        match closer.or_else(|| self.view.predecessor.clone().filter(|_| self.view.successors.is_empty())) {
-            Some(candidate) if self.is_closer(&candidate) => self.ask_closer(candidate),
-            Some(_) | None => self.ask_head(),
+        let heir = self.open.heir.take();
+        if let Some(head) = self.view.successors.head().cloned() {
+            self.ask_head(head, false, heir);
+        } else if let Some(candidate) = heir.or_else(|| self.view.predecessor.clone()) {
+            self.ask_closer(candidate);
         }
     }
 
     pub(super) fn on_stabilize_answer(&mut self, stage: Stabilize, answer: Result<Answer, Failure>) {
         match stage {
-            Stabilize::AskedHead { head, asked_again } => {
+            Stabilize::AskedHead { head, asked_again, heir } => {
                 if self.view.successors.head() != Some(&head) {
-                    return; // The head left meanwhile: what it says no longer counts.
+                    return self.begin_stabilize(); // What a former head says no longer counts.
                 }
                 match answer {
                     Ok(Answer::State(its)) if its.peer == head => self.on_head_state(&head, &its),
-                    Err(failure) if asked_again || failure.is_final() => self.on_head_dead(failure),
-                    Ok(_) if asked_again => self.on_head_dead(Failure::Garbled),
-                    Ok(_) | Err(_) => self.ask_head_of(head, true),
+                    Err(failure) if asked_again || failure.is_final() => self.on_head_dead(failure, heir),
+                    Ok(_) if asked_again => self.on_head_dead(Failure::Garbled, heir),
+                    Ok(_) | Err(_) => self.ask_head(head, true, heir),
                 }
             }
             Stabilize::AskedCloser { candidate } => {
@@ -64,7 +66,7 @@ impl Node {
                 // It is gone, and only the head does not know yet.
                 Ok(_) | Err(_) => self.notify_head(false),
             },
-            Stabilize::Notified { head, is_closer } => self.on_notify_answer(&head, is_closer, answer),
+            Stabilize::Notified { head, is_closer } => self.on_notify_answer(&head, is_closer, &answer),
         }
     }
 
@@ -77,7 +79,7 @@ impl Node {
         }
     }
 
-    fn on_head_dead(&mut self, failure: Failure) {
+    fn on_head_dead(&mut self, failure: Failure, heir: Option<Peer>) {
         if let Some(dead) = self.drop_head() {
             self.remembered.remember(&dead.name);
             self.output_dropped(dead, failure);
@@ -85,26 +87,32 @@ impl Node {
         if self.view.successors.is_empty() {
             self.remember_fingers();
         }
-        self.ask_head();
+        match self.open.heir.take().or(heir).filter(|heir| self.is_closer(heir)) {
+            Some(heir) => self.ask_closer(heir),
+            None => {
+                if let Some(head) = self.view.successors.head().cloned() {
+                    self.ask_head(head, false, None);
+                }
+            }
+        }
     }
 
     pub(super) fn output_dropped(&mut self, dead: Peer, failure: Failure) {
         self.output(super::Output::Event(Event::Dropped(dead, failure)));
     }
 
-    fn on_notify_answer(&mut self, head: &Peer, is_closer: bool, answer: Result<Answer, Failure>) {
-        match answer {
-            Err(Failure::Refused(Refusal::PositionTaken { newcomer, .. }))
-                if newcomer == self.view.me.name =>
-            {
-                self.resign_to(head);
-            }
-            // Where many have joined between two members, each step uncovers the next.
-            Ok(_) if is_closer && self.repeats_left > 0 => {
-                self.repeats_left -= 1;
-                self.begin_stabilize();
-            }
-            Ok(_) | Err(_) => {}
+    fn on_notify_answer(&mut self, head: &Peer, is_closer: bool, answer: &Result<Answer, Failure>) {
+        if let Err(Failure::Refused(Refusal::PositionTaken { newcomer, .. })) = answer
+            && *newcomer == self.view.me.name
+        {
+            return self.resign_to(head);
+        }
+        // Where many have joined between two members, each step uncovers the next; and a head that said farewell
+        // meanwhile is not kept for a round.
+        let goes_on = (is_closer && answer.is_ok()) || self.open.heir.is_some();
+        if goes_on && self.repeats_left > 0 {
+            self.repeats_left -= 1;
+            self.begin_stabilize();
         }
     }
 
@@ -124,32 +132,26 @@ impl Node {
         better
     }
 
-    fn ask_head(&mut self) {
-        if let Some(head) = self.view.successors.head().cloned() {
-            self.ask_head_of(head, false);
-        }
-    }
-
-    fn ask_head_of(&mut self, head: Peer, asked_again: bool) {
+    fn ask_head(&mut self, head: Peer, asked_again: bool, heir: Option<Peer>) {
         self.send(Purpose::Ring, &head.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedHead { head, asked_again }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedHead { head, asked_again, heir }));
     }
 
     fn ask_closer(&mut self, candidate: Peer) {
         self.send(Purpose::Ring, &candidate.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedCloser { candidate }));
     }
 
     fn ask_usurper(&mut self, other: Peer) {
         self.send(Purpose::Ring, &other.name, Request::GetState);
-        self.operation = Some(Operation::Stabilize(Stabilize::AskedUsurper { other }));
+        self.open.operation = Some(Operation::Stabilize(Stabilize::AskedUsurper { other }));
     }
 
     /// Every stabilization ends so, whatever its outcome.
     pub(super) fn notify_head(&mut self, is_closer: bool) {
         if let Some(head) = self.view.successors.head().cloned() {
             self.send(Purpose::Ring, &head.name, Request::Notify { from: self.view.me.clone() });
-            self.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
+            self.open.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
         }
     }
 }

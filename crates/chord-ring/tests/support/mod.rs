@@ -130,6 +130,13 @@ impl Cluster {
         self.fail(at);
     }
 
+    /// Another attempt of a join that rests.
+    pub fn retry_join(&mut self, at: u64) {
+        if self.retry_join.remove(&name(at)) {
+            self.input(&name(at), Input::Wake(Wake::RetryJoin));
+        }
+    }
+
     /// One maintenance round of one node, with all that follows from it.
     pub fn maintain(&mut self, at: u64) {
         self.input(&name(at), Input::Wake(Wake::Maintain));
@@ -166,7 +173,7 @@ impl Cluster {
     }
 
     pub fn is_ideal(&self) -> bool {
-        is_ideal(self.nodes.values().map(Node::view), self.config.successors())
+        is_ideal(self.nodes.values().map(Node::view))
     }
 
     /// From now on nothing gets from `one` to the `other`, nor back.
@@ -234,8 +241,8 @@ impl Cluster {
             Output::Done(token, result) => drop(self.done.insert(token.0, result)),
             Output::Wake(Wake::RetryJoin, _) => _ = self.retry_join.insert(node.clone()),
             Output::Event(event) => self.events.push((node.clone(), event)),
-            Output::Wake(Wake::Maintain, _) | Output::ViewChanged => {}
-            Output::Reply(..) => unreachable!("`deliver` takes the replies"),
+            // A reply to somebody outside: `deliver` takes those to other nodes.
+            Output::Reply(..) | Output::Wake(Wake::Maintain, _) | Output::ViewChanged => {}
         }
         Vec::new()
     }
@@ -253,8 +260,7 @@ impl Cluster {
         }
         let Some(node) = self.nodes.get_mut(to) else { return (Err(Failure::Unreachable), Vec::new()) };
         if let Request::FindSuccessor(question) = request {
-            let limit = hops_max(node.view(), self.config.successors());
-            return (self.look_up(to, Lookup::new(question, limit)).map(Answer::Found), Vec::new());
+            return (self.look_up(to, Lookup::new(question)).map(Answer::Found), Vec::new());
         }
         node.handle(Input::Request(Token(0), Some(self.config.ring().clone()), request));
         let mut reply = Err(Failure::Garbled);
@@ -283,8 +289,7 @@ impl Cluster {
                     match self.deliver(at, &peer.name, Request::FindSuccessor(question)).0 {
                         Ok(Answer::Found(found)) => return Ok(lookup.answered(&view, &peer, found)),
                         Ok(other) => panic!("{other:?} is no answer to a lookup"),
-                        Err(refusal @ Failure::Refused(Refusal::HopLimit)) => return Err(refusal),
-                        Err(_) => lookup.failed(&peer.name),
+                        Err(failure) => lookup.failed(&peer.name, &failure),
                     }
                 }
             }
@@ -415,6 +420,12 @@ pub fn state(at: u64, list: &[u64], predecessor: Option<u64>) -> Result<Answer, 
 #[expect(clippy::unnecessary_wraps, reason = "as `Input::Answer` takes it")]
 pub fn pong(at: u64) -> Result<Answer, Failure> {
     Ok(Answer::Pong(Pong { peer: peer(at), member: true, ring: Some(ring_tag(8)) }))
+}
+
+/// The answer to `Ping` of a node that leaves a ring of 256 positions.
+#[expect(clippy::unnecessary_wraps, reason = "as `Input::Answer` takes it")]
+pub fn leaving(at: u64) -> Result<Answer, Failure> {
+    Ok(Answer::Pong(Pong { peer: peer(at), member: false, ring: Some(ring_tag(8)) }))
 }
 
 /// The answer to `FindSuccessor`, by way of `path`.

@@ -2,7 +2,8 @@
 
 use chord_ring::NodeName;
 
-use super::json::{self, BadBody, Field, Present};
+use super::field::{BadBody, Field, Present, Raw, Record, Source};
+use super::json;
 use super::object::Object;
 use crate::Command;
 
@@ -62,42 +63,43 @@ pub struct BadAnswer {
 /// # Errors
 /// The body is not an object with the fields of such an answer.
 pub fn decode_answer(command: Command, body: &[u8]) -> Result<Answer, BadAnswer> {
-    decode(command, body).map_err(|fault| BadAnswer { command, fault })
+    read(command, json::Body(body)).map_err(|fault| BadAnswer { command, fault })
 }
 
-fn decode(command: Command, body: &[u8]) -> Result<Answer, BadBody> {
+/// The answer that those fields are, whichever language they came in.
+pub(crate) fn read(command: Command, source: impl Source) -> Result<Answer, BadBody> {
     match command {
         Command::Create | Command::Join | Command::Notify | Command::Shutdown | Command::Leave => {
-            json::fields(body, []).map(|[]| Answer::Done)
+            source.fields([]).map(|[]| Answer::Done)
         }
         Command::Node => {
-            let [node, is_alive] = json::fields(body, ["node", "is_alive"])?;
+            let [node, is_alive] = source.fields(["node", "is_alive"])?;
             let is_alive = is_alive.optional().map_or(Ok(true), Present::boolean)?;
             Ok(Answer::Node { node: node.required()?.node()?, is_alive })
         }
         Command::FindSuccessor => {
-            let [node, hops] = json::fields(body, ["node", "hops"])?;
+            let [node, hops] = source.fields(["node", "hops"])?;
             Ok(Answer::FindSuccessor { node: node.required()?.node()?, hops: hops_of(hops)? })
         }
         Command::GetPredecessor => {
-            let [node] = json::fields(body, ["node"])?;
+            let [node] = source.fields(["node"])?;
             Ok(Answer::Predecessor(node.required()?.node_or_null()?))
         }
         Command::GetSuccessorList => {
-            let [list] = json::fields(body, ["successor_list"])?;
+            let [list] = source.fields(["successor_list"])?;
             Ok(Answer::SuccessorList(list.required()?.nodes()?))
         }
-        Command::Get => decode_get(body),
+        Command::Get => read_get(source),
         Command::Put => {
-            let [node, hops] = json::fields(body, ["storage_node", "hops"])?;
+            let [node, hops] = source.fields(["storage_node", "hops"])?;
             Ok(Answer::Put { storage_node: node.required()?.node()?, hops: hops_of(hops)? })
         }
     }
 }
 
 /// "Absent" must be said, by `found` or by a null: a value that is merely missing proves nothing.
-fn decode_get(body: &[u8]) -> Result<Answer, BadBody> {
-    let [node, hops, value, found] = json::fields(body, ["storage_node", "hops", "value", "found"])?;
+fn read_get(source: impl Source) -> Result<Answer, BadBody> {
+    let [node, hops, value, found] = source.fields(["storage_node", "hops", "value", "found"])?;
     let value = match found.optional().map(Present::boolean).transpose()? {
         Some(false) => None,
         Some(true) => Some(value.required()?.string_or_null()?.ok_or(BadBody::FoundNothing)?),
@@ -106,29 +108,32 @@ fn decode_get(body: &[u8]) -> Result<Answer, BadBody> {
     Ok(Answer::Get { storage_node: node.required()?.node()?, hops: hops_of(hops)?, value })
 }
 
-fn hops_of(hops: Field<'_>) -> Result<u32, BadBody> {
+fn hops_of<R: Raw>(hops: Field<R>) -> Result<u32, BadBody> {
     hops.optional().map_or(Ok(0), Present::count)
 }
 
 /// The body of an answer, with exactly the seed's fields.
 pub fn encode_answer(answer: &Answer) -> Vec<u8> {
-    let object = Object::new();
+    write(answer, Object::new()).end()
+}
+
+/// The answer's fields, in whichever language `record` writes.
+pub(crate) fn write<R: Record>(answer: &Answer, record: R) -> R {
     match answer {
         Answer::Node { node, is_alive } => {
-            object.string("node", node.as_str()).boolean("is_alive", *is_alive)
+            record.string("node", node.as_str()).boolean("is_alive", *is_alive)
         }
-        Answer::Done => object,
-        Answer::FindSuccessor { node, hops } => object.string("node", node.as_str()).number("hops", hops),
-        Answer::Predecessor(node) => object.string_or_null("node", node.as_ref().map(NodeName::as_str)),
-        Answer::SuccessorList(nodes) => object.nodes("successor_list", nodes),
-        Answer::Get { storage_node, hops, value } => object
+        Answer::Done => record,
+        Answer::FindSuccessor { node, hops } => record.string("node", node.as_str()).count("hops", *hops),
+        Answer::Predecessor(node) => record.node_or_null("node", node.as_ref()),
+        Answer::SuccessorList(nodes) => record.nodes("successor_list", nodes),
+        Answer::Get { storage_node, hops, value } => record
             .string("storage_node", storage_node.as_str())
-            .number("hops", hops)
+            .count("hops", *hops)
             .string_or_null("value", value.as_deref())
             .boolean("found", value.is_some()),
         Answer::Put { storage_node, hops } => {
-            object.string("storage_node", storage_node.as_str()).number("hops", hops)
+            record.string("storage_node", storage_node.as_str()).count("hops", *hops)
         }
     }
-    .end()
 }

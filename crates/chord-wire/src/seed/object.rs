@@ -1,8 +1,8 @@
 //! One JSON object from its fields.
 
-use std::fmt;
+use chord_ring::{NodeName, Position};
 
-use chord_ring::NodeName;
+use super::field::Record;
 
 /// Enough for most messages, so that few of them move while they grow.
 const CAPACITY_BYTES: usize = 192;
@@ -20,40 +20,6 @@ impl Object {
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.0.push(b'}');
         self.0
-    }
-
-    pub(crate) fn string(mut self, name: &'static str, value: &str) -> Self {
-        self.name(name);
-        self.quote(value);
-        self
-    }
-
-    pub(crate) fn string_or_null(self, name: &'static str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.string(name, value),
-            None => self.plain(name, "null"),
-        }
-    }
-
-    pub(crate) fn boolean(self, name: &'static str, value: bool) -> Self {
-        self.plain(name, if value { "true" } else { "false" })
-    }
-
-    pub(crate) fn number(self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.plain(name, &value.to_string())
-    }
-
-    pub(crate) fn nodes(mut self, name: &'static str, nodes: &[NodeName]) -> Self {
-        self.name(name);
-        self.0.push(b'[');
-        for (idx, node) in nodes.iter().enumerate() {
-            if idx > 0 {
-                self.0.extend_from_slice(b", ");
-            }
-            self.quote(node.as_str());
-        }
-        self.0.push(b']');
-        self
     }
 
     fn plain(mut self, name: &'static str, value: &str) -> Self {
@@ -74,5 +40,45 @@ impl Object {
     fn quote(&mut self, text: &str) {
         self.0.reserve(text.len() + 2);
         serde_json::to_writer(&mut self.0, text).expect("a vector takes every byte");
+    }
+}
+
+impl Record for Object {
+    fn string(mut self, name: &'static str, value: &str) -> Self {
+        self.name(name);
+        self.quote(value);
+        self
+    }
+
+    fn string_or_null(self, name: &'static str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.string(name, value),
+            None => self.plain(name, "null"),
+        }
+    }
+
+    fn boolean(self, name: &'static str, value: bool) -> Self {
+        self.plain(name, if value { "true" } else { "false" })
+    }
+
+    fn count(self, name: &'static str, value: u32) -> Self {
+        self.plain(name, &value.to_string())
+    }
+
+    fn position(self, name: &'static str, value: Position) -> Self {
+        self.plain(name, &value.to_string())
+    }
+
+    fn nodes(mut self, name: &'static str, nodes: &[NodeName]) -> Self {
+        self.name(name);
+        self.0.push(b'[');
+        for (idx, node) in nodes.iter().enumerate() {
+            if idx > 0 {
+                self.0.extend_from_slice(b", ");
+            }
+            self.quote(node.as_str());
+        }
+        self.0.push(b']');
+        self
     }
 }

@@ -2,7 +2,8 @@
 
 use chord_ring::{NodeName, Position, RingSize};
 
-use super::json::{self, BadBody, Present};
+use super::field::{BadBody, Present, Raw, Record, Source};
+use super::json;
 use super::object::Object;
 use crate::Command;
 
@@ -116,34 +117,35 @@ impl Request {
 /// # Errors
 /// The body is not an object with the fields of this command.
 pub fn decode_request(command: Command, body: &[u8]) -> Result<Request, BadRequest> {
-    decode(command, body).map_err(|fault| BadRequest { command, fault })
+    read(command, json::Body(body)).map_err(|fault| BadRequest { command, fault })
 }
 
-fn decode(command: Command, body: &[u8]) -> Result<Request, BadBody> {
+/// The request that those fields are, whichever language they came in.
+pub(crate) fn read(command: Command, source: impl Source) -> Result<Request, BadBody> {
     match command {
-        Command::Node => json::fields(body, []).map(|[]| Request::Node),
-        Command::Create => json::fields(body, []).map(|[]| Request::Create),
-        Command::GetPredecessor => json::fields(body, []).map(|[]| Request::GetPredecessor),
-        Command::GetSuccessorList => json::fields(body, []).map(|[]| Request::GetSuccessorList),
-        Command::Shutdown => json::fields(body, []).map(|[]| Request::Shutdown),
+        Command::Node => source.fields([]).map(|[]| Request::Node),
+        Command::Create => source.fields([]).map(|[]| Request::Create),
+        Command::GetPredecessor => source.fields([]).map(|[]| Request::GetPredecessor),
+        Command::GetSuccessorList => source.fields([]).map(|[]| Request::GetSuccessorList),
+        Command::Shutdown => source.fields([]).map(|[]| Request::Shutdown),
         Command::Join => {
-            let [remote] = json::fields(body, ["remote_node"])?;
+            let [remote] = source.fields(["remote_node"])?;
             Ok(Request::Join { remote: remote.required()?.node()? })
         }
         Command::Notify => {
-            let [remote] = json::fields(body, ["remote_node"])?;
+            let [remote] = source.fields(["remote_node"])?;
             Ok(Request::Notify { remote: remote.required()?.node_or_null()? })
         }
         Command::FindSuccessor => {
-            let [key] = json::fields(body, ["key"])?;
+            let [key] = source.fields(["key"])?;
             Ok(Request::FindSuccessor { target: target(key.required()?)? })
         }
         Command::Get => {
-            let [key] = json::fields(body, ["key"])?;
+            let [key] = source.fields(["key"])?;
             Ok(Request::Get { key: key.required()?.string()? })
         }
         Command::Put => {
-            let [key, value, no_redirect] = json::fields(body, ["key", "value", "no_redirect"])?;
+            let [key, value, no_redirect] = source.fields(["key", "value", "no_redirect"])?;
             let no_redirect = no_redirect.optional().map_or(Ok(false), Present::boolean)?;
             Ok(Request::Put {
                 key: key.required()?.string()?,
@@ -152,7 +154,7 @@ fn decode(command: Command, body: &[u8]) -> Result<Request, BadBody> {
             })
         }
         Command::Leave => {
-            let [node, predecessor, list] = json::fields(body, ["node", "predecessor", "successor_list"])?;
+            let [node, predecessor, list] = source.fields(["node", "predecessor", "successor_list"])?;
             Ok(Request::Leave(Leaving {
                 node: node.required()?.node()?,
                 predecessor: predecessor.required()?.node_or_null()?,
@@ -162,7 +164,7 @@ fn decode(command: Command, body: &[u8]) -> Result<Request, BadBody> {
     }
 }
 
-fn target(key: Present<'_>) -> Result<Target, BadBody> {
+fn target<R: Raw>(key: Present<R>) -> Result<Target, BadBody> {
     match key.position() {
         Some(position) => position.map(Target::Position),
         None => key.key().map(Target::Key),
@@ -171,28 +173,29 @@ fn target(key: Present<'_>) -> Result<Target, BadBody> {
 
 /// The body of a request, with exactly the seed's fields.
 pub fn encode_request(request: &Request) -> Vec<u8> {
-    let object = Object::new();
+    write(request, Object::new()).end()
+}
+
+/// The request's fields, in whichever language `record` writes.
+pub(crate) fn write<R: Record>(request: &Request, record: R) -> R {
     match request {
         Request::Node
         | Request::Create
         | Request::GetPredecessor
         | Request::GetSuccessorList
-        | Request::Shutdown => object,
-        Request::Join { remote } => object.string("remote_node", remote.as_str()),
-        Request::FindSuccessor { target: Target::Position(position) } => object.number("key", position),
+        | Request::Shutdown => record,
+        Request::Join { remote } => record.string("remote_node", remote.as_str()),
+        Request::FindSuccessor { target: Target::Position(position) } => record.position("key", *position),
         Request::FindSuccessor { target: Target::Key(key) } | Request::Get { key } => {
-            object.string("key", key)
+            record.string("key", key)
         }
-        Request::Notify { remote } => {
-            object.string_or_null("remote_node", remote.as_ref().map(NodeName::as_str))
-        }
+        Request::Notify { remote } => record.node_or_null("remote_node", remote.as_ref()),
         Request::Put { key, value, no_redirect } => {
-            object.string("key", key).string("value", value).boolean("no_redirect", *no_redirect)
+            record.string("key", key).string("value", value).boolean("no_redirect", *no_redirect)
         }
-        Request::Leave(Leaving { node, predecessor, successor_list }) => object
+        Request::Leave(Leaving { node, predecessor, successor_list }) => record
             .string("node", node.as_str())
-            .string_or_null("predecessor", predecessor.as_ref().map(NodeName::as_str))
+            .node_or_null("predecessor", predecessor.as_ref())
             .nodes("successor_list", successor_list),
     }
-    .end()
 }

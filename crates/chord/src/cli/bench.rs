@@ -44,10 +44,11 @@ Examples:
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
 
-Without --node it starts server processes of this program on loopback, forms a ring of them, and ends
-them. Each connection sends its next request when the last is answered. Keys are uniform random, and all are
-written once before the measurement. Connections are spread evenly over the nodes. Every value read is compared
-with the one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
+Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
+
+Each connection sends its next request when the last is answered, and the connections are spread evenly over the \
+nodes. Keys are uniform random, and all are written once before the measurement. Every value read is compared with the \
+one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
 pub(crate) struct BenchArgs {
     /// Which of the node's doors to measure
     #[arg(long, default_value = "http")]
@@ -100,10 +101,31 @@ pub(crate) struct BenchArgs {
 }
 
 /// A way to speak to a node.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Door {
     /// The seed's HTTP and JSON
     Http,
+    /// The seed's XML-RPC, among the nodes too
+    #[value(name = "xmlrpc")]
+    XmlRpc,
+}
+
+impl Door {
+    /// The name by which users know it; the command that serves it has the same.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::XmlRpc => "xmlrpc",
+        }
+    }
+
+    /// How much larger a value may become on its way: the longest escape of one byte.
+    fn growth(self) -> usize {
+        match self {
+            Self::Http => r"\u0000".len(),
+            Self::XmlRpc => "&quot;".len(),
+        }
+    }
 }
 
 impl BenchArgs {
@@ -125,7 +147,7 @@ impl BenchArgs {
             ports::check_room(self.nodes.into(), self.ring_size)?;
             nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
             note(format_args!("Starting {} server processes...", nodes.len()));
-            cluster.start(&nodes, self.ring_size).await?;
+            cluster.start(self.door, &nodes, self.ring_size).await?;
             cluster.form_ring(self.ring_size).await?;
         }
         match self.rest {
@@ -136,6 +158,7 @@ impl BenchArgs {
 
     async fn measure_load(&self, cluster: &Cluster, nodes: Vec<NodeName>) -> anyhow::Result<()> {
         let workload = Workload {
+            door: self.door,
             nodes,
             connections: self.connections,
             keys: self.keys,

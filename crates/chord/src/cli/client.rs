@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use chord::wire::{Answer, Request};
-use chord::{Client, NodeName, Reply};
+use chord::{Client, ClientError, Language, NodeName, Reply};
 use clap::Args;
 
-use super::number;
+use super::{hosts, number};
 
 /// Which node to call, for commands that may call any.
 #[derive(Debug, Args)]
@@ -42,7 +43,23 @@ impl WaitArgs {
 
 /// Asks `node` once.
 pub(crate) async fn call(node: &NodeName, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
-    Ok(Client::new(node.clone()).call(request, deadline).await?)
+    call_in(Language::Http, node, request, deadline).await
+}
+
+/// Asks `node` once in that language.
+pub(crate) async fn call_in(
+    language: Language,
+    node: &NodeName,
+    request: &Request,
+    deadline: Duration,
+) -> anyhow::Result<Reply> {
+    match Client::speaking(language, node.clone()).call(request, deadline).await {
+        Err(error @ ClientError::Unreachable(_)) => match hosts::unknown(node).await {
+            Some(sentence) => bail!("{sentence}"),
+            None => Err(error.into()),
+        },
+        called => Ok(called?),
+    }
 }
 
 /// An answer of a kind that does not belong to the request: the library never gives one.

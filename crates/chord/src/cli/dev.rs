@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chord::{Node, NodeName, RingSize, SUCCESSORS_DEFAULT, View, is_ideal};
+use chord::{Node, NodeName, RingSize, View, is_ideal};
 use clap::Args;
 
 use super::exit::Usage;
 use super::files;
+use super::logging::Log;
 use super::output::{self, note};
 use super::signals::Signals;
 use super::{address, number, ports};
@@ -56,7 +57,7 @@ pub(crate) struct DevArgs {
 }
 
 impl DevArgs {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, log: &Log) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
         let names = self.names()?;
         if let Some(shortage) = files::raise_limit().and_then(|allowed| files::shortage(self.nodes, allowed))
@@ -68,6 +69,7 @@ impl DevArgs {
             ended = self.run_ring(&names, &mut nodes) => ended,
             () = signals.next() => Ok(()),
         };
+        log.hush(); // that the others miss the one who leaves is no news to anybody
         tokio::select! {
             () = stop(&nodes) => ended,
             () = signals.next() => bail!("stopped before every node had left"),
@@ -139,7 +141,7 @@ async fn form_ring(nodes: &[Node]) -> anyhow::Result<()> {
         }
     }
     tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "every node is a member");
-    while !is_ideal(views(nodes).iter().map(AsRef::as_ref), SUCCESSORS_DEFAULT.into()) {
+    while !is_ideal(views(nodes).iter().map(AsRef::as_ref)) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "the ring is ideal");

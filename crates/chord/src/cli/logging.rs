@@ -52,7 +52,7 @@ fn filter(text: &str) -> Result<String, String> {
 
 impl LoggingArgs {
     /// Begins to log, at `level` unless the user wants another.
-    pub(crate) fn start(&self, level: &str) -> anyhow::Result<()> {
+    pub(crate) fn start(&self, level: &str) -> anyhow::Result<Log> {
         let choice = match self.color {
             Color::Auto => anstream::ColorChoice::Auto,
             Color::Always => anstream::ColorChoice::Always,
@@ -65,12 +65,34 @@ impl LoggingArgs {
             anstream::ColorChoice::Auto => io::stderr().is_terminal(),
         };
         let directives = self.log.clone().map_or_else(|| filter(level).map_err(Usage::new), Ok)?;
-        tracing_subscriber::fmt()
+        let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::builder().parse(directives)?)
             .with_ansi(colored)
             .with_writer(io::stderr)
-            .init();
-        Ok(())
+            .with_filter_reloading();
+        let filter = subscriber.reload_handle();
+        subscriber.init();
+        let only_errors = move || {
+            let errors = EnvFilter::builder().parse_lossy("error");
+            let _ = filter.reload(errors); // fails only when there is no log any more
+        };
+        Ok(Log { chosen: self.log.is_some(), only_errors: Box::new(only_errors) })
+    }
+}
+
+/// The log that has begun.
+pub(crate) struct Log {
+    /// Whether the user said what to log.
+    chosen: bool,
+    only_errors: Box<dyn Fn()>,
+}
+
+impl Log {
+    /// From now on logs errors only, unless the user said what to log: for what looks alarming and is meant to happen.
+    pub(crate) fn hush(&self) {
+        if !self.chosen {
+            (self.only_errors)();
+        }
     }
 }
 

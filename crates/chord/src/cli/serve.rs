@@ -1,15 +1,18 @@
 //! `chord serve`: one node, until it is told to stop.
 
+use std::io;
+
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
+    Builder, Departure, JoinEnded, Language, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT,
+    SUCCESSORS_LIMIT,
 };
 use clap::Args;
 
 use super::files;
 use super::output::note;
 use super::signals::Signals;
-use super::{address, number};
+use super::{address, hosts, number};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
 #[derive(Debug, Args)]
@@ -43,10 +46,14 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u8>("the number of successors", 1..=SUCCESSORS_LIMIT.into()))]
     successors: u8,
 
-    /// A member of the ring to join; may be repeated: the first that answers is taken, and tried for until
-    /// one does
+    /// A member of the ring to join; may be repeated, or hold several with commas between: the first that answers is
+    /// taken, and they are tried until one does
     #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
     join: Vec<NodeName>,
+
+    /// End at once when standard input ends: whoever holds its other end may die without a word
+    #[arg(long, hide = true)]
+    end_with_input: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -61,6 +68,8 @@ pub(crate) struct ServeOptions {
     /// HOST:PORT.
     pub(crate) listen: String,
     pub(crate) ring_size: RingSize,
+    /// What it speaks first to peers.
+    pub(crate) language: Language,
     pub(crate) member: MemberArgs,
     pub(crate) begin: Begin,
 }
@@ -77,7 +86,8 @@ pub(crate) enum Begin {
 impl ServeArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { listen, ring_size, member } = self;
-        ServeOptions { listen, ring_size, member, begin: Begin::Found }.run().await
+        let language = Language::Http;
+        ServeOptions { listen, ring_size, language, member, begin: Begin::Found }.run().await
     }
 }
 
@@ -91,14 +101,18 @@ impl ServeOptions {
         tokio::select! {
             ended = self.belong(&node) => ended,
             () = signals.next() => leave(&node, &mut signals).await,
+            () = end_of_input(), if self.member.end_with_input => {
+                bail!("stopped: the program that started this node has ended")
+            }
         }
     }
 
     fn builder(&self) -> Builder {
-        let MemberArgs { ring, successors, join } = &self.member;
+        let MemberArgs { ring, successors, join, .. } = &self.member;
         let builder = Node::builder()
             .listen(&self.listen)
             .ring_size(self.ring_size)
+            .language(self.language)
             .ring_name(ring.clone())
             .successors(*successors);
         if join.is_empty() && self.begin == Begin::OnCommand {
@@ -112,7 +126,10 @@ impl ServeOptions {
         let joins = !self.member.join.is_empty();
         let waits = !joins && self.begin == Begin::OnCommand;
         if !waits {
-            match node.ready().await {
+            let telling = tokio::spawn(hosts::tell_unknown(self.member.join.clone()));
+            let ready = node.ready().await;
+            telling.abort();
+            match ready {
                 Ok(()) => welcome(node, joins),
                 // A client ended the node before it was a member.
                 Err(JoinEnded::Stopped) => {}
@@ -120,8 +137,15 @@ impl ServeOptions {
             }
         }
         node.stopped().await;
-        Ok(())
+        conclude(&node.shutdown().await)
     }
+}
+
+/// Ends when standard input does, or cannot be read.
+async fn end_of_input() {
+    // What comes before the end means nothing. A read from a pipe would hold up the executor: it has a thread.
+    let read = || io::copy(&mut io::stdin().lock(), &mut io::sink());
+    let _ = tokio::task::spawn_blocking(read).await;
 }
 
 fn welcome(node: &Node, joins: bool) {
@@ -139,17 +163,31 @@ fn welcome(node: &Node, joins: bool) {
 async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
     note("Handing the keys over; once more stops at once...");
     tokio::select! {
-        departure = node.shutdown() => note(farewell(&departure)),
+        departure = node.shutdown() => conclude(&departure),
         () = signals.next() => bail!("stopped before the keys were handed over: what no other node holds is lost"),
+    }
+}
+
+/// Says how the node left. Keys that were lost are a failure, unless there was nobody to take them.
+fn conclude(departure: &Departure) -> anyhow::Result<()> {
+    let handed_over = departure.handed_over;
+    match departure.left_behind {
+        0 => note(format_args!("Stopped; {} handed over", keys(handed_over))),
+        left_behind if departure.ended_ring => note(format_args!(
+            "Stopped; the ring ended with its last node, and {} with it",
+            keys(left_behind)
+        )),
+        left_behind => {
+            let (is, it) = if left_behind == 1 { ("is", "it") } else { ("are", "them") };
+            let were = if handed_over == 1 { "was" } else { "were" };
+            let (lost, handed_over) = (keys(left_behind), keys(handed_over));
+            bail!("{lost} {is} lost: no other node took {it}; {handed_over} {were} handed over");
+        }
     }
     Ok(())
 }
 
-fn farewell(departure: &Departure) -> String {
-    match (departure.handed_over, departure.left_behind) {
-        (handed_over, 0) => format!("Stopped; {handed_over} keys handed over"),
-        (handed_over, left_behind) => {
-            format!("Stopped; {handed_over} keys handed over, {left_behind} lost: no other node took them")
-        }
-    }
+/// "1 key", "2 keys".
+fn keys(count: u64) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
 }

@@ -1,15 +1,15 @@
 //! Wrong usage in one line: what is wrong, and where the help is.
 
 use std::error::Error as _;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::exit;
 
-/// Prints help or version as asked for, or the one line of a wrong usage.
-pub(crate) fn report(error: &clap::Error, command_path: &str) -> ExitCode {
+/// Prints help or version as asked for, or the one line of a wrong usage of `root` with these arguments.
+pub(crate) fn report(error: &clap::Error, root: &clap::Command, arguments: &[OsString]) -> ExitCode {
     let shows_help = matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -20,20 +20,65 @@ pub(crate) fn report(error: &clap::Error, command_path: &str) -> ExitCode {
         let _ = error.print(); // a reader who went has read enough
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
-    exit::report_usage(&sentence(error), command_path)
+    let path = command_path(root, arguments);
+    exit::report_usage(&told(error, root, arguments, |name| std::env::var_os(name)), &path)
 }
 
 /// The commands among the arguments, as far as they go: `chord http server`.
 pub(crate) fn command_path(root: &clap::Command, arguments: &[OsString]) -> String {
+    let names: Vec<&str> = commands(root, arguments).into_iter().map(clap::Command::get_name).collect();
+    names.join(" ")
+}
+
+fn commands<'a>(root: &'a clap::Command, arguments: &[OsString]) -> Vec<&'a clap::Command> {
+    let mut found = vec![root];
     let mut command = root;
-    let mut path = root.get_name().to_owned();
     for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
-        if let Some(found) = command.find_subcommand(argument) {
-            command = found;
-            path = format!("{path} {}", found.get_name());
+        if let Some(inner) = command.find_subcommand(argument) {
+            command = inner;
+            found.push(inner);
         }
     }
-    path
+    found
+}
+
+/// What is wrong, and in which variable of the environment if it came from there.
+fn told(
+    error: &clap::Error,
+    root: &clap::Command,
+    arguments: &[OsString],
+    variable: impl Fn(&OsStr) -> Option<OsString>,
+) -> String {
+    let options = options(root, arguments);
+    // An option that is given is taken instead of its variable.
+    let taken = options.iter().filter(|(option, _)| {
+        let is_it = |argument: &str| argument.split_once('=').map_or(argument, |(name, _)| name) == *option;
+        !arguments.iter().filter_map(|argument| argument.to_str()).any(is_it)
+    });
+    let mut set = taken.filter_map(|(option, name)| Some((option, name, variable(name)?)));
+    let wrong = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (_, Some(ContextValue::String(shown))) => {
+            let blamed = shown.split(' ').next();
+            set.find(|(option, ..)| Some(option.as_str()) == blamed)
+                .map(|(_, name, _)| (name, sentence(error)))
+        }
+        (ErrorKind::InvalidUtf8, _) => set
+            .find(|(.., value)| value.to_str().is_none())
+            .map(|(_, name, _)| (name, "not text (UTF-8)".to_owned())),
+        _ => None,
+    };
+    wrong.map_or_else(
+        || sentence(error),
+        |(name, sentence)| format!("{} in the environment: {sentence}", name.display()),
+    )
+}
+
+/// The options that may come from the environment, as `--option`, with their variables.
+fn options(root: &clap::Command, arguments: &[OsString]) -> Vec<(String, OsString)> {
+    let commands = commands(root, arguments);
+    let all = commands.iter().flat_map(|command| command.get_arguments());
+    all.filter_map(|option| Some((format!("--{}", option.get_long()?), option.get_env()?.to_owned())))
+        .collect()
 }
 
 /// What is wrong. A value that a parser of ours refused is explained in that parser's own words.

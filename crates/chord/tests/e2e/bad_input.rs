@@ -1,6 +1,6 @@
 //! Whatever arrives: an error in one sentence that repeats nothing of it, and the node is as well as before.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -286,24 +286,19 @@ fn pipelined_requests_are_answered_in_order() {
     victim.is_well();
 }
 
-/// What is not HTTP may be refused by an answer or by closing; never by silence, never by anything but a 4xx.
+/// What is not HTTP is refused as everything else is, by a 4xx with a sentence in JSON; and the connection is closed.
 #[track_caller]
-fn refused_somehow(victim: &Victim, what: &str, bytes: &[u8]) {
+fn refused_as_no_http(victim: &Victim, what: &str, bytes: &[u8]) {
     let mut node = victim.open();
-    // The node may close before all is written.
+    // The node may refuse before all is written.
     let _ = node.send(bytes);
-    match node.read_response() {
-        Ok(answer) => {
-            assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
-            assert!(!String::from_utf8_lossy(&answer.body).contains(MARK), "{what}: {answer:?}");
-        }
-        Err(error) => assert!(!is_timeout(&error), "{what}: the connection stays open in silence"),
-    }
+    let answer = node.read_response().unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
+    assert_eq!(answer.header("connection"), Some("close"), "{what}");
+    assert!(!answer.error().contains(MARK), "{what}: {answer:?}");
+    assert_eq!(node.read_until_closed().expect("closed in order"), b"", "{what}");
     victim.is_well();
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 #[test]
@@ -317,10 +312,9 @@ fn oversized_headers_are_refused_with_431() {
         let request = format!("POST /get HTTP/1.1\r\nHost: h\r\n{headers}Content-Length: 2\r\n\r\n{{}}");
         let mut writer = node.writer().expect("the socket can be shared");
         let writing = std::thread::spawn(move || writer.write_all(request.as_bytes()));
-        match node.read_response() {
-            Ok(answer) => assert_eq!(answer.status, 431, "{what}"),
-            Err(error) => assert!(!is_timeout(&error), "{what}: the connection stays open in silence"),
-        }
+        let answer = node.read_response().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(answer.status, 431, "{what}");
+        assert!(!answer.error().contains(MARK), "{what}: {answer:?}");
         drop(node);
         drop(writing.join().expect("the writer does not panic"));
         victim.is_well();
@@ -349,7 +343,7 @@ fn bytes_that_are_not_http_are_refused() {
         ("TLS", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\r\n\r\n".to_owned()),
         ("Redis", "*1\r\n$7\r\nzq7mark\r\n\r\n".to_owned()),
     ] {
-        refused_somehow(&victim, what, text.as_bytes());
+        refused_as_no_http(&victim, what, text.as_bytes());
     }
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..50 {
@@ -362,7 +356,7 @@ fn bytes_that_are_not_http_are_refused() {
             garbage.extend_from_slice(&state.to_le_bytes());
         }
         garbage.extend_from_slice(b"\r\n\r\n");
-        refused_somehow(&victim, &format!("garbage {round}"), &garbage);
+        refused_as_no_http(&victim, &format!("garbage {round}"), &garbage);
     }
 }
 
@@ -384,14 +378,16 @@ fn half_requests_are_ended_and_nobody_waits_for_them() {
     }
     for (node, half) in waiting.iter_mut().zip(halves) {
         victim.is_well();
-        let half = String::from_utf8_lossy(half);
-        match node.read_until_closed() {
-            Ok(said) => {
-                let said = String::from_utf8_lossy(&said).into_owned();
-                assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{half:?}: {said}");
-            }
-            Err(error) => assert!(!is_timeout(&error), "{half:?}: still open after {:?}", begin.elapsed()),
+        if !half.is_empty() {
+            let half = String::from_utf8_lossy(half);
+            let answer = node.read_response().unwrap_or_else(|error| panic!("{half:?}: {error}"));
+            assert_eq!(answer.status, 408, "{half:?}: {}", answer.error());
         }
+        assert_eq!(
+            node.read_until_closed().expect("closed in order"),
+            b"",
+            "whoever asks nothing is told nothing"
+        );
     }
     assert!(begin.elapsed() < HALF_REQUEST_LIMIT, "{:?}", begin.elapsed());
     victim.is_well();
@@ -417,18 +413,14 @@ fn thousands_of_idle_connections_do_not_stop_the_service() {
     let victim = Victim::new();
     let mut old = victim.open();
     let count = if files_limit() >= 6_000 { 5_000 } else { 500 };
-    let idle: Vec<TcpStream> = (0..count).map_while(|_| TcpStream::connect(&victim.name).ok()).collect();
+    let mut idle = Vec::new();
+    for _ in 0..count / 250 {
+        idle.extend((0..250).map_while(|_| TcpStream::connect(&victim.name).ok()));
+        let alive = old.post("node", "{}").expect("whoever was there before and goes on asking is served");
+        assert_eq!(alive.status, 200);
+    }
     println!("{} idle connections", idle.len());
-    let mut alive = || old.post("node", "{}").map(|answer| answer.status);
-    assert_eq!(alive().expect("who was there before is served"), 200);
-    let ((), elapsed) = wait_for("service to a newcomer", HALF_REQUEST_LIMIT, || {
-        match try_ask(&victim.name, "get", r#"{"key": "foo"}"#) {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(answer.error()),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    println!("a newcomer was served after {elapsed:?}");
+    victim.is_well(); // at once: a newcomer need not wait for a deadline of theirs
     drop(idle);
     victim.is_well();
 }

@@ -1,6 +1,7 @@
 //! The command line, as section 4 of the wire's documentation has it, and the daily commands around it.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -306,6 +307,49 @@ fn dev_runs_a_whole_ring_and_leaves_at_sigterm() {
 }
 
 #[test]
+fn dev_ends_without_alarm() {
+    let _machine = beside_others();
+    let first = free_ports(16);
+    let mut dev = Process::start(program().args(["dev", "--nodes", "16", "--port", &first.to_string()]));
+    dev.wait_until_it_says("Ctrl-C").expect("the ring runs");
+    for idx in 0..50 {
+        let node = format!("127.0.0.1:{}", first + idx % 16);
+        ask(&node, "put", &json!({ "key": format!("key{idx}"), "value": "value" }).to_string())
+            .fields(&["storage_node", "hops"]);
+    }
+    dev.signal("INT");
+    assert_eq!(dev.wait(), Some(0), "{}", dev.stderr());
+    let told: Vec<String> = dev.stderr().lines().map(str::to_owned).collect();
+    let expected = [
+        "Started 16 nodes; waiting for the ring to be complete...",
+        "Stopping the ring; once more stops at once...",
+    ];
+    assert_eq!(told, expected);
+}
+
+/// Whether a process runs: one that has ended and that nobody has asked about stays in the table as a zombie.
+fn runs(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn the_servers_of_a_bench_that_is_killed_end_with_it() {
+    let _machine = beside_others();
+    let mut bench = Process::start(program().args(["bench", "--nodes", "2", "--seconds", "600"]));
+    bench.wait_until_it_says("Writing ").expect("it measures");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", bench.id()));
+    let children: Vec<String> =
+        children.expect("Linux tells children").split_whitespace().map(str::to_owned).collect();
+    assert_eq!(children.len(), 2, "{children:?}");
+    assert!(children.iter().all(|child| runs(child)), "{children:?}");
+    bench.crash();
+    wait_for("the end of the servers", Duration::from_secs(10), || {
+        children.iter().try_for_each(|child| if runs(child) { Err(format!("{child} runs")) } else { Ok(()) })
+    });
+}
+
+#[test]
 fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
     let _machine = beside_others();
     let names = free_names(2, 160);
@@ -323,6 +367,57 @@ fn serve_founds_a_ring_or_keeps_trying_to_join_one_and_leaves_at_ctrl_c() {
     assert_eq!(run(&["get", "greeting", "--node", &names[1]]).stdout, "hello");
     second.signal("TERM");
     assert_eq!(second.wait(), Some(0), "{}", second.stderr());
+}
+
+#[test]
+fn a_node_that_cannot_find_the_host_to_join_says_so_and_keeps_trying() {
+    let _machine = beside_others();
+    let names = free_names(2, 160);
+    let _first = Process::start(program().args(["serve", "--listen", &names[0]]));
+    let join = format!("no-such-host.invalid:4567,{}", names[0]);
+    let mut second =
+        Process::start(program().args(["serve", "--listen", &names[1]]).env("CHORD_JOIN", &join));
+    second.wait_until_it_says("Joined the ring").expect("the other contact answers");
+    let mut lost = Process::start(program().args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--join",
+        "no-such-host.invalid:4567",
+    ]));
+    lost.wait_until_it_says("The host name no-such-host.invalid is unknown (").expect("it says so");
+    lost.wait_until_it_says("trying again").expect("it goes on");
+    lost.signal("TERM");
+    assert_eq!(lost.wait(), Some(0), "{}", lost.stderr());
+}
+
+#[test]
+fn a_node_whose_keys_nobody_takes_fails_with_a_line_that_says_so_and_the_last_of_a_ring_does_not() {
+    let _machine = beside_others();
+    let mut cluster = Cluster::ring(2, 160);
+    let names = cluster.names();
+    let oracle = cluster.oracle();
+    let key = (0..1_000_000).map(|idx| format!("key{idx}")).find(|key| oracle.owner_of_key(key) == names[0]);
+    let key = key.expect("one of so many keys is its own");
+    ask(&names[0], "put", &json!({ "key": key, "value": "lost" }).to_string())
+        .fields(&["storage_node", "hops"]);
+    let (first, second) = (cluster.servers[&names[0]].id(), cluster.servers[&names[1]].id());
+    // Both at once: the first must not find out before that it is alone.
+    let signals = format!("kill -STOP {second} && kill -TERM {first}");
+    assert!(Command::new("sh").args(["-c", &signals]).status().expect("sh runs").success());
+    let first = cluster.servers.get_mut(&names[0]).expect("it was started");
+    assert_eq!(first.wait(), Some(1), "{}", first.stderr());
+    let last_line = first.stderr().lines().last().map(str::to_owned).unwrap_or_default();
+    assert_eq!(last_line, "error: 1 key is lost: no other node took it; 0 keys were handed over");
+
+    let mut alone = Cluster::ring(1, 160);
+    let name = alone.names().remove(0);
+    ask(&name, "put", r#"{"key": "foo", "value": "bar"}"#).fields(&["storage_node", "hops"]);
+    ask(&name, "shutdown", "{}").fields(&[]);
+    let server = alone.servers.get_mut(&name).expect("it was started");
+    assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+    let told = server.stderr();
+    assert!(told.ends_with("Stopped; the ring ended with its last node, and 1 key with it\n"), "{told}");
 }
 
 #[test]

@@ -13,6 +13,10 @@ mod failures;
 #[cfg(test)]
 mod many_nodes;
 #[cfg(test)]
+mod mixed_rings;
+#[cfg(test)]
 mod seed_wire;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod xmlrpc;

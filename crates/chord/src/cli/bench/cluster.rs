@@ -9,6 +9,7 @@ use chord::{NodeName, RingSize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use super::Door;
 use super::process::Sample;
 use crate::cli::{address, client};
 
@@ -20,7 +21,8 @@ const RING_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the ring is complete.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The processes that were started. They are killed when this is dropped, whatever happened.
+/// The processes that were started. They are killed when this is dropped, and end by themselves if nothing is left to drop
+/// it.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     servers: Vec<Server>,
@@ -34,9 +36,14 @@ struct Server {
 
 impl Cluster {
     /// Starts a server process for each name.
-    pub(super) async fn start(&mut self, names: &[NodeName], ring_size: RingSize) -> anyhow::Result<()> {
+    pub(super) async fn start(
+        &mut self,
+        door: Door,
+        names: &[NodeName],
+        ring_size: RingSize,
+    ) -> anyhow::Result<()> {
         for name in names {
-            let child = spawn(name, ring_size).context("cannot start a server process")?;
+            let child = spawn(door, name, ring_size).context("cannot start a server process")?;
             self.servers.push(Server { name: name.clone(), child });
         }
         for server in &mut self.servers {
@@ -75,17 +82,27 @@ impl Cluster {
     }
 }
 
-fn spawn(name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
+fn spawn(door: Door, name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
     let (host, port) = address::host_port(name);
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["http", "server", host, port, &ring_size.to_string(), "--log", "error"]);
+    command.args([
+        door.name(),
+        "server",
+        host,
+        port,
+        &ring_size.to_string(),
+        "--log",
+        "error",
+        "--end-with-input",
+    ]);
     for (variable, _) in std::env::vars_os() {
         // A CHORD_JOIN that is meant for another node must not reach these.
         if variable.to_string_lossy().starts_with("CHORD_") {
             command.env_remove(variable);
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Each holds the end of a pipe whose other end closes with this process, however it dies.
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command.spawn()?)
 }
 

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chord::NodeName;
+use chord::wire::{Answer, Command, xmlrpc};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::Door;
 use super::response::{self, Head};
-use super::workload::{Operation, Template, is_value};
+use super::workload::{Operation, Template, Workload, is_value};
 
 /// How long one request may take before it counts as failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Room for what an answer holds beside the value, which may be escaped to at most six times its size.
+/// Room for what an answer holds beside the value.
 const BODY_BYTES_SPARE: usize = 64 << 10;
 
 /// A connection for one kind of request. Connects when it must.
 #[derive(Debug)]
 pub(super) struct Connection {
+    door: Door,
     node: NodeName,
     operation: Operation,
     template: Template,
@@ -30,10 +33,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(node: &NodeName, operation: Operation, value_bytes: usize) -> Self {
-        let template = Template::new(operation, node, value_bytes);
+    /// The connection of that number.
+    pub(super) fn new(workload: &Workload, number: u16, operation: Operation) -> Self {
+        let (door, node, value_bytes) = (workload.door, workload.node(number).clone(), workload.value_bytes);
+        let template = Template::new(door, operation, &node, value_bytes);
         let received = Vec::with_capacity(value_bytes + 4096);
-        Self { node: node.clone(), operation, template, value_bytes, stream: None, received }
+        Self { door, node, operation, template, value_bytes, stream: None, received }
     }
 
     /// Sends one request and checks its answer. After a failure the next call connects anew.
@@ -64,7 +69,8 @@ impl Connection {
 
     /// Reads one whole answer into `received`, which then holds nothing else.
     async fn receive(&mut self, stream: &mut TcpStream) -> anyhow::Result<Head> {
-        let body_bytes_max = self.value_bytes.saturating_mul(6).saturating_add(BODY_BYTES_SPARE);
+        let body_bytes_max =
+            self.value_bytes.saturating_mul(self.door.growth()).saturating_add(BODY_BYTES_SPARE);
         let bytes_max = response::HEAD_BYTES_MAX + body_bytes_max;
         let mut known = None;
         self.received.clear();
@@ -96,19 +102,36 @@ impl Connection {
             let told = serde_json::from_slice::<ErrorBody<'_>>(body).ok();
             bail!("status {}: {}", head.status, told.as_ref().map_or("no reason given", |body| &body.error));
         }
-        match self.operation {
-            Operation::Put => Ok(()),
-            Operation::Get => {
+        let value = match (self.door, self.operation) {
+            (Door::Http, Operation::Put) => return Ok(()),
+            (Door::Http, Operation::Get) => {
                 let body: GetBody<'_> =
                     serde_json::from_slice(body).context("the answer is not that of a get")?;
-                let value = body.value.context("a key that was written is not found")?;
-                if is_value(&value, key, self.value_bytes) {
-                    Ok(())
-                } else {
-                    bail!("the value is not the one written")
-                }
+                body.value
             }
+            (Door::XmlRpc, operation) => match answer(operation, body)? {
+                Answer::Get { value, .. } => value.map(Cow::Owned),
+                _ => return Ok(()),
+            },
+        };
+        let value = value.context("a key that was written is not found")?;
+        if is_value(&value, key, self.value_bytes) {
+            Ok(())
+        } else {
+            bail!("the value is not the one written")
         }
+    }
+}
+
+/// What a body in XML-RPC says.
+fn answer(operation: Operation, body: &[u8]) -> anyhow::Result<Answer> {
+    let command = match operation {
+        Operation::Put => Command::Put,
+        Operation::Get => Command::Get,
+    };
+    match xmlrpc::decode_answer(command, body)? {
+        Ok(answer) => Ok(answer),
+        Err(fault) => bail!("fault {}: {}", fault.code, fault.sentence),
     }
 }
 

@@ -57,7 +57,7 @@ impl Measured {
 pub(super) async fn fill(workload: &Workload) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     for number in 0..workload.connections {
-        let mut connection = Connection::new(workload.node(number), Operation::Put, workload.value_bytes);
+        let mut connection = Connection::new(workload, number, Operation::Put);
         let keys = (u64::from(number)..workload.keys).step_by(workload.connections.into());
         tasks.spawn(async move {
             for key in keys {
@@ -79,7 +79,7 @@ pub(super) async fn measure(workload: &Workload, operation: Operation) -> anyhow
     let end = begin + workload.measured;
     let mut tasks = JoinSet::new();
     for number in 0..workload.connections {
-        let connection = Connection::new(workload.node(number), operation, workload.value_bytes);
+        let connection = Connection::new(workload, number, operation);
         let random = Random::new(u64::from(number) << 1 | u64::from(operation == Operation::Get));
         let loop_ = Loop { connection, random, keys: workload.keys, begin, end };
         tasks.spawn(loop_.run(Arc::clone(&measured)));

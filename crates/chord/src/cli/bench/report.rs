@@ -65,9 +65,7 @@ impl Report {
     pub(super) fn new(args: &BenchArgs, workload: &Workload, operations: &[Measured], used: Used) -> Self {
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION"),
-            door: match args.door {
-                super::Door::Http => "http",
-            },
+            door: args.door.name(),
             nodes: workload.nodes.iter().map(ToString::to_string).collect(),
             ring_size: args.node.is_empty().then_some(args.ring_size).map(RingSize::bits),
             connections: workload.connections,

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use chord::NodeName;
 
+use super::Door;
+
 /// Digits of a key: enough for the largest number of keys.
 const KEY_DIGITS: usize = 8;
 
 /// What is measured on which nodes.
 #[derive(Debug)]
 pub(super) struct Workload {
+    pub(super) door: Door,
     pub(super) nodes: Vec<NodeName>,
     pub(super) connections: u16,
     pub(super) keys: u64,
@@ -53,21 +56,23 @@ pub(super) struct Template {
 }
 
 impl Template {
-    pub(super) fn new(operation: Operation, node: &NodeName, value_bytes: usize) -> Self {
-        let zeros = "0".repeat(KEY_DIGITS);
-        let body_start = format!("{{\"key\": \"k{zeros}\"");
-        let (middle, value_bytes, end) = match operation {
-            Operation::Put => (", \"value\": \"", value_bytes, "\", \"no_redirect\": false}"),
-            Operation::Get => ("", 0, "}"),
+    pub(super) fn new(door: Door, operation: Operation, node: &NodeName, value_bytes: usize) -> Self {
+        let name = operation.name();
+        let value_bytes = if operation == Operation::Put { value_bytes } else { 0 };
+        let (path, content_type) = match door {
+            Door::Http => (name, "application/json"),
+            Door::XmlRpc => ("RPC2", "text/xml"),
         };
-        let length = body_start.len() + middle.len() + value_bytes + end.len();
+        let [before_key, before_value, end] = body(door, operation);
+        let length = before_key.len() + KEY_DIGITS + before_value.len() + value_bytes + end.len();
         let head = format!(
-            "POST /{} HTTP/1.1\r\nHost: {node}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n",
-            operation.name()
+            "POST /{path} HTTP/1.1\r\nHost: {node}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
         );
-        let key_at = head.len() + body_start.len() - KEY_DIGITS - 1;
-        let value_at = head.len() + body_start.len() + middle.len();
-        let mut bytes = [head.as_bytes(), body_start.as_bytes(), middle.as_bytes()].concat();
+        let mut bytes = [head, before_key].concat().into_bytes();
+        let key_at = bytes.len();
+        bytes.resize(key_at + KEY_DIGITS, b'0');
+        bytes.extend_from_slice(before_value.as_bytes());
+        let value_at = bytes.len();
         bytes.resize(value_at + value_bytes, b'0');
         bytes.extend_from_slice(end.as_bytes());
         Self { bytes, key_at, value_at, value_bytes }
@@ -79,6 +84,29 @@ impl Template {
         self.bytes[self.key_at..self.key_at + KEY_DIGITS].copy_from_slice(&digits);
         fill(&mut self.bytes[self.value_at..self.value_at + self.value_bytes], digits);
         &self.bytes
+    }
+}
+
+/// What stands before a key's digits, between them and the value, and after it.
+fn body(door: Door, operation: Operation) -> [String; 3] {
+    const METHOD: &str = "<?xml version='1.0'?><methodCall><methodName>";
+    const MEMBERS: &str = "</methodName><params><param><value><struct>";
+    const KEY: &str = "<member><name>key</name><value><string>k";
+    const VALUE: &str = "</string></value></member><member><name>value</name><value><string>";
+    const REDIRECT: &str =
+        "</string></value></member><member><name>no_redirect</name><value><boolean>0</boolean>";
+    const END: &str = "</value></member></struct></value></param></params></methodCall>";
+    match (door, operation) {
+        (Door::Http, Operation::Put) => {
+            ["{\"key\": \"k", "\", \"value\": \"", "\", \"no_redirect\": false}"].map(str::to_owned)
+        }
+        (Door::Http, Operation::Get) => ["{\"key\": \"k", "\"}", ""].map(str::to_owned),
+        (Door::XmlRpc, Operation::Put) => {
+            [format!("{METHOD}put{MEMBERS}{KEY}"), VALUE.to_owned(), format!("{REDIRECT}{END}")]
+        }
+        (Door::XmlRpc, Operation::Get) => {
+            [format!("{METHOD}get{MEMBERS}{KEY}"), format!("</string>{END}"), String::new()]
+        }
     }
 }
 
@@ -131,7 +159,7 @@ mod tests {
 
     fn text(operation: Operation, key: u64, value_bytes: usize) -> String {
         let node = "127.0.0.1:4567".parse().unwrap();
-        let mut template = Template::new(operation, &node, value_bytes);
+        let mut template = Template::new(Door::Http, operation, &node, value_bytes);
         template.request(7_654_321);
         String::from_utf8(template.request(key).to_vec()).unwrap()
     }

@@ -93,8 +93,15 @@ pub(crate) fn free_names(count: usize, ring_size: usize) -> Vec<String> {
 /// A server that runs, or none if another process has taken the port meanwhile.
 #[track_caller]
 pub(crate) fn try_server(name: &str, ring_size: usize) -> Option<Process> {
+    try_server_of("http", name, ring_size)
+}
+
+/// The same, for a server that speaks this language to other nodes.
+#[track_caller]
+pub(crate) fn try_server_of(language: &str, name: &str, ring_size: usize) -> Option<Process> {
     let (host, port) = name.rsplit_once(':').expect("a name is HOST:PORT");
-    let mut process = Process::start(program().args(["http", "server", host, port, &ring_size.to_string()]));
+    let mut process =
+        Process::start(program().args([language, "server", host, port, &ring_size.to_string()]));
     match process.wait_until_it_says(&format!("Running on {name} with ring size {ring_size}...")) {
         Ok(()) => Some(process),
         Err(said) if said.contains("in use") => None,

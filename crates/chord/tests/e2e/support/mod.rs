@@ -5,12 +5,14 @@ mod http;
 mod machine;
 mod oracle;
 mod process;
+mod python;
 
 pub(crate) use cluster::*;
 pub(crate) use http::*;
 pub(crate) use machine::*;
 pub(crate) use oracle::*;
 pub(crate) use process::*;
+pub(crate) use python::*;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};

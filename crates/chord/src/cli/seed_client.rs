@@ -1,7 +1,7 @@
-//! `chord http client`: one command to one node, printed as chord.py's client prints it.
+//! `chord http client` and `chord xmlrpc client`: one command to one node, printed as chord.py's client prints it.
 
-use chord::NodeName;
 use chord::wire::{Request, Target, display_answer, display_request};
+use chord::{Language, NodeName};
 use clap::{Args, Subcommand};
 
 use super::client::{self, WaitArgs};
@@ -45,7 +45,7 @@ Examples:
   chord http client 127.0.0.1 4567 get foo
   chord http client 127.0.0.1 4567 find_successor --id 5
 
-What is asked goes to standard error, the answer to standard output.";
+The same with xmlrpc for http. What is asked goes to standard error, the answer to standard output.";
 
 #[derive(Debug, Subcommand)]
 enum ClientCommand {
@@ -105,11 +105,11 @@ struct TargetArgs {
 }
 
 impl ClientArgs {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, language: Language) -> anyhow::Result<()> {
         let node = address::name(&self.host, self.port)?;
         let request = request(self.get, self.command)?;
         note(display_request(&node, &request));
-        let reply = client::call(&node, &request, self.wait.deadline()).await?;
+        let reply = client::call_in(language, &node, &request, self.wait.deadline()).await?;
         output::answer(display_answer(request.command(), &reply.answer))
     }
 }

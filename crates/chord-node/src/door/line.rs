@@ -1,0 +1,114 @@
+//! The line of one connection: its socket, with an ear for what is not an answer of ours.
+//!
+//! To bytes that it cannot read as a request hyper answers by itself, a bare status without a body. It has no way to
+//! say anything else, so that answer is held back here, and ours is sent when hyper has gone.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::seat::Seat;
+
+/// A socket as hyper sees it.
+pub(super) struct Line {
+    stream: TcpStream,
+    seat: Arc<Seat>,
+    /// Whether anything has come in since the last answer went out.
+    heard: bool,
+    /// The status of the answer that was held back.
+    held_back: Option<u16>,
+}
+
+impl Line {
+    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
+        Self { stream, seat, heard: false, held_back: None }
+    }
+
+    /// The status with which hyper wanted to refuse what it could not read.
+    pub(super) fn held_back(&self) -> Option<u16> {
+        self.held_back
+    }
+
+    /// Whether part of a request has come in, after everything before it was answered.
+    pub(super) fn hears_half_a_request(&self) -> bool {
+        self.heard && self.seat.is_idle()
+    }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Whether `bytes`, which hyper is about to send, are an answer of its own.
+    ///
+    /// A request under way is a [`Turn`](super::seat::Turn), which ends only when the whole answer is with hyper; and
+    /// hyper reads no further head before it has sent that. So what it says between two turns nobody told it to say.
+    fn holds_back(&mut self, bytes: &[u8]) -> bool {
+        if !self.seat.is_idle() {
+            return false;
+        }
+        self.held_back = self.held_back.or_else(|| Some(status(bytes).unwrap_or(400)));
+        true
+    }
+}
+
+/// The status of an answer: `HTTP/1.1 400 …`.
+fn status(answer: &[u8]) -> Option<u16> {
+    std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.heard |= buf.filled().len() > before;
+        read
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.holds_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.holds_back(slices.first().map_or(&[], |slice| slice)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Comes when hyper has nothing left to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.seat.is_idle() {
+            self.seat.sent();
+            self.heard &= !self.seat.is_idle();
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.held_back.is_some() {
+            return Poll::Ready(Ok(())); // our own answer is still to come
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

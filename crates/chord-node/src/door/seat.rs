@@ -1,0 +1,111 @@
+//! A seat: what the door knows of one connection, to tell whether it is in use and since when it is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// A request is under way.
+const BUSY: u64 = u64::MAX;
+
+/// The answer has been made, and part of it is still to be sent.
+const SENDING: u64 = u64::MAX - 1;
+
+/// The time on the clock of the seats that began then.
+pub(super) fn micros(epoch: Instant) -> u64 {
+    u64::try_from(epoch.elapsed().as_micros()).unwrap_or(SENDING - 1).min(SENDING - 1)
+}
+
+/// One connection: written by the task that serves it, read by the door.
+///
+/// All orderings are relaxed: only the task itself must know exactly, and it sees its own writes in order.
+pub(super) struct Seat {
+    /// When the clocks of all seats of a door began.
+    epoch: Instant,
+    /// Microseconds from then until the connection fell idle, or one of the marks above.
+    idle_since: AtomicU64,
+    leave: Notify,
+}
+
+impl Seat {
+    /// A connection that has just come in.
+    pub(super) fn new(epoch: Instant) -> Self {
+        let seat = Self { epoch, idle_since: AtomicU64::new(SENDING), leave: Notify::new() };
+        seat.sent();
+        seat
+    }
+
+    /// Everything that the connection has to say has been sent.
+    pub(super) fn sent(&self) {
+        if self.idle_since.load(Ordering::Relaxed) == SENDING {
+            self.idle_since.store(micros(self.epoch), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no request is under way: none has come in whole whose answer is not sent. Part of one counts for
+    /// nothing, or whoever sends half a request would be better off than whoever sends none.
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle_since().is_some()
+    }
+
+    /// Since when it is idle, on the clock of its door.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since < SENDING)
+    }
+
+    #[cfg(test)]
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Asks the connection to end: at once if it is idle, after its answer if not.
+    pub(super) fn ask_to_leave(&self) {
+        self.leave.notify_one();
+    }
+
+    /// Ends when the connection is asked to end.
+    pub(super) async fn asked_to_leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+/// A request and its answer, from the head that came in to the last byte that waits to be sent.
+pub(super) struct Turn {
+    seat: Arc<Seat>,
+}
+
+impl Turn {
+    /// A request's head has come in.
+    pub(super) fn begin(seat: &Arc<Seat>) -> Self {
+        seat.idle_since.store(BUSY, Ordering::Relaxed);
+        Self { seat: seat.clone() }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.seat.idle_since.store(SENDING, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_idle_from_the_last_byte_of_an_answer_to_the_next_request() {
+        let seat = Arc::new(Seat::new(Instant::now()));
+        let at_first = seat.idle_since().unwrap();
+        let turn = Turn::begin(&seat);
+        seat.sent(); // "100 Continue", as it may be
+        assert!(!seat.is_idle());
+        drop(turn);
+        assert!(!seat.is_idle());
+        seat.sent();
+        let afterwards = seat.idle_since().unwrap();
+        assert!(afterwards >= at_first);
+        seat.sent();
+        assert_eq!(seat.idle_since(), Some(afterwards), "sending nothing is no activity");
+    }
+}

@@ -1,0 +1,147 @@
+//! All seats of a door, and which of them to free for a newcomer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::seat::{Seat, micros};
+
+/// How many seats are looked at to free one. An exact choice needs a look at each that was used since it was last
+/// looked at, which may be all; among so many of those that were looked at longest ago, the one idle for longest is as
+/// good, and a flood of newcomers costs no more than a few microseconds each.
+const LOOKS_MAX: usize = 64;
+
+/// The seats that are taken, by the ids of whoever sits there.
+pub(super) struct Seats<Id> {
+    /// When the seats' clocks began.
+    epoch: Instant,
+    taken: HashMap<Id, Taken>,
+    /// By the time when each fell idle, as far as that was noted: it may have been used since, never before.
+    order: BTreeSet<(u64, Id)>,
+}
+
+struct Taken {
+    seat: Arc<Seat>,
+    noted: u64,
+}
+
+impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), taken: HashMap::new(), order: BTreeSet::new() }
+    }
+
+    /// A seat that nobody has taken.
+    pub(super) fn seat(&self) -> Arc<Seat> {
+        Arc::new(Seat::new(self.epoch))
+    }
+
+    pub(super) fn take(&mut self, id: Id, seat: Arc<Seat>) {
+        let noted = seat.idle_since().unwrap_or_else(|| micros(self.epoch));
+        self.order.insert((noted, id));
+        self.taken.insert(id, Taken { seat, noted });
+    }
+
+    pub(super) fn leave(&mut self, id: Id) -> Option<Arc<Seat>> {
+        let taken = self.taken.remove(&id)?;
+        self.order.remove(&(taken.noted, id));
+        Some(taken.seat)
+    }
+
+    /// Takes the seat from the connection that is idle for longest, and asks it to go; false if a request is under way on
+    /// each that was looked at.
+    pub(super) fn make_room(&mut self) -> bool {
+        let Some(seat) = self.idle_for_longest().and_then(|id| self.leave(id)) else { return false };
+        seat.ask_to_leave();
+        true
+    }
+
+    fn idle_for_longest(&mut self) -> Option<Id> {
+        let now = micros(self.epoch);
+        let mut longest = None;
+        for _ in 0..LOOKS_MAX {
+            let (noted, id) = self.order.pop_first()?;
+            let taken = self.taken.get_mut(&id)?;
+            let since = taken.seat.idle_since();
+            taken.noted = since.unwrap_or(now);
+            self.order.insert((taken.noted, id));
+            longest = longest.into_iter().chain(since.map(|since| (since, id))).min();
+            if since == Some(noted) {
+                break; // All others were noted later, so they fell idle later.
+            }
+        }
+        longest.map(|(_, id)| id)
+    }
+
+    /// Asks everyone to go.
+    pub(super) fn close(&self) {
+        for taken in self.taken.values() {
+            taken.seat.ask_to_leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::seat::Turn;
+
+    fn full(n_seats: usize) -> (Seats<usize>, Vec<Arc<Seat>>) {
+        let mut seats = Seats::new();
+        let all: Vec<Arc<Seat>> = (0..n_seats).map(|_| seats.seat()).collect();
+        for (id, seat) in all.iter().enumerate() {
+            seats.take(id, seat.clone());
+        }
+        (seats, all)
+    }
+
+    /// A request and its answer, later than anything before.
+    fn use_once(seat: &Arc<Seat>) {
+        let before = micros(seat.epoch());
+        while micros(seat.epoch()) == before {
+            std::hint::spin_loop();
+        }
+        drop(Turn::begin(seat));
+        seat.sent();
+    }
+
+    #[test]
+    fn the_one_idle_for_longest_is_found_in_any_order_of_use() {
+        let (mut seats, all) = full(50);
+        // Each is used again, some more often than others, the last time in an order of its own.
+        for idx in (0..50).map(|step| step * 7 % 50).chain((0..50).map(|step| step * 3 % 50)) {
+            use_once(&all[idx]);
+        }
+        for expected in (0..50).map(|step| step * 3 % 50) {
+            assert_eq!(seats.idle_for_longest(), Some(expected));
+            seats.leave(expected);
+        }
+        assert_eq!(seats.idle_for_longest(), None);
+        assert!(seats.taken.is_empty() && seats.order.is_empty());
+    }
+
+    #[test]
+    fn a_seat_in_use_is_never_taken_away() {
+        let (mut seats, all) = full(LOOKS_MAX * 2);
+        let turns: Vec<Turn> = all.iter().map(Turn::begin).collect();
+        assert!(!seats.make_room());
+        assert_eq!(seats.taken.len(), LOOKS_MAX * 2);
+        drop(turns);
+        assert!(!seats.make_room(), "an answer that is not sent yet is under way");
+        use_once(&all[LOOKS_MAX]);
+        assert!((0..3).any(|_| seats.make_room()), "found after a few looks at all");
+        assert!(!seats.taken.contains_key(&LOOKS_MAX));
+    }
+
+    #[test]
+    fn busy_seats_are_looked_at_no_more_often_than_the_limit() {
+        let (mut seats, all) = full(LOOKS_MAX + 1);
+        for seat in &all {
+            use_once(seat);
+        }
+        // Those that were noted first were all used since: the choice is among them.
+        assert_eq!(seats.idle_for_longest(), Some(0));
+        let _turn = Turn::begin(&all[0]);
+        assert_eq!(seats.idle_for_longest(), Some(1));
+    }
+}

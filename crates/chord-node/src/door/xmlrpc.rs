@@ -1,0 +1,76 @@
+//! XML-RPC: each call of a body turned into one question to the node, and what comes of it into an answer or a fault.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chord_wire::Context;
+use chord_wire::xmlrpc::{Call, CallAnswer, Fault, decode_call, encode_call_answer, encode_fault};
+
+use super::Ends;
+use super::seed::{self, Answered, Refused};
+use crate::shared::Shared;
+
+/// The body that answers a body, and what is said beside it.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    body: &[u8],
+    context: Context,
+) -> (Vec<u8>, Context) {
+    let answered = match decode_call(body) {
+        Ok(Call::Multi(calls)) => {
+            let answers = CallAnswer::Multi(many(shared, ends, calls, &context).await);
+            Ok((answers, Context::default()))
+        }
+        Ok(call) => one(shared, ends, call, context).await,
+        Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
+    };
+    let said = answered.and_then(|(answer, context)| {
+        let body = encode_call_answer(&answer);
+        body.map(|body| (body, context)).map_err(|unfit| Refused::new(unfit.code(), unfit.to_string()))
+    });
+    said.unwrap_or_else(|Refused { code, sentence, context }| {
+        (encode_fault(code, &sentence), Context { code: Some(code), ..*context })
+    })
+}
+
+async fn one(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    call: Call,
+    context: Context,
+) -> Result<(CallAnswer, Context), Refused> {
+    let answer = match call {
+        Call::Seed(request) => {
+            let Answered { answer, context } = seed::answer(shared, ends, request, context).await?;
+            return Ok((CallAnswer::Seed(answer), context));
+        }
+        Call::ListMethods => CallAnswer::Methods,
+        Call::MethodHelp(method) => CallAnswer::Help(method),
+        Call::MethodSignature(method) => CallAnswer::Signature(method),
+        Call::Multi(_) => CallAnswer::Multi(Vec::new()), // The decoder lets no list into a list.
+    };
+    Ok((answer, Context::default()))
+}
+
+/// Calls in their order, one after the other; all of them together have the time of one.
+async fn many(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    calls: Vec<Result<Call, chord_wire::xmlrpc::BadCall>>,
+    context: &Context,
+) -> Vec<Result<CallAnswer, Fault>> {
+    let until = Instant::now() + shared.limits.operation;
+    let mut answers = Vec::with_capacity(calls.len());
+    for call in calls {
+        let remaining = Some(until.saturating_duration_since(Instant::now()));
+        let context = Context { remaining, ..context.clone() };
+        let answered = match call {
+            Ok(call) => one(shared, ends, call, context).await,
+            Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
+        };
+        let answered = answered.map(|(answer, _)| answer);
+        answers.push(answered.map_err(|refused| Fault::new(refused.code, refused.sentence)));
+    }
+    answers
+}

@@ -1,0 +1,224 @@
+//! One peer: how long to wait for it, what it speaks, and whether it failed a moment ago.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use chord_ring::{Failure, NodeName};
+use chord_wire::{Code, Command, Context, seed};
+
+use super::connection::{Answered, Connections, within};
+use super::language::{Language, Misunderstood, Refused, Reply};
+use super::lock;
+use super::round_trip::RoundTrip;
+use crate::Limits;
+
+/// How long a peer that failed is passed over by lookups, so that each does not find out anew. Maintenance, which
+/// drops it, takes about as long.
+const SUSPECT_FOR: Duration = Duration::from_secs(1);
+
+/// One peer as this node knows it.
+pub(crate) struct Link {
+    name: NodeName,
+    connections: Connections,
+    trip: Mutex<RoundTrip>,
+    suspect_until: Mutex<Option<Instant>>,
+    last_used: Mutex<Instant>,
+    known: Mutex<Known>,
+    /// What is spoken to a peer of which nothing is known.
+    first_language: Language,
+    wait_max: Duration,
+}
+
+/// What a peer has shown of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// What it speaks. Found out again when an answer is not understood or nobody is there: another program may have
+    /// taken its place.
+    language: Option<Language>,
+    /// Whether it says nothing beside the seed's bodies.
+    is_seed: bool,
+    /// Whether its last answer was none: then it has been reported.
+    is_garbled: bool,
+}
+
+impl Link {
+    pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language) -> Self {
+        Self {
+            connections: Connections::new(name.clone(), limits.link_connections, limits.body_bytes()),
+            name,
+            trip: Mutex::default(),
+            suspect_until: Mutex::default(),
+            last_used: Mutex::new(Instant::now()),
+            known: Mutex::default(),
+            first_language,
+            wait_max: limits.request,
+        }
+    }
+
+    /// The link is used.
+    pub(super) fn touch(&self) {
+        *lock(&self.last_used) = Instant::now();
+    }
+
+    pub(super) fn last_used(&self) -> Instant {
+        *lock(&self.last_used)
+    }
+
+    /// How long to wait for something that the peer answers by itself.
+    fn wait(&self) -> Duration {
+        lock(&self.trip).wait(self.wait_max)
+    }
+
+    /// Asks for something that the peer answers by itself, and learns from how long that took.
+    pub(crate) async fn call(&self, request: &seed::Request, context: &Context) -> Result<Reply, Failure> {
+        let started = Instant::now();
+        let answer = within(self.wait(), self.converse(Answered::ByItself, request, context)).await;
+        match &answer {
+            Ok(_) => lock(&self.trip).answered(started.elapsed()),
+            Err(Failure::Silent) => lock(&self.trip).missed(),
+            Err(_) => {}
+        }
+        self.judge(answer.as_ref().err());
+        answer
+    }
+
+    /// Asks for something for which the peer may have to ask others, within `budget`.
+    ///
+    /// When it takes longer than the peer itself should, the peer is asked whether it lives: so a slow lookup behind it
+    /// is waited for, and a frozen peer is not.
+    pub(crate) async fn call_onward(
+        &self,
+        request: &seed::Request,
+        context: &Context,
+        budget: Duration,
+    ) -> Result<Reply, Failure> {
+        let budget = budget.min(self.wait_max);
+        let answer = within(budget, async {
+            let conversation = self.converse(Answered::WithOthers, request, context);
+            tokio::pin!(conversation);
+            tokio::select! {
+                answer = &mut conversation => return answer,
+                () = tokio::time::sleep(self.wait()) => {}
+            }
+            tokio::select! {
+                answer = &mut conversation => answer,
+                failure = self.dies() => Err(failure),
+            }
+        })
+        .await;
+        self.judge(answer.as_ref().err());
+        answer
+    }
+
+    /// Asks in the peer's language, which is found out first if it is not known.
+    async fn converse(
+        &self,
+        answered: Answered,
+        request: &seed::Request,
+        context: &Context,
+    ) -> Result<Reply, Failure> {
+        let known = lock(&self.known).language;
+        let language = known.unwrap_or(self.first_language);
+        let misunderstood = match self.say(language, answered, request, context).await? {
+            Ok(reply) => return Ok(reply),
+            Err(misunderstood) => misunderstood,
+        };
+        // Whoever answers one language with nonsense and another properly has not done what it was asked in the first.
+        let other = language.other();
+        if known.is_none()
+            && self.say(other, Answered::ByItself, &seed::Request::Node, context).await?.is_ok()
+            && let Ok(reply) = self.say(other, answered, request, context).await?
+        {
+            return Ok(reply);
+        }
+        let command = request.command();
+        if std::mem::replace(&mut lock(&self.known).is_garbled, true) {
+            tracing::debug!(peer = %self.name, %command, "a peer answered wrongly again: {misunderstood}");
+        } else {
+            tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {misunderstood}");
+        }
+        Err(Failure::Garbled)
+    }
+
+    /// One exchange in one language, and what it shows of the peer.
+    async fn say(
+        &self,
+        language: Language,
+        answered: Answered,
+        request: &seed::Request,
+        context: &Context,
+    ) -> Result<Result<Reply, Misunderstood>, Failure> {
+        let said = match language.say(request) {
+            Ok(said) => Ok((language, said)),
+            // Our own nodes speak every language, so they are told in the one that can say it.
+            Err(_) if !self.is_seed() => Language::Http.say(request).map(|said| (Language::Http, said)),
+            Err(unsayable) => Err(unsayable),
+        };
+        let (language, said) = match said {
+            Ok(said) => said,
+            Err(unsayable) => {
+                let sentence = format!("{} speaks XML-RPC only: {unsayable}", self.name);
+                let refused = Refused { code: Some(Code::NotText), sentence };
+                return Ok(Ok(Reply { answer: Err(refused), context: Context::default() }));
+            }
+        };
+        let exchange = self.connections.exchange(answered, &said, context).await;
+        let understood = match &exchange {
+            Ok(exchange) => language.understand(request.command(), exchange),
+            Err(Failure::Unreachable) => {
+                lock(&self.known).language = None;
+                return Err(Failure::Unreachable);
+            }
+            Err(failure) => return Err(failure.clone()),
+        };
+        let mut known = lock(&self.known);
+        match &understood {
+            Ok(reply) => {
+                known.language.get_or_insert(language);
+                // A peer may answer some commands properly and others not: one good `node` is no news.
+                known.is_garbled &= request.command() == Command::Node;
+                if reply.answer.is_ok() && says_its_ring(request.command()) {
+                    known.is_seed = reply.context.ring.is_none();
+                }
+            }
+            Err(_) => known.language = None,
+        }
+        Ok(understood)
+    }
+
+    /// Ends when the peer does not answer a ping.
+    async fn dies(&self) -> Failure {
+        loop {
+            let started = Instant::now();
+            if let Err(failure) = self.call(&seed::Request::Node, &Context::default()).await {
+                return failure;
+            }
+            tokio::time::sleep(self.wait().saturating_sub(started.elapsed())).await;
+        }
+    }
+
+    fn judge(&self, failure: Option<&Failure>) {
+        let until = match failure {
+            Some(Failure::Silent | Failure::Unreachable) => Some(Instant::now() + SUSPECT_FOR),
+            Some(_) | None => None,
+        };
+        *lock(&self.suspect_until) = until;
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        lock(&self.suspect_until).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the peer speaks the seed's words alone.
+    pub(crate) fn is_seed(&self) -> bool {
+        lock(&self.known).is_seed
+    }
+}
+
+/// Whether our own nodes name their ring in an answer to that command.
+const fn says_its_ring(command: Command) -> bool {
+    matches!(
+        command,
+        Command::Node | Command::GetPredecessor | Command::GetSuccessorList | Command::FindSuccessor
+    )
+}
