@@ -194,8 +194,20 @@ def own_engine():
             if process.poll() is not None or time.monotonic() - started > START_SECONDS:
                 raise Failed(f"the Docker engine did not start: {last_lines(log.read_text())}")
             time.sleep(0.2)
+        clear()
         make_base_images()
         yield
+
+
+def clear():
+    """Removes from our own engine what a run left that was killed."""
+    left = run("docker", "ps", "--all", "--quiet").stdout.split()
+    if left:
+        run("docker", "rm", "--force", *left)
+    for kind in ("network", "volume"):
+        run("docker", kind, "prune", "--force")
+    # What older commits were built from.
+    run("docker", "image", "prune", "--force", "--filter", f"until={KEEP_HOURS}h", seconds=IMPORT_SECONDS)
 
 
 def stop(process):
@@ -211,8 +223,6 @@ def stop(process):
 def make_base_images():
     """Gives our own engine what the Dockerfile begins with, unless it has it from an earlier run."""
     builder, runtime = base_images()
-    # What older commits were built from.
-    run("docker", "image", "prune", "--force", "--filter", f"until={KEEP_HOURS}h", seconds=IMPORT_SECONDS)
     compiler = run("rustc", "-vV").stdout
     debian = digest(str((STORE / "debian.tar").stat().st_mtime_ns))
     if made_from(runtime) != debian:
