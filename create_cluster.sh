@@ -81,12 +81,16 @@ start() {
         "$image" "$door" server "$node" "$port" "$ring_size" </dev/null >/dev/null
 }
 
+runs() {
+    [[ $(docker container inspect --format '{{.State.Running}}' "$(container "$1")" 2>/dev/null </dev/null) == true ]]
+}
+
 wait_until_ready() {
     local node=$1 deadline=$((SECONDS + ready_seconds))
     until client "$node" node 2>/dev/null; do
-        if ((SECONDS >= deadline)); then
-            docker logs --tail 20 "$(container "$node")" >&2 || true
-            fail "$node does not answer after $ready_seconds seconds; its log is above"
+        if ((SECONDS >= deadline)) || ! runs "$node"; then
+            docker logs --tail 20 "$(container "$node")" >&2 </dev/null || true
+            fail "$node ended, or does not answer after $ready_seconds seconds; its log is above"
         fi
         sleep 0.1
     done
