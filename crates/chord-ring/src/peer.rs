@@ -28,8 +28,8 @@ pub enum NodeNameError {
     /// No `:` with a port behind it.
     #[error("a node's name is HOST:PORT, as in 127.0.0.1:4567")]
     NoPort,
-    /// The port is no number from 1 to 65535.
-    #[error("the port in a node's name is a number from 1 to 65535")]
+    /// The port is no number from 1 to 65535, or has a zero in front.
+    #[error("the port in a node's name is a number from 1 to 65535, without a zero in front")]
     BadPort,
     /// The host is empty or holds a character that no host name or address has.
     #[error("the host in a node's name is a host name, an IPv4 address, or an IPv6 address in brackets")]
@@ -65,7 +65,9 @@ impl FromStr for NodeName {
             return Err(NodeNameError::TooLong);
         }
         let (host, port) = text.rsplit_once(':').ok_or(NodeNameError::NoPort)?;
-        if port.parse::<u16>().unwrap_or(0) == 0 || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Another spelling of the same port would be another name, at another position.
+        let is_plain = !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_plain || port.parse::<u16>().is_err() {
             return Err(NodeNameError::BadPort);
         }
         let (inner, extra): (&str, &[u8]) =

@@ -242,6 +242,7 @@ fn what_is_no_nodes_name_is_refused_by_the_part_that_is_wrong() {
         ("h:", BadPort),
         ("h:0", BadPort),
         ("h:65536", BadPort),
+        ("h:080", BadPort),
         ("h:-1", BadPort),
         ("h:+1", BadPort),
         ("h: 1", BadPort),
