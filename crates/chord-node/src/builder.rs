@@ -11,13 +11,13 @@ use chord_ring::{
     Command, CommandError, Config, Incarnation, JoinError, NodeName, NodeNameError, Peer, RingName, RingSize,
     RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
 };
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::door::BUDGET_UNIT;
 use crate::handover::sweep;
 use crate::links::Links;
+use crate::listen::listen;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
@@ -25,9 +25,6 @@ use crate::{Language, Limits, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
-
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// Pause between two rounds through the contacts while none answers, at first and at most.
 const CONTACT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -228,8 +225,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
     if contacts.is_empty() {
         let error = JoinError::Itself(shared.me.name.clone());
-        tracing::error!("{error}");
-        shared.join_refused.send_replace(Some(error));
+        shared.refuse_join(error);
         return;
     }
     for contact in &contacts {
@@ -241,8 +237,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
                 match shared.command(Command::Join(contact.clone())).await {
                     Ok(()) | Err(CommandError::AlreadyMember) => return,
                     Err(CommandError::Join(error)) if is_lasting(&error) => {
-                        tracing::error!("{error}");
-                        shared.join_refused.send_replace(Some(error));
+                        shared.refuse_join(error);
                         return;
                     }
                     Err(error) => tracing::warn!("{error}; trying again"),
@@ -258,45 +253,18 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     }
 }
 
+impl Shared {
+    /// Gives up joining. Whoever waits for the node to be ready is told, and tells people.
+    fn refuse_join(&self, error: JoinError) {
+        tracing::debug!("gave up joining: {error}");
+        self.join_refused.send_replace(Some(error));
+    }
+}
+
 /// Whether a join would fail again however often it is tried: the node is set up for another ring, or for a place that is taken.
 fn is_lasting(error: &JoinError) -> bool {
     matches!(
         error,
         JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
     )
-}
-
-/// Binds the first address of the host that can be had. The node's name is the host as given and the real port.
-async fn listen(address: &str) -> Result<(TcpListener, NodeName), StartError> {
-    // Port 0 is no part of a name: check the rest with another one in its place.
-    let (host, port) = address.rsplit_once(':').ok_or(NodeNameError::NoPort)?;
-    let any_port = port == "0";
-    let name: NodeName = if any_port { format!("{host}:1").parse()? } else { address.parse::<NodeName>()? };
-    let port = if any_port { 0 } else { name.port() };
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortTaken { address: address.to_owned() },
-        _ => StartError::Listen { address: address.to_owned(), error },
-    };
-    let found = tokio::net::lookup_host((name.host(), port))
-        .await
-        .map_err(|error| StartError::UnknownHost { address: address.to_owned(), error })?;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for candidate in found {
-        if candidate.ip().is_unspecified() {
-            return Err(StartError::Unspecified(address.to_owned()));
-        }
-        let bound = bind(candidate).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-        match bound {
-            Ok((port, listener)) => return Ok((listener, format!("{host}:{port}").parse()?)),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
-}
-
-fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }

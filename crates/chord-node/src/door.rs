@@ -18,10 +18,11 @@ use ::http::StatusCode;
 use chord_wire::Code;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::links::prepare;
+use crate::listen::follow;
 use crate::shared::{Shared, Stage};
 use seat::Seat;
 use seats::Seats;
@@ -54,13 +55,18 @@ impl Ends {
 }
 
 /// Serves until the node closes, then lets the answers under way end.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn serve(mut listener: TcpListener, shared: Arc<Shared>) {
     let mut door = Door::new(&shared);
+    let (listeners, mut moved) = mpsc::channel(1);
+    if let Ok(bound) = listener.local_addr() {
+        tokio::spawn(follow(shared.me.name.clone(), bound, listeners));
+    }
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
     loop {
         tokio::select! {
             () = &mut closing => break,
+            Some(there) = moved.recv() => listener = there,
             Some(ended) = door.tasks.join_next_with_id(), if !door.tasks.is_empty() => door.report(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => door.admit(stream, peer),

@@ -12,6 +12,7 @@ mod error;
 mod handover;
 mod limits;
 mod links;
+mod listen;
 mod node;
 mod operation;
 mod owner;

@@ -21,15 +21,23 @@ mod remembered;
 mod successor_list;
 mod view;
 
-pub use config::*;
+pub use config::{Config, JITTER, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, SuccessorsError, jittered};
 pub use fingers::{Finger, Fingers};
-pub use input_output::*;
+pub use input_output::{
+    Command, CommandError, Event, Incarnation, Input, JoinError, Output, Purpose, RequestId, Token, Wake,
+};
 pub use interval::{between, owned};
 pub use lookup::{Lookup, Step};
-pub use message::*;
+pub use message::{Answer, Failure, Found, Pong, Question, Refusal, Request, State};
 pub use node::{JOIN_ATTEMPTS_MAX, Node};
-pub use peer::*;
-pub use position::*;
+pub use peer::{
+    NODE_NAME_BYTES_MAX, NodeName, NodeNameError, Peer, RING_NAME_BYTES_MAX, RING_NAME_DEFAULT, RingName,
+    RingNameError, RingTag,
+};
+pub use position::{
+    POSITION_DIGITS_MAX, Position, PositionParseError, RING_BITS_MAX, RingSize, RingSizeError,
+    RingSizeParseError,
+};
 pub use remembered::{BACKOFF_MAX, REMEMBERED_MAX, Remembered};
 pub use successor_list::{SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, SuccessorList};
 pub use view::{Phase, View, is_ideal};

@@ -18,7 +18,10 @@ pub enum Step {
     Stuck(Refusal),
 }
 
-/// One lookup as one node sees it: recursive, round dead peers, never twice to the same node.
+/// One lookup as one node sees it: recursive, round dead peers.
+///
+/// A node asks no peer twice, and none that the question has been to on its way here, with one exception: the asker may
+/// be named as the owner at the end. Another branch of the same lookup may ask a peer again, if this one ended blind.
 ///
 /// Without I/O: [`Lookup::step`] says what to do on the node's present view, the caller does it and reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

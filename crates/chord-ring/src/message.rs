@@ -25,7 +25,8 @@ pub enum Request {
         /// Its whole successor list: what its predecessor continues with.
         successors: Vec<Peer>,
     },
-    /// Which member owns `target`?
+    /// Which member owns `target`? A [`Node`](crate::Node) puts this question and refuses it: its driver answers it with
+    /// a [`Lookup`](crate::Lookup), beside the node and not inside it.
     FindSuccessor(Question),
 }
 
@@ -80,7 +81,7 @@ pub struct State {
 /// The end of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Found {
-    /// The member that owns the position and said so itself.
+    /// The member that owns the position. It said so itself, unless a seed node named it: those answer for others.
     pub owner: Peer,
     /// How many times the question was forwarded.
     pub hops: u32,

@@ -177,7 +177,6 @@ impl Node {
             Request::Leave { from, predecessor, successors } => {
                 self.on_leave(&from, predecessor, &successors).map(|()| Answer::Done)
             }
-            // Whoever drives this node runs one `Lookup` for each question, beside the node and not inside it.
             Request::FindSuccessor(_) => Err(Refusal::NoRoute),
         }
     }

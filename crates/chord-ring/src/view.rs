@@ -101,7 +101,8 @@ impl View {
     /// not hold yet (TSE 2017, section VII-B).
     pub fn is_small(&self) -> bool {
         let list = self.successors.as_slice();
-        let comes_round = list.last().is_none_or(|last| Some(last) == self.predecessor.as_ref());
+        let before = self.predecessor.as_ref();
+        let comes_round = list.last().is_none_or(|last| before.is_none_or(|before| before == last));
         comes_round && list.len() < self.config.successors()
     }
 
@@ -119,14 +120,6 @@ impl View {
                 Some(predecessor) => owned(predecessor.position, target, self.me.position),
                 None => self.successors.is_empty(),
             }
-    }
-
-    /// Entry `entry` of the finger table: the first member at or after `me` + 2^entry, from the successor list
-    /// where that reaches so far. `None` when unknown, or when only this node itself lies there.
-    pub fn finger(&self, entry: u16) -> Option<&Peer> {
-        let start = self.ring_size().finger_start(self.me.position, entry);
-        let near = self.successors.at_or_after(self.me.position, start);
-        near.first().or_else(|| self.fingers.entry(entry))
     }
 
     /// The first finger entry that the successor list does not answer.

@@ -7,10 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chord_ring::*;
 use proptest::prelude::*;
+use support::oracle::Oracle;
 use support::*;
 
 const SUCCESSORS: u8 = 3;
 const BITS: u64 = 6;
+
+/// Few, so that nodes often join next to each other at one time, or where one has just gone.
+const POSITIONS: u64 = 20;
 
 /// Rounds from the last change to the ideal ring of at most 12 members. A remembered peer that did not answer for
 /// long is probed after 16 rounds (`2^BACKOFF_MAX`), and up to 12 of them may come before it; each merge that it
@@ -24,34 +28,57 @@ const ROUNDS_TO_UNTANGLE: usize = 2 * 4 + 8;
 
 #[derive(Clone, Debug)]
 enum Churn {
-    Join { at: u64, contact: usize },
+    Join {
+        at: u64,
+        contact: usize,
+    },
     Fail(usize),
     Leave(usize),
     Freeze(usize),
     Thaw(usize),
     Maintain(usize),
+    /// A round of every node.
     Round,
+    /// One of the messages on their way arrives, or somebody hears that one does not.
+    Deliver(usize),
+    /// All of them do, the oldest first.
+    Settle,
 }
 
+/// Nodes come, go and maintain themselves; each message takes as long as it likes.
 fn churn() -> impl Strategy<Value = Churn> {
     prop_oneof![
-        4 => (0_u64..64, any::<usize>()).prop_map(|(at, contact)| Churn::Join { at, contact }),
-        3 => any::<usize>().prop_map(Churn::Fail),
-        2 => any::<usize>().prop_map(Churn::Leave),
+        3 => (0..POSITIONS, any::<usize>()).prop_map(|(at, contact)| Churn::Join { at, contact }),
+        2 => any::<usize>().prop_map(Churn::Fail),
+        1 => any::<usize>().prop_map(Churn::Leave),
+        5 => any::<usize>().prop_map(Churn::Maintain),
+        1 => Just(Churn::Round),
+        60 => any::<usize>().prop_map(Churn::Deliver),
+        1 => Just(Churn::Settle),
+    ]
+}
+
+/// The same, and some nodes freeze for a while.
+fn churn_and_freezes() -> impl Strategy<Value = Churn> {
+    prop_oneof![
         2 => any::<usize>().prop_map(Churn::Freeze),
         2 => any::<usize>().prop_map(Churn::Thaw),
-        6 => any::<usize>().prop_map(Churn::Maintain),
-        2 => Just(Churn::Round),
+        73 => churn(),
     ]
 }
 
 struct Trial {
     cluster: Cluster,
-    /// Whether a failure must leave everybody a live list entry, and r + 1 members.
+    /// Whether a failure must leave everybody a live list entry, and r + 1 principals.
     assumption: bool,
 }
 
 impl Trial {
+    fn new(mut cluster: Cluster, assumption: bool) -> Self {
+        cluster.by_hand = true;
+        Self { cluster, assumption }
+    }
+
     /// The nodes that serve: alive and not frozen.
     fn awake(&self) -> Vec<u64> {
         self.nodes().into_iter().filter(|at| !self.cluster.frozen.contains(&name(*at))).collect()
@@ -68,22 +95,21 @@ impl Trial {
 
     /// Whether the assumption of the proof survives when `victim` answers no more (`ring.md`, section 1.4).
     fn may_lose(&self, victim: u64) -> bool {
-        let left: BTreeSet<u64> = self.members().into_iter().filter(|at| *at != victim).collect();
+        let victim = name(victim);
+        let left = Oracle::without(&self.cluster, &victim);
         if !self.assumption {
-            return !left.is_empty();
+            return !left.members().is_empty();
         }
         // Who is frozen comes back, and must find somebody then.
-        let has_live_entry = |at: &u64| self.cluster.beliefs(*at).0.iter().any(|entry| left.contains(entry));
-        let mut others = self.nodes().into_iter().filter(|at| *at != victim);
-        left.len() > usize::from(SUCCESSORS)
-            && others.all(|at| self.cluster.phase(at) != Phase::Member || has_live_entry(&at))
+        left.principals().len() > usize::from(SUCCESSORS) && left.is_everybody_linked()
     }
 
     fn step(&mut self, churn: &Churn) {
         let pick = |from: Vec<u64>, idx: usize| (!from.is_empty()).then(|| from[idx % from.len()]);
         match churn {
             Churn::Join { at, contact } => {
-                let is_free = !self.cluster.nodes.contains_key(&name(*at));
+                let is_free =
+                    self.cluster.nodes.get(&name(*at)).is_none_or(|node| node.view().phase() == Phase::Idle);
                 if let Some(contact) = pick(self.members(), *contact).filter(|_| is_free)
                     && self.nodes().len() < 12
                 {
@@ -117,6 +143,13 @@ impl Trial {
                 }
             }
             Churn::Round => self.cluster.round(),
+            Churn::Deliver(idx) => {
+                let deliverable = self.cluster.deliverable();
+                if !deliverable.is_empty() {
+                    self.cluster.deliver(deliverable[idx % deliverable.len()]);
+                }
+            }
+            Churn::Settle => self.cluster.settle(),
         }
         self.check_local_rules();
     }
@@ -137,9 +170,31 @@ impl Trial {
         assert_eq!(broken, None);
     }
 
-    /// No more churn: the frozen thaw, joins end, and who is in no ring then goes home.
+    /// What the proof promises after every step (`ring.md`, sections 3.1 and 3.2), as long as nobody alive is taken for
+    /// dead. `before` are the principals before the step.
+    fn check_global_rules(&self, before: &BTreeSet<Position>) -> BTreeSet<Position> {
+        let oracle = Oracle::new(&self.cluster);
+        let (principals, members) = (oracle.principals(), oracle.members());
+        let describe = || self.cluster.describe();
+        assert!(principals.len() > usize::from(SUCCESSORS), "principals {principals:?} of\n{}", describe());
+        let demoted: Vec<&Position> =
+            before.intersection(&members).filter(|at| !principals.contains(at)).collect();
+        assert!(demoted.is_empty(), "{demoted:?} are skipped now:\n{}", describe());
+        assert!(oracle.is_everybody_linked(), "somebody has no live successor:\n{}", describe());
+        let ring = oracle.ring();
+        assert!(
+            ring.is_some_and(|ring| principals.is_subset(&ring)),
+            "not one ordered ring:\n{}",
+            describe()
+        );
+        principals
+    }
+
+    /// No more churn: all messages arrive, the frozen thaw, joins end, and who is in no ring then goes home.
     fn calm(&mut self) {
         self.cluster.frozen.clear();
+        self.cluster.by_hand = false;
+        self.cluster.settle();
         let mut rounds = 0;
         while self.nodes().iter().any(|at| self.cluster.phase(*at) == Phase::Joining) {
             self.cluster.round();
@@ -193,21 +248,33 @@ impl Trial {
     }
 }
 
-fn short(peer: &Peer) -> u64 {
-    peer.position.to_string().parse().unwrap()
-}
-
 proptest! {
-    #![proptest_config(cases(256))]
+    #![proptest_config(cases(128))]
+
+    #[test]
+    fn with_each_message_under_way_there_is_one_ordered_ring_after_every_step(
+        positions in proptest::collection::btree_set(0..POSITIONS, 4..=8),
+        steps in proptest::collection::vec(churn(), 0..400),
+    ) {
+        let positions: Vec<u64> = positions.into_iter().collect();
+        let mut trial = Trial::new(Cluster::ideal(BITS, SUCCESSORS, &positions), true);
+        let mut principals = trial.check_global_rules(&BTreeSet::new());
+        for step in &steps {
+            trial.step(step);
+            principals = trial.check_global_rules(&principals);
+        }
+        trial.calm();
+        trial.cluster.converge(ROUNDS_TO_IDEAL);
+        trial.check_global_rules(&principals);
+    }
 
     #[test]
     fn a_ring_that_keeps_the_assumption_is_ideal_again_when_the_churn_ends(
-        positions in proptest::collection::btree_set(0_u64..64, 4..=8),
-        steps in proptest::collection::vec(churn(), 0..60),
+        positions in proptest::collection::btree_set(0..POSITIONS, 4..=8),
+        steps in proptest::collection::vec(churn_and_freezes(), 0..400),
     ) {
         let positions: Vec<u64> = positions.into_iter().collect();
-        let cluster = Cluster::ideal(BITS, SUCCESSORS, &positions);
-        let mut trial = Trial { cluster, assumption: true };
+        let mut trial = Trial::new(Cluster::ideal(BITS, SUCCESSORS, &positions), true);
         for step in &steps {
             trial.step(step);
         }
@@ -218,12 +285,12 @@ proptest! {
 
     #[test]
     fn a_small_ring_beyond_the_assumption_ends_in_one_ring_of_all_that_know_of_each_other(
-        first in 0_u64..64,
-        steps in proptest::collection::vec(churn(), 0..60),
+        first in 0..POSITIONS,
+        steps in proptest::collection::vec(churn_and_freezes(), 0..400),
     ) {
         let mut cluster = Cluster::new(BITS, SUCCESSORS);
         cluster.create(first);
-        let mut trial = Trial { cluster, assumption: false };
+        let mut trial = Trial::new(cluster, false);
         for step in &steps {
             trial.step(step);
         }

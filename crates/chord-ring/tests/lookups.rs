@@ -232,7 +232,7 @@ proptest! {
         }
         for idx in 0..n_nodes {
             cluster.messages = 0;
-            // `Cluster::look_up` asserts that nobody is asked twice.
+            // `Cluster::look_up` asserts that no question comes to a node that was asked it on the way.
             match look_up(&mut cluster, &peer(at(idx)), target.into()) {
                 Ok(found) => {
                     prop_assert!(found.hops as usize <= 2 * 6 + 3);

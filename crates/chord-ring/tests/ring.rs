@@ -37,7 +37,7 @@ fn a_ring_grows_from_one_node_to_sixty_four_and_has_right_fingers_within_twenty_
             let start = size.finger_start(view.me().position, entry);
             let owner = sorted.iter().find(|peer| peer.position >= start).unwrap_or(&sorted[0]);
             let expected = (owner != view.me()).then_some(owner);
-            assert_eq!(view.finger(entry), expected, "finger {entry} of {}", view.me());
+            assert_eq!(finger(view, entry), expected, "finger {entry} of {}", view.me());
         }
         assert!(view.fingers().runs().len() <= 8);
     }

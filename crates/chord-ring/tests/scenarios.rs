@@ -5,6 +5,7 @@ mod support;
 
 use chord_ring::*;
 use proptest::prelude::*;
+use support::oracle::Oracle;
 use support::*;
 
 /// Rounds within which a ring of at most 12 nodes is one again after a cut: a peer that was silent for long is
@@ -29,44 +30,23 @@ fn owner(cluster: &mut Cluster, at: u64, target: u64) -> u64 {
 
 /// The first entry of the node's list that lives.
 fn live_successor(cluster: &Cluster, at: u64) -> Option<u64> {
-    cluster.beliefs(at).0.into_iter().find(|entry| cluster.nodes.contains_key(&name(*entry)))
+    Oracle::new(cluster).best(cluster.node(at).view()).map(short)
 }
 
 fn members(cluster: &Cluster) -> Vec<u64> {
-    let position = |node: &Node| node.view().me().position.to_string().parse().unwrap();
-    let mut members: Vec<u64> = cluster.nodes.values().map(position).collect();
+    let mut members: Vec<u64> = cluster.nodes.values().map(|node| short(node.view().me())).collect();
     members.sort_unstable();
     members
 }
 
-/// The members that no member's (self, list) skips (`ring.md`, section 1.3).
 fn principals(cluster: &Cluster) -> Vec<u64> {
-    let members = members(cluster);
-    let skips = |at: u64, other: u64| {
-        let (list, _) = cluster.beliefs(at);
-        let ends = std::iter::once(at).chain(list.iter().copied()).zip(list.iter().copied());
-        ends.into_iter().any(|(from, to)| between(from.into(), other.into(), to.into()))
-    };
-    let is_skipped = |other: u64| members.iter().any(|at| skips(*at, other));
-    members.iter().copied().filter(|other| !is_skipped(*other)).collect()
+    let members = members(cluster).into_iter();
+    let principals = Oracle::new(cluster).principals();
+    members.filter(|at| principals.contains(&Position::from(*at))).collect()
 }
 
-/// Whether following first live successors from every member visits the same single cycle of all `ring` members,
-/// in clockwise order: one turn, never past the start.
 fn is_one_ordered_ring(cluster: &Cluster) -> bool {
-    let members = members(cluster);
-    members.iter().all(|start| {
-        let mut visited = vec![*start];
-        let mut at = *start;
-        while let Some(next) = live_successor(cluster, at).filter(|next| next != start) {
-            if visited.len() > members.len() || !between(at.into(), next.into(), (*start).into()) {
-                return false;
-            }
-            visited.push(next);
-            at = next;
-        }
-        visited.len() == members.len()
-    })
+    Oracle::new(cluster).is_one_ordered_ring()
 }
 
 #[test]

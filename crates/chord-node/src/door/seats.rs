@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::seat::{Seat, micros};
 
 /// How many seats are looked at to free one. An exact choice needs a look at each that was used since it was last
-/// looked at, which may be all; among so many of those that were looked at longest ago, the one idle for longest is as
-/// good, and a flood of newcomers costs no more than a few microseconds each.
+/// looked at, which may be all; the one idle for longest among so many that were looked at longest ago is as good. So many
+/// looks take 10 µs, about as long as to accept a connection, and against idle connections one look is enough.
 const LOOKS_MAX: usize = 64;
 
 /// The seats that are taken, by the ids of whoever sits there.

@@ -121,8 +121,13 @@ impl Asker<'_> {
         question: Question,
         budget: Duration,
     ) -> Result<Found, Failure> {
-        if question.named && link.is_seed() {
-            return self.seed_owner(to, link, question.target).await;
+        if question.named {
+            if link.shown_seed().is_none() {
+                self.ping(to, link).await?;
+            }
+            if link.is_seed() {
+                return self.seed_owner(to, link, question.target).await;
+            }
         }
         let request = seed::Request::FindSuccessor { target: seed::Target::Position(question.target) };
         let context = onward(self.identity(), question.path, question.named, budget)?;

@@ -35,8 +35,8 @@ struct Known {
     /// What it speaks. Found out again when an answer is not understood or nobody is there: another program may have
     /// taken its place.
     language: Option<Language>,
-    /// Whether it says nothing beside the seed's bodies.
-    is_seed: bool,
+    /// Whether it says nothing beside the seed's bodies, once it has said something.
+    is_seed: Option<bool>,
     /// Whether its last answer was none: then it has been reported.
     is_garbled: bool,
 }
@@ -178,7 +178,7 @@ impl Link {
                 // A peer may answer some commands properly and others not: one good `node` is no news.
                 known.is_garbled &= request.command() == Command::Node;
                 if reply.answer.is_ok() && says_its_ring(request.command()) {
-                    known.is_seed = reply.context.ring.is_none();
+                    known.is_seed = Some(reply.context.ring.is_none());
                 }
             }
             Err(_) => known.language = None,
@@ -211,6 +211,11 @@ impl Link {
 
     /// Whether the peer speaks the seed's words alone.
     pub(crate) fn is_seed(&self) -> bool {
+        self.shown_seed().unwrap_or(false)
+    }
+
+    /// The same; `None` of a peer that has said nothing yet.
+    pub(super) fn shown_seed(&self) -> Option<bool> {
         lock(&self.known).is_seed
     }
 }

@@ -1,4 +1,4 @@
-//! A ring in one thread: real [`Node`]s, messages delivered one after another, time in rounds.
+//! A ring in one thread: real [`Node`]s, messages that wait to be delivered in any order, time in rounds.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -6,9 +6,30 @@
     reason = "each test file uses its part, and a test may fail by panic"
 )]
 
+pub mod oracle;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chord_ring::*;
+use proptest::test_runner::{Config as Runner, FileFailurePersistence};
+
+/// What is on its way between two nodes.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Request {
+        id: RequestId,
+        from: NodeName,
+        to: NodeName,
+        request: Request,
+    },
+    /// Also the end of a wait in vain.
+    Answer {
+        id: RequestId,
+        from: NodeName,
+        to: NodeName,
+        answer: Result<Answer, Failure>,
+    },
+}
 
 pub struct Cluster {
     pub nodes: BTreeMap<NodeName, Node>,
@@ -21,16 +42,26 @@ pub struct Cluster {
     pub done: BTreeMap<u64, Result<(), CommandError>>,
     pub events: Vec<(NodeName, Event)>,
     pub messages: usize,
+    /// What was sent and has not arrived, the oldest first.
+    pub in_flight: Vec<Message>,
+    /// Whether messages wait for [`Cluster::deliver`]. Else all that follows from an input is delivered with it.
+    pub by_hand: bool,
+    /// The tokens of those that are leaving: each is gone when its farewells are over.
+    leaving: BTreeMap<u64, NodeName>,
+    /// How many lives a name has begun. An answer to an earlier one reaches nobody.
+    lives: BTreeMap<NodeName, u64>,
     retry_join: BTreeSet<NodeName>,
     tokens: u64,
     config: Config,
 }
 
 /// How often a property is tried: `quick` times, or `CHORD_RING_SOAK` times as often for a long run:
-/// `CHORD_RING_SOAK=100 cargo test --release -p chord-ring`.
-pub fn cases(quick: u32) -> proptest::test_runner::Config {
+/// `CHORD_RING_SOAK=100 cargo test --release -p chord-ring`. The seed of a failure is printed, and written beside the
+/// test, where the next run begins with it.
+pub fn cases(quick: u32) -> Runner {
     let factor = std::env::var("CHORD_RING_SOAK").map_or(1, |factor| factor.parse().unwrap());
-    proptest::test_runner::Config::with_cases(quick * factor)
+    let seeds = FileFailurePersistence::WithSource("seeds");
+    Runner { failure_persistence: Some(Box::new(seeds)), ..Runner::with_cases(quick * factor) }
 }
 
 pub fn ring_tag(bits: u64) -> RingTag {
@@ -46,9 +77,25 @@ pub fn name(position: u64) -> NodeName {
     format!("node{position}:1").parse().unwrap()
 }
 
+/// Entry `entry` of a node's whole finger table, from the successor list where that reaches so far.
+pub fn finger(view: &View, entry: u16) -> Option<&Peer> {
+    let me = view.me().position;
+    let start = view.ring().size.finger_start(me, entry);
+    view.successors().at_or_after(me, start).first().or_else(|| view.fingers().entry(entry))
+}
+
+/// The position of a peer of a small ring.
+pub fn short(peer: &Peer) -> u64 {
+    let bytes = peer.position.to_be_bytes();
+    u64::from_be_bytes(bytes[24..].try_into().unwrap())
+}
+
 pub fn peers(positions: &[u64]) -> Vec<Peer> {
     positions.iter().copied().map(peer).collect()
 }
+
+/// A node's own incarnations, within one of these, are those of one life.
+const LIFE: u64 = 1_000;
 
 impl Cluster {
     pub fn new(bits: u64, successors: u8) -> Self {
@@ -60,6 +107,10 @@ impl Cluster {
             done: BTreeMap::new(),
             events: Vec::new(),
             messages: 0,
+            in_flight: Vec::new(),
+            by_hand: false,
+            leaving: BTreeMap::new(),
+            lives: BTreeMap::new(),
             retry_join: BTreeSet::new(),
             tokens: 0,
             config: Config::new(ring_tag(bits)).with_successors(successors).unwrap(),
@@ -94,14 +145,26 @@ impl Cluster {
 
     /// Adds a node that is in no ring.
     pub fn add(&mut self, me: Peer) {
-        self.nodes.insert(me.name.clone(), Node::new(self.config.clone(), me, Incarnation(0)));
+        let life = self.lives.entry(me.name.clone()).or_default();
+        *life += 1;
+        let incarnation = Incarnation(*life * LIFE);
+        self.nodes.insert(me.name.clone(), Node::new(self.config.clone(), me, incarnation));
+    }
+
+    fn is_alive(&self, name: &NodeName, id: RequestId) -> bool {
+        let life = self.lives.get(name).copied().unwrap_or_default();
+        self.nodes.contains_key(name) && id.incarnation.0 / LIFE == life
     }
 
     pub fn command(&mut self, node: &NodeName, command: Command) -> u64 {
-        self.tokens += 1;
-        let token = self.tokens;
+        let token = self.token();
         self.input(node, Input::Command(Token(token), command));
         token
+    }
+
+    fn token(&mut self) -> u64 {
+        self.tokens += 1;
+        self.tokens
     }
 
     pub fn create(&mut self, at: u64) {
@@ -110,7 +173,7 @@ impl Cluster {
         self.done[&token].as_ref().unwrap();
     }
 
-    /// Starts a join and delivers all that follows from it. Returns its token.
+    /// Starts a join. Returns its token.
     pub fn join(&mut self, at: u64, contact: u64) -> u64 {
         self.dead.remove(&name(at));
         self.add(peer(at));
@@ -118,16 +181,24 @@ impl Cluster {
     }
 
     pub fn fail(&mut self, at: u64) {
-        self.dead.insert(name(at));
-        self.nodes.remove(&name(at));
-        self.frozen.remove(&name(at));
-        self.retry_join.remove(&name(at));
+        self.remove(&name(at));
     }
 
+    fn remove(&mut self, name: &NodeName) {
+        self.dead.insert(name.clone());
+        self.nodes.remove(name);
+        self.frozen.remove(name);
+        self.retry_join.remove(name);
+        // What it has asked still arrives, but nobody waits for the answers.
+        self.in_flight.retain(|message| !matches!(message, Message::Answer { to, .. } if to == name));
+    }
+
+    /// Lets a node leave; it is gone when its farewells are answered.
     pub fn leave(&mut self, at: u64) {
-        let token = self.command(&name(at), Command::Leave);
-        self.done[&token].as_ref().unwrap();
-        self.fail(at);
+        let token = self.token();
+        self.leaving.insert(token, name(at));
+        self.input(&name(at), Input::Command(Token(token), Command::Leave));
+        assert!(self.by_hand || self.done[&token].is_ok(), "{:?}", self.done[&token]);
     }
 
     /// Another attempt of a join that rests.
@@ -167,7 +238,6 @@ impl Cluster {
 
     /// Successor list and predecessor of a node, as positions.
     pub fn beliefs(&self, at: u64) -> (Vec<u64>, Option<u64>) {
-        let short = |peer: &Peer| peer.position.to_string().parse().unwrap();
         let view = self.node(at).view();
         (view.successors().as_slice().iter().map(short).collect(), view.predecessor().map(short))
     }
@@ -209,46 +279,84 @@ impl Cluster {
                 view.predecessor()
             )
         };
-        self.nodes.values().map(line).collect::<Vec<_>>().join("\n")
+        let messages = self.in_flight.iter().map(|message| format!("{message:?}"));
+        self.nodes.values().map(line).chain(messages).collect::<Vec<_>>().join("\n")
     }
 
-    /// Feeds one input, then delivers messages, oldest first, until none is left.
+    /// Feeds one input, and unless messages are delivered by hand, all that follows from it.
     pub fn input(&mut self, node: &NodeName, input: Input) {
         self.inputs(vec![(node.clone(), input)]);
     }
 
     /// Feeds several inputs at one instant: the messages that follow from them mix.
     pub fn inputs(&mut self, inputs: Vec<(NodeName, Input)>) {
-        let mut events = VecDeque::from(inputs);
-        while let Some((at, input)) = events.pop_front() {
-            let Some(node) = self.nodes.get_mut(&at) else { continue };
-            node.handle(input);
-            for output in std::iter::from_fn(|| node.poll()).collect::<Vec<_>>() {
-                events.extend(self.act(&at, output));
-            }
+        for (node, input) in inputs {
+            self.feed(&node, input);
+        }
+        if !self.by_hand {
+            self.settle();
         }
     }
 
-    /// Carries out one effect; what happens to whom because of it.
-    fn act(&mut self, node: &NodeName, output: Output) -> Vec<(NodeName, Input)> {
+    fn feed(&mut self, at: &NodeName, input: Input) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        node.handle(input);
+        for output in std::iter::from_fn(|| node.poll()).collect::<Vec<_>>() {
+            self.act(at, output);
+        }
+    }
+
+    /// Carries out one effect.
+    fn act(&mut self, node: &NodeName, output: Output) {
         match output {
             Output::Send(id, to, request) => {
-                let (answer, later) = self.deliver(node, &to, request);
-                let mut events = vec![(node.clone(), Input::Answer(id, answer))];
-                events.extend(later.into_iter().flat_map(|output| self.act(&to, output)));
-                return events;
+                self.in_flight.push(Message::Request { id, from: node.clone(), to, request });
             }
-            Output::Done(token, result) => drop(self.done.insert(token.0, result)),
+            Output::Done(token, result) => {
+                self.done.insert(token.0, result);
+                if let Some(leaver) = self.leaving.remove(&token.0) {
+                    self.remove(&leaver);
+                }
+            }
             Output::Wake(Wake::RetryJoin, _) => _ = self.retry_join.insert(node.clone()),
             Output::Event(event) => self.events.push((node.clone(), event)),
             // A reply to somebody outside: `deliver` takes those to other nodes.
             Output::Reply(..) | Output::Wake(Wake::Maintain, _) | Output::ViewChanged => {}
         }
-        Vec::new()
     }
 
-    /// Carries one request to its peer and back: the answer, and what else the peer wants done.
-    fn deliver(
+    /// Delivers messages, the oldest first, until none is left but those to the frozen.
+    pub fn settle(&mut self) {
+        while let Some(oldest) = self.deliverable().first() {
+            self.deliver(*oldest);
+        }
+    }
+
+    /// The places of the messages that can be delivered: a frozen node hears its answers when it thaws.
+    pub fn deliverable(&self) -> Vec<usize> {
+        let waits =
+            |message: &Message| matches!(message, Message::Answer { to, .. } if self.frozen.contains(to));
+        (0..self.in_flight.len()).filter(|idx| !waits(&self.in_flight[*idx])).collect()
+    }
+
+    /// Delivers the message at that place.
+    pub fn deliver(&mut self, idx: usize) {
+        match self.in_flight.remove(idx) {
+            Message::Request { id, from, to, request } => {
+                let (answer, later) = self.ask(&from, &to, request);
+                if self.is_alive(&from, id) {
+                    self.in_flight.push(Message::Answer { id, from: to.clone(), to: from, answer });
+                }
+                for output in later {
+                    self.act(&to, output);
+                }
+            }
+            Message::Answer { id, to, answer, .. } => self.feed(&to, Input::Answer(id, answer)),
+        }
+    }
+
+    /// Puts a request to a peer: its answer, and what else it wants done.
+    fn ask(
         &mut self,
         from: &NodeName,
         to: &NodeName,
@@ -286,7 +394,7 @@ impl Cluster {
                     // The asker stands in the path without having been asked.
                     let asked = question.path.get(1..).unwrap_or_default();
                     assert!(!asked.contains(&peer.name), "{} is asked twice: {:?}", peer.name, question.path);
-                    match self.deliver(at, &peer.name, Request::FindSuccessor(question)).0 {
+                    match self.ask(at, &peer.name, Request::FindSuccessor(question)).0 {
                         Ok(Answer::Found(found)) => return Ok(lookup.answered(&view, &peer, found)),
                         Ok(other) => panic!("{other:?} is no answer to a lookup"),
                         Err(failure) => lookup.failed(&peer.name, &failure),
@@ -327,7 +435,6 @@ impl Solo {
 
     /// The list and the predecessor, as positions.
     pub fn beliefs(&self) -> (Vec<u64>, Option<u64>) {
-        let short = |peer: &Peer| peer.position.to_string().parse().unwrap();
         let view = self.node.view();
         (view.successors().as_slice().iter().map(short).collect(), view.predecessor().map(short))
     }

@@ -7,27 +7,35 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// A ring of real servers that is driven by the command line alone.
+/// A ring of real servers that is driven by the command line alone, in one of the languages of chord.py.
 struct Driven {
+    language: &'static str,
     cluster: Cluster,
 }
 
+const LANGUAGES: [&str; 2] = ["http", "xmlrpc"];
+
 impl Driven {
     #[track_caller]
-    fn idle(n_servers: usize) -> Self {
-        Self { cluster: Cluster::idle(n_servers, 7) }
+    fn idle(language: &'static str, n_servers: usize) -> Self {
+        Self { language, cluster: Cluster::idle_of(language, n_servers, 7) }
     }
 
     fn name(&self, idx: usize) -> String {
         self.cluster.names().swap_remove(idx)
     }
+
+    /// `chord http client HOST PORT …` or its twin, which must go well: what it says it does, and the one line it answers.
+    #[track_caller]
+    fn client(&self, node: &str, arguments: &[&str]) -> (String, String) {
+        client(self.language, node, arguments)
+    }
 }
 
-/// `chord http client HOST PORT …` that must go well: what it says it does, and the one line it answers.
 #[track_caller]
-fn client(node: &str, arguments: &[&str]) -> (String, String) {
+fn client(language: &str, node: &str, arguments: &[&str]) -> (String, String) {
     let (host, port) = node.split_once(':').expect("a name is HOST:PORT");
-    let ended = run(&[&["http", "client", host, port], arguments].concat());
+    let ended = run(&[&[language, "client", host, port], arguments].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     (only_line(&ended.stderr), only_line(&ended.stdout))
 }
@@ -52,31 +60,36 @@ fn shown(node: &str) -> String {
 }
 
 #[test]
-fn the_documented_session_prints_the_documented_lines() {
+fn the_documented_session_prints_the_documented_lines_in_both_languages() {
     let _machine = beside_others();
-    let driven = Driven::idle(3);
+    LANGUAGES.into_iter().for_each(follow_the_documented_session);
+}
+
+#[track_caller]
+fn follow_the_documented_session(language: &'static str) {
+    let driven = Driven::idle(language, 3);
     let (a, b, c) = (driven.name(0), driven.name(1), driven.name(2));
     let running = format!("Running on {a} with ring size 7...");
     assert_eq!(driven.cluster.servers[&a].stderr().lines().next(), Some(&*running));
 
-    let lines = client(&a, &["create"]);
+    let lines = driven.client(&a, &["create"]);
     assert_eq!(lines, (format!("Creating node ring at [{}]", shown(&a)), "CreateResponse()".to_owned()));
     for joiner in [&b, &c] {
         let (host, port) = a.split_once(':').expect("a name is HOST:PORT");
-        let lines = client(joiner, &["join", host, port]);
+        let lines = driven.client(joiner, &["join", host, port]);
         let does = format!("Joining [{}] to node [{}]", shown(joiner), shown(&a));
         assert_eq!(lines, (does, "JoinResponse()".to_owned()));
     }
     driven.cluster.wait_until_ideal(IDEAL_LIMIT);
     let oracle = driven.cluster.oracle();
 
-    let (does, answer) = client(&b, &["find_successor", "0"]);
+    let (does, answer) = driven.client(&b, &["find_successor", "0"]);
     assert_eq!(does, format!("Finding successor for [0] starting at [{}]", shown(&b)));
     let (answer, n_hops) = without_hops(&answer);
     assert_eq!(answer, format!("FindSuccessorResponse(node={}, hops=N)", shown(oracle.owner_of_key("0"))));
     assert!(n_hops <= 2, "{n_hops}");
 
-    let (does, answer) = client(&b, &["find_successor", "--id", "0"]);
+    let (does, answer) = driven.client(&b, &["find_successor", "--id", "0"]);
     assert_eq!(does, format!("Finding successor for [0] starting at [{}]", shown(&b)));
     assert_eq!(
         without_hops(&answer).0,
@@ -84,33 +97,33 @@ fn the_documented_session_prints_the_documented_lines() {
     );
 
     let owner = shown(oracle.owner_of_key("foo"));
-    let (does, answer) = client(&b, &["put", "foo", "bar"]);
+    let (does, answer) = driven.client(&b, &["put", "foo", "bar"]);
     assert_eq!(does, "Putting key [foo] = value [bar]");
     assert_eq!(without_hops(&answer).0, format!("PutKeyResponse(storage_node={owner}, hops=N)"));
     for arguments in [&["get", "foo"][..], &["--get", "foo"]] {
-        let (does, answer) = client(&c, arguments);
+        let (does, answer) = driven.client(&c, arguments);
         assert_eq!(does, "Getting key [foo]");
         let expected = format!("GetKeyResponse(storage_node={owner}, hops=N, value='bar', found=True)");
         assert_eq!(without_hops(&answer).0, expected);
     }
-    let (_, answer) = client(&c, &["get", "nobody stored this"]);
+    let (_, answer) = driven.client(&c, &["get", "nobody stored this"]);
     assert!(answer.ends_with(", value=None, found=False)"), "{answer}");
 
-    let (does, answer) = client(&a, &["node"]);
+    let (does, answer) = driven.client(&a, &["node"]);
     assert_eq!(does, format!("Getting node info from [{}]", shown(&a)));
     assert_eq!(answer, format!("NodeResponse(node={}, is_alive=True)", shown(&a)));
 
     let before = oracle.predecessor(&a).expect("three nodes have predecessors");
     let (host, port) = before.split_once(':').expect("a name is HOST:PORT");
-    let (does, answer) = client(&a, &["notify", host, port]);
+    let (does, answer) = driven.client(&a, &["notify", host, port]);
     assert_eq!(does, format!("Notifying [{}] of node [{}]", shown(&a), shown(&before)));
     assert_eq!(answer, "NotifyResponse()");
 
-    let (does, answer) = client(&a, &["get_predecessor"]);
+    let (does, answer) = driven.client(&a, &["get_predecessor"]);
     assert_eq!(does, format!("Getting predecessor info from [{}]", shown(&a)));
     assert_eq!(answer, format!("GetPredecessorResponse(node={})", shown(&before)));
 
-    let (does, answer) = client(&a, &["get_successor_list"]);
+    let (does, answer) = driven.client(&a, &["get_successor_list"]);
     assert_eq!(does, format!("Getting successor list from [{}]", shown(&a)));
     let list: Vec<String> = oracle.successor_list(&a).iter().map(|name| shown(name)).collect();
     assert_eq!(answer, format!("GetSuccessorListResponse(successor_list=[{}])", list.join(", ")));
@@ -119,15 +132,17 @@ fn the_documented_session_prints_the_documented_lines() {
 #[test]
 fn the_last_two_lines_of_the_documented_session_shutdown_and_a_node_alone() {
     let _machine = beside_others();
-    let mut driven = Driven::idle(1);
-    let name = driven.name(0);
-    client(&name, &["create"]);
-    assert_eq!(client(&name, &["get_predecessor"]).1, "GetPredecessorResponse(node=None)");
-    let (does, answer) = client(&name, &["shutdown"]);
-    assert_eq!(does, format!("Shutting node [{}] down gracefully", shown(&name)));
-    assert_eq!(answer, "ShutdownResponse()");
-    let server = driven.cluster.servers.get_mut(&name).expect("it was started");
-    assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+    for language in LANGUAGES {
+        let mut driven = Driven::idle(language, 1);
+        let name = driven.name(0);
+        driven.client(&name, &["create"]);
+        assert_eq!(driven.client(&name, &["get_predecessor"]).1, "GetPredecessorResponse(node=None)");
+        let (does, answer) = driven.client(&name, &["shutdown"]);
+        assert_eq!(does, format!("Shutting node [{}] down gracefully", shown(&name)));
+        assert_eq!(answer, "ShutdownResponse()");
+        let server = driven.cluster.servers.get_mut(&name).expect("it was started");
+        assert_eq!(server.wait(), Some(0), "{}", server.stderr());
+    }
 }
 
 #[test]
@@ -146,7 +161,7 @@ fn values_print_as_python_prints_a_string() {
     ] {
         ask(name, "put", &json!({ "key": "key", "value": value }).to_string())
             .fields(&["storage_node", "hops"]);
-        let (_, answer) = client(name, &["get", "key"]);
+        let (_, answer) = client("http", name, &["get", "key"]);
         assert_eq!(
             answer,
             format!("GetKeyResponse(storage_node=chord.node({name}), hops=0, value={shown}, found=True)")
@@ -167,9 +182,11 @@ fn fails(code: i32, arguments: &[&str]) -> String {
 fn wrong_usage_is_one_line_and_exit_code_2() {
     let port = free_port().to_string();
     for ring_size in ["0", "257", "-1", "x", "1000000000000000000000"] {
-        for arguments in
-            [&["http", "server", "127.0.0.1", &port, ring_size][..], &["serve", "--ring-size", ring_size]]
-        {
+        for arguments in [
+            &["http", "server", "127.0.0.1", &port, ring_size][..],
+            &["xmlrpc", "server", "127.0.0.1", &port, ring_size],
+            &["serve", "--ring-size", ring_size],
+        ] {
             let line = fails(2, arguments);
             assert!(ring_size.starts_with('-') || line.contains("ring size"), "chord {arguments:?}: {line}");
         }

@@ -165,6 +165,28 @@ mod tests {
     }
 
     #[test]
+    fn requests_in_xml_rpc_say_what_those_in_json_say() {
+        use chord::wire::{Request, xmlrpc};
+        let node = "127.0.0.1:4567".parse().unwrap();
+        let key = "k00000042".to_owned();
+        for (operation, wanted) in [
+            (
+                Operation::Put,
+                Request::Put { key: key.clone(), value: "00000042000".to_owned(), no_redirect: false },
+            ),
+            (Operation::Get, Request::Get { key }),
+        ] {
+            let mut template = Template::new(Door::XmlRpc, operation, &node, 11);
+            template.request(7_654_321);
+            let request = String::from_utf8(template.request(42).to_vec()).unwrap();
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("POST /RPC2 HTTP/1.1\r\n"), "{head}");
+            assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
+            assert_eq!(xmlrpc::decode_call(body.as_bytes()), Ok(xmlrpc::Call::Seed(wanted)));
+        }
+    }
+
+    #[test]
     fn requests_are_well_formed() {
         for operation in [Operation::Put, Operation::Get] {
             let request = text(operation, 42, 11);

@@ -14,8 +14,9 @@ pub(crate) const IDEAL_LIMIT: Duration = Duration::from_secs(20);
 /// whole request, and half a second for the machine.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_millis(5_500);
 
-/// One `chord http server` for each name.
+/// One `chord http server` or `chord xmlrpc server` for each name.
 pub(crate) struct Cluster {
+    language: &'static str,
     pub(crate) ring_size: usize,
     pub(crate) servers: BTreeMap<String, Process>,
 }
@@ -24,7 +25,13 @@ impl Cluster {
     /// Starts servers, each at a position of its own, that belong to no ring yet.
     #[track_caller]
     pub(crate) fn idle(n_servers: usize, ring_size: usize) -> Self {
-        let mut cluster = Self { ring_size, servers: BTreeMap::new() };
+        Self::idle_of("http", n_servers, ring_size)
+    }
+
+    /// The same, of servers that speak this language to each other.
+    #[track_caller]
+    pub(crate) fn idle_of(language: &'static str, n_servers: usize, ring_size: usize) -> Self {
+        let mut cluster = Self { language, ring_size, servers: BTreeMap::new() };
         while cluster.servers.len() < n_servers {
             cluster.add_idle();
         }
@@ -51,7 +58,7 @@ impl Cluster {
         loop {
             let name = format!("127.0.0.1:{}", free_port());
             if !taken.contains(&position(&name, self.ring_size))
-                && let Some(server) = try_server(&name, self.ring_size)
+                && let Some(server) = try_server_of(self.language, &name, self.ring_size)
             {
                 self.servers.insert(name.clone(), server);
                 return name;
