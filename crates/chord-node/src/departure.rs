@@ -39,6 +39,17 @@ impl Shared {
         })
     }
 
+    /// Leaves the ring and closes the door, also when the asker gives up waiting.
+    pub(crate) async fn shut_down(self: &Arc<Self>) -> Departure {
+        let shared = self.clone();
+        let ending = tokio::spawn(async move {
+            let departure = shared.depart().await;
+            shared.advance(Stage::Closing);
+            departure
+        });
+        ending.await.unwrap_or_default()
+    }
+
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let limit = self.limits.departure;

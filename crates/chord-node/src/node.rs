@@ -131,8 +131,7 @@ impl Node {
 
     /// Hands the keys to the successor, leaves the ring and stops. May be called again; the report is the same.
     pub async fn shutdown(&self) -> Departure {
-        let departure = self.shared.depart().await;
-        self.shared.advance(Stage::Closing);
+        let departure = self.shared.shut_down().await;
         self.stopped().await;
         departure
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -266,42 +266,78 @@ fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
 /// A body, and its part of the budget for as long as it is kept.
 struct Received<'a> {
     bytes: Bytes,
-    _share: Option<SemaphorePermit<'a>>,
+    _share: Share<'a>,
 }
 
 async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Rejected> {
     let limit = shared.limits.body_bytes();
     let announced = body.size_hint();
-    let size = announced.upper().map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    let share = reserve(shared, size.min(limit))?;
+    let mut share = Share::of(shared);
     let received = tokio::time::timeout(shared.limits.body_read, async {
         if announced.lower() > limit as u64 {
             drain(&mut body).await;
             return Err(too_large(limit));
         }
-        match Limited::new(&mut body, limit).collect().await {
-            Ok(bytes) => Ok(bytes.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {
-                drain(&mut body).await;
-                Err(too_large(limit))
-            }
-            Err(_) => Err(Rejected::closing(Code::BadRequest, "the body ended before it was complete")),
-        }
+        let size = announced.exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let Some(size) = size else { return collect(&mut body, limit, &mut share).await };
+        share.grow(size)?;
+        body.collect().await.map(Collected::to_bytes).map_err(|_| cut_off())
     });
     let late = || Rejected::closing(Code::TooSlow, "the body did not arrive in time");
     let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
     Ok(Received { bytes, _share: share })
 }
 
-fn reserve(shared: &Shared, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Rejected> {
-    let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
-    if units < SMALL_UNITS {
-        return Ok(None);
+/// Reads a body that does not say how long it will be.
+async fn collect(body: &mut Incoming, limit: usize, share: &mut Share<'_>) -> Result<Bytes, Rejected> {
+    let mut received = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| cut_off())?;
+        let Some(data) = frame.data_ref() else { continue };
+        let size = received.len() + data.len();
+        if size > limit {
+            drain(body).await;
+            return Err(too_large(limit));
+        }
+        share.grow(size)?;
+        received.extend_from_slice(data);
     }
-    shared.body_budget.try_acquire_many(units).map(Some).map_err(|_| {
-        let sentence = "this node is receiving as many bytes as its limit allows: try again later";
-        Rejected::closing(Code::Busy, sentence)
-    })
+    Ok(received.freeze())
+}
+
+/// One body's part of the budget for all of them.
+struct Share<'a> {
+    shared: &'a Shared,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Share<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        Self { shared, permit: None }
+    }
+
+    /// Makes room for a body of so many bytes.
+    fn grow(&mut self, bytes: usize) -> Result<(), Rejected> {
+        let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
+        let held = self.permit.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = units.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        if units < SMALL_UNITS || more == 0 {
+            return Ok(());
+        }
+        let more = self.shared.body_budget.try_acquire_many(more).map_err(|_| {
+            let sentence = "this node is receiving as many bytes as its limit allows: try again later";
+            Rejected::closing(Code::Busy, sentence)
+        })?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+}
+
+fn cut_off() -> Rejected {
+    Rejected::closing(Code::BadRequest, "the body ended before it was complete")
 }
 
 fn too_large(limit: usize) -> Rejected {

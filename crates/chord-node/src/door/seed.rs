@@ -193,8 +193,7 @@ impl Desk<'_> {
 
     /// The answer goes out before the node ends: it closes its door when this connection has had it.
     async fn shutdown(&self) -> Answered {
-        self.shared.depart().await;
-        self.shared.advance(Stage::Closing);
+        self.shared.shut_down().await;
         say(seed::Answer::Done, Context::default())
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chord_wire::Context;
-use chord_wire::xmlrpc::{Call, CallAnswer, Fault, decode_call, encode_call_answer, encode_fault};
+use chord_wire::seed::Answer;
+use chord_wire::xmlrpc::{BadCall, Call, CallAnswer, Fault, decode_call, encode_call_answer, encode_fault};
+use chord_wire::{Code, Context};
 
 use super::Ends;
 use super::seed::{self, Answered, Refused};
@@ -19,7 +20,7 @@ pub(super) async fn answer(
 ) -> (Vec<u8>, Context) {
     let answered = match decode_call(body) {
         Ok(Call::Multi(calls)) => {
-            let answers = CallAnswer::Multi(many(shared, ends, calls, &context).await);
+            let answers = CallAnswer::Multi(Box::pin(many(shared, ends, calls, &context)).await);
             Ok((answers, Context::default()))
         }
         Ok(call) => one(shared, ends, call, context).await,
@@ -42,7 +43,8 @@ async fn one(
 ) -> Result<(CallAnswer, Context), Refused> {
     let answer = match call {
         Call::Seed(request) => {
-            let Answered { answer, context } = seed::answer(shared, ends, request, context).await?;
+            let answered = Box::pin(seed::answer(shared, ends, request, context));
+            let Answered { answer, context } = answered.await?;
             return Ok((CallAnswer::Seed(answer), context));
         }
         Call::ListMethods => CallAnswer::Methods,
@@ -53,24 +55,36 @@ async fn one(
     Ok((answer, Context::default()))
 }
 
-/// Calls in their order, one after the other; all of them together have the time of one.
+/// Calls in their order, one after the other. All of them together have the time of one operation, and their answers the
+/// bytes of one value beside the last: what is beyond is a fault.
 async fn many(
     shared: &Arc<Shared>,
     ends: Ends,
-    calls: Vec<Result<Call, chord_wire::xmlrpc::BadCall>>,
+    calls: Vec<Result<Call, BadCall>>,
     context: &Context,
 ) -> Vec<Result<CallAnswer, Fault>> {
     let until = Instant::now() + shared.limits.operation;
+    let mut room = shared.limits.value_bytes;
     let mut answers = Vec::with_capacity(calls.len());
     for call in calls {
-        let remaining = Some(until.saturating_duration_since(Instant::now()));
-        let context = Context { remaining, ..context.clone() };
+        let remaining = until.saturating_duration_since(Instant::now());
+        let context = Context { remaining: Some(remaining), ..context.clone() };
         let answered = match call {
-            Ok(call) => one(shared, ends, call, context).await,
+            Ok(_) if room == 0 => Err(Refused::new(Code::TooLarge, TOO_MUCH)),
+            Ok(call) => {
+                let answered = tokio::time::timeout(remaining, one(shared, ends, call, context)).await;
+                answered.unwrap_or_else(|_| Err(Refused::new(Code::Deadline, TOO_LONG)))
+            }
             Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
         };
+        if let Ok((CallAnswer::Seed(Answer::Get { value: Some(value), .. }), _)) = &answered {
+            room = room.saturating_sub(value.len());
+        }
         let answered = answered.map(|(answer, _)| answer);
         answers.push(answered.map_err(|refused| Fault::new(refused.code, refused.sentence)));
     }
     answers
 }
+
+const TOO_MUCH: &str = "the answers before this one hold as many bytes as one body may: ask for it by itself";
+const TOO_LONG: &str = "the calls before this one took the time of all: it may have been done or not";

@@ -198,8 +198,9 @@ impl Asker<'_> {
             }
             (Some(Code::Busy | Code::Deadline | Code::TooSlow), _) => return Err(Failure::Silent),
             (code, _) => {
-                let code = code.map_or("none", Code::as_str);
-                tracing::warn!(%peer, %command, code, "a peer answered with an error: {}", refused.sentence);
+                let code = code.map_or("without a code", Code::as_str);
+                let what = format!("an error ({code}): {}", refused.sentence);
+                self.links.to(peer).report(command, &what);
                 return Err(Failure::Garbled);
             }
         };

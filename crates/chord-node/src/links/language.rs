@@ -32,6 +32,14 @@ pub(crate) struct Reply {
     pub(crate) context: Context,
 }
 
+impl Reply {
+    /// Whether a peer can only have answered so if it understood the request: a refusal without a code may be about the
+    /// language itself.
+    pub(crate) fn shows_language(&self) -> bool {
+        self.answer.as_ref().map_or_else(|refused| refused.code.is_some(), |_| true)
+    }
+}
+
 /// A peer's word that it does not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -91,7 +99,9 @@ impl Language {
         let context = exchange.context().map_err(|bad| misunderstood(bad.to_string()))?;
         if exchange.status != StatusCode::OK {
             let sentence = chord_wire::decode_error(&exchange.body);
-            if sentence.is_none() && context.code.is_none() {
+            // Our own nodes say so in JSON when they cannot even look at a request, whatever it is written in.
+            let is_said = context.code.is_some() || (self == Self::Http && sentence.is_some());
+            if !is_said {
                 return Err(misunderstood("the answer is an error that says nothing".to_owned()));
             }
             let sentence = sentence.unwrap_or_else(|| format!("HTTP status {}", exchange.status.as_u16()));

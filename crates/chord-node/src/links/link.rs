@@ -7,7 +7,7 @@ use chord_ring::{Failure, NodeName};
 use chord_wire::{Code, Command, Context, seed};
 
 use super::connection::{Answered, Connections, within};
-use super::language::{Language, Misunderstood, Refused, Reply};
+use super::language::{Language, Refused, Reply};
 use super::lock;
 use super::round_trip::RoundTrip;
 use crate::Limits;
@@ -15,6 +15,9 @@ use crate::Limits;
 /// How long a peer that failed is passed over by lookups, so that each does not find out anew. Maintenance, which
 /// drops it, takes about as long.
 const SUSPECT_FOR: Duration = Duration::from_secs(1);
+
+/// How long a peer that answers wrongly is not reported again.
+const REPORT_PAUSE: Duration = Duration::from_secs(60);
 
 /// One peer as this node knows it.
 pub(crate) struct Link {
@@ -24,6 +27,8 @@ pub(crate) struct Link {
     suspect_until: Mutex<Option<Instant>>,
     last_used: Mutex<Instant>,
     known: Mutex<Known>,
+    /// When it was last reported that the peer answers wrongly.
+    reported: Mutex<Option<Instant>>,
     /// What is spoken to a peer of which nothing is known.
     first_language: Language,
     wait_max: Duration,
@@ -37,8 +42,23 @@ struct Known {
     language: Option<Language>,
     /// Whether it says nothing beside the seed's bodies, once it has said something.
     is_seed: Option<bool>,
-    /// Whether its last answer was none: then it has been reported.
-    is_garbled: bool,
+}
+
+/// A request that brought no answer, and what came instead.
+struct Wrong {
+    failure: Failure,
+    what: String,
+}
+
+impl From<Failure> for Wrong {
+    fn from(failure: Failure) -> Self {
+        let what = match failure {
+            Failure::Garbled => "what came is no whole answer in HTTP",
+            Failure::Silent => "the connection was closed before an answer came",
+            _ => "nobody is there",
+        };
+        Self { failure, what: what.to_owned() }
+    }
 }
 
 impl Link {
@@ -50,6 +70,7 @@ impl Link {
             suspect_until: Mutex::default(),
             last_used: Mutex::new(Instant::now()),
             known: Mutex::default(),
+            reported: Mutex::default(),
             first_language,
             wait_max: limits.request,
         }
@@ -119,25 +140,24 @@ impl Link {
     ) -> Result<Reply, Failure> {
         let known = lock(&self.known).language;
         let language = known.unwrap_or(self.first_language);
-        let misunderstood = match self.say(language, answered, request, context).await? {
-            Ok(reply) => return Ok(reply),
-            Err(misunderstood) => misunderstood,
-        };
+        let said = self.say(language, answered, request, context).await;
+        let is_understood = said.as_ref().is_ok_and(|reply| known.is_some() || reply.shows_language());
+        if is_understood || matches!(&said, Err(Wrong { failure: Failure::Unreachable, .. })) {
+            return said.map_err(|wrong| wrong.failure);
+        }
         // Whoever answers one language with nonsense and another properly has not done what it was asked in the first.
         let other = language.other();
         if known.is_none()
-            && self.say(other, Answered::ByItself, &seed::Request::Node, context).await?.is_ok()
-            && let Ok(reply) = self.say(other, answered, request, context).await?
+            && let Ok(Reply { answer: Ok(_), .. }) =
+                self.say(other, Answered::ByItself, &seed::Request::Node, context).await
+            && let Ok(reply) = self.say(other, answered, request, context).await
         {
             return Ok(reply);
         }
-        let command = request.command();
-        if std::mem::replace(&mut lock(&self.known).is_garbled, true) {
-            tracing::debug!(peer = %self.name, %command, "a peer answered wrongly again: {misunderstood}");
-        } else {
-            tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {misunderstood}");
-        }
-        Err(Failure::Garbled)
+        said.map_err(|wrong| {
+            self.report(request.command(), &wrong.what);
+            wrong.failure
+        })
     }
 
     /// One exchange in one language, and what it shows of the peer.
@@ -147,43 +167,49 @@ impl Link {
         answered: Answered,
         request: &seed::Request,
         context: &Context,
-    ) -> Result<Result<Reply, Misunderstood>, Failure> {
-        let said = match language.say(request) {
-            Ok(said) => Ok((language, said)),
-            // Our own nodes speak every language, so they are told in the one that can say it.
-            Err(_) if !self.is_seed() => Language::Http.say(request).map(|said| (Language::Http, said)),
-            Err(unsayable) => Err(unsayable),
-        };
-        let (language, said) = match said {
-            Ok(said) => said,
-            Err(unsayable) => {
-                let sentence = format!("{} speaks XML-RPC only: {unsayable}", self.name);
-                let refused = Refused { code: Some(Code::NotText), sentence };
-                return Ok(Ok(Reply { answer: Err(refused), context: Context::default() }));
-            }
+    ) -> Result<Reply, Wrong> {
+        let (language, said) = match language.say(request) {
+            Ok(said) => (language, said),
+            Err(unsayable) => match Language::Http.say(request) {
+                // Our own nodes speak every language, so they are told in the one that can say it.
+                Ok(said) if !self.is_seed() => (Language::Http, said),
+                _ => {
+                    let sentence = format!("{} speaks XML-RPC only: {unsayable}", self.name);
+                    let refused = Refused { code: Some(Code::NotText), sentence };
+                    return Ok(Reply { answer: Err(refused), context: Context::default() });
+                }
+            },
         };
         let exchange = self.connections.exchange(answered, &said, context).await;
-        let understood = match &exchange {
-            Ok(exchange) => language.understand(request.command(), exchange),
-            Err(Failure::Unreachable) => {
-                lock(&self.known).language = None;
-                return Err(Failure::Unreachable);
-            }
-            Err(failure) => return Err(failure.clone()),
-        };
+        let understood = exchange.map_err(Wrong::from).and_then(|exchange| {
+            language
+                .understand(request.command(), &exchange)
+                .map_err(|misunderstood| Wrong { failure: Failure::Garbled, what: misunderstood.to_string() })
+        });
         let mut known = lock(&self.known);
         match &understood {
             Ok(reply) => {
-                known.language.get_or_insert(language);
-                // A peer may answer some commands properly and others not: one good `node` is no news.
-                known.is_garbled &= request.command() == Command::Node;
+                if reply.shows_language() {
+                    known.language.get_or_insert(language);
+                }
                 if reply.answer.is_ok() && says_its_ring(request.command()) {
                     known.is_seed = Some(reply.context.ring.is_none());
                 }
             }
             Err(_) => known.language = None,
         }
-        Ok(understood)
+        understood
+    }
+
+    /// Says that a peer answers wrongly: once in a while, since it may do so at every request.
+    pub(super) fn report(&self, command: Command, what: &str) {
+        let mut reported = lock(&self.reported);
+        if reported.is_none_or(|at| at.elapsed() >= REPORT_PAUSE) {
+            *reported = Some(Instant::now());
+            tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {what}");
+        } else {
+            tracing::debug!(peer = %self.name, %command, "a peer answered wrongly: {what}");
+        }
     }
 
     /// Ends when the peer does not answer a ping.

@@ -129,6 +129,7 @@ pub(super) enum Token<'a> {
 /// A body that is being read.
 pub(super) struct Tokens<'a> {
     xml: Reader<&'a [u8]>,
+    is_ascii: bool,
     depth: usize,
     begun: bool,
 }
@@ -141,7 +142,7 @@ impl<'a> Tokens<'a> {
         }
         let mut xml = Reader::from_str(text);
         xml.config_mut().expand_empty_elements = true;
-        Ok(Self { xml, depth: 0, begun: false })
+        Ok(Self { xml, is_ascii: text.is_ascii(), depth: 0, begun: false })
     }
 
     /// The next piece; comments and processing instructions are passed over.
@@ -210,12 +211,14 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Anything that holds ASCII alone is UTF-8 too.
+    /// What holds ASCII alone means the same in every encoding that clients use.
     fn check_declaration(&self, declaration: &BytesDecl<'_>) -> Result<(), BadXml> {
         let encoding = declaration.encoding().transpose().map_err(|_| self.not_xml())?;
         let known = ["utf-8", "utf8", "us-ascii", "ascii"];
         match encoding {
-            Some(encoding) if !known.iter().any(|name| encoding.eq_ignore_ascii_case(name)) => {
+            Some(encoding)
+                if !self.is_ascii && !known.iter().any(|name| encoding.eq_ignore_ascii_case(name)) =>
+            {
                 Err(BadXml::Encoding)
             }
             Some(_) | None => Ok(()),

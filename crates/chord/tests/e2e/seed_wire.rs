@@ -294,3 +294,19 @@ fn a_join_that_fails_says_why_and_leaves_the_node_as_it_was() {
     ask(&late, "join", &join_body(idle)).fields(&[]);
     cluster.wait_until_ideal(IDEAL_LIMIT);
 }
+
+#[test]
+fn a_node_that_was_told_to_stop_stops_though_nobody_waits_for_the_answer() {
+    let _machine = beside_others();
+    let mut cluster = Cluster::ring(2, 7);
+    let names = cluster.names();
+    for idx in 0..2000 {
+        let body = json!({ "key": format!("key {idx}"), "value": "v" }).to_string();
+        ask(&names[0], "put", &body).fields(&["storage_node", "hops"]);
+    }
+    let mut connection = Connection::open(&names[0]).expect("the node listens");
+    connection.send(&post_request("shutdown", b"{}")).expect("the node reads");
+    drop(connection);
+    let leaver = cluster.servers.get_mut(&names[0]).expect("it was started");
+    assert_eq!(leaver.wait(), Some(0), "{}", leaver.stderr());
+}

@@ -270,6 +270,98 @@ fn a_body_of_a_hundred_megabytes_is_refused_and_not_kept() {
 }
 
 #[test]
+fn a_multicall_answers_with_no_more_than_a_body_may_hold() {
+    let _machine = beside_others();
+    let python = XmlRpc::start();
+    let cluster = Cluster::ring(1, 7);
+    let name = &cluster.names()[0];
+    let value = "&".repeat(700_000);
+    ask(name, "put", &json!({ "key": "big", "value": value }).to_string()).fields(&["storage_node", "hops"]);
+    let get = json!({ "methodName": "get", "params": [{ "key": "big" }] });
+    let answers = python.try_call(name, "system.multicall", &json!([vec![get; 20]])).answer();
+    let answers = answers.as_array().expect("one for each call");
+    let n_whole = answers.iter().filter(|answer| answer[0]["value"] == json!(value)).count();
+    assert_eq!((answers.len(), n_whole), (20, 2), "the value's limit is a mebibyte");
+    assert!(
+        answers[19]["faultString"].as_str().is_some_and(|sentence| sentence.contains("bytes")),
+        "{}",
+        answers[19]
+    );
+}
+
+/// A server that says of itself, to `node` in XML-RPC alone, what a chord node does, and refuses the rest; it counts what
+/// it is asked over each path.
+fn half_a_node(elsewhere: &'static str) -> (String, std::sync::Arc<std::sync::Mutex<[usize; 2]>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let name = listener.local_addr().expect("it is bound").to_string();
+    let counts = std::sync::Arc::new(std::sync::Mutex::new([0; 2]));
+    let (me, counted) = (name.clone(), counts.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // One request for each connection; what it says is all in its first packets.
+            let mut stream = stream;
+            let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+            let mut request = String::new();
+            let mut buffer = [0; 4096];
+            while !request.contains("</methodCall>") && !request.ends_with('}') {
+                match std::io::Read::read(&mut stream, &mut buffer) {
+                    Ok(n_bytes @ 1..) => request.push_str(&String::from_utf8_lossy(&buffer[..n_bytes])),
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            let is_xml = request.starts_with("POST /RPC2 ");
+            counted.lock().expect("no test panics in here")[usize::from(is_xml)] += 1;
+            let answer = if !is_xml {
+                elsewhere.to_owned()
+            } else {
+                let value = if request.contains("<methodName>node</methodName>") {
+                    format!(
+                        "<params><param><value><struct><member><name>node</name><value>{me}</value></member><member>\
+                         <name>is_alive</name><value><boolean>1</boolean></value></member></struct></value></param></params>"
+                    )
+                } else {
+                    "<fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member><member>\
+                     <name>faultString</name><value>no</value></member></struct></value></fault>"
+                        .to_owned()
+                };
+                let body = format!("<?xml version='1.0'?><methodResponse>{value}</methodResponse>");
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            };
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        }
+    });
+    (name, counts)
+}
+
+#[test]
+fn a_peers_language_is_found_out_once_however_it_declines_the_other() {
+    let _machine = beside_others();
+    for elsewhere in [
+        "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{\"error\": \"no\"}",
+        "no HTTP at all\r\n\r\n",
+        "",
+    ] {
+        let idle = Cluster::idle(1, 7);
+        let (half, counts) = half_a_node(elsewhere);
+        let answer = ask(&idle.names()[0], "join", &json!({ "remote_node": half }).to_string());
+        assert_eq!(answer.status, 502, "{elsewhere:?}: {answer:?}");
+        let [over_http, over_xml_rpc] = *counts.lock().expect("no test panics in here");
+        // Where nothing came back on a kept connection, one more attempt is made on a new one.
+        assert!((1..=2).contains(&over_http), "{elsewhere:?}: {over_http} of {over_xml_rpc}");
+        assert!(
+            over_xml_rpc >= 10,
+            "{elsewhere:?}: it goes on in the language that it has found: {over_xml_rpc}"
+        );
+        let log = idle.servers[&idle.names()[0]].stderr();
+        assert_eq!(log.matches("a peer answered wrongly").count(), 1, "{log}");
+    }
+}
+
+#[test]
 fn an_unclosed_tag_that_trickles_in_ends_within_the_deadline() {
     let _machine = beside_others();
     let cluster = Cluster::ring(1, 7);
