@@ -175,13 +175,11 @@ impl Builder {
         let (listener, name) = listen(&self.listen).await?;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
-        let incarnation = now_ms();
-        let machine = chord_ring::Node::new(config, me.clone(), Incarnation(incarnation));
+        let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let shared = Arc::new(Shared {
             me,
             ring: ring.clone(),
-            incarnation,
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),

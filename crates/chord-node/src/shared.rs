@@ -30,7 +30,6 @@ pub(crate) enum Mail {
 pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
-    pub(crate) incarnation: u64,
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
@@ -68,7 +67,7 @@ impl Shared {
     }
 
     pub(crate) fn asker(&self) -> Asker<'_> {
-        Asker { me: &self.me.name, links: &self.links, incarnation: self.incarnation }
+        Asker { me: &self.me.name, links: &self.links }
     }
 
     pub(crate) fn stage(&self) -> Stage {

@@ -12,7 +12,6 @@ use super::{Link, Links, Reply};
 pub(crate) struct Asker<'a> {
     pub(crate) me: &'a NodeName,
     pub(crate) links: &'a Links,
-    pub(crate) incarnation: u64,
 }
 
 impl Asker<'_> {
@@ -179,7 +178,6 @@ impl Asker<'_> {
         Context {
             ring: Some(self.links.ring.clone()),
             from: Some(self.me.clone()),
-            incarnation: Some(self.incarnation),
             ..Context::default()
         }
     }
