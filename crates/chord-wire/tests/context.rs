@@ -188,17 +188,11 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let about_sender =
-        (of(any_ring()), of(any_name()), of(predecessor), of(any::<(bool, bool)>()));
+    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<(bool, bool)>()));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<(bool, bool)>(), of(remaining), of(any_version()));
     (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
-        |(
-            (ring, from, predecessor, member),
-            (path, (named, local), remaining, version),
-            expires,
-            code,
-        )| {
+        |((ring, from, predecessor, member), (path, (named, local), remaining, version), expires, code)| {
             Context {
                 ring,
                 from,
