@@ -175,11 +175,7 @@ impl Asker<'_> {
 
     /// Who this node is, for the context of what it says.
     pub(crate) fn identity(&self) -> Context {
-        Context {
-            ring: Some(self.links.ring.clone()),
-            from: Some(self.me.clone()),
-            ..Context::default()
-        }
+        Context { ring: Some(self.links.ring.clone()), from: Some(self.me.clone()), ..Context::default() }
     }
 
     /// The least that a request between two nodes says: which ring it is about.
