@@ -1,214 +1,223 @@
-//! Custody: whether a node has everything of the range that it owns, and whom it asks while it has not.
+//! Custody: for which positions a node may answer, whether it has everything of them, and whom it asks while it has
+//! not.
 //!
-//! A node that joins takes over a range whose records are still with its former owner. That node sends them on, to
-//! whoever it finds to own them at that moment; so if more nodes join, a record may rest with any that lies between the
-//! newcomer and the former owner. A newcomer asks for a record that it lacks along that way, farthest first: what has
-//! left one of them is then with a nearer one, or here.
+//! A node takes itself for the owner from its predecessor on. That is not enough to answer: while several nodes join, or
+//! after the node was stopped for a while, two may take themselves for the owner of one position. So the predecessor must
+//! *vouch*: a predecessor names one node as its successor, and names another only when the one that it named has told it
+//! of that other, or is gone. The owner of a position therefore changes in an order that all agree on.
+//!
+//! What an owner has not seen itself, it asks for ([`Pull`]).
 
-use chord_ring::{Peer, Position, between};
+mod pull;
+#[cfg(test)]
+mod tests;
 
-/// How many nodes one question goes to: more than are likely to join into one gap before the first of them has
-/// everything.
-pub const HOLDERS_MAX: usize = 256;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-/// What a node knows about the records of its own range.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+use chord_ring::{Peer, Position, between, owned};
+
+pub use pull::{HOLDERS_MAX, Pull};
+
+use crate::Key;
+
+/// Of how many keys a node knows that it has what is newest, before it has everything. Others are asked for again and
+/// again; it has everything within seconds.
+pub const KEYS_KNOWN_MAX: usize = 4096;
+
+/// A node that has not run for so long doubts all that it knew: others may have taken it for dead and its place. They
+/// need two missed answers in a row, each of half a second at least, so it doubts itself sooner than they do.
+pub const STOPPED_AFTER: Duration = Duration::from_millis(800);
+
+/// What a node knows about its own range and the records of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Custody {
-    /// The farthest node that may still have records of this node's range; none when all of them are here.
-    farthest: Option<Peer>,
+    me: Position,
+    predecessor: Option<Peer>,
+    head: Option<Peer>,
+    /// The position after which, up to its own, the node is the owner by more than its own word. Its own position means
+    /// the whole circle.
+    vouched: Option<Position>,
+    lack: Option<Lack>,
+    /// Counts what makes earlier questions worthless.
+    epoch: u64,
+    last_beat: Duration,
 }
 
-/// One question on its way along the holders.
+/// Records of this node's range may be elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pull {
-    me: Position,
-    began_at: Peer,
-    farthest: Option<Peer>,
-    /// Who is to be asked yet.
-    ahead: Vec<Peer>,
-    asking: Option<Peer>,
-    asked: usize,
+struct Lack {
+    /// The farthest node that may have some.
+    farthest: Peer,
+    /// They lie after this position.
+    after: Position,
+    /// Keys for which all of them were asked. A record that is here tells nothing: it may be an older copy, sent by one who
+    /// had the range before another.
+    known: BTreeSet<Key>,
+}
+
+impl Lack {
+    fn new(farthest: &Peer, after: Position) -> Self {
+        Self { farthest: farthest.clone(), after, known: BTreeSet::new() }
+    }
+}
+
+/// A question to the predecessor: does it name this node as its successor?
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Whom to ask.
+    pub predecessor: Peer,
+    epoch: u64,
 }
 
 impl Custody {
-    /// The node has become a member, and `former` owned its range before; nobody did in a new ring.
-    pub fn joined(former: Option<Peer>) -> Self {
-        Self { farthest: former }
+    /// Of a node at `me` that is in no ring.
+    pub fn new(me: Position) -> Self {
+        Self {
+            me,
+            predecessor: None,
+            head: None,
+            vouched: None,
+            lack: None,
+            epoch: 0,
+            last_beat: Duration::ZERO,
+        }
+    }
+
+    /// The node has become a member between these two; of a ring of its own if there is nobody.
+    pub fn join(&mut self, predecessor: Option<&Peer>, head: Option<&Peer>) {
+        *self = Self { epoch: self.epoch + 1, last_beat: self.last_beat, ..Self::new(self.me) };
+        self.lack = head.map(|former| Lack::new(former, predecessor.map_or(self.me, |peer| peer.position)));
+        self.set_neighbours(predecessor, head);
+    }
+
+    /// The node is no longer a member. Newcomers may still ask it for what it lacks itself.
+    pub fn leave(&mut self) {
+        let lack = self.lack.take();
+        *self = Self { lack, epoch: self.epoch + 1, last_beat: self.last_beat, ..Self::new(self.me) };
+    }
+
+    /// These are the member's neighbours now. To be told before anybody else is.
+    ///
+    /// A predecessor that is closer than the last takes its part of the range at once. One that is farther, since the last
+    /// one is gone, has to vouch first; what was this node's before stays so meanwhile.
+    pub fn set_neighbours(&mut self, predecessor: Option<&Peer>, head: Option<&Peer>) {
+        self.predecessor = predecessor.cloned();
+        self.head = head.cloned();
+        let was_alone = self.vouched == Some(self.me);
+        match (predecessor, head) {
+            (None, None) => self.vouched = Some(self.me),
+            (None, Some(_)) if was_alone => self.doubt(),
+            (None, Some(_)) => {}
+            (Some(peer), _) => {
+                if self.vouched.is_some_and(|vouched| between(vouched, peer.position, self.me)) {
+                    self.vouched = Some(peer.position);
+                }
+            }
+        }
+    }
+
+    /// The node runs, at `now` by a clock that never goes back. To be told several times within [`STOPPED_AFTER`], and
+    /// before each answer. Returns whether the node was stopped for so long that it doubts itself.
+    pub fn beat(&mut self, now: Duration) -> bool {
+        let was_stopped = now.saturating_sub(self.last_beat) > STOPPED_AFTER;
+        self.last_beat = self.last_beat.max(now);
+        if was_stopped {
+            self.doubt();
+        }
+        was_stopped
+    }
+
+    /// Others may have taken this node's place meanwhile, and newer writes. Alone, there are no others.
+    fn doubt(&mut self) {
+        let Some(farthest) = self.head.as_ref().or(self.predecessor.as_ref()) else { return };
+        let after = self.predecessor.as_ref().map_or(self.me, |peer| peer.position);
+        let lack = Lack::new(farthest, after);
+        self.vouched = None;
+        self.add_lack(lack);
+    }
+
+    /// Whether the node may answer for that position.
+    pub fn answers_for(&self, target: Position) -> bool {
+        self.vouched.is_some_and(|vouched| owned(vouched, target, self.me))
+    }
+
+    /// What to ask the predecessor; `None` while that would tell nothing new.
+    pub fn question(&self) -> Option<Question> {
+        let predecessor = self.predecessor.as_ref().filter(|peer| self.vouched != Some(peer.position))?;
+        Some(Question { predecessor: predecessor.clone(), epoch: self.epoch })
+    }
+
+    /// The predecessor that was asked names this node as its successor. That counts as long as it is the predecessor.
+    ///
+    /// If the range becomes larger by it, its records may be with those to whom another node has given them.
+    pub fn vouch(&mut self, question: &Question) {
+        if self.question().as_ref() != Some(question) {
+            return;
+        }
+        let after = question.predecessor.position;
+        let was_smaller = self.vouched.replace(after).is_some();
+        if was_smaller && let Some(farthest) = &self.head {
+            self.add_lack(Lack::new(farthest, after));
+        }
+    }
+
+    fn add_lack(&mut self, new: Lack) {
+        self.epoch += 1;
+        let me = self.me;
+        let Some(lack) = &mut self.lack else { return self.lack = Some(new) };
+        lack.known.clear();
+        if between(me, lack.farthest.position, new.farthest.position) {
+            lack.farthest = new.farthest;
+        }
+        if new.after == me || between(new.after, lack.after, me) {
+            lack.after = new.after;
+        }
     }
 
     /// Whether everything is here.
     pub fn is_complete(&self) -> bool {
-        self.farthest.is_none()
+        self.lack.is_none()
+    }
+
+    /// Whether what is here under that key is the newest that there is.
+    pub fn has_newest(&self, key: &Key) -> bool {
+        self.lack.as_ref().is_none_or(|lack| lack.known.contains(key))
+    }
+
+    /// Whether this node may yet be asked for records of the range of `other`, which may be elsewhere.
+    pub fn expects_records_of(&self, other: Position) -> bool {
+        self.lack.as_ref().is_some_and(|lack| between(lack.after, other, self.me))
     }
 
     /// The farthest node that may still have something.
     pub fn farthest(&self) -> Option<&Peer> {
-        self.farthest.as_ref()
+        self.lack.as_ref().map(|lack| &lack.farthest)
     }
 
-    /// A question to all who may still have something for the node at `me`, whose successors are these; `None` when
-    /// everything is here.
-    pub fn pull(&self, me: Position, successors: &[Peer]) -> Option<Pull> {
-        let farthest = self.farthest.clone()?;
-        let mut ahead = vec![farthest.clone()];
-        ahead.extend(successors.iter().filter(|peer| between(me, peer.position, farthest.position)).cloned());
-        let began_at = farthest.clone();
-        Some(Pull { me, began_at, farthest: Some(farthest), ahead, asking: None, asked: 0 })
+    /// A question to all who may still have something; `None` when everything is here.
+    pub fn pull(&self, successors: &[Peer]) -> Option<Pull> {
+        self.lack.as_ref().map(|lack| Pull::new(self.me, self.epoch, lack, successors))
+    }
+
+    /// Everybody was asked for that key, and the newest is here now. It stays so while the node may answer, since nobody
+    /// else writes it then.
+    pub fn learn_key(&mut self, pull: &Pull, key: &Key) {
+        let current = self.lack.as_mut().filter(|_| self.epoch == pull.epoch && self.vouched.is_some());
+        if let Some(lack) = current.filter(|lack| lack.known.len() < KEYS_KNOWN_MAX && pull.is_done()) {
+            lack.known.insert(key.clone());
+        }
     }
 
     /// Takes in what a question has shown, unless a later one has shown more.
     pub fn learn(&mut self, pull: &Pull) {
-        if self.farthest.as_ref() == Some(&pull.began_at) {
-            self.farthest.clone_from(&pull.farthest);
+        let Some(lack) = &mut self.lack else { return };
+        if self.epoch != pull.epoch || lack.farthest != pull.began_at {
+            return;
         }
-    }
-}
-
-impl Pull {
-    /// Whom to ask now: the farthest that was not asked yet. `None` when nobody is left.
-    pub fn ask_next(&mut self) -> Option<Peer> {
-        if self.asked >= HOLDERS_MAX {
-            return None;
+        match &pull.farthest {
+            Some(farthest) => lack.farthest = farthest.clone(),
+            None => self.lack = None,
         }
-        let me = self.me;
-        let farthest = self
-            .ahead
-            .iter()
-            .enumerate()
-            .reduce(|far, other| if between(me, far.1.position, other.1.position) { other } else { far });
-        let next = self.ahead.swap_remove(farthest?.0);
-        self.ahead.retain(|peer| *peer != next);
-        self.asked += 1;
-        self.asking = Some(next.clone());
-        Some(next)
-    }
-
-    /// Who was asked does not have it. It is settled if it will have nothing for this node later either; `before` is its
-    /// predecessor.
-    pub fn has_nothing(&mut self, is_settled: bool, before: Option<Peer>) {
-        let Some(asked) = self.asking.take() else { return };
-        let nearer = before.filter(|before| between(self.me, before.position, asked.position));
-        if is_settled && self.farthest.as_ref() == Some(&asked) {
-            self.farthest.clone_from(&nearer);
-        }
-        if let Some(nearer) = nearer.filter(|nearer| !self.ahead.contains(nearer)) {
-            self.ahead.push(nearer);
-        }
-    }
-
-    /// Who was asked is no longer there, and what it had is gone with it.
-    pub fn gone(&mut self) {
-        let Some(asked) = self.asking.take() else { return };
-        if self.farthest.as_ref() == Some(&asked) {
-            let mut rest = self.clone();
-            self.farthest = rest.ask_next();
-        }
-    }
-
-    /// Whether everybody was asked.
-    pub fn is_done(&self) -> bool {
-        self.ahead.is_empty() && self.asking.is_none()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(at: u64) -> Peer {
-        Peer { position: at.into(), name: format!("h{at}:1").parse().unwrap() }
-    }
-
-    /// Asks all holders; `before` is the ring as each knows it. Returns whom it asked.
-    fn ask(pull: &mut Pull, settled: &[u64], before: &[(u64, u64)]) -> Vec<Peer> {
-        let before_of =
-            |asked: &Peer| before.iter().find(|(at, _)| peer(*at) == *asked).map(|(_, before)| peer(*before));
-        let mut asked = Vec::new();
-        while let Some(holder) = pull.ask_next() {
-            pull.has_nothing(settled.iter().any(|at| peer(*at) == holder), before_of(&holder));
-            asked.push(holder);
-        }
-        asked
-    }
-
-    #[test]
-    fn a_founder_has_everything() {
-        assert!(Custody::joined(None).is_complete());
-        assert_eq!(Custody::joined(None).pull(10.into(), &[peer(20)]), None);
-    }
-
-    #[test]
-    fn holders_are_asked_from_the_former_owner_back_to_the_newcomer() {
-        let custody = Custody::joined(Some(peer(50)));
-        let mut pull = custody.pull(10.into(), &[peer(20), peer(30), peer(60)]).unwrap();
-        let asked = ask(&mut pull, &[], &[(50, 40), (40, 30), (30, 20), (20, 10)]);
-        assert_eq!(asked, [peer(50), peer(40), peer(30), peer(20)]);
-        assert!(pull.is_done());
-    }
-
-    #[test]
-    fn the_way_goes_round_zero() {
-        let custody = Custody::joined(Some(peer(5)));
-        let mut pull = custody.pull(200.into(), &[peer(250)]).unwrap();
-        assert_eq!(ask(&mut pull, &[], &[(5, 2), (2, 250), (250, 200)]), [peer(5), peer(2), peer(250)]);
-    }
-
-    #[test]
-    fn a_settled_holder_is_not_asked_again() {
-        let mut custody = Custody::joined(Some(peer(50)));
-        let before = [(50, 40), (40, 30), (30, 10)];
-        let mut pull = custody.pull(10.into(), &[]).unwrap();
-        ask(&mut pull, &[50, 30], &before);
-        custody.learn(&pull);
-        assert_eq!(custody.farthest(), Some(&peer(40)), "what 30 says does not count before 40 is settled");
-        let mut pull = custody.pull(10.into(), &[]).unwrap();
-        ask(&mut pull, &[40, 30], &before);
-        custody.learn(&pull);
-        assert!(custody.is_complete());
-    }
-
-    #[test]
-    fn a_late_answer_does_not_undo_what_is_known() {
-        let mut custody = Custody::joined(Some(peer(50)));
-        let mut late = custody.pull(10.into(), &[]).unwrap();
-        let mut quick = late.clone();
-        ask(&mut late, &[50], &[(50, 40)]);
-        ask(&mut quick, &[50, 40], &[(50, 40), (40, 10)]);
-        custody.learn(&quick);
-        custody.learn(&late);
-        assert!(custody.is_complete());
-    }
-
-    #[test]
-    fn a_holder_that_is_gone_gives_way_to_the_farthest_that_is_known() {
-        let mut custody = Custody::joined(Some(peer(50)));
-        let mut pull = custody.pull(10.into(), &[peer(20), peer(30)]).unwrap();
-        assert_eq!(pull.ask_next(), Some(peer(50)));
-        pull.gone();
-        ask(&mut pull, &[], &[(30, 20), (20, 10)]);
-        custody.learn(&pull);
-        assert_eq!(custody.farthest(), Some(&peer(30)));
-    }
-
-    #[test]
-    fn a_holder_that_stays_silent_leaves_the_question_open() {
-        let custody = Custody::joined(Some(peer(50)));
-        let mut pull = custody.pull(10.into(), &[]).unwrap();
-        pull.ask_next();
-        assert!(!pull.is_done());
-    }
-
-    #[test]
-    fn a_way_without_end_is_given_up() {
-        let custody = Custody::joined(Some(peer(1000)));
-        let mut pull = custody.pull(10.into(), &[]).unwrap();
-        let mut asked = 0;
-        while let Some(holder) = pull.ask_next() {
-            asked += 1;
-            let at: u64 = holder.position.to_string().parse().unwrap();
-            pull.has_nothing(false, Some(peer(at - 1)));
-        }
-        assert_eq!(asked, HOLDERS_MAX);
-        assert!(!pull.is_done());
     }
 }

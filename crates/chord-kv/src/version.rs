@@ -52,6 +52,20 @@ impl Version {
         Self { tick: Tick::new(time_ms, counter), writer }
     }
 
+    /// The version of a record that came without one, over a record of version `previous`: newer than others that came
+    /// so, and older than every version that a clock has made.
+    pub fn of_unknown_age(previous: Option<&Self>, taken_by: Position) -> Self {
+        let earlier = previous.filter(|previous| previous.time_ms() == 0);
+        let tick =
+            earlier.map_or(Tick::default(), |previous| previous.tick.next().min(Tick::new(0, u16::MAX)));
+        Self { tick, writer: taken_by }
+    }
+
+    /// Whether this one is no further in time than the very next after `previous`.
+    pub fn follows_closely(&self, previous: &Self) -> bool {
+        self.tick <= previous.tick.next()
+    }
+
     /// When it was made, in milliseconds since 1970, as far as its maker's clock and what it had seen tell.
     pub fn time_ms(&self) -> u64 {
         self.tick.time_ms()

@@ -3,15 +3,15 @@
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use chord_kv::{MemoryStore, VALUE_BYTES_LIMIT, VersionClock};
+use chord_kv::{Custody, MemoryStore, VALUE_BYTES_LIMIT, VersionClock};
 use chord_ring::{
     Command, CommandError, Config, Incarnation, JoinError, NodeName, NodeNameError, Peer, RingName, RingSize,
     RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
 };
-use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::door::BUDGET_UNIT;
@@ -21,6 +21,7 @@ use crate::listen::listen;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
+use crate::vouching::{beat, seek_vouching};
 use crate::{Language, Limits, door};
 
 /// Where a node listens that was told nothing.
@@ -172,18 +173,19 @@ impl Builder {
         let (listener, name) = listen(&self.listen).await?;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
-        let incarnation = now_ms();
-        let machine = chord_ring::Node::new(config, me.clone(), Incarnation(incarnation));
+        let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let shared = Arc::new(Shared {
+            custody: Mutex::new(Custody::new(me.position)),
             me,
             ring: ring.clone(),
-            incarnation,
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
             clock: Mutex::new(VersionClock::new()),
-            custody: Mutex::default(),
+            began: Instant::now(),
+            unvouched: Notify::new(),
+            lacking: Notify::new(),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
             links: Links::new(ring, self.limits.clone(), self.language),
             mailbox,
@@ -195,9 +197,13 @@ impl Builder {
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
         let sweep = tokio::spawn(sweep(shared.clone()));
+        let vouching = tokio::spawn(seek_vouching(shared.clone()));
+        let beating = tokio::spawn(beat(shared.clone()));
         let door = tokio::spawn(door::serve(listener, shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("sweep", sweep, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("vouching", vouching, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("heartbeat", beating, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         match self.beginning {
             Beginning::Found => {

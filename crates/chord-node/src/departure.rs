@@ -4,15 +4,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_kv::{Range, Record};
-use chord_ring::{Command, CommandError};
+use chord_ring::{Command, CommandError, Failure, Refusal};
 use tokio::time::Instant;
 
-use crate::handover::Offered;
+use crate::handover::{LEFT_AT_ONCE, OfferLimits, Offered, Receiver};
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
 /// Pause before a record is offered again that was not taken: the successor is busy, or changes.
 const OFFER_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long records are offered while all other nodes of the ring leave too. One of them may have been started again and
+/// be on its way back: a join takes less.
+const ALL_LEAVE_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a record is offered to one that answers that it has no way to take it.
+const MISFITS_MAX: u32 = 3;
 
 /// How a node left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,36 +76,101 @@ impl Shared {
         Departure { handed_over, left_behind, ended_ring }
     }
 
-    /// Offers every record to the successor, until none has been taken for as long as `limit`.
+    /// Offers every record, until none has been taken for as long as `limit`.
     async fn hand_over_all(self: &Arc<Self>, limit: Duration) -> Offered {
-        let last_taken = Arc::new(Mutex::new(Instant::now()));
+        let patience = Arc::new(Patience { limit, state: Mutex::new((Instant::now(), None)) });
         let offer = |shared: Arc<Self>, record: Record| {
-            let last_taken = last_taken.clone();
-            async move { shared.offer(&record, &last_taken, limit).await }
+            let patience = patience.clone();
+            async move { shared.offer(&record, &patience).await }
         };
-        self.offer_all(&Range::ALL, u64::MAX, offer).await.unwrap_or_else(|error| {
+        let limits = OfferLimits { at_once: LEFT_AT_ONCE, refused: u64::MAX };
+        self.offer_all(&Range::ALL, limits, offer).await.unwrap_or_else(|error| {
             tracing::error!("reading the records to hand over: {error}");
             Offered { taken: 0, refused: self.store.usage().records }
         })
     }
 
-    async fn offer(&self, record: &Record, last_taken: &Mutex<Instant>, limit: Duration) -> bool {
-        loop {
-            let wait = limit.saturating_sub(lock(last_taken).elapsed());
-            let Some(heir) = self.view.load().successors().head().cloned().filter(|_| !wait.is_zero()) else {
-                return false;
-            };
-            match tokio::time::timeout(wait, self.hand_over(&heir.name, record)).await {
+    async fn offer(&self, record: &Record, patience: &Patience) -> bool {
+        let mut misfits = 0;
+        while let Some(wait) = patience.left().filter(|_| misfits < MISFITS_MAX) {
+            match tokio::time::timeout(wait, self.leave_to_heir(record)).await {
                 Ok(Ok(())) => {
-                    *lock(last_taken) = Instant::now();
+                    patience.taken();
                     return true;
                 }
-                Ok(Err(failure)) => {
-                    tracing::debug!(peer = %heir.name, "a record was not taken: {failure}");
-                }
-                Err(_) => return false,
+                Ok(Err(NoHeir::Alone)) | Err(_) => return false,
+                Ok(Err(NoHeir::AllLeave)) => patience.nobody_stays(),
+                Ok(Err(NoHeir::Misfit)) => misfits += 1,
+                Ok(Err(NoHeir::NotNow)) => patience.somebody_may_stay(),
             }
             tokio::time::sleep(OFFER_PAUSE).await;
         }
+        false
+    }
+
+    /// Gives a record to the first successor, or to the next that does not leave too. What this node had is then asked for
+    /// there, by whoever owns it.
+    pub(crate) async fn leave_to_heir(&self, record: &Record) -> Result<(), NoHeir> {
+        let view = self.view();
+        let mut all_leave = view.is_small();
+        for heir in view.successors().as_slice() {
+            match self.hand_over(&heir.name, record, Receiver::Heir).await {
+                Ok(()) => return Ok(()),
+                Err(Failure::Refused(Refusal::NotMember)) => {}
+                Err(Failure::Garbled) => return Err(NoHeir::Misfit),
+                Err(failure) => {
+                    tracing::debug!(peer = %heir.name, "a record was not taken: {failure}");
+                    all_leave = false;
+                    break; // The next one might not be found by an owner that lies between.
+                }
+            }
+        }
+        Err(match (view.successors().is_empty(), all_leave) {
+            (true, _) => NoHeir::Alone,
+            (false, true) => NoHeir::AllLeave,
+            (false, false) => NoHeir::NotNow,
+        })
+    }
+}
+
+/// Why nobody took a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoHeir {
+    /// There is nobody.
+    Alone,
+    /// All other nodes of the ring leave too.
+    AllLeave,
+    /// Whoever is to take it has no way to, such as a text that XML-RPC cannot carry to a node that speaks nothing else.
+    Misfit,
+    /// Those that might take it are busy, or the ring changes.
+    NotNow,
+}
+
+/// How long a leaving node goes on offering.
+struct Patience {
+    limit: Duration,
+    /// When a record was taken last, and since when nobody stays.
+    state: Mutex<(Instant, Option<Instant>)>,
+}
+
+impl Patience {
+    /// How much is left, if any.
+    fn left(&self) -> Option<Duration> {
+        let (last_taken, nobody_stays) = *lock(&self.state);
+        let left = self.limit.saturating_sub(last_taken.elapsed());
+        let is_hopeless = nobody_stays.is_some_and(|since| since.elapsed() >= ALL_LEAVE_WAIT);
+        (!left.is_zero() && !is_hopeless).then_some(left)
+    }
+
+    fn taken(&self) {
+        *lock(&self.state) = (Instant::now(), None);
+    }
+
+    fn nobody_stays(&self) {
+        lock(&self.state).1.get_or_insert_with(Instant::now);
+    }
+
+    fn somebody_may_stay(&self) {
+        lock(&self.state).1 = None;
     }
 }

@@ -1,6 +1,6 @@
 //! Why an operation failed, and the one table from errors to the codes that travel.
 
-use chord_kv::{ClockAhead, KeyTooLong, StoreError, ValueTooLong};
+use chord_kv::{ClockAhead, KeyTooLong, StoreError, ValueTooLong, Version};
 use chord_ring::{CommandError, JoinError, Refusal};
 use chord_wire::Code;
 
@@ -23,9 +23,15 @@ pub enum OperationError {
     /// The store of the owner refused. Nothing changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The version of a record that was handed over cannot be believed. Nothing changed.
+    /// The version of a record or a write cannot be believed. Nothing changed.
     #[error(transparent)]
     Version(#[from] ClockAhead),
+    /// A newer write of the key is stored already. Nothing changed; repeated, the write counts as a new one.
+    #[error("a newer write of this key is there already: try again")]
+    Outdated {
+        /// The version of the newer one.
+        stored: Version,
+    },
     /// The key or value is no text, and so far only text travels between nodes. Nothing changed.
     #[error("the key or value is not text (UTF-8), and so far only text is carried: encode it, as in base64")]
     NotText,
@@ -63,7 +69,8 @@ impl OperationError {
             Self::Deadline => Code::Deadline,
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
             Self::Store(_) => Code::StoreFailed,
-            Self::Version(_) => Code::BadRequest,
+            Self::Version(_) => Code::ClockAhead,
+            Self::Outdated { .. } => Code::Outdated,
             Self::NotText => Code::NotText,
             Self::Remote { code, .. } => *code,
             Self::Stopping => Code::Busy,

@@ -4,12 +4,13 @@
 //! come late or twice harmless.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_kv::{Cursor, Key, PageLimit, Pull, Range, Record, StoreError, Value};
 use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request};
 use chord_wire::{Command, Context, KnownPredecessor, seed};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::OperationError;
@@ -17,8 +18,16 @@ use crate::links::lock;
 use crate::operation::{Ticket, text};
 use crate::shared::{Shared, Stage};
 
-/// How many records are under way at a time: enough to fill a round trip, few enough that both nodes still serve.
-const HANDED_AT_ONCE: usize = 32;
+/// How many records a leaving node has under way at a time: enough to fill a round trip, few enough that both nodes still
+/// serve.
+pub(crate) const LEFT_AT_ONCE: usize = 32;
+
+/// How many records a sweep has under way at a time: fewer, since many nodes sweep at a time while nodes join, nothing waits
+/// for it, and clients go first.
+const SWEPT_AT_ONCE: usize = 8;
+
+/// How many bytes are under way at a time, unless one record alone has more.
+const HANDED_BYTES_MAX: u32 = 8 << 20;
 
 /// After how many refusals a sweep leaves the rest for another time: the owners are not ready.
 const REFUSED_MAX: u64 = 64;
@@ -29,6 +38,28 @@ const PAGE: PageLimit = PageLimit { records: NonZeroUsize::new(256).expect("not 
 /// Pause between two looks for records that this node does not own: when there were some, and when there were none.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
+/// Pause while something is awaited, at first: a newcomer that learns that it is the owner, or a former owner that has given
+/// everything. It doubles up to the shorter of the others.
+const AWAITING_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a peer is to whom a record is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receiver {
+    /// The owner of the record.
+    Owner,
+    /// Where this node's records go when it leaves.
+    Heir,
+}
+
+/// How records are offered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfferLimits {
+    /// So many at a time.
+    pub(crate) at_once: usize,
+    /// Until so many were refused.
+    pub(crate) refused: u64,
+}
+
 /// What became of the records that were offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offered {
@@ -37,8 +68,13 @@ pub(crate) struct Offered {
 }
 
 impl Shared {
-    /// Gives one record to a peer, which stores it whoever owns it.
-    pub(crate) async fn hand_over(&self, to: &NodeName, record: &Record) -> Result<(), Failure> {
+    /// Gives one record to a peer: as its owner, or as the heir of this node, which stores it whoever owns it.
+    pub(crate) async fn hand_over(
+        &self,
+        to: &NodeName,
+        record: &Record,
+        receiver: Receiver,
+    ) -> Result<(), Failure> {
         let key = text(record.key.as_bytes());
         let value = record.value.as_ref().and_then(|value| text(value.as_bytes()));
         let (Some(key), Some(value)) = (key, value) else { return Err(Failure::Garbled) };
@@ -46,6 +82,7 @@ impl Shared {
         let context = Context {
             version: Some(record.version),
             expires_at_ms: record.expires_at_ms,
+            named: receiver == Receiver::Owner,
             ..self.asker().of_ring()
         };
         // Patience: a busy heir is better than a lost record.
@@ -54,11 +91,11 @@ impl Shared {
         self.asker().granted(to, Command::Put, reply).map(|_| ())
     }
 
-    /// Gives every record in `range` to `offer`, several at a time, until `refused_max` were refused.
+    /// Gives every record in `range` to `offer`, several at a time, within these limits.
     pub(crate) async fn offer_all<Offer, Taken>(
         self: &Arc<Self>,
         range: &Range,
-        refused_max: u64,
+        limits: OfferLimits,
         offer: Offer,
     ) -> Result<Offered, StoreError>
     where
@@ -67,19 +104,27 @@ impl Shared {
     {
         let mut offered = Offered::default();
         let mut under_way: JoinSet<bool> = JoinSet::new();
+        let room = Arc::new(Semaphore::new(HANDED_BYTES_MAX as usize));
         let mut cursor: Option<Cursor> = None;
         loop {
             let page = self.store.range(range, cursor.as_ref(), PAGE)?;
             for record in page.records {
-                if offered.refused >= refused_max {
+                if offered.refused >= limits.refused {
                     return Ok(offered); // Those under way are let go: they stay where they are, and are offered again.
                 }
-                if under_way.len() >= HANDED_AT_ONCE
+                if under_way.len() >= limits.at_once
                     && let Some(ended) = under_way.join_next().await
                 {
                     offered.count(&ended);
                 }
-                under_way.spawn(offer(self.clone(), record));
+                let share = u32::try_from(record.size_bytes()).unwrap_or(u32::MAX).min(HANDED_BYTES_MAX);
+                let share = room.clone().acquire_many_owned(share).await;
+                let offered = offer(self.clone(), record);
+                under_way.spawn(async move {
+                    let taken = offered.await;
+                    drop(share);
+                    taken
+                });
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -94,34 +139,52 @@ impl Shared {
 
     /// While the keys are being handed over, a write made here goes to the successor before it is acknowledged.
     pub(crate) async fn copy_if_departing(&self, record: &Record) -> Result<(), OperationError> {
-        if self.stage() == Stage::Running {
+        if self.stage() == Stage::Running || self.view.load().successors().is_empty() {
             return Ok(());
         }
-        let Some(heir) = self.view.load().successors().head().cloned() else { return Ok(()) };
-        self.hand_over(&heir.name, record).await.map_err(|failure| {
-            tracing::warn!(peer = %heir.name, "a write during the departure was not copied: {failure}");
-            OperationError::Stopping
-        })
+        self.leave_to_heir(record).await.map_err(|_| OperationError::Stopping)
     }
 
     /// Sees to it that what former owners of this node's range have under a key is here. Returns whether that is so: not
     /// while one of them is there and does not answer.
     pub(crate) async fn pull_if_new(&self, position: Position, key: &Key) -> bool {
         let Some(mut pull) = self.begin_pull() else { return true };
-        let has_it = || self.store.read(position, key).is_ok_and(|record| record.is_some());
-        if has_it() {
-            return true;
+        let newest = self.pull_from_all(&mut pull, position, key, &[]).await;
+        self.custody().learn(&pull);
+        // As long as one of them may have a newer record, the newest of the others must not pass for it.
+        let is_here = pull.is_done() && newest.is_none_or(|record| self.accept(record).is_ok());
+        if is_here {
+            self.custody().learn_key(&pull, key);
         }
+        is_here
+    }
+
+    /// Asks all who may have a record; the newest of those that they have. Stops at one that does not answer. Those in
+    /// `path` wait for this very answer.
+    async fn pull_from_all(
+        &self,
+        pull: &mut Pull,
+        position: Position,
+        key: &Key,
+        path: &[NodeName],
+    ) -> Option<Record> {
+        let mut newest: Option<Record> = None;
         while let Some(holder) = pull.ask_next() {
-            match self.pull(&holder.name, position, key, Vec::new()).await {
-                Ok((Some(record), _)) => return self.accept(record).is_ok(),
-                Ok((None, rest)) => pull.has_nothing(rest.is_settled, rest.before),
+            if path.contains(&holder.name) {
+                pull.answered(false, None);
+                continue;
+            }
+            let asks_beyond = pull.asks_beyond();
+            match self.pull(&holder.name, position, key, path.to_vec(), asks_beyond).await {
+                Ok((record, rest)) => {
+                    pull.answered(rest.is_settled, rest.before);
+                    newest = newest.into_iter().chain(record).max_by_key(|record| record.version);
+                }
                 Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
                 Err(_) => break,
             }
         }
-        lock(&self.custody).learn(&pull);
-        pull.is_done() || has_it()
+        newest
     }
 
     /// Asks former owners of this node's range whether they have anything left for it.
@@ -129,20 +192,16 @@ impl Shared {
         let Some(mut pull) = self.begin_pull() else { return };
         while let Some(holder) = pull.ask_next() {
             match self.ask_rest(&holder.name).await {
-                Ok(rest) => pull.has_nothing(rest.is_settled, rest.before),
+                Ok(rest) => pull.answered(rest.is_settled, rest.before),
                 Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
                 Err(_) => break,
             }
         }
-        lock(&self.custody).learn(&pull);
+        self.custody().learn(&pull);
     }
 
     fn begin_pull(&self) -> Option<Pull> {
-        let custody = lock(&self.custody);
-        if custody.is_complete() {
-            return None;
-        }
-        custody.pull(self.me.position, self.view.load().successors().as_slice())
+        self.custody().pull(self.view.load().successors().as_slice())
     }
 
     /// Whether a peer that failed is no longer there: nobody listens, or the ring has dropped it. What it had is gone
@@ -156,20 +215,28 @@ impl Shared {
         found.is_ok_and(|found| found.owner != *peer)
     }
 
-    /// Asks one node for what it has itself; `path` are those that have asked so before this one.
+    /// Asks one node for what it has itself, or what others have beyond it; `path` are those that have asked so before this
+    /// one.
     async fn pull(
         &self,
         from: &NodeName,
         position: Position,
         key: &Key,
         path: Vec<NodeName>,
+        asks_beyond: bool,
     ) -> Result<(Option<Record>, Rest), Failure> {
         let link = self.links.to(from);
         // A seed node would not answer from its own store but ask this node again.
         let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else {
             return Ok((None, Rest { is_settled: true, before: None }));
         };
-        let reply = link.call(&seed::Request::Get { key: text }, &self.for_itself(path)).await?;
+        let request = seed::Request::Get { key: text };
+        let context = Context { named: asks_beyond, ..self.for_itself(path) };
+        let reply = if asks_beyond {
+            link.call_onward(&request, &context, self.limits.request).await?
+        } else {
+            link.call(&request, &context).await?
+        };
         let (seed::Answer::Get { value, .. }, context) = self.asker().granted(from, Command::Get, reply)?
         else {
             return Err(Failure::Garbled);
@@ -211,40 +278,49 @@ impl Shared {
         Rest { is_settled: context.settled.unwrap_or(false), before }
     }
 
-    /// What this node itself has under a key that another one owns by now. A node that is new itself asks its own former
-    /// owner first.
+    /// What this node itself has under a key that another one owns by now. If the asker knows nobody beyond this node, which
+    /// is new itself, then also what those have whom this node would ask.
     pub(crate) async fn give(
         &self,
         position: Position,
         key: &Key,
         path: &[NodeName],
+        asks_beyond: bool,
     ) -> Result<Option<Record>, OperationError> {
-        let former = lock(&self.custody).farthest().cloned().map(|peer| peer.name);
-        if let Some(former) = former.filter(|former| !path.contains(&self.me.name) && !path.contains(former))
-            && self.store.read(position, key)?.is_none()
-        {
-            match self.pull(&former, position, key, path.to_vec()).await {
-                Ok((Some(record), _)) => self.accept(record)?,
-                Ok((None, _)) | Err(Failure::Unreachable) => {}
-                Err(_) => return Err(Refusal::NoRoute.into()),
+        let is_loop = path.contains(&self.me.name);
+        let pull = if asks_beyond && !is_loop { self.begin_pull() } else { None };
+        let mut theirs = None;
+        if let Some(mut pull) = pull.filter(|_| !self.custody().has_newest(key)) {
+            theirs = self.pull_from_all(&mut pull, position, key, path).await;
+            if !pull.is_done() {
+                return Err(Refusal::NoRoute.into());
             }
         }
-        self.live_record(position, key)
+        // Last, since a record may come here from those who were asked.
+        let ours = self.live_record(position, key)?;
+        Ok(ours.into_iter().chain(theirs).max_by_key(|record| record.version))
     }
 
     /// Whether `asker` need not ask this node again: everything that it owns has left here, and nothing more will come.
     pub(crate) fn is_settled_for(&self, asker: Option<&NodeName>) -> Result<bool, OperationError> {
+        let Some(asker) = asker.map(|asker| Peer::of_name(asker.clone(), self.ring.size).position) else {
+            return Ok(false);
+        };
         // As long as this node takes the asker's place for its own, it has not begun to hand over.
-        let knows_asker = asker.is_some_and(|asker| {
-            let asker = Peer::of_name(asker.clone(), self.ring.size);
-            !self.view.load().owns(asker.position)
-        });
-        let is_newcomer = !lock(&self.custody).is_complete();
-        Ok(!is_newcomer && knows_asker && self.holds_only_its_own()?)
+        let knows_asker = !self.view.load().owns(asker);
+        let expects_more = self.custody().expects_records_of(asker);
+        Ok(knows_asker && !expects_more && self.holds_only_its_own()?)
     }
 
-    /// Gives a record that this node does not own to its owner, and forgets it once that is acknowledged.
-    async fn send_home(&self, record: &Record) -> bool {
+    /// Gives a record that this node does not own to its owner, and forgets it once that is acknowledged. Most that follow
+    /// each other have the same owner, so `last_owner` is tried first: it says itself whether it is.
+    async fn send_home(&self, record: &Record, last_owner: &Mutex<Option<Peer>>) -> bool {
+        let likely = lock(last_owner).clone();
+        if let Some(likely) = likely
+            && self.hand_over(&likely.name, record, Receiver::Owner).await.is_ok()
+        {
+            return self.forget(record);
+        }
         let ticket = Ticket::new(self.limits.request);
         let owner = match self.look_up(record.position, ticket).await {
             // Either the range has come back here, or its owner is slow and will be asked again.
@@ -255,16 +331,25 @@ impl Shared {
                 return false;
             }
         };
-        if self.links.to(&owner.name).is_seed() && !self.is_staying(&owner.name).await {
+        // A seed node takes everything, whoever owns it.
+        let is_seed = self.links.to(&owner.name).is_seed();
+        if is_seed && !self.is_staying(&owner.name).await {
             return false;
         }
-        match self.hand_over(&owner.name, record).await {
-            Ok(()) => self.store.remove(record.position, &record.key, &record.version).is_ok(),
+        match self.hand_over(&owner.name, record, Receiver::Owner).await {
+            Ok(()) => {
+                *lock(last_owner) = Some(owner).filter(|_| !is_seed);
+                self.forget(record)
+            }
             Err(failure) => {
                 tracing::debug!(peer = %owner.name, "a record was not taken: {failure}");
                 false
             }
         }
+    }
+
+    fn forget(&self, record: &Record) -> bool {
+        self.store.remove(record.position, &record.key, &record.version).is_ok()
     }
 }
 
@@ -299,26 +384,80 @@ impl Offered {
 pub(crate) async fn sweep(shared: Arc<Shared>) {
     let mut views = shared.view_changed.subscribe();
     let (soon, later) = SWEEP_PAUSE;
-    let mut pause = later;
+    let (mut pause, mut awaiting_pause) = (later, AWAITING_PAUSE);
     loop {
         tokio::select! {
             view = views.changed() => if view.is_err() { return },
+            () = shared.lacking.notified() => {}
             () = tokio::time::sleep(pause) => {}
             () = shared.reached(Stage::Departing) => return,
         }
         shared.check_custody().await;
         let Some(beyond) = shared.beyond() else { continue };
-        let offered = shared.offer_all(&beyond, REFUSED_MAX, send_home).await.unwrap_or_else(|error| {
+        let last_owner = Arc::new(Mutex::new(None));
+        let send_home = |shared: Arc<Shared>, record: Record| {
+            let last_owner = last_owner.clone();
+            async move { shared.send_home(&record, &last_owner).await }
+        };
+        let limits = OfferLimits { at_once: SWEPT_AT_ONCE, refused: REFUSED_MAX };
+        let offered = shared.offer_all(&beyond, limits, send_home).await.unwrap_or_else(|error| {
             tracing::error!("reading the records to hand over: {error}");
             Offered::default()
         });
         if offered.refused > 0 {
-            tracing::info!(records = offered.refused, "records wait for their owner");
+            tracing::debug!(records = offered.refused, "records wait for their owner");
         }
-        pause = if offered == Offered::default() { later } else { soon };
+        if offered.refused > 0 || !shared.custody().is_complete() {
+            (pause, awaiting_pause) = (awaiting_pause, (awaiting_pause * 2).min(soon));
+        } else {
+            awaiting_pause = AWAITING_PAUSE;
+            pause = if offered == Offered::default() { later } else { soon };
+        }
     }
 }
 
-async fn send_home(shared: Arc<Shared>, record: Record) -> bool {
-    shared.send_home(&record).await
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chord_kv::Version;
+
+    use super::*;
+    use crate::Node;
+
+    const EVERYTHING: OfferLimits = OfferLimits { at_once: LEFT_AT_ONCE, refused: u64::MAX };
+
+    /// Offers so many records of that size; the most that were under way at a time.
+    async fn under_way_max(records: usize, value_bytes: usize) -> usize {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let shared = node.shared().clone();
+        for idx in 0..records {
+            let key = Key::new(format!("key{idx}").as_bytes()).unwrap();
+            let position = key.position(shared.ring.size);
+            let value = Some(Value::new(&vec![b'v'; value_bytes], usize::MAX).unwrap());
+            let version = Version::new(1, 0, position);
+            shared.store.apply(vec![Record { position, key, value, version, expires_at_ms: None }]).unwrap();
+        }
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let offer = |_: Arc<Shared>, _: Record| {
+            let (now, most) = (now.clone(), most.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                true
+            }
+        };
+        let offered = shared.offer_all(&Range::ALL, EVERYTHING, offer).await.unwrap();
+        assert_eq!(offered, Offered { taken: records as u64, refused: 0 });
+        node.shutdown().await;
+        most.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn records_under_way_are_bounded_by_number_and_by_bytes() {
+        assert_eq!(under_way_max(100, 10).await, LEFT_AT_ONCE);
+        assert_eq!(under_way_max(20, (2 << 20) - 4096).await, 4);
+        assert_eq!(under_way_max(3, 9 << 20).await, 1, "one goes, however large it is");
+    }
 }

@@ -18,6 +18,7 @@ mod operation;
 mod owner;
 mod records;
 mod shared;
+mod vouching;
 
 pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, Reply};

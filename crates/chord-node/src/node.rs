@@ -45,6 +45,11 @@ impl Node {
         Self { shared }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Settings for a new node, all with defaults.
     pub fn builder() -> Builder {
         Builder::default()

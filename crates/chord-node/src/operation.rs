@@ -1,13 +1,17 @@
 //! Operations: lookups, gets and puts, carried to the owner from whichever node they reached.
 //!
 //! They run beside the owner task, on the published view: whom to ask next is always [`chord_ring::Lookup`]'s decision.
+//!
+//! The first of our nodes that takes a put proposes its version, once for all attempts: so one that comes late or twice,
+//! from the buffers of a node that was stopped perhaps, is no newer than it was, and a write that was acknowledged
+//! meanwhile stays.
 
 use std::time::{Duration, Instant};
 
 use crate::OperationError;
 use crate::links::{Refused, onward};
 use crate::shared::{Mail, Shared};
-use chord_kv::{Key, Value};
+use chord_kv::{Key, Record, Value, Version};
 use chord_ring::{
     Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step,
 };
@@ -22,18 +26,25 @@ pub(crate) struct Ticket {
     pub(crate) path: Vec<NodeName>,
     pub(crate) named: bool,
     pub(crate) until: Instant,
+    /// The version that another of our nodes has proposed for the write that it is.
+    pub(crate) version: Option<Version>,
 }
 
 impl Ticket {
     /// The ticket of a request that begins here.
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { path: Vec::new(), named: false, until: Instant::now() + limit }
+        Self { path: Vec::new(), named: false, until: Instant::now() + limit, version: None }
     }
 
     /// The ticket that a request's context is.
     pub(crate) fn of(context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
-        Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+        Self {
+            path: context.path.clone(),
+            named: context.named,
+            until: Instant::now() + wait,
+            version: context.version,
+        }
     }
 
     fn lookup(&self, target: Position) -> Lookup {
@@ -114,55 +125,68 @@ impl Shared {
         if !operation.is_text(key) {
             return Err(OperationError::NotText); // Here or there, the answer must be the same.
         }
+        let mut work = Work::new(key, operation, &ticket);
         let done = async {
-            let mut is_uncertain = false;
             let error = loop {
-                let stuck = match self.try_operate(key, operation, &ticket, &mut is_uncertain).await {
+                let ended = match self.try_operate(&mut work).await {
                     Ok(Attempt::Done(outcome)) => return Ok(outcome),
                     Ok(Attempt::Stuck(refusal)) => rest(&ticket, refusal).await,
-                    Err(error) => Err(error),
+                    Err(error) => self.propose_again(&mut work, error),
                 };
-                if let Err(error) = stuck {
+                if let Err(error) = ended {
                     break error;
                 }
             };
             // Other errors say that nothing changed.
-            Err(if is_uncertain { OperationError::Deadline } else { error })
+            Err(if work.is_uncertain { OperationError::Deadline } else { error })
         };
         tokio::time::timeout(ticket.remaining(), done).await.unwrap_or(Err(OperationError::Deadline))
     }
 
-    async fn try_operate(
-        &self,
-        key: &Key,
-        operation: &Operation,
-        ticket: &Ticket,
-        is_uncertain: &mut bool,
-    ) -> Result<Attempt, OperationError> {
-        let target = key.position(self.ring.size);
+    async fn try_operate(&self, work: &mut Work<'_>) -> Result<Attempt, OperationError> {
+        let ticket = work.ticket;
+        let target = work.key.position(self.ring.size);
         let mut lookup = ticket.lookup(target);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
-                Way::Here(found) => {
-                    return self.operate_here(target, key, operation, found.hops).await;
-                }
+                Way::Here(found) => return self.operate_here(target, work, found.hops).await,
                 Way::Found(mut found) => {
                     found.path.pop();
                     (found.owner, found.path)
                 }
                 Way::Named(owner, path) => (owner, path),
             };
-            match self.operate_at(&owner, key, operation, path, ticket).await {
+            match self.operate_at(&owner, work, path).await {
                 Ok(result) => return result.map(Attempt::Done),
                 Err(failure) => {
                     // A write that got no answer may have happened.
-                    *is_uncertain |= matches!(operation, Operation::Put(_))
-                        && matches!(failure, Failure::Silent | Failure::Garbled);
+                    work.is_uncertain |=
+                        work.is_write() && matches!(failure, Failure::Silent | Failure::Garbled);
                     self.set_aside(&mut lookup, &owner, &failure);
                 }
             }
         }
+    }
+
+    /// After a refusal of its version, a write can be tried with another by the node that proposed the first. Not if it may
+    /// have happened with that: then it would happen twice, and undo what others have written between.
+    fn propose_again(&self, work: &mut Work<'_>, error: OperationError) -> Result<(), OperationError> {
+        let ticket = work.ticket;
+        if ticket.version.is_some() || work.is_uncertain || ticket.remaining().is_zero() {
+            return Err(error);
+        }
+        work.proposal = match error {
+            OperationError::Outdated { stored } => Proposal::Version(self.propose(Some(&stored))),
+            // This node's clock is ahead, or the owner's behind: the owner has to live with its own.
+            OperationError::Remote { code: Code::ClockAhead, .. }
+                if work.proposal != Proposal::LeftToOwner =>
+            {
+                Proposal::LeftToOwner
+            }
+            error => return Err(error),
+        };
+        Ok(())
     }
 
     /// Takes a lookup as far as it goes.
@@ -177,7 +201,8 @@ impl Shared {
                 }
                 Step::Ask { peer, question } => {
                     let request = Request::FindSuccessor(question);
-                    match self.asker().ask(&peer.name, request, ticket.remaining()).await {
+                    // On the heap: each connection at the door has room for all of this.
+                    match Box::pin(self.asker().ask(&peer.name, request, ticket.remaining())).await {
                         Ok(Answer::Found(found)) => {
                             return Way::Found(lookup.answered(&view, &peer, found));
                         }
@@ -200,51 +225,84 @@ impl Shared {
     async fn operate_here(
         &self,
         target: Position,
-        key: &Key,
-        operation: &Operation,
+        work: &mut Work<'_>,
         hops: u32,
     ) -> Result<Attempt, OperationError> {
-        if !self.is_ready_for(target, key).await {
-            return Ok(Attempt::Stuck(Refusal::NoRoute));
+        const NOT_OURS: Attempt = Attempt::Stuck(Refusal::NoRoute);
+        if !self.is_ready_for(target, work.key).await {
+            return Ok(NOT_OURS);
         }
         let owner = self.me.name.clone();
-        let value = match operation {
-            Operation::Get => self.read(target, key)?,
+        let value = match work.operation {
+            Operation::Get => self.read(target, work.key)?,
             Operation::Put(value) => {
-                let record = self.write(target, key, value.clone())?;
-                self.copy_if_departing(&record).await?;
+                let version = self.version_of(work);
+                let (key, value) = (work.key.clone(), Some(value.clone()));
+                let record = Record { position: target, key, value, version, expires_at_ms: None };
+                self.write(&record)?;
+                Box::pin(self.copy_if_departing(&record)).await?;
+                if !self.answers_for(target) {
+                    // Whoever is the owner by now may have looked here before this record was written.
+                    work.is_uncertain = true;
+                    return Ok(NOT_OURS);
+                }
                 None
             }
         };
         Ok(Attempt::Done(Outcome { owner, hops, value }))
     }
 
-    /// Whether this node may answer for a key at this moment: the range is its own, and not just because a predecessor is
-    /// slow; and what a former owner had under the key is here.
+    /// The version of a write, the same for each attempt.
+    fn version_of(&self, work: &mut Work<'_>) -> Version {
+        match work.proposal {
+            Proposal::Version(version) => version,
+            Proposal::None | Proposal::LeftToOwner => {
+                let version = self.propose(None);
+                work.proposal = Proposal::Version(version);
+                version
+            }
+        }
+    }
+
+    /// Whether this node may answer for a key at this moment, and what others had under it is here.
     async fn is_ready_for(&self, target: Position, key: &Key) -> bool {
-        let owns = || self.view.load().owns(target);
-        owns() && self.pull_if_new(target, key).await && owns()
+        let has_newest = {
+            let custody = self.custody();
+            custody.answers_for(target).then(|| custody.has_newest(key))
+        };
+        match has_newest {
+            Some(true) => true,
+            Some(false) => Box::pin(self.pull_if_new(target, key)).await && self.answers_for(target),
+            None => {
+                self.unvouched.notify_one();
+                false
+            }
+        }
     }
 
     /// Has a peer that was named as the owner do the operation. The outer error is a peer that could not; the inner one is the owner's own answer.
     async fn operate_at(
         &self,
         peer: &Peer,
-        key: &Key,
-        operation: &Operation,
+        work: &mut Work<'_>,
         path: Vec<NodeName>,
-        ticket: &Ticket,
     ) -> Result<Result<Outcome, OperationError>, Failure> {
-        let budget = ticket.remaining();
-        let Some(request) = operation.request(key) else { return Ok(Err(OperationError::NotText)) };
+        let budget = work.ticket.remaining();
+        let Some(request) = work.operation.request(work.key) else { return Ok(Err(OperationError::NotText)) };
         let hops_here = u32::try_from(path.len()).unwrap_or(u32::MAX);
-        let context = onward(self.asker().of_ring(), path, true, budget)?;
+        let proposed = work.is_write() && work.proposal != Proposal::LeftToOwner;
+        let version = proposed.then(|| self.version_of(work));
+        let context = Context { version, ..onward(self.asker().of_ring(), path, true, budget)? };
         let link = self.links.to(&peer.name);
         let reply = link.call_onward(&request, &context, budget).await?;
-        if let Err(Refused { code: Some(code), sentence }) = &reply.answer
-            && is_owners_word(*code)
-        {
-            return Ok(Err(OperationError::Remote { code: *code, sentence: sentence.clone() }));
+        match (&reply.answer, reply.context.version) {
+            (Err(Refused { code: Some(Code::Outdated), .. }), Some(stored)) => {
+                return Ok(Err(OperationError::Outdated { stored }));
+            }
+            (Err(Refused { code: Some(code), sentence }), _) if is_owners_word(*code) => {
+                return Ok(Err(OperationError::Remote { code: *code, sentence: sentence.clone() }));
+            }
+            _ => {}
         }
         // Our own nodes count the whole path; a seed node counts from itself.
         let whole = |hops: u32| if link.is_seed() { hops.saturating_add(hops_here) } else { hops };
@@ -261,6 +319,37 @@ impl Shared {
             }
             _ => Err(Failure::Garbled),
         }
+    }
+}
+
+/// An operation under way, through all its attempts.
+struct Work<'a> {
+    key: &'a Key,
+    operation: &'a Operation,
+    ticket: &'a Ticket,
+    proposal: Proposal,
+    /// Whether an attempt may have been done without our hearing of it.
+    is_uncertain: bool,
+}
+
+/// Under which version a write is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proposal {
+    /// None yet.
+    None,
+    Version(Version),
+    /// Without one: whoever owns the key makes it.
+    LeftToOwner,
+}
+
+impl<'a> Work<'a> {
+    fn new(key: &'a Key, operation: &'a Operation, ticket: &'a Ticket) -> Self {
+        let proposal = ticket.version.map_or(Proposal::None, Proposal::Version);
+        Self { key, operation, ticket, proposal, is_uncertain: false }
+    }
+
+    fn is_write(&self) -> bool {
+        matches!(self.operation, Operation::Put(_))
     }
 }
 
@@ -302,5 +391,5 @@ async fn rest(ticket: &Ticket, refusal: Refusal) -> Result<(), OperationError> {
 
 /// Whether an error is the owner's own answer, which no other way through the ring would change.
 fn is_owners_word(code: Code) -> bool {
-    matches!(code, Code::BadRequest | Code::TooLarge | Code::NotText | Code::StoreFailed)
+    matches!(code, Code::BadRequest | Code::TooLarge | Code::NotText | Code::StoreFailed | Code::ClockAhead)
 }

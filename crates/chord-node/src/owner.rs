@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chord_kv::Custody;
 use chord_ring::{
     Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, Wake, jittered,
 };
@@ -12,7 +11,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use crate::links::lock;
 use crate::shared::{Mail, Shared, Stage};
 
 enum Waiting {
@@ -87,6 +85,7 @@ impl Owner {
                 Input::Request(self.wait(Waiting::Request(reply)), ring, request)
             }
             Mail::Unreachable(name) => Input::Unreachable(name),
+            Mail::AskedBy(peer) => Input::AskedBy(peer),
         }
     }
 
@@ -141,8 +140,11 @@ impl Owner {
     fn publish(&self) {
         let view = self.ring.view().clone();
         let old = self.shared.view.load();
-        if view.is_member() && !old.is_member() {
-            *lock(&self.shared.custody) = Custody::joined(view.successors().head().cloned());
+        let (predecessor, head) = (view.predecessor(), view.successors().head());
+        match (old.is_member(), view.is_member()) {
+            (true, true) => self.shared.custody().set_neighbours(predecessor, head),
+            (false, true) => self.shared.custody().join(predecessor, head),
+            (_, false) => self.shared.custody().leave(),
         }
         if view.is_member() && view.is_small() != old.is_small() {
             let (node, length) = (&self.shared.me.name, view.config().successors());

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use chord_kv::{Custody, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
-use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot, watch};
 
 use crate::links::{Asker, Links};
 use crate::{Departure, Limits};
@@ -25,19 +25,26 @@ pub(crate) enum Mail {
     Request(Option<RingTag>, Request, oneshot::Sender<Result<Answer, Refusal>>),
     /// A lookup found a peer dead.
     Unreachable(NodeName),
+    /// A peer that lies before the first successor asked for this node's state.
+    AskedBy(Peer),
 }
 
 pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
-    pub(crate) incarnation: u64,
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Box<dyn Store>,
     pub(crate) clock: Mutex<VersionClock>,
-    /// Whether this node has everything of its range.
+    /// For what this node may answer, and whether it has everything of that. Locked through [`Shared::custody`] alone.
     pub(crate) custody: Mutex<Custody>,
+    /// When this node began: the zero of the clock that tells whether it was stopped.
+    pub(crate) began: Instant,
+    /// The predecessor may have to be asked whether it vouches.
+    pub(crate) unvouched: Notify,
+    /// Others may have to be asked for records.
+    pub(crate) lacking: Notify,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
     pub(crate) links: Links,
@@ -68,7 +75,7 @@ impl Shared {
     }
 
     pub(crate) fn asker(&self) -> Asker<'_> {
-        Asker { me: &self.me.name, links: &self.links, incarnation: self.incarnation }
+        Asker { me: &self.me.name, links: &self.links }
     }
 
     pub(crate) fn stage(&self) -> Stage {

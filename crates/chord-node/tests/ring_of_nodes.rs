@@ -68,6 +68,44 @@ async fn a_node_that_leaves_hands_its_keys_to_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_of_a_ring_that_leave_at_once_do_not_wait_for_each_other() {
+    let nodes = ring(3).await;
+    for idx in 0..100 {
+        nodes[idx % 3].put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    }
+    let started = std::time::Instant::now();
+    let (a, b, c) = tokio::join!(nodes[0].shutdown(), nodes[1].shutdown(), nodes[2].shutdown());
+    let took = started.elapsed();
+    let left_behind: u64 = [a, b, c].iter().map(|departure| departure.left_behind).sum();
+    assert!(
+        left_behind >= 100 && ![a, b, c].iter().any(|departure| departure.ended_ring),
+        "{a:?} {b:?} {c:?}"
+    );
+    assert!(took < Duration::from_secs(5), "half of what a departure may take: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbours_that_leave_at_once_give_their_keys_to_the_one_that_stays() {
+    let nodes = ring(5).await;
+    for idx in 0..200 {
+        nodes[idx % 5].put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    }
+    let (stays, leave) = nodes.split_first().unwrap();
+    let mut leaving = tokio::task::JoinSet::new();
+    for node in leave {
+        let node = node.clone();
+        leaving.spawn(async move { node.shutdown().await });
+    }
+    for departure in leaving.join_all().await {
+        assert_eq!(departure.left_behind, 0, "{departure:?}");
+    }
+    for idx in 0..200 {
+        let got = stays.get(format!("key{idx}").as_bytes()).await.unwrap();
+        assert!(got.value.is_some(), "key{idx} is gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_nodes_in_one_process_are_an_ideal_ring_within_ten_seconds_of_the_last_join() {
     let mut nodes = vec![Node::builder().listen("127.0.0.1:0").start().await.unwrap()];
     while nodes.len() < 64 {

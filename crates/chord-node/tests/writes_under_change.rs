@@ -1,4 +1,4 @@
-//! Writes while nodes join and leave: what was acknowledged is read afterwards, from every node.
+//! Writes while nodes join and leave: what was acknowledged is read meanwhile, and afterwards from every node.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 #![allow(clippy::print_stdout, reason = "shown when a test fails, and with --nocapture")]
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chord_node::Node;
+use chord_node::{Node, OperationError};
 use chord_ring::is_ideal;
 use rand::seq::IndexedRandom;
 use tokio::task::JoinHandle;
@@ -21,8 +21,10 @@ const SETTLED_LIMIT: Duration = Duration::from_secs(5);
 const N_WRITERS: usize = 4;
 const KEYS_PER_WRITER: usize = 40;
 
-/// Keys that are written once, before the others.
-const N_BALLAST: usize = 1000;
+/// Keys that are written once, before the others: so many that each hand-over takes a while, or so few that the writers get
+/// far although many join at once.
+const BALLAST: usize = 1000;
+const LITTLE_BALLAST: usize = 200;
 
 /// Between two writes of one writer: a few thousand writes in all, and processors left for the nodes.
 const WRITE_PAUSE: Duration = Duration::from_millis(2);
@@ -51,11 +53,11 @@ impl Live {
         self.0.lock().unwrap().push(node);
     }
 
-    /// Founds the ring, with records that make each hand-over take a while.
-    async fn found() -> (Self, Vec<Written>) {
+    /// Founds the ring, with so many records.
+    async fn found(n_ballast: usize) -> (Self, Vec<Written>) {
         let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
         let mut written = Vec::new();
-        for idx in 0..N_BALLAST {
+        for idx in 0..n_ballast {
             let key = format!("ballast {idx}");
             node.put(key.as_bytes(), b"1").await.unwrap();
             written.push(Written { key, acknowledged: 1, attempted: 1, by: "the founder".to_owned() });
@@ -109,6 +111,8 @@ struct Report {
     n_puts: usize,
     longest: Duration,
     errors: Vec<String>,
+    /// Answers to reads meanwhile that must not be.
+    wrong: Vec<String>,
 }
 
 /// Writes every key in turn, each time a greater number, until `done`.
@@ -120,6 +124,7 @@ async fn write(writer: usize, live: Live, done: Arc<AtomicBool>, started: Instan
         n_puts: 0,
         longest: Duration::ZERO,
         errors: Vec::new(),
+        wrong: Vec::new(),
     };
     for idx in (0..KEYS_PER_WRITER).cycle() {
         if done.load(Ordering::Relaxed) {
@@ -139,6 +144,12 @@ async fn write(writer: usize, live: Live, done: Arc<AtomicBool>, started: Instan
                 let at = started.elapsed();
                 written.by = format!("by {} through {} at {at:?}", stored.owner, node.name());
             }
+            Err(error) => report.errors.push(format!("{:?}: {error}", started.elapsed())),
+        }
+        let any = report.written.choose(&mut rand::rng()).unwrap();
+        match read(&live.any(), any).await {
+            Ok(None) => {}
+            Ok(Some(wrong)) => report.wrong.push(format!("{:?}: {wrong}", started.elapsed())),
             Err(error) => report.errors.push(format!("{:?}: {error}", started.elapsed())),
         }
         tokio::time::sleep(WRITE_PAUSE).await;
@@ -163,7 +174,7 @@ impl Writers {
 
     async fn end(self) -> Vec<Written> {
         self.done.store(true, Ordering::Relaxed);
-        let (mut written, mut n_puts, mut errors) = (Vec::new(), 0, Vec::new());
+        let (mut written, mut n_puts, mut errors, mut wrong) = (Vec::new(), 0, Vec::new(), Vec::new());
         let mut longest = Duration::ZERO;
         for task in self.tasks {
             let report = task.await.unwrap();
@@ -171,18 +182,20 @@ impl Writers {
             n_puts += report.n_puts;
             longest = longest.max(report.longest);
             errors.extend(report.errors);
+            wrong.extend(report.wrong);
         }
         let (elapsed, n_errors) = (self.started.elapsed(), errors.len());
         println!("{n_puts} puts in {elapsed:?}, the longest {longest:?}, {n_errors} errors: {errors:?}");
-        assert!(errors.len() * 20 < n_puts, "{} of {n_puts} puts failed: {errors:?}", errors.len());
+        assert!(wrong.is_empty(), "{} wrong reads meanwhile:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(errors.len() * 20 < n_puts, "{} errors at {n_puts} puts: {errors:?}", errors.len());
         assert!(n_puts >= written.len(), "only {n_puts} puts to {} keys", written.len());
         written
     }
 }
 
 /// Lets the writers write while `change` happens to the ring, and reads everything back.
-async fn writes_survive(n_nodes: usize, change: impl AsyncFnOnce(&Live)) {
-    let (live, ballast) = Live::found().await;
+async fn writes_survive(n_nodes: usize, n_ballast: usize, change: impl AsyncFnOnce(&Live)) {
+    let (live, ballast) = Live::found(n_ballast).await;
     for _ in 1..n_nodes {
         live.join_one().await;
     }
@@ -210,26 +223,28 @@ async fn wrong_reads(nodes: &[Node], written: &[Written]) -> String {
     let mut wrong = String::new();
     for node in nodes {
         for key in written {
-            let found = match node.get(key.key.as_bytes()).await {
-                Ok(got) => {
-                    let number = |value: chord_kv::Value| {
-                        std::str::from_utf8(value.as_bytes()).unwrap().parse().unwrap()
-                    };
-                    Ok((got.value.map(number), got.owner))
-                }
-                Err(error) => Err(error),
-            };
-            if !found.as_ref().is_ok_and(|(value, _)| key.allows(*value)) {
-                writeln!(wrong, "{}: {found:?}, but {key:?}", node.name()).unwrap();
+            match read(node, key).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => writeln!(wrong, "{answer}").unwrap(),
+                Err(error) => writeln!(wrong, "{}: {error}, but {key:?}", node.name()).unwrap(),
             }
         }
     }
     wrong
 }
 
+/// Reads a key, whose writer waits meanwhile; the answer if it must not be.
+async fn read(node: &Node, key: &Written) -> Result<Option<String>, OperationError> {
+    let got = node.get(key.key.as_bytes()).await?;
+    let number =
+        got.value.as_ref().map(|value| std::str::from_utf8(value.as_bytes()).unwrap().parse().unwrap());
+    let answer = || format!("{}: {number:?} by {}, but {key:?}", node.name(), got.owner);
+    Ok((!key.allows(number)).then(answer))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_write_is_lost_while_nodes_join() {
-    writes_survive(1, async |live| {
+    writes_survive(1, BALLAST, async |live| {
         for _ in 0..6 {
             live.join_one().await;
             tokio::time::sleep(BETWEEN_CHANGES).await;
@@ -240,8 +255,21 @@ async fn no_acknowledged_write_is_lost_while_nodes_join() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_write_is_lost_while_nodes_join_two_and_three_at_once() {
+    writes_survive(3, LITTLE_BALLAST, async |live| {
+        for _ in 0..2 {
+            tokio::join!(live.join_one(), live.join_one(), live.join_one());
+            tokio::time::sleep(BETWEEN_CHANGES).await;
+            tokio::join!(live.join_one(), live.join_one());
+            tokio::time::sleep(BETWEEN_CHANGES).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_write_is_lost_while_nodes_leave() {
-    writes_survive(7, async |live| {
+    writes_survive(7, BALLAST, async |live| {
         for _ in 0..3 {
             live.leave_one().await;
             tokio::time::sleep(BETWEEN_CHANGES).await;
@@ -253,7 +281,7 @@ async fn no_acknowledged_write_is_lost_while_nodes_leave() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_write_is_lost_while_nodes_join_and_leave() {
-    writes_survive(4, async |live| {
+    writes_survive(4, BALLAST, async |live| {
         for _ in 0..2 {
             live.join_one().await;
             tokio::time::sleep(BETWEEN_CHANGES).await;

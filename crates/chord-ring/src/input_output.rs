@@ -76,6 +76,9 @@ pub enum Input {
     Wake(Wake),
     /// A lookup found this peer dead: it is no use as a finger.
     Unreachable(NodeName),
+    /// This peer asked for this node's state. One that lies before the first successor may be a newcomer that the
+    /// successor knows already, and waits for this node to find it.
+    AskedBy(Peer),
 }
 
 /// What a node wants done.

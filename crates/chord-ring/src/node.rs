@@ -117,6 +117,7 @@ impl Node {
             Input::Wake(Wake::Maintain) => self.on_maintain(),
             Input::Wake(Wake::RetryJoin) => self.on_retry_join(),
             Input::Unreachable(name) => self.forget_finger(&name),
+            Input::AskedBy(peer) => self.on_asked_by(&peer),
         }
         self.repair_violations();
         if std::mem::take(&mut self.view_changed) {

@@ -46,6 +46,10 @@ pub enum Code {
     Deadline,
     /// The store is full or failed.
     StoreFailed,
+    /// A newer write is there already. Retrying with a newer version helps.
+    Outdated,
+    /// The version is too far ahead of this node's clock to be believed: one of two clocks is wrong.
+    ClockAhead,
     /// A mistake of ours.
     Internal,
 }
@@ -61,7 +65,7 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::BadRequest,
         Self::Malformed,
         Self::Forbidden,
@@ -82,6 +86,8 @@ impl Code {
         Self::Busy,
         Self::Deadline,
         Self::StoreFailed,
+        Self::Outdated,
+        Self::ClockAhead,
         Self::Internal,
     ];
 
@@ -111,6 +117,8 @@ impl Code {
             Self::Busy => ("busy", 503, 115),
             Self::Deadline => ("deadline", 504, 116),
             Self::StoreFailed => ("store-failed", 507, 117),
+            Self::Outdated => ("outdated", 409, 118),
+            Self::ClockAhead => ("clock-ahead", 400, 119),
             Self::Internal => ("internal", 500, -32_603),
         };
         Row { token, http_status, fault_code }

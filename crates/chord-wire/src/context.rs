@@ -26,7 +26,6 @@ pub const REMAINING_MAX: Duration = Duration::from_secs(3600);
 const RING_NAME: &str = "chord-ring-name";
 const RING_SIZE: &str = "chord-ring-size";
 const FROM: &str = "chord-from";
-const INCARNATION: &str = "chord-incarnation";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
 const LOCAL: &str = "chord-local";
@@ -48,8 +47,6 @@ pub struct Context {
     pub ring: Option<RingTag>,
     /// The sender.
     pub from: Option<NodeName>,
-    /// How often the sender has been started; tells it from its own past.
-    pub incarnation: Option<u64>,
     /// The nodes that a request has passed, first to last. The first are left out of a header that would be
     /// longer than [`PATH_BYTES_MAX`].
     pub path: Vec<NodeName>,
@@ -59,7 +56,7 @@ pub struct Context {
     pub local: bool,
     /// How long the sender will wait.
     pub remaining: Option<Duration>,
-    /// The version of the record in the body.
+    /// The version of the record in the body; beside a refusal as outdated, the version that is stored.
     pub version: Option<Version>,
     /// When that record expires, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
@@ -101,9 +98,6 @@ impl Context {
         }
         if let Some(from) = &self.from {
             header(FROM, from.as_str());
-        }
-        if let Some(incarnation) = self.incarnation {
-            header(INCARNATION, &incarnation.to_string());
         }
         if !self.path.is_empty() {
             header(PATH, &path_text(&self.path));
@@ -150,7 +144,6 @@ impl Context {
         Ok(Self {
             ring: headers.ring()?,
             from: headers.parse(FROM, A_NODE)?,
-            incarnation: headers.number(INCARNATION)?,
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
             local: headers.flag(LOCAL)?.unwrap_or(false),

@@ -52,6 +52,27 @@ fn a_stored_version_from_the_far_future_is_surpassed_without_following_it() {
 }
 
 #[test]
+fn a_version_of_unknown_age_is_newer_than_its_like_and_older_than_all_that_was_written() {
+    let written = VersionClock::new().next(1, writer(0));
+    let first = Version::of_unknown_age(None, writer(7));
+    assert_eq!(first, Version::new(0, 0, writer(7)));
+    assert_eq!(Version::of_unknown_age(Some(&written), writer(7)), first);
+    let second = Version::of_unknown_age(Some(&first), writer(3));
+    assert!(first < second && second < written);
+    let last = Version::new(0, u16::MAX, writer(9));
+    assert!(Version::of_unknown_age(Some(&last), Position::MAX) < written, "however many there are");
+}
+
+#[test]
+fn only_what_surpasses_a_record_by_the_least_follows_it_closely() {
+    let wild = Version::new(NOW_MS + 365 * 86_400_000, 5, writer(9));
+    let next = VersionClock::new().next_after(NOW_MS, writer(1), Some(&wild));
+    assert!(next.follows_closely(&wild));
+    assert!(!Version::new(wild.time_ms(), 7, writer(1)).follows_closely(&wild));
+    assert!(!wild.follows_closely(&Version::new(NOW_MS, 0, writer(1))));
+}
+
+#[test]
 fn the_end_of_time_is_reached_without_panic_or_wrap() {
     let last = Version::new(u64::MAX, u16::MAX, Position::MAX);
     assert_eq!(last.time_ms(), VERSION_TIME_MS_MAX);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use chord_kv::{Key, Record, Value};
+use chord_kv::{Key, Value};
 use chord_ring::{
-    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest,
+    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest, between,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
@@ -12,7 +12,8 @@ use super::Ends;
 use crate::OperationError;
 use crate::error::{command_code, refusal_code};
 use crate::operation::{Operation, Outcome, Ticket, text};
-use crate::shared::{Shared, Stage};
+use crate::records::Delivery;
+use crate::shared::{Mail, Shared, Stage};
 
 /// An answer, in whatever language it will be said.
 pub(super) struct Answered {
@@ -114,6 +115,15 @@ impl Desk<'_> {
             let entries = usize::from(self.shared.ring.size.bits());
             list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
         }
+        if let Some(asker) = self.context.from.clone().map(|name| self.peer(name))
+            && view
+                .successors()
+                .head()
+                .is_some_and(|head| between(view.me().position, asker.position, head.position))
+        {
+            // A full mailbox only delays what maintenance finds out by itself.
+            let _ = self.shared.mailbox.try_send(Mail::AskedBy(asker));
+        }
         let predecessor = known(state.predecessor.map(|peer| peer.name));
         let context = Context { predecessor: Some(predecessor), ..self.identity() };
         Ok(say(seed::Answer::SuccessorList(list), context))
@@ -140,7 +150,7 @@ impl Desk<'_> {
     /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
     async fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
         let position = key.position(self.shared.ring.size);
-        let record = self.shared.give(position, key, &self.context.path).await?;
+        let record = self.shared.give(position, key, &self.context.path, self.context.named).await?;
         let context = Context {
             version: record.as_ref().map(|record| record.version),
             expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
@@ -158,27 +168,15 @@ impl Desk<'_> {
         let value = Value::new(value.as_bytes(), self.shared.limits.value_bytes)
             .map_err(|error| refused(error.into()))?;
         let (owner, hops) = if no_redirect {
-            self.store_here(&key, value).map_err(refused)?;
+            let Context { version, expires_at_ms, named: is_for_owner, .. } = self.context;
+            let delivery = Delivery { key, value, version, expires_at_ms, is_for_owner };
+            self.shared.take_in(delivery).map_err(refused)?;
             (self.shared.me.name.clone(), 0)
         } else {
             let outcome = self.operate(&key, &Operation::Put(value)).await?;
             (outcome.owner, outcome.hops)
         };
         Ok(say(seed::Answer::Put { storage_node: owner, hops }, Context::default()))
-    }
-
-    /// How a leaving node hands its keys over: our own nodes send the version too.
-    fn store_here(&self, key: &Key, value: Value) -> Result<(), OperationError> {
-        let position = key.position(self.shared.ring.size);
-        let expires_at_ms = self.context.expires_at_ms;
-        let handed_over = self.context.version.map(|version| Record {
-            position,
-            key: key.clone(),
-            value: Some(value.clone()),
-            version,
-            expires_at_ms,
-        });
-        self.shared.write_here(position, key, value, handed_over)
     }
 
     async fn operate(&self, key: &Key, operation: &Operation) -> Result<Outcome, Refused> {
@@ -258,5 +256,9 @@ fn say(answer: seed::Answer, context: Context) -> Answered {
 
 #[expect(clippy::needless_pass_by_value, reason = "it ends an error's way, as `map_err(refused)`")]
 fn refused(error: OperationError) -> Refused {
-    Refused::new(error.code(), error.to_string())
+    let stored = match error {
+        OperationError::Outdated { stored } => Some(stored),
+        _ => None,
+    };
+    Refused::new(error.code(), error.to_string()).with(Context { version: stored, ..Context::default() })
 }

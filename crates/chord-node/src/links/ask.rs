@@ -15,7 +15,6 @@ use super::{Link, Links, Reply};
 pub(crate) struct Asker<'a> {
     pub(crate) me: &'a NodeName,
     pub(crate) links: &'a Links,
-    pub(crate) incarnation: u64,
 }
 
 impl Asker<'_> {
@@ -209,12 +208,7 @@ impl Asker<'_> {
 
     /// Who this node is, for the context of what it says.
     pub(crate) fn identity(&self) -> Context {
-        Context {
-            ring: Some(self.links.ring.clone()),
-            from: Some(self.me.clone()),
-            incarnation: Some(self.incarnation),
-            ..Context::default()
-        }
+        Context { ring: Some(self.links.ring.clone()), from: Some(self.me.clone()), ..Context::default() }
     }
 
     /// The least that a request between two nodes says: which ring it is about.

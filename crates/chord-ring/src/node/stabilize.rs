@@ -28,6 +28,14 @@ impl Node {
         self.begin_stabilize();
     }
 
+    /// A newcomer may have come between this node and its head. Only the head's word counts, so it is asked, and now
+    /// rather than in the next round.
+    pub(super) fn on_asked_by(&mut self, peer: &Peer) {
+        if self.view.is_member() && self.view.successors.head().is_some() && self.is_closer(peer) {
+            self.begin_stabilize();
+        }
+    }
+
     /// Stabilizes once, unless that is under way.
     pub(super) fn begin_stabilize(&mut self) {
         if self.open.operation.is_some() {

@@ -130,7 +130,8 @@ fn inputs() -> impl Strategy<Value = Input> {
         }),
         3 => Just(Input::Wake(Wake::Maintain)),
         1 => Just(Input::Wake(Wake::RetryJoin)),
-        1 => at.prop_map(|at| Input::Unreachable(name(at))),
+        1 => at.clone().prop_map(|at| Input::Unreachable(name(at))),
+        1 => at.prop_map(|at| Input::AskedBy(peer(at))),
     ]
 }
 

@@ -158,3 +158,28 @@ fn a_node_that_is_refused_its_position_leaves_the_ring() {
     node.end();
     assert_eq!(node.node.view().phase(), Phase::Idle);
 }
+
+#[test]
+fn a_peer_before_the_head_that_asks_makes_the_node_ask_its_head_now() {
+    let mut node = Solo::member(10, &[20, 30], Some(40));
+    node.feed(Input::AskedBy(peer(15)));
+    node.expect_send(Purpose::Ring, 20, Request::GetState);
+    node.feed(Input::AskedBy(peer(15)));
+    node.end();
+    node.answer(Purpose::Ring, state(20, &[30, 40], Some(15)));
+    node.expect_send(Purpose::Ring, 15, Request::GetState);
+    assert_eq!(node.beliefs().0, [20, 30], "its own word alone makes it no successor");
+    node.drain();
+}
+
+#[test]
+fn other_peers_that_ask_change_nothing() {
+    for asker in [10, 20, 25, 40, 5] {
+        let mut node = Solo::member(10, &[20, 30], Some(40));
+        node.feed(Input::AskedBy(peer(asker)));
+        node.end();
+    }
+    let mut alone = Solo::member(10, &[], None);
+    alone.feed(Input::AskedBy(peer(15)));
+    alone.end();
+}

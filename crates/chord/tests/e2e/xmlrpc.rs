@@ -289,6 +289,16 @@ fn a_multicall_answers_with_no_more_than_a_body_may_hold() {
     );
 }
 
+const NODE: &str = "<params><param><value><struct><member><name>node</name><value>ME</value></member><member>\
+    <name>is_alive</name><value><boolean>1</boolean></value></member></struct></value></param></params>";
+const FAULT: &str = "<fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member><member>\
+    <name>faultString</name><value>no</value></member></struct></value></fault>";
+
+fn in_xml(inside: &str) -> String {
+    let body = format!("<?xml version='1.0'?><methodResponse>{inside}</methodResponse>");
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n\r\n{body}")
+}
+
 /// A server that says of itself, to `node` in XML-RPC alone, what a chord node does, and refuses the rest; it counts what
 /// it is asked over each path.
 fn half_a_node(elsewhere: &'static str) -> (String, std::sync::Arc<std::sync::Mutex<[usize; 2]>>) {
@@ -311,24 +321,11 @@ fn half_a_node(elsewhere: &'static str) -> (String, std::sync::Arc<std::sync::Mu
             }
             let is_xml = request.starts_with("POST /RPC2 ");
             counted.lock().expect("no test panics in here")[usize::from(is_xml)] += 1;
-            let answer = if !is_xml {
-                elsewhere.to_owned()
+            let answer = if is_xml {
+                let is_node = request.contains("<methodName>node</methodName>");
+                in_xml(if is_node { NODE } else { FAULT }).replace("ME", &me)
             } else {
-                let value = if request.contains("<methodName>node</methodName>") {
-                    format!(
-                        "<params><param><value><struct><member><name>node</name><value>{me}</value></member><member>\
-                         <name>is_alive</name><value><boolean>1</boolean></value></member></struct></value></param></params>"
-                    )
-                } else {
-                    "<fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member><member>\
-                     <name>faultString</name><value>no</value></member></struct></value></fault>"
-                        .to_owned()
-                };
-                let body = format!("<?xml version='1.0'?><methodResponse>{value}</methodResponse>");
-                format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                )
+                elsewhere.to_owned()
             };
             let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
         }
