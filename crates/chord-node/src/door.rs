@@ -33,8 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection that is one too many may take to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
 
-/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment.
-const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment or
+/// the machine is busy with thousands of others.
+const ROOM_WAIT: Duration = Duration::from_secs(3);
 
 /// How long answers under way may take when the node stops.
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
