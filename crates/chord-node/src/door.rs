@@ -33,9 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection that is one too many may take to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
 
-/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment or
-/// the machine is busy with thousands of others.
-const ROOM_WAIT: Duration = Duration::from_secs(3);
+/// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// How long answers under way may take when the node stops.
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
@@ -90,6 +89,8 @@ struct Door {
     shared: Arc<Shared>,
     /// One for each connection that may be served.
     permits: Arc<Semaphore>,
+    /// Each newcomer that waits for a place holds a copy of this.
+    waiting: Arc<()>,
     /// The connections that are served, and those that are turned away.
     tasks: JoinSet<io::Result<()>>,
     /// Those that are served, by the ids of their tasks.
@@ -101,6 +102,7 @@ impl Door {
         Self {
             shared: shared.clone(),
             permits: Arc::new(Semaphore::new(shared.limits.connections)),
+            waiting: Arc::new(()),
             tasks: JoinSet::new(),
             seats: Seats::new(),
         }
@@ -108,14 +110,19 @@ impl Door {
 
     /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let permit = self.permits.clone().try_acquire_owned().ok();
+        // A place that one of those who wait has not taken yet is not free.
+        let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
+        let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
         if permit.is_none() && !self.seats.make_room() {
             self.tasks.spawn(turn_away(stream));
             return;
         }
-        let newcomer =
-            Newcomer { stream, peer, seat: self.seats.seat(), permit, permits: self.permits.clone() };
-        let seat = newcomer.seat.clone();
+        let seat = if permit.is_some() { self.seats.seat() } else { self.seats.wanted_seat() };
+        let place = match permit {
+            Some(permit) => Place::Taken(permit),
+            None => Place::Awaited { permits: self.permits.clone(), waits: self.waiting.clone() },
+        };
+        let newcomer = Newcomer { stream, peer, seat: seat.clone(), place };
         let task = self.tasks.spawn(newcomer.serve(self.shared.clone()));
         self.seats.take(task.id(), seat);
     }
@@ -150,25 +157,35 @@ struct Newcomer {
     stream: TcpStream,
     peer: SocketAddr,
     seat: Arc<Seat>,
-    /// None if it comes from whoever makes room.
-    permit: Option<OwnedSemaphorePermit>,
-    permits: Arc<Semaphore>,
+    place: Place,
+}
+
+/// The place that a newcomer takes.
+enum Place {
+    Taken(OwnedSemaphorePermit),
+    /// It comes from one who was asked to make room.
+    Awaited {
+        permits: Arc<Semaphore>,
+        /// Counted by the door.
+        waits: Arc<()>,
+    },
 }
 
 impl Newcomer {
     /// Serves the connection. The first bytes will decide what it speaks; so far every door is HTTP.
     async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
-        let Self { stream, peer, seat, permit, permits } = self;
-        let _permit = if let Some(permit) = permit {
-            permit
-        } else {
-            tokio::select! {
-                freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => match freed {
-                    Ok(Ok(permit)) => permit,
-                    Ok(Err(_)) | Err(_) => return turn_away(stream).await,
-                },
+        let Self { stream, peer, seat, place } = self;
+        let _permit = match place {
+            Place::Taken(permit) => permit,
+            Place::Awaited { permits, waits } => tokio::select! {
+                freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => {
+                    drop(waits);
+                    let Ok(Ok(permit)) = freed else { return turn_away(stream).await };
+                    seat.sent();
+                    permit
+                }
                 () = seat.asked_to_leave() => return Ok(()),
-            }
+            },
         };
         prepare(&stream)?;
         let ends = Ends { peer, local: stream.local_addr()? };

@@ -31,9 +31,15 @@ pub(super) struct Seat {
 impl Seat {
     /// A connection that has just come in.
     pub(super) fn new(epoch: Instant) -> Self {
-        let seat = Self { epoch, idle_since: AtomicU64::new(SENDING), leave: Notify::new() };
+        let seat = Self::wanted(epoch);
         seat.sent();
         seat
+    }
+
+    /// A connection that waits for a place, which it marks by [`Seat::sent`]. Until then it is not idle: to send it away
+    /// would free nothing.
+    pub(super) fn wanted(epoch: Instant) -> Self {
+        Self { epoch, idle_since: AtomicU64::new(SENDING), leave: Notify::new() }
     }
 
     /// Everything that the connection has to say has been sent.

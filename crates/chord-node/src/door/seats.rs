@@ -36,6 +36,11 @@ impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
         Arc::new(Seat::new(self.epoch))
     }
 
+    /// A seat for one who waits until another has gone.
+    pub(super) fn wanted_seat(&self) -> Arc<Seat> {
+        Arc::new(Seat::wanted(self.epoch))
+    }
+
     pub(super) fn take(&mut self, id: Id, seat: Arc<Seat>) {
         let noted = seat.idle_since().unwrap_or_else(|| micros(self.epoch));
         self.order.insert((noted, id));

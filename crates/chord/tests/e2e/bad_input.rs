@@ -37,6 +37,7 @@ impl Victim {
     #[track_caller]
     fn is_well(&self) {
         let (answer, elapsed) = timed(&self.name, "get", r#"{"key": "foo"}"#);
+        println!("answered after {elapsed:?}");
         let answer = answer.expect("the node answers").fields(&["storage_node", "hops", "value", "found"]);
         assert_eq!(answer["value"], json!("bar"));
         assert!(elapsed < Duration::from_secs(5), "the node took {elapsed:?}");
