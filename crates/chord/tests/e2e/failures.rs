@@ -332,7 +332,7 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// A ring of which one node is frozen that owns so many keys, each of them written.
 struct Frozen {
     cluster: Cluster,
-    frozen: String,
+    sleeper: String,
     others: Vec<String>,
     keys: Vec<String>,
 }
@@ -343,10 +343,10 @@ impl Frozen {
         let cluster = Cluster::ring(n_nodes, RING_SIZE);
         let oracle = cluster.oracle();
         let mut others = cluster.names();
-        let frozen = others.remove(1);
-        let keys = (0..).map(|idx| format!("key {idx}")).filter(|key| oracle.owner_of_key(key) == frozen);
+        let sleeper = others.remove(1);
+        let keys = (0..).map(|idx| format!("key {idx}")).filter(|key| oracle.owner_of_key(key) == sleeper);
         let keys: Vec<String> = keys.take(n_keys).collect();
-        let this = Self { cluster, frozen, others, keys };
+        let this = Self { cluster, sleeper, others, keys };
         for idx in 0..n_keys {
             this.put(idx, 0);
         }
@@ -356,7 +356,7 @@ impl Frozen {
 
     #[track_caller]
     fn signal(&self, signal: &str) {
-        self.cluster.servers[&self.frozen].signal(signal);
+        self.cluster.servers[&self.sleeper].signal(signal);
     }
 
     /// Puts a number under a key, through a node that is not frozen.
@@ -393,7 +393,7 @@ impl Frozen {
         for key in &self.keys {
             let answer = try_ask(&self.others[0], "get", &json!({ "key": key }).to_string());
             let answer = answer.map_err(|error| error.to_string())?.json();
-            if answer["storage_node"] != json!(self.frozen) {
+            if answer["storage_node"] != json!(self.sleeper) {
                 return Err(format!("{key}: {answer}"));
             }
         }
