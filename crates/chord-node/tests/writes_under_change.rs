@@ -115,7 +115,7 @@ struct Report {
     wrong: Vec<String>,
 }
 
-/// Writes every key in turn, each time a greater number, until `done`.
+/// Writes every key in turn, each time a greater number, until `done`; each once at least, however slow the machine is.
 async fn write(writer: usize, live: Live, done: Arc<AtomicBool>, started: Instant) -> Report {
     let key = |idx| format!("writer {writer} key {idx}");
     let new = |idx| Written { key: key(idx), acknowledged: 0, attempted: 0, by: String::new() };
@@ -127,7 +127,7 @@ async fn write(writer: usize, live: Live, done: Arc<AtomicBool>, started: Instan
         wrong: Vec::new(),
     };
     for idx in (0..KEYS_PER_WRITER).cycle() {
-        if done.load(Ordering::Relaxed) {
+        if done.load(Ordering::Relaxed) && report.n_puts >= KEYS_PER_WRITER {
             break;
         }
         let written = &mut report.written[idx];
@@ -188,13 +188,15 @@ impl Writers {
         println!("{n_puts} puts in {elapsed:?}, the longest {longest:?}, {n_errors} errors: {errors:?}");
         assert!(wrong.is_empty(), "{} wrong reads meanwhile:\n{}", wrong.len(), wrong.join("\n"));
         assert!(errors.len() * 20 < n_puts, "{} errors at {n_puts} puts: {errors:?}", errors.len());
-        assert!(n_puts >= written.len(), "only {n_puts} puts to {} keys", written.len());
         written
     }
 }
 
 /// Lets the writers write while `change` happens to the ring, and reads everything back.
 async fn writes_survive(n_nodes: usize, n_ballast: usize, change: impl AsyncFnOnce(&Live)) {
+    // Together they would be slow for want of processors, and prove less.
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = ALONE.lock().await;
     let (live, ballast) = Live::found(n_ballast).await;
     for _ in 1..n_nodes {
         live.join_one().await;

@@ -325,3 +325,116 @@ fn no_acknowledged_write_is_lost_while_a_node_freezes_and_thaws_again_and_again(
         wait_for("every acknowledged write", RECOVERY_LIMIT, || writes_are_there(&names, &written));
     println!("every acknowledged write is read {elapsed:?} after the ring is ideal");
 }
+
+/// Pause between two looks of a node for records that are not its own, while it has some.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// A ring of which one node is frozen that owns so many keys, each of them written.
+struct Frozen {
+    cluster: Cluster,
+    sleeper: String,
+    others: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl Frozen {
+    #[track_caller]
+    fn start(n_nodes: usize, n_keys: usize) -> Self {
+        let cluster = Cluster::ring(n_nodes, RING_SIZE);
+        let oracle = cluster.oracle();
+        let mut others = cluster.names();
+        let sleeper = others.remove(1);
+        let keys = (0..).map(|idx| format!("key {idx}")).filter(|key| oracle.owner_of_key(key) == sleeper);
+        let keys: Vec<String> = keys.take(n_keys).collect();
+        let this = Self { cluster, sleeper, others, keys };
+        for idx in 0..n_keys {
+            this.put(idx, 0);
+        }
+        this.signal("STOP");
+        this
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: &str) {
+        self.cluster.servers[&self.sleeper].signal(signal);
+    }
+
+    /// Puts a number under a key, through a node that is not frozen.
+    #[track_caller]
+    fn put(&self, idx: usize, number: u64) {
+        let body = json!({ "key": self.keys[idx], "value": number.to_string() }).to_string();
+        ask(&self.others[idx % self.others.len()], "put", &body).fields(&["storage_node", "hops"]);
+    }
+
+    /// Thaws the node. From that moment on nobody may read anything but this number, first through the others alone.
+    #[track_caller]
+    fn thaw(&self, number: u64) {
+        let get = |idx: usize| ("get", json!({ "key": self.keys[idx % self.keys.len()] }).to_string());
+        let judge = |idx: usize, answer: &Response| {
+            let (key, answer) = (&self.keys[idx % self.keys.len()], answer.json());
+            (answer["value"] != json!(number.to_string())).then(|| format!("{key}: {answer}"))
+        };
+        let thawed = Instant::now();
+        self.signal("CONT");
+        while_readers_ask(&Mutex::new(self.others.clone()), get, judge, || {
+            self.cluster.wait_until_ideal(THAW_LIMIT);
+            println!("the ring is ideal {:?} after the thaw", thawed.elapsed());
+            wait_for("every key at the thawed node", RECOVERY_LIMIT, || self.owns_all());
+        });
+        let settled = Instant::now();
+        while_readers_ask(&Mutex::new(self.cluster.names()), get, judge, || {
+            wait_for("two sweeps", THAW_LIMIT, || {
+                if settled.elapsed() > 2 * SWEEP_PAUSE { Ok(()) } else { Err("they are not over") }
+            });
+        });
+    }
+
+    fn owns_all(&self) -> Result<(), String> {
+        for key in &self.keys {
+            let answer = try_ask(&self.others[0], "get", &json!({ "key": key }).to_string());
+            let answer = answer.map_err(|error| error.to_string())?.json();
+            if answer["storage_node"] != json!(self.sleeper) {
+                return Err(format!("{key}: {answer}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_write_that_waited_at_a_frozen_node_does_not_undo_a_later_one() {
+    const LAST: u64 = 3;
+    let _machine = alone();
+    let ring = Frozen::start(3, 40);
+    let stopped = Instant::now();
+    // The first of them are sent to the frozen node, and again to the next one when that does not answer.
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let ring = &ring;
+            scope.spawn(move || {
+                for number in 1..=LAST {
+                    (writer..ring.keys.len()).step_by(8).for_each(|idx| ring.put(idx, number));
+                }
+            });
+        }
+    });
+    println!("{LAST} writes of each key took {:?}", stopped.elapsed());
+    wait_for("a node that all take for dead", RECOVERY_LIMIT, || {
+        if stopped.elapsed() >= Duration::from_millis(2_500) { Ok(()) } else { Err("it is not") }
+    });
+    ring.thaw(LAST);
+}
+
+#[test]
+fn a_node_that_thaws_does_not_answer_from_the_past() {
+    let _machine = alone();
+    let ring = Frozen::start(5, 200);
+    let mut living = ring.others.clone();
+    living.sort();
+    let oracle = Oracle::new(RING_SIZE, &living);
+    wait_for("a ring without the frozen node", IDEAL_LIMIT, || {
+        living.iter().try_for_each(|name| is_ideal_at(&oracle, name))
+    });
+    (0..ring.keys.len()).for_each(|idx| ring.put(idx, 1));
+    ring.thaw(1);
+}
