@@ -66,13 +66,14 @@ impl Mixed {
 
     /// One more node at a free place; returns its name.
     #[track_caller]
-    fn add(&mut self, kind: Kind, contact: &str) -> String {
+    fn add(&mut self, kind: Kind, more: &[&str]) -> String {
+        let contact = self.names().swap_remove(0);
         let taken: Vec<_> = self.nodes.keys().map(|name| position(name, RING_SIZE)).collect();
         let free = free_names(taken.len() + 1, RING_SIZE);
         let name = free.into_iter().find(|name| !taken.contains(&position(name, RING_SIZE)));
         let name = name.expect("one of so many positions is free");
-        self.start(&name, kind, &[]);
-        self.join(&name, contact);
+        self.start(&name, kind, more);
+        self.join(&name, &contact);
         name
     }
 
@@ -269,8 +270,7 @@ fn keys_stay_readable_when_a_python_peer_joins_a_ring_of_ours() {
         let mut mixed = Mixed::ring(&[Ours("http"), Ours("http")]);
         let keys = keys(60);
         mixed.put(&keys, "a", &mixed.ours());
-        let contact = mixed.names().swap_remove(0);
-        mixed.add(Python(language), &contact);
+        mixed.add(Python(language), &[]);
         mixed.wait_until_in_order();
         mixed.wait_until_read(&keys, "a", &mixed.names());
         mixed.assert_strict();
@@ -369,12 +369,7 @@ fn a_peer_that_answers_wrongly_harms_nobody_and_is_reported() {
         let mut mixed = Mixed::ring(&[Ours("http"), Ours("http"), Ours("http")]);
         let keys = keys(60);
         mixed.put(&keys, "a", &mixed.names());
-        let taken: Vec<_> = mixed.nodes.keys().map(|name| position(name, RING_SIZE)).collect();
-        let free = free_names(4, RING_SIZE);
-        let name = free.into_iter().find(|name| !taken.contains(&position(name, RING_SIZE))).unwrap();
-        let contact = mixed.names().swap_remove(0);
-        mixed.start(&name, Python(language), &["--misbehave", fault, "--misbehave-on-signal"]);
-        mixed.join(&name, &contact);
+        let name = mixed.add(Python(language), &["--misbehave", fault, "--misbehave-on-signal"]);
         mixed.wait_until_in_order();
         mixed.wait_until_read(&keys, "a", &mixed.names());
 
