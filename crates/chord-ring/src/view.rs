@@ -122,6 +122,12 @@ impl View {
             }
     }
 
+    /// Entry `entry` of the whole finger table, counted from 0: from the successor list where that reaches so far.
+    pub fn finger(&self, entry: u16) -> Option<&Peer> {
+        let start = self.ring_size().finger_start(self.me.position, entry);
+        self.successors.at_or_after(self.me.position, start).first().or_else(|| self.fingers.entry(entry))
+    }
+
     /// The first finger entry that the successor list does not answer.
     pub(crate) fn first_far_finger(&self) -> u16 {
         let size = self.ring_size();

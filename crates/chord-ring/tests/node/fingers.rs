@@ -32,7 +32,7 @@ fn one_lookup_fills_all_the_finger_entries_that_its_answer_proves() {
     node.feed(Input::Unreachable(name(100)));
     node.expect_view();
     node.end();
-    assert_eq!(finger(node.node.view(), 6), None);
+    assert_eq!(node.node.view().finger(6), None);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_finger_that_knows_no_way_stays_a_finger_and_one_that_left_does_not() {
         assert!(node.drain().contains(&Output::Send(id, name(40), find(64, &[0]))));
         node.answer(Purpose::Finger, Err(answer.into()));
         node.drain();
-        assert_eq!(finger(node.node.view(), 5), stays.then_some(&peer(40)));
+        assert_eq!(node.node.view().finger(5), stays.then_some(&peer(40)));
     }
 }
 

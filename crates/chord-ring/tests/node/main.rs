@@ -5,11 +5,12 @@ mod any_input;
 mod fingers;
 mod join;
 mod leave;
+mod lookups;
 mod pace;
 mod probe;
 mod rectify;
+mod scenarios;
 mod stabilize;
-#[path = "../support/mod.rs"]
 mod support;
 
 use chord_ring::*;

@@ -6,8 +6,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chord_ring::*;
+use chord_sim::*;
 use proptest::prelude::*;
-use support::oracle::Oracle;
 use support::*;
 
 const SUCCESSORS: u8 = 3;
@@ -75,17 +75,17 @@ struct Trial {
 
 impl Trial {
     fn new(mut cluster: Cluster, assumption: bool) -> Self {
-        cluster.by_hand = true;
+        cluster.hold();
         Self { cluster, assumption }
     }
 
     /// The nodes that serve: alive and not frozen.
     fn awake(&self) -> Vec<u64> {
-        self.nodes().into_iter().filter(|at| !self.cluster.frozen.contains(&name(*at))).collect()
+        self.nodes().into_iter().filter(|at| !self.cluster.frozen().contains(&name(*at))).collect()
     }
 
     fn nodes(&self) -> Vec<u64> {
-        self.cluster.nodes.values().map(|node| short(node.view().me())).collect()
+        self.cluster.nodes().map(|node| number(node.view().me())).collect()
     }
 
     fn members(&self) -> Vec<u64> {
@@ -96,7 +96,7 @@ impl Trial {
     /// Whether the assumption of the proof survives when `victim` answers no more (`ring.md`, section 1.4).
     fn may_lose(&self, victim: u64) -> bool {
         let victim = name(victim);
-        let left = Oracle::without(&self.cluster, &victim);
+        let left = self.cluster.oracle().without(&victim);
         if !self.assumption {
             return !left.members().is_empty();
         }
@@ -108,8 +108,7 @@ impl Trial {
         let pick = |from: Vec<u64>, idx: usize| (!from.is_empty()).then(|| from[idx % from.len()]);
         match churn {
             Churn::Join { at, contact } => {
-                let is_free =
-                    self.cluster.nodes.get(&name(*at)).is_none_or(|node| node.view().phase() == Phase::Idle);
+                let is_free = self.cluster.node(*at).is_none_or(|node| node.view().phase() == Phase::Idle);
                 if let Some(contact) = pick(self.members(), *contact).filter(|_| is_free)
                     && self.nodes().len() < 12
                 {
@@ -123,18 +122,18 @@ impl Trial {
             }
             Churn::Leave(idx) => {
                 if let Some(at) = pick(self.members(), *idx).filter(|at| self.may_lose(*at)) {
-                    self.cluster.leave(at);
+                    self.cluster.must_leave(at);
                 }
             }
             Churn::Freeze(idx) => {
                 if let Some(at) = pick(self.members(), *idx).filter(|at| self.may_lose(*at)) {
-                    self.cluster.frozen.insert(name(at));
+                    self.cluster.freeze(&name(at));
                 }
             }
             Churn::Thaw(idx) => {
-                let frozen: Vec<NodeName> = self.cluster.frozen.iter().cloned().collect();
+                let frozen: Vec<NodeName> = self.cluster.frozen().iter().cloned().collect();
                 if !frozen.is_empty() {
-                    self.cluster.frozen.remove(&frozen[idx % frozen.len()]);
+                    self.cluster.thaw(&frozen[idx % frozen.len()]);
                 }
             }
             Churn::Maintain(idx) => {
@@ -144,7 +143,7 @@ impl Trial {
             }
             Churn::Round => self.cluster.round(),
             Churn::Deliver(idx) => {
-                let deliverable = self.cluster.deliverable();
+                let deliverable: Vec<usize> = self.cluster.deliverable().collect();
                 if !deliverable.is_empty() {
                     self.cluster.deliver(deliverable[idx % deliverable.len()]);
                 }
@@ -166,14 +165,14 @@ impl Trial {
                 before = entry;
             }
         }
-        let broken = self.cluster.events.iter().find(|(_, event)| matches!(event, Event::Violation { .. }));
+        let broken = self.cluster.events().iter().find(|(_, event)| matches!(event, Event::Violation { .. }));
         assert_eq!(broken, None);
     }
 
     /// What the proof promises after every step (`ring.md`, sections 3.1 and 3.2), as long as nobody alive is taken for
     /// dead. `before` are the principals before the step.
     fn check_global_rules(&self, before: &BTreeSet<Position>) -> BTreeSet<Position> {
-        let oracle = Oracle::new(&self.cluster);
+        let oracle = self.cluster.oracle();
         let (principals, members) = (oracle.principals(), oracle.members());
         let describe = || self.cluster.describe();
         assert!(principals.len() > usize::from(SUCCESSORS), "principals {principals:?} of\n{}", describe());
@@ -192,9 +191,10 @@ impl Trial {
 
     /// No more churn: all messages arrive, the frozen thaw, joins end, and who is in no ring then goes home.
     fn calm(&mut self) {
-        self.cluster.frozen.clear();
-        self.cluster.by_hand = false;
-        self.cluster.settle();
+        for frozen in self.cluster.frozen().clone() {
+            self.cluster.thaw(&frozen);
+        }
+        self.cluster.release();
         let mut rounds = 0;
         while self.nodes().iter().any(|at| self.cluster.phase(*at) == Phase::Joining) {
             self.cluster.round();
@@ -216,11 +216,13 @@ impl Trial {
     /// lives, and is known to others in no better way stays alone, until the operator names it a seed. This takes a
     /// node that was frozen while all whom it knew went: about one in 10,000 of these runs.
     fn acquainted(&self) -> BTreeSet<BTreeSet<NodeName>> {
-        let members: BTreeSet<NodeName> = self.cluster.nodes.keys().cloned().collect();
+        let members: BTreeSet<NodeName> =
+            self.cluster.nodes().map(|node| node.view().me().name.clone()).collect();
         let mut leader_of: BTreeMap<NodeName, NodeName> =
             members.iter().map(|member| (member.clone(), member.clone())).collect();
-        for (member, node) in &self.cluster.nodes {
+        for node in self.cluster.nodes() {
             let view = node.view();
+            let member = &view.me().name;
             let lives = |peer: &&Peer| members.contains(&peer.name);
             let head = view.successors().as_slice().iter().find(lives);
             let peers = head.into_iter().chain(view.predecessor());
@@ -244,7 +246,7 @@ impl Trial {
     }
 
     fn is_ideal(&self, group: &BTreeSet<NodeName>) -> bool {
-        is_ideal(group.iter().map(|member| self.cluster.nodes[member].view()))
+        is_ideal(group.iter().filter_map(|member| self.cluster.named(member)).map(Node::view))
     }
 }
 
@@ -257,7 +259,7 @@ proptest! {
         steps in proptest::collection::vec(churn(), 0..400),
     ) {
         let positions: Vec<u64> = positions.into_iter().collect();
-        let mut trial = Trial::new(Cluster::ideal(BITS, SUCCESSORS, &positions), true);
+        let mut trial = Trial::new(Cluster::ideal(config(BITS, SUCCESSORS), &positions), true);
         let mut principals = trial.check_global_rules(&BTreeSet::new());
         for step in &steps {
             trial.step(step);
@@ -274,7 +276,7 @@ proptest! {
         steps in proptest::collection::vec(churn_and_freezes(), 0..400),
     ) {
         let positions: Vec<u64> = positions.into_iter().collect();
-        let mut trial = Trial::new(Cluster::ideal(BITS, SUCCESSORS, &positions), true);
+        let mut trial = Trial::new(Cluster::ideal(config(BITS, SUCCESSORS), &positions), true);
         for step in &steps {
             trial.step(step);
         }
@@ -288,8 +290,8 @@ proptest! {
         first in 0..POSITIONS,
         steps in proptest::collection::vec(churn_and_freezes(), 0..400),
     ) {
-        let mut cluster = Cluster::new(BITS, SUCCESSORS);
-        cluster.create(first);
+        let mut cluster = Cluster::new(config(BITS, SUCCESSORS));
+        cluster.must_create(first);
         let mut trial = Trial::new(cluster, false);
         for step in &steps {
             trial.step(step);
@@ -312,7 +314,7 @@ proptest! {
 #[test]
 #[expect(clippy::disallowed_macros, reason = "the measure is for people")]
 fn sixty_four_nodes_that_join_at_once_through_one_contact_are_one_ideal_ring() {
-    let mut cluster = Cluster::new(160, 8);
+    let mut cluster = Cluster::new(config(160, 8));
     let size = RingSize::new(160).unwrap();
     let members: Vec<Peer> =
         (0..64).map(|idx| Peer::of_name(format!("10.0.0.{idx}:4567").parse().unwrap(), size)).collect();
@@ -331,9 +333,12 @@ fn sixty_four_nodes_that_join_at_once_through_one_contact_are_one_ideal_ring() {
         })
         .collect();
     cluster.inputs(joins);
-    let joined_at_once = cluster.done.values().filter(|result| result.is_ok()).count() - 1;
+    let joined = |cluster: &Cluster| {
+        let outcomes = (0..63).filter_map(|idx| cluster.outcome(Token(1_000 + idx)));
+        outcomes.filter(|result| result.is_ok()).count()
+    };
+    let joined_at_once = joined(&cluster);
     let rounds = cluster.converge(ROUNDS_TO_UNTANGLE);
-    let joined = cluster.done.values().filter(|result| result.is_ok()).count() - 1;
-    assert_eq!(joined, 63, "every join is done");
+    assert_eq!(joined(&cluster), 63, "every join is done");
     println!("64 nodes at once: {joined_at_once} joined in the first go, ideal after {rounds} rounds");
 }

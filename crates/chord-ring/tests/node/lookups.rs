@@ -1,0 +1,87 @@
+//! Lookups at one node: whom it asks, what it claims, and when it gives up.
+
+use std::collections::BTreeSet;
+
+use chord_ring::*;
+
+use super::support::*;
+
+#[test]
+fn a_lookup_that_was_forwarded_as_often_as_is_allowed_ends_where_it_is() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    let hops_max = 2 * 8 + 2;
+    let forwarded = |target: u64, n_times: u64| {
+        let path = (100..100 + n_times).map(name).collect();
+        Lookup::new(Question { target: target.into(), named: false, path })
+    };
+    assert!(matches!(forwarded(5, hops_max).step(&view), Step::Here(_)), "no further hop is needed");
+    assert_eq!(forwarded(20, hops_max).step(&view), Step::Stuck(Refusal::HopLimit));
+    assert!(matches!(forwarded(20, hops_max - 1).step(&view), Step::Ask { .. }));
+}
+
+#[test]
+fn a_named_node_whose_predecessor_had_the_question_does_not_claim_the_position() {
+    let view = Solo::member(30, &[40], Some(20)).node.view().clone();
+    let path = vec![name(50), name(20), name(10)];
+    let question = Question { target: 15.into(), named: true, path };
+    assert_eq!(Lookup::new(question).step(&view), Step::Stuck(Refusal::NoRoute));
+}
+
+#[test]
+fn a_lookup_with_everybody_around_dead_finds_no_route() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    for target in [15, 25, 35, 40] {
+        let mut lookup = Lookup::of(target.into());
+        let mut asked = BTreeSet::new();
+        while let Step::Ask { peer, .. } = lookup.step(&view) {
+            assert!(asked.insert(peer.name.clone()), "{} is asked twice", peer.name);
+            lookup.failed(&peer.name, &Failure::Silent);
+        }
+        assert_eq!(lookup.step(&view), Step::Stuck(Refusal::NoRoute));
+        assert_eq!(asked, [name(20), name(30), name(40)].into());
+    }
+}
+
+#[test]
+fn a_peer_that_met_the_hop_limit_ends_the_lookup_though_others_are_left() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    for (failure, ends) in [(Refusal::HopLimit, true), (Refusal::NoRoute, false)] {
+        let mut lookup = Lookup::of(35.into());
+        lookup.failed(&name(30), &failure.into());
+        let next = lookup.step(&view);
+        assert_eq!(next == Step::Stuck(Refusal::HopLimit), ends, "{next:?}");
+        assert_eq!(lookup.step_round(&view, |_| true), next);
+    }
+}
+
+#[test]
+fn a_lookup_goes_round_whom_it_is_told_to_avoid_but_rather_asks_them_than_nobody() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    let lookup = Lookup::of(35.into());
+    let asked =
+        |avoid: &[u64]| match lookup.step_round(&view, |peer| avoid.iter().any(|at| *peer == name(*at))) {
+            Step::Ask { peer, .. } => peer,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(asked(&[]), peer(30));
+    assert_eq!(asked(&[30]), peer(20));
+    assert_eq!(asked(&[20, 30]), peer(40));
+    assert_eq!(asked(&[20, 30, 40]), peer(30));
+}
+
+#[test]
+fn a_node_in_no_ring_answers_no_lookup() {
+    let view = Solo::idle(10).node.view().clone();
+    assert_eq!(Lookup::of(5.into()).step(&view), Step::Stuck(Refusal::NotMember));
+}
+
+#[test]
+fn the_named_node_claims_a_position_only_when_its_predecessor_cannot() {
+    let view = Solo::member(30, &[40], Some(20)).node.view().clone();
+    let question = Question { target: 15.into(), named: true, path: vec![name(10)] };
+    let mut lookup = Lookup::new(question);
+    let Step::Ask { peer: asked, question } = lookup.step(&view) else { panic!("it claims at once") };
+    assert_eq!((asked.name, question.named), (name(20), true));
+    lookup.failed(&name(20), &Failure::Unreachable);
+    assert!(matches!(lookup.step(&view), Step::Here(Found { hops: 1, .. })));
+}
