@@ -24,15 +24,21 @@ pub fn number(peer: &Peer) -> u64 {
     bytes.iter().skip(24).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
+/// The position of the node that is called so; none if it is called otherwise.
+pub fn position(name: &NodeName) -> Option<u64> {
+    name.as_str().strip_prefix("node")?.strip_suffix(":1")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_numbered_peer_has_its_number() {
+        assert_eq!(position(&"127.0.0.1:4567".parse().unwrap()), None);
         for position in [0, 1, 255, 256, u64::MAX] {
             assert_eq!(number(&peer(position)), position);
-            assert_eq!(name(position).as_str(), format!("node{position}:1"));
+            assert_eq!(super::position(&name(position)), Some(position));
         }
     }
 }

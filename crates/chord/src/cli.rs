@@ -21,6 +21,7 @@ mod seed;
 mod seed_client;
 mod serve;
 mod signals;
+mod sim;
 mod table;
 mod usage;
 
@@ -81,6 +82,9 @@ enum Command {
     /// Serve or call a node as chord.py does, over XML-RPC
     #[command(subcommand, name = "xmlrpc")]
     XmlRpc(seed::SeedCommand),
+    /// Try whole rings in one process, without a network
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -109,6 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Bench(args) => Box::pin(args.run()).await,
             Command::Http(command) => Box::pin(command.run(Language::Http)).await,
             Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
+            Command::Sim(command) => command.run(),
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });
@@ -130,6 +135,7 @@ impl Command {
             | Self::Lookup(_)
             | Self::Dev(_)
             | Self::Bench(_)
+            | Self::Sim(_)
             | Self::Completions(_) => false,
         }
     }

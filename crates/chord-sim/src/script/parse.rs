@@ -1,0 +1,319 @@
+//! From text to statements.
+
+use std::iter::Peekable;
+use std::str::SplitWhitespace;
+
+use chord_ring::{Config, RingName, RingSize, RingTag, SUCCESSORS_LIMIT};
+
+use super::error::{Problem, ScriptError};
+use super::form::{self, Form};
+use super::statement::{Before, Expectation, Shape, Statement, Which};
+use super::{BITS_MAX, NODES_MAX, OUTPUT_MARK, ROUNDS_DEFAULT, ROUNDS_MAX, SCRIPT_BYTES_MAX, Script};
+
+/// Bits of the ring of a script that says nothing: that of the papers' figures.
+const BITS_DEFAULT: u64 = 6;
+
+/// Successors of each node where the script says nothing: with two, the papers' failures take the fewest steps.
+const SUCCESSORS_DEFAULT: u8 = 2;
+
+/// Letters of the script that an error repeats of one word.
+const WORD_SHOWN_MAX: usize = 30;
+
+/// Reads a whole script.
+pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
+    if text.len() > SCRIPT_BYTES_MAX {
+        let within = text.bytes().take(SCRIPT_BYTES_MAX);
+        let line = within.filter(|byte| *byte == b'\n').count() + 1;
+        return Err(ScriptError { line, problem: Problem::TooLarge });
+    }
+    let mut reader = Reader { bits: BITS_DEFAULT, successors: SUCCESSORS_DEFAULT, has_begun: false };
+    let mut lines = Vec::new();
+    for (idx, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with(OUTPUT_MARK)) {
+        let number = idx + 1;
+        let statement = reader.line(line).map_err(|problem| ScriptError { line: number, problem })?;
+        lines.push(super::Line { number, text: line.trim_end().to_owned(), statement });
+    }
+    Ok(Script { config: reader.config(), lines })
+}
+
+/// What is known when a line is reached.
+struct Reader {
+    bits: u64,
+    successors: u8,
+    /// Whether the settings can no longer change.
+    has_begun: bool,
+}
+
+impl Reader {
+    fn config(&self) -> Config {
+        let size = RingSize::new(self.bits).expect("the bits were checked when they were read");
+        let config = Config::new(RingTag { name: RingName::default(), size });
+        config.with_successors(self.successors).expect("the successors were checked when they were read")
+    }
+
+    fn line(&mut self, line: &str) -> Result<Option<Statement>, Problem> {
+        let code = line.split_once('#').map_or(line, |(code, _)| code);
+        let mut rest = code.split_whitespace().peekable();
+        let Some(name) = rest.next() else { return Ok(None) };
+        let Some(form) = form::named(name) else { return Err(unknown(name)) };
+        let mut words = Words { form, rest, bits: self.bits };
+        let statement = self.statement(&mut words)?;
+        words.end()?;
+        self.has_begun |= statement.is_some();
+        Ok(statement)
+    }
+
+    fn statement(&mut self, words: &mut Words<'_>) -> Result<Option<Statement>, Problem> {
+        let statement = match words.form.name {
+            "bits" | "successors" => {
+                self.setting(words)?;
+                return Ok(None);
+            }
+            "ideal" => Statement::Ideal(words.some_nodes()?),
+            "member" => {
+                let at = words.position()?;
+                let list = words.list()?.unwrap_or_default();
+                Statement::Member { at, list, predecessor: words.predecessor()?.and_then(Before::node) }
+            }
+            "create" => Statement::Create(words.position()?),
+            "join" => {
+                let at = words.position()?;
+                words.expect("via")?;
+                let contact = words.position()?;
+                if contact == at {
+                    return Err(Problem::ThroughItself(at));
+                }
+                Statement::Join { at, contact }
+            }
+            "fail" => Statement::Fail(words.position()?),
+            "leave" => Statement::Leave(words.position()?),
+            "freeze" => Statement::Freeze(words.position()?),
+            "thaw" => Statement::Thaw(words.position()?),
+            "remember" => {
+                let seed = words.position()?;
+                words.expect("at")?;
+                Statement::Remember { seed, at: words.position()? }
+            }
+            "cut" => Statement::Cut(words.sides()?),
+            "heal" => Statement::Heal,
+            "expect" => Statement::Expect(words.expectation()?),
+            _ => time_or_look(words)?,
+        };
+        Ok(Some(statement))
+    }
+
+    fn setting(&mut self, words: &mut Words<'_>) -> Result<(), Problem> {
+        if self.has_begun {
+            return Err(Problem::Late(words.form.name));
+        }
+        if words.form.name == "bits" {
+            self.bits = words.number("number of bits", 1, BITS_MAX)?;
+        } else {
+            let number = words.number("number of successors", 1, SUCCESSORS_LIMIT.into())?;
+            self.successors = u8::try_from(number).unwrap_or(SUCCESSORS_LIMIT);
+        }
+        Ok(())
+    }
+}
+
+/// The commands that change no membership.
+fn time_or_look(words: &mut Words<'_>) -> Result<Statement, Problem> {
+    let is_at_end = words.is_at_end();
+    Ok(match words.form.name {
+        "stabilize" => Statement::Stabilize(words.position()?),
+        "round" if is_at_end => Statement::Round { n_rounds: 1 },
+        "round" => Statement::Round { n_rounds: words.rounds()? },
+        "converge" if is_at_end => Statement::Converge { rounds_max: ROUNDS_DEFAULT },
+        "converge" => {
+            words.expect("within")?;
+            Statement::Converge { rounds_max: words.rounds()? }
+        }
+        "hold" => Statement::Hold,
+        "messages" => Statement::Messages,
+        "deliver" => {
+            let from = words.number("number of a message", 0, u64::MAX)?;
+            let which = if words.accepts("to") {
+                Which::Between { from, to: words.position()? }
+            } else {
+                Which::Number(usize::try_from(from).unwrap_or(usize::MAX))
+            };
+            Statement::Deliver(which)
+        }
+        "release" => Statement::Release,
+        "lookup" => {
+            let target = words.position()?;
+            words.expect("from")?;
+            Statement::Lookup { target, from: words.position()? }
+        }
+        "fingers" => Statement::Fingers(words.position()?),
+        "ring" => Statement::Ring,
+        name => return Err(unknown(name)),
+    })
+}
+
+fn unknown(word: &str) -> Problem {
+    let shown = shown(word);
+    match form::nearest(word) {
+        Some(nearest) => Problem::Typo { word: shown, nearest },
+        None => Problem::NoCommand { word: shown, names: form::names() },
+    }
+}
+
+/// As much of a word as an error repeats.
+fn shown(word: &str) -> String {
+    if word.chars().count() <= WORD_SHOWN_MAX {
+        return word.to_owned();
+    }
+    word.chars().take(WORD_SHOWN_MAX).chain("…".chars()).collect()
+}
+
+/// What follows the name of a command.
+struct Words<'a> {
+    form: &'static Form,
+    rest: Peekable<SplitWhitespace<'a>>,
+    bits: u64,
+}
+
+impl Words<'_> {
+    fn is_at_end(&mut self) -> bool {
+        self.rest.peek().is_none()
+    }
+
+    fn accepts(&mut self, word: &str) -> bool {
+        self.rest.next_if_eq(&word).is_some()
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), Problem> {
+        if self.accepts(word) { Ok(()) } else { Err(self.misses(word)) }
+    }
+
+    fn misses(&mut self, what: &str) -> Problem {
+        let found = match self.rest.peek() {
+            Some(word) => format!("{:?} stands where {what} belongs", shown(word)),
+            None => format!("{what} is missing"),
+        };
+        Problem::Form { found, ways: self.form.ways() }
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        match self.rest.peek() {
+            Some(word) => {
+                let found = format!("{:?} is too much", shown(word));
+                Err(Problem::Form { found, ways: self.form.ways() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn number(&mut self, what: &'static str, least: u64, most: u64) -> Result<u64, Problem> {
+        let Some(word) = self.rest.next() else { return Err(self.misses(&format!("a {what}"))) };
+        let digits = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.filter(|number| (least..=most).contains(number)).ok_or_else(|| Problem::Number {
+            word: shown(word),
+            what,
+            least,
+            most,
+        })
+    }
+
+    fn position(&mut self) -> Result<u64, Problem> {
+        self.number("position", 0, u64::MAX >> (BITS_MAX - self.bits))
+    }
+
+    fn rounds(&mut self) -> Result<usize, Problem> {
+        let number = self.number("number of rounds", 1, ROUNDS_MAX as u64)?;
+        Ok(usize::try_from(number).unwrap_or(ROUNDS_MAX))
+    }
+
+    /// Nodes up to the next word that is no number; each once.
+    fn nodes(&mut self) -> Result<Vec<u64>, Problem> {
+        let mut nodes = Vec::new();
+        while self.rest.peek().is_some_and(|word| word.bytes().any(|byte| byte.is_ascii_digit())) {
+            let at = self.position()?;
+            if nodes.contains(&at) {
+                return Err(Problem::Twice(at));
+            }
+            if nodes.len() == NODES_MAX {
+                return Err(Problem::TooManyNodes);
+            }
+            nodes.push(at);
+        }
+        Ok(nodes)
+    }
+
+    fn some_nodes(&mut self) -> Result<Vec<u64>, Problem> {
+        let nodes = self.nodes()?;
+        if nodes.is_empty() { Err(self.misses("a node")) } else { Ok(nodes) }
+    }
+
+    /// Nodes, or `none`.
+    fn nodes_or_none(&mut self) -> Result<Vec<u64>, Problem> {
+        if self.accepts("none") { Ok(Vec::new()) } else { self.some_nodes() }
+    }
+
+    fn list(&mut self) -> Result<Option<Vec<u64>>, Problem> {
+        if self.accepts("list") { self.nodes_or_none().map(Some) } else { Ok(None) }
+    }
+
+    fn predecessor(&mut self) -> Result<Option<Before>, Problem> {
+        if !self.accepts("predecessor") {
+            return Ok(None);
+        }
+        let before = if self.accepts("none") { Before::Nobody } else { Before::Node(self.position()?) };
+        Ok(Some(before))
+    }
+
+    fn sides(&mut self) -> Result<Vec<Vec<u64>>, Problem> {
+        let mut sides = vec![self.some_nodes()?];
+        self.expect("|")?;
+        sides.push(self.some_nodes()?);
+        while self.accepts("|") {
+            sides.push(self.some_nodes()?);
+        }
+        let mut all: Vec<u64> = sides.concat();
+        all.sort_unstable();
+        let twice = all.windows(2).find(|pair| pair.first() == pair.last());
+        match twice.and_then(<[u64]>::first) {
+            Some(at) => Err(Problem::Twice(*at)),
+            None => Ok(sides),
+        }
+    }
+
+    fn expectation(&mut self) -> Result<Expectation, Problem> {
+        let wanted = !self.accepts("not");
+        for (word, is) in [("ideal", Shape::Ideal), ("ordered", Shape::Ordered)] {
+            if self.accepts(word) {
+                return Ok(Expectation::Ring { is, wanted });
+            }
+        }
+        if !wanted {
+            return Err(self.misses("`ideal` or `ordered`"));
+        }
+        if self.accepts("members") {
+            return self.nodes_or_none().map(Expectation::Members);
+        }
+        if self.accepts("principals") {
+            return self.nodes_or_none().map(Expectation::Principals);
+        }
+        if self.accepts("owner") {
+            let owner = self.position()?;
+            self.expect("of")?;
+            let target = self.position()?;
+            self.expect("from")?;
+            return Ok(Expectation::Owner { owner, target, from: self.position()? });
+        }
+        if self.rest.peek().is_none_or(|word| !word.bytes().any(|byte| byte.is_ascii_digit())) {
+            return Err(self.misses("what is expected"));
+        }
+        let at = self.position()?;
+        if self.accepts("joining") {
+            return Ok(Expectation::Joining(at));
+        }
+        let (list, predecessor) = (self.list()?, self.predecessor()?);
+        if list.is_none() && predecessor.is_none() {
+            return Err(self.misses("`list`, `predecessor` or `joining`"));
+        }
+        Ok(Expectation::Beliefs { at, list, predecessor })
+    }
+}
