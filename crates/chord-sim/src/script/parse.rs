@@ -69,7 +69,7 @@ impl Reader {
                 self.setting(words)?;
                 return Ok(None);
             }
-            "ideal" => Statement::Ideal(words.some_nodes()?),
+            "ideal" => Statement::Ideal(words.distinct_nodes()?),
             "member" => {
                 let at = words.position()?;
                 let list = words.list()?.unwrap_or_default();
@@ -226,14 +226,11 @@ impl Words<'_> {
         Ok(usize::try_from(number).unwrap_or(ROUNDS_MAX))
     }
 
-    /// Nodes up to the next word that is no number; each once.
+    /// Nodes up to the next word that is no number.
     fn nodes(&mut self) -> Result<Vec<u64>, Problem> {
         let mut nodes = Vec::new();
         while self.rest.peek().is_some_and(|word| word.bytes().any(|byte| byte.is_ascii_digit())) {
             let at = self.position()?;
-            if nodes.contains(&at) {
-                return Err(Problem::Twice(at));
-            }
             if nodes.len() == NODES_MAX {
                 return Err(Problem::TooManyNodes);
             }
@@ -245,6 +242,15 @@ impl Words<'_> {
     fn some_nodes(&mut self) -> Result<Vec<u64>, Problem> {
         let nodes = self.nodes()?;
         if nodes.is_empty() { Err(self.misses("a node")) } else { Ok(nodes) }
+    }
+
+    /// The same, each of them once.
+    fn distinct_nodes(&mut self) -> Result<Vec<u64>, Problem> {
+        let nodes = self.some_nodes()?;
+        match nodes.iter().enumerate().find(|(idx, at)| nodes.iter().take(*idx).any(|other| other == *at)) {
+            Some((_, at)) => Err(Problem::Twice(*at)),
+            None => Ok(nodes),
+        }
     }
 
     /// Nodes, or `none`.
@@ -265,19 +271,18 @@ impl Words<'_> {
     }
 
     fn sides(&mut self) -> Result<Vec<Vec<u64>>, Problem> {
-        let mut sides = vec![self.some_nodes()?];
+        let mut sides = vec![self.distinct_nodes()?];
         self.expect("|")?;
-        sides.push(self.some_nodes()?);
+        sides.push(self.distinct_nodes()?);
         while self.accepts("|") {
-            sides.push(self.some_nodes()?);
+            sides.push(self.distinct_nodes()?);
         }
-        let mut all: Vec<u64> = sides.concat();
-        all.sort_unstable();
-        let twice = all.windows(2).find(|pair| pair.first() == pair.last());
-        match twice.and_then(<[u64]>::first) {
-            Some(at) => Err(Problem::Twice(*at)),
-            None => Ok(sides),
-        }
+        let on_two = sides.iter().enumerate().find_map(|(idx, side)| {
+            let later = sides.iter().skip(idx + 1).flatten();
+            later.into_iter().find(|at| side.contains(at))
+        });
+        on_two.map_or(Ok(()), |at| Err(Problem::Twice(*at)))?;
+        Ok(sides)
     }
 
     fn expectation(&mut self) -> Result<Expectation, Problem> {

@@ -177,8 +177,7 @@ impl Runner {
             let node = show::called(node);
             match event {
                 Event::Dropped(peer, failure) => {
-                    let why = show::plain(&failure.to_string());
-                    told.lines.push(format!("{node} drops {}: {why}", number(peer)));
+                    told.lines.push(format!("{node} drops {}: {}", number(peer), show::why(failure)));
                 }
                 Event::Merging(peer) => {
                     told.lines.push(format!("{node} has found {} again: their rings merge", number(peer)));
@@ -202,8 +201,8 @@ impl Runner {
             told.lines.truncate(n_shown);
             told.lines.push(format!("and {n_more} more"));
         }
-        if told.lines.len() == first {
-            told.lines.push("nothing changes".to_owned());
+        if told.lines.is_empty() {
+            told.lines.push("no list and no predecessor changes".to_owned());
         }
     }
 

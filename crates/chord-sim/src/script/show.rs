@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chord_ring::{Answer, Failure, Found, Node, NodeName, Peer, Phase, Request, View};
+use chord_ring::{Answer, Failure, Found, Node, NodeName, Peer, Phase, Refusal, Request, View};
 
 use super::rings::{Place, Rings};
 use crate::numbered::{self, number};
@@ -211,6 +211,16 @@ pub(super) fn message(message: &Message) -> String {
             Answer::Done => format!("{from} has heard {to}"),
             Answer::Found(found) => format!("{from} answers {to}: {} does", number(&found.owner)),
         },
+    }
+}
+
+/// Why a node is dropped, as its neighbour has found.
+pub(super) fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Unreachable => "nobody is there".to_owned(),
+        Failure::Silent => "it did not answer, twice".to_owned(),
+        Failure::Refused(Refusal::NotMember) => "it is no member".to_owned(),
+        other => plain(&other.to_string()),
     }
 }
 
