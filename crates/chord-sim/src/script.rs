@@ -6,6 +6,7 @@
 
 mod error;
 mod form;
+mod guide;
 mod parse;
 mod rings;
 mod runner;
@@ -15,11 +16,12 @@ mod statement;
 use chord_ring::Config;
 
 pub use error::{Problem, ScriptError};
+pub use guide::guide;
 use runner::Runner;
 use statement::Statement;
 
 /// Longest script in bytes: some thousand lines, far more than anybody follows.
-pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
+pub const BYTES_MAX: usize = 64 * 1024;
 
 /// Most nodes at one time: as many as `chord dev` starts, and more than anybody wants to see in a table.
 pub const NODES_MAX: usize = 256;
@@ -27,8 +29,12 @@ pub const NODES_MAX: usize = 256;
 /// Most rounds of one line. Whatever heals does so within some sixty.
 pub const ROUNDS_MAX: usize = 1_000;
 
-/// Most turns of nodes in one script, a round being one turn of each node: some seconds of work.
+/// Most turns of nodes in one script: some seconds of work. A round is one turn of each node, and so is looking at what
+/// has come of a line.
 pub const TURNS_MAX: usize = 100_000;
+
+/// Most bytes that a run prints: more than anybody reads.
+pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Rounds that `converge` waits unless it is told otherwise: a peer that was silent for long is probed every 16 rounds,
 /// several may wait for their turn, and each merge takes one round a node.
@@ -41,7 +47,7 @@ pub const BITS_MAX: u64 = 64;
 const OUTPUT_MARK: char = '|';
 
 /// A script to show how scripts look.
-pub const SCRIPT_EXAMPLE: &str = include_str!("script/example.txt");
+pub const EXAMPLE: &str = include_str!("script/example.txt");
 
 /// A script that has been read.
 #[derive(Clone, Debug)]
@@ -58,7 +64,7 @@ struct Line {
 }
 
 /// What came of a script.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The script, and under each line what happened.
     pub transcript: String,
@@ -82,76 +88,33 @@ impl Script {
     /// Runs it. The same script always ends in the same way.
     pub fn run(&self) -> Run {
         let mut runner = Runner::new(self.config.clone());
-        let mut run =
-            Run { transcript: String::new(), n_expectations: 0, failed_lines: Vec::new(), stopped: None };
-        for Line { number, text, statement } in &self.lines {
-            run.transcript.push_str(text);
-            run.transcript.push('\n');
-            let Some(statement) = statement else { continue };
-            run.n_expectations += usize::from(statement.expects());
-            match runner.run(statement) {
-                Ok(told) => {
-                    for line in told.lines {
-                        run.transcript.extend([OUTPUT_MARK, ' ']);
-                        run.transcript.push_str(&line);
-                        run.transcript.push('\n');
-                    }
-                    run.failed_lines.extend(told.is_failure.then_some(*number));
-                }
-                Err(problem) => {
-                    run.stopped = Some(ScriptError { line: *number, problem });
-                    break;
-                }
+        let mut run = Run::default();
+        for line in &self.lines {
+            if let Err(problem) = run.go_on(line, &mut runner) {
+                run.stopped = Some(ScriptError { line: line.number, problem });
+                break;
             }
         }
         run
     }
 }
 
-impl Statement {
-    fn expects(&self) -> bool {
-        matches!(self, Self::Expect(_) | Self::Converge { .. })
-    }
-}
-
-/// How scripts are written: every command, and an example.
-pub fn script_guide() -> String {
-    let mut guide = String::from(GUIDE_BEGIN);
-    let mut line = |text: &str| {
-        guide.push_str(text.trim_end());
-        guide.push('\n');
-    };
-    for (heading, forms) in form::FORMS {
-        line("");
-        line(&format!("{heading}:"));
-        for form in forms {
-            for (idx, written) in form.written.iter().enumerate() {
-                let does = if idx + 1 == form.written.len() { form.does } else { "" };
-                if written.len() > GUIDE_COLUMN && !does.is_empty() {
-                    line(&format!("  {written}"));
-                    line(&format!("  {:<GUIDE_COLUMN$}  {does}", ""));
-                } else {
-                    line(&format!("  {written:<GUIDE_COLUMN$}  {does}"));
-                }
-            }
+impl Run {
+    fn go_on(&mut self, line: &Line, runner: &mut Runner) -> Result<(), Problem> {
+        self.print(&line.text);
+        let Some(statement) = &line.statement else { return Ok(()) };
+        self.n_expectations += usize::from(statement.expects());
+        let told = runner.run(statement)?;
+        for line in &told.lines {
+            self.transcript.extend([OUTPUT_MARK, ' ']);
+            self.print(line);
         }
+        self.failed_lines.extend(told.is_failure.then_some(line.number));
+        if self.transcript.len() > OUTPUT_BYTES_MAX { Err(Problem::TooMuchOutput) } else { Ok(()) }
     }
-    line("");
-    line("Example:");
-    for text in SCRIPT_EXAMPLE.lines() {
-        line(&format!("  {text}"));
+
+    fn print(&mut self, line: &str) {
+        self.transcript.push_str(line);
+        self.transcript.push('\n');
     }
-    guide.trim_end().to_owned()
 }
-
-/// Width of the column of commands: room for most.
-const GUIDE_COLUMN: usize = 25;
-
-/// One line a paragraph: whoever shows it breaks the lines.
-const GUIDE_BEGIN: &str = "\
-How scripts are written: one command a line, and a comment behind `#`. NODE and POSITION are numbers on the ring; a node is called by its position.
-
-What is printed is the script, and below each line, marked by `|`, what happened. Such lines are skipped when a script is read, so what a run prints is a script again.
-
-Nodes do nothing by themselves: time passes where the script says `stabilize`, `round` or `converge`. A node that has crashed is found out when it is asked; one that is frozen or cut off, when it is asked for the second time in a row.
-";

@@ -1,6 +1,6 @@
 //! Why a script is not run, or not to its end: one sentence with the line, what is wrong there, and what to do.
 
-use super::{NODES_MAX, ROUNDS_MAX, SCRIPT_BYTES_MAX, TURNS_MAX};
+use super::{BYTES_MAX, NODES_MAX, OUTPUT_BYTES_MAX, TURNS_MAX};
 
 /// A script that is wrong. Nothing of it was run, or only what stands before this line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,8 +16,8 @@ pub struct ScriptError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The script goes on beyond [`SCRIPT_BYTES_MAX`].
-    #[error("a script has at most {SCRIPT_BYTES_MAX} bytes: split it")]
+    /// The script goes on beyond [`BYTES_MAX`].
+    #[error("a script has at most {BYTES_MAX} bytes: split it")]
     TooLarge,
     /// A typo.
     #[error("there is no command {word:?}: did you mean {nearest:?}?")]
@@ -92,7 +92,10 @@ pub enum Problem {
     TooManyNodes,
     /// More work than [`TURNS_MAX`].
     #[error(
-        "a script takes at most {TURNS_MAX} turns of nodes, of which a round takes one for each node: use fewer nodes, or fewer than {ROUNDS_MAX} rounds"
+        "a script takes at most {TURNS_MAX} turns of nodes, and each round and each line takes one for every node: use fewer of them"
     )]
     TooLong,
+    /// More output than [`OUTPUT_BYTES_MAX`].
+    #[error("a script prints at most {OUTPUT_BYTES_MAX} bytes: look less often")]
+    TooMuchOutput,
 }

@@ -8,7 +8,7 @@ use chord_ring::{Config, RingName, RingSize, RingTag, SUCCESSORS_LIMIT};
 use super::error::{Problem, ScriptError};
 use super::form::{self, Form};
 use super::statement::{Before, Expectation, Shape, Statement, Which};
-use super::{BITS_MAX, NODES_MAX, OUTPUT_MARK, ROUNDS_DEFAULT, ROUNDS_MAX, SCRIPT_BYTES_MAX, Script};
+use super::{BITS_MAX, BYTES_MAX, NODES_MAX, OUTPUT_MARK, ROUNDS_DEFAULT, ROUNDS_MAX, Script};
 
 /// Bits of the ring of a script that says nothing: that of the papers' figures.
 const BITS_DEFAULT: u64 = 6;
@@ -21,8 +21,8 @@ const WORD_SHOWN_MAX: usize = 30;
 
 /// Reads a whole script.
 pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
-    if text.len() > SCRIPT_BYTES_MAX {
-        let within = text.bytes().take(SCRIPT_BYTES_MAX);
+    if text.len() > BYTES_MAX {
+        let within = text.bytes().take(BYTES_MAX);
         let line = within.filter(|byte| *byte == b'\n').count() + 1;
         return Err(ScriptError { line, problem: Problem::TooLarge });
     }

@@ -14,7 +14,7 @@ pub(super) enum Place {
     Ring(usize),
     /// In none, but it knows the way to one.
     Appendage,
-    /// It knows no member that serves.
+    /// First live successors lead nowhere from it.
     Stranded,
 }
 

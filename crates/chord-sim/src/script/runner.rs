@@ -52,6 +52,8 @@ impl Runner {
     }
 
     pub(super) fn run(&mut self, statement: &Statement) -> Result<Told, Problem> {
+        let n_nodes = self.cluster.nodes().len();
+        self.spend(n_nodes)?;
         match statement {
             Statement::Ideal(nodes) => self.ideal(nodes),
             Statement::Member { at, list, predecessor } => self.member(*at, list, *predecessor),
@@ -256,12 +258,14 @@ impl Runner {
     }
 
     fn turn(&mut self, at: u64) -> Result<(), Problem> {
-        self.n_turns += 1;
-        if self.n_turns > TURNS_MAX {
-            return Err(Problem::TooLong);
-        }
+        self.spend(1)?;
         self.cluster.turn(&name(at));
         Ok(())
+    }
+
+    fn spend(&mut self, n_turns: usize) -> Result<(), Problem> {
+        self.n_turns += n_turns;
+        if self.n_turns > TURNS_MAX { Err(Problem::TooLong) } else { Ok(()) }
     }
 
     fn cut(&mut self, sides: &[Vec<u64>]) {

@@ -27,6 +27,13 @@ pub(super) enum Statement {
     Expect(Expectation),
 }
 
+impl Statement {
+    /// Whether it can fail without being wrong.
+    pub(super) fn expects(&self) -> bool {
+        matches!(self, Self::Expect(_) | Self::Converge { .. })
+    }
+}
+
 /// One of the messages that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
