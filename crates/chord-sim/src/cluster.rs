@@ -110,13 +110,18 @@ impl Cluster {
     /// The ideal ring of the nodes at these positions.
     pub fn ideal(config: Config, positions: &[u64]) -> Self {
         let mut cluster = Self::new(config);
+        cluster.place_ideal(positions);
+        cluster
+    }
+
+    /// Adds members at these positions that are an ideal ring among themselves.
+    pub fn place_ideal(&mut self, positions: &[u64]) {
         let sorted: BTreeSet<u64> = positions.iter().copied().collect();
         for at in &sorted {
-            let after = sorted.range(at + 1..).chain(sorted.range(..at)).copied();
+            let after = sorted.range(at..).skip(1).chain(sorted.range(..at)).copied();
             let list: Vec<u64> = after.collect();
-            cluster.place(*at, &list, list.last().copied());
+            self.place(*at, &list, list.last().copied());
         }
-        cluster
     }
 
     /// Adds a member in a chosen state, or puts it in that state: `at: list, predecessor`.

@@ -259,8 +259,9 @@ fn a_script_takes_as_many_turns_as_the_limit_says_and_no_more() {
 #[test]
 fn a_script_prints_no_more_than_the_limit_says() {
     let begin = format!("bits {BITS_MAX}\ncreate 1\n");
-    let n_bytes = run(&format!("{begin}fingers 1\n")).transcript.len() - begin.len();
-    let run = run(&format!("{begin}{}", "fingers 1\n".repeat(OUTPUT_BYTES_MAX / n_bytes + 10)));
-    assert_eq!(run.stopped.unwrap().problem, Problem::TooMuchOutput);
-    assert!(run.transcript.len() < OUTPUT_BYTES_MAX + n_bytes);
+    let looks = |n_times: usize| run(&format!("{begin}{}", "fingers 1\n".repeat(n_times)));
+    let n_bytes_begin = looks(0).transcript.len();
+    let n_times_max = (OUTPUT_BYTES_MAX - n_bytes_begin) / (looks(1).transcript.len() - n_bytes_begin);
+    assert_eq!(looks(n_times_max).stopped, None);
+    assert_eq!(looks(n_times_max + 1).stopped.unwrap().problem, Problem::TooMuchOutput);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
@@ -96,6 +97,9 @@ fn wrong_usage_is_one_line() {
         "dev --ring-size 1",
         "dev --port 65535",
         "bench --nodes 3 --node 127.0.0.1:4567",
+        "sim script",
+        "sim script a b",
+        "sim frobnicate",
         "completions cmd",
         "--log loud get foo",
         "http server 127.0.0.1 4567",
@@ -190,8 +194,9 @@ fn a_node_whose_host_is_unknown_is_told_from_one_that_does_not_answer() {
 
 #[test]
 fn help_is_wrapped_once() {
-    for command in ["bench", "serve", "dev", "put", "get", "lookup"] {
-        let help = text(&chord(&[command, "--help"]).stdout);
+    for command in ["bench", "serve", "dev", "put", "get", "lookup", "sim script"] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = text(&chord(&words).stdout);
         let lines: Vec<&str> = help.lines().collect();
         for pair in lines.windows(2).filter(|pair| !pair[1].is_empty() && !pair[1].starts_with(' ')) {
             // A line that is broken by hand and wrapped again leaves a word or two in between.
@@ -199,6 +204,66 @@ fn help_is_wrapped_once() {
             assert!(!broken, "{command}: {:?} before {:?}", pair[0], pair[1]);
         }
     }
+}
+
+/// What `chord sim script -` prints and says when it is given that script, and its exit code.
+fn script(script: &[u8]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    command.args(["sim", "script", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(script).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_script_prints_what_happened_below_each_line() {
+    let (code, printed, told) = script(b"ideal 6 16\njoin 8 via 6\nround 2\nexpect ideal\n");
+    let expected = "\
+ideal 6 16
+join 8 via 6
+| 8 is a member: successors 16 6, predecessor 6
+| 16: predecessor 6 -> 8
+round 2
+| 6: successors 16 -> 8 16
+| 16: successors 6 -> 6 8
+expect ideal
+| yes
+";
+    assert_eq!((code, printed.as_str(), told.as_str()), (Some(0), expected, ""));
+}
+
+#[test]
+fn a_script_whose_expectation_fails_ends_with_1() {
+    let (code, printed, told) = script(b"ideal 6 16\nexpect members 6\nexpect ideal\n");
+    assert_eq!((code, printed.lines().count()), (Some(1), 5), "{printed}");
+    assert_eq!(told, "error: standard input: 1 of 2 expectations do not hold, the first in line 2\n");
+}
+
+#[test]
+fn a_script_that_is_wrong_ends_with_2_and_the_line() {
+    let (code, printed, told) = script(b"ideal 6 16\nstabilise 6\n");
+    let typo = "there is no command \"stabilise\": did you mean \"stabilize\"?";
+    let help = "(see chord sim script --help)";
+    assert_eq!((code, printed.as_str()), (Some(2), ""), "nothing is run");
+    assert_eq!(told, format!("error: standard input, line 2: {typo} {help}\n"));
+    let (code, printed, told) = script(b"ideal 6 16\nfail 7\nring\n");
+    assert_eq!((code, printed.as_str()), (Some(2), "ideal 6 16\nfail 7\n"));
+    assert_eq!(told, format!("error: standard input, line 2: there is no node 7: there are 6 16 {help}\n"));
+    let (code, _, told) = script(b"\xff\xfe");
+    assert_eq!(
+        (code, told),
+        (Some(2), format!("error: standard input is no text (UTF-8): name a script {help}\n"))
+    );
+    let (code, _, told) = script(&[b'#'; 70_000]);
+    let too_large = "a script has at most 65536 bytes: split it";
+    assert_eq!((code, told), (Some(2), format!("error: standard input, line 1: {too_large} {help}\n")));
+}
+
+#[test]
+fn a_script_that_is_not_there_is_a_failure() {
+    let sentence = refusal("sim script no-such-script.txt", 1);
+    assert!(sentence.starts_with("cannot read no-such-script.txt: "), "{sentence}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use chord_ring::{Config, RingName, RingSize, RingTag, SUCCESSORS_LIMIT};
 
 use super::error::{Problem, ScriptError};
 use super::form::{self, Form};
-use super::statement::{Before, Expectation, Shape, Statement, Which};
+use super::statement::{Before, Deed, Expectation, Look, Set, Shape, Statement, Which};
 use super::{BITS_MAX, BYTES_MAX, NODES_MAX, OUTPUT_MARK, ROUNDS_DEFAULT, ROUNDS_MAX, Script};
 
 /// Bits of the ring of a script that says nothing: that of the papers' figures.
@@ -69,35 +69,10 @@ impl Reader {
                 self.setting(words)?;
                 return Ok(None);
             }
-            "ideal" => Statement::Ideal(words.distinct_nodes()?),
-            "member" => {
-                let at = words.position()?;
-                let list = words.list()?.unwrap_or_default();
-                Statement::Member { at, list, predecessor: words.predecessor()?.and_then(Before::node) }
-            }
-            "create" => Statement::Create(words.position()?),
-            "join" => {
-                let at = words.position()?;
-                words.expect("via")?;
-                let contact = words.position()?;
-                if contact == at {
-                    return Err(Problem::ThroughItself(at));
-                }
-                Statement::Join { at, contact }
-            }
-            "fail" => Statement::Fail(words.position()?),
-            "leave" => Statement::Leave(words.position()?),
-            "freeze" => Statement::Freeze(words.position()?),
-            "thaw" => Statement::Thaw(words.position()?),
-            "remember" => {
-                let seed = words.position()?;
-                words.expect("at")?;
-                Statement::Remember { seed, at: words.position()? }
-            }
-            "cut" => Statement::Cut(words.sides()?),
-            "heal" => Statement::Heal,
-            "expect" => Statement::Expect(words.expectation()?),
-            _ => time_or_look(words)?,
+            "ideal" | "member" | "cut" | "heal" | "hold" => Statement::Set(set(words)?),
+            "ring" | "lookup" | "fingers" | "messages" => Statement::Look(look(words)?),
+            "converge" | "expect" => Statement::Expect(expectation(words)?),
+            _ => Statement::Do(deed(words)?),
         };
         Ok(Some(statement))
     }
@@ -116,39 +91,81 @@ impl Reader {
     }
 }
 
-/// The commands that change no membership.
-fn time_or_look(words: &mut Words<'_>) -> Result<Statement, Problem> {
-    let is_at_end = words.is_at_end();
+fn set(words: &mut Words<'_>) -> Result<Set, Problem> {
     Ok(match words.form.name {
-        "stabilize" => Statement::Stabilize(words.position()?),
-        "round" if is_at_end => Statement::Round { n_rounds: 1 },
-        "round" => Statement::Round { n_rounds: words.rounds()? },
-        "converge" if is_at_end => Statement::Converge { rounds_max: ROUNDS_DEFAULT },
-        "converge" => {
-            words.expect("within")?;
-            Statement::Converge { rounds_max: words.rounds()? }
+        "ideal" => Set::Ideal(words.distinct_nodes()?),
+        "member" => {
+            let at = words.position()?;
+            let list = words.list()?.unwrap_or_default();
+            Set::Member { at, list, predecessor: words.predecessor()?.and_then(Before::node) }
         }
-        "hold" => Statement::Hold,
-        "messages" => Statement::Messages,
-        "deliver" => {
-            let from = words.number("number of a message", 0, u64::MAX)?;
-            let which = if words.accepts("to") {
-                Which::Between { from, to: words.position()? }
-            } else {
-                Which::Number(usize::try_from(from).unwrap_or(usize::MAX))
-            };
-            Statement::Deliver(which)
-        }
-        "release" => Statement::Release,
+        "cut" => Set::Cut(words.sides()?),
+        "heal" => Set::Heal,
+        "hold" => Set::Hold,
+        name => return Err(unknown(name)),
+    })
+}
+
+fn look(words: &mut Words<'_>) -> Result<Look, Problem> {
+    Ok(match words.form.name {
+        "ring" => Look::Ring,
         "lookup" => {
             let target = words.position()?;
             words.expect("from")?;
-            Statement::Lookup { target, from: words.position()? }
+            Look::Lookup { target, from: words.position()? }
         }
-        "fingers" => Statement::Fingers(words.position()?),
-        "ring" => Statement::Ring,
+        "fingers" => Look::Fingers(words.position()?),
+        "messages" => Look::Messages,
         name => return Err(unknown(name)),
     })
+}
+
+fn deed(words: &mut Words<'_>) -> Result<Deed, Problem> {
+    let is_at_end = words.is_at_end();
+    Ok(match words.form.name {
+        "create" => Deed::Create(words.position()?),
+        "join" => {
+            let at = words.position()?;
+            words.expect("via")?;
+            let contact = words.position()?;
+            if contact == at {
+                return Err(Problem::ThroughItself(at));
+            }
+            Deed::Join { at, contact }
+        }
+        "fail" => Deed::Fail(words.position()?),
+        "leave" => Deed::Leave(words.position()?),
+        "freeze" => Deed::Freeze(words.position()?),
+        "thaw" => Deed::Thaw(words.position()?),
+        "remember" => {
+            let seed = words.position()?;
+            words.expect("at")?;
+            Deed::Remember { seed, at: words.position()? }
+        }
+        "stabilize" => Deed::Stabilize(words.position()?),
+        "round" if is_at_end => Deed::Round { n_rounds: 1 },
+        "round" => Deed::Round { n_rounds: words.rounds()? },
+        "deliver" => {
+            let from = words.number("number of a message", 0, u64::MAX)?;
+            if words.accepts("to") {
+                return Ok(Deed::Deliver(Which::Between { from, to: words.position()? }));
+            }
+            Deed::Deliver(Which::Number(usize::try_from(from).unwrap_or(usize::MAX)))
+        }
+        "release" => Deed::Release,
+        name => return Err(unknown(name)),
+    })
+}
+
+fn expectation(words: &mut Words<'_>) -> Result<Expectation, Problem> {
+    if words.form.name != "converge" {
+        return words.expectation();
+    }
+    if words.is_at_end() {
+        return Ok(Expectation::Converge { rounds_max: ROUNDS_DEFAULT });
+    }
+    words.expect("within")?;
+    Ok(Expectation::Converge { rounds_max: words.rounds()? })
 }
 
 fn unknown(word: &str) -> Problem {

@@ -6,13 +6,13 @@ use chord_ring::{Command, Config, Event, Failure, Found, Lookup, Node, Phase, Po
 
 use super::error::Problem;
 use super::show::{self, Beliefs, counted, numbers, or_none};
-use super::statement::{Expectation, Shape, Statement, Which};
+use super::statement::{Deed, Expectation, Look, Set, Shape, Statement, Which};
 use super::{NODES_MAX, TURNS_MAX};
 use crate::Cluster;
 use crate::numbered::{name, number};
 
-/// Lines that one statement tells of what changed; the `ring` shows it all.
-const CHANGES_SHOWN_MAX: usize = 16;
+/// Lines that are told of what one statement has changed; `ring` shows it all.
+const LINES_TOLD_MAX: usize = 16;
 
 /// What a statement tells.
 #[derive(Debug, Default)]
@@ -24,6 +24,10 @@ pub(super) struct Told {
 impl Told {
     fn line(line: impl Into<String>) -> Self {
         Self { lines: vec![line.into()], is_failure: false }
+    }
+
+    fn lines(lines: Vec<String>) -> Self {
+        Self { lines, is_failure: false }
     }
 
     fn yes() -> Self {
@@ -55,156 +59,124 @@ impl Runner {
         let n_nodes = self.cluster.nodes().len();
         self.spend(n_nodes)?;
         match statement {
-            Statement::Ideal(nodes) => self.ideal(nodes),
-            Statement::Member { at, list, predecessor } => self.member(*at, list, *predecessor),
-            Statement::Converge { rounds_max } => self.converge(*rounds_max),
-            Statement::Ring => Ok(Told { lines: show::ring(&self.cluster), is_failure: false }),
-            Statement::Fingers(at) => {
-                Ok(Told { lines: show::fingers(self.node(*at)?.view()), is_failure: false })
-            }
-            Statement::Messages => {
-                self.holds()?;
-                Ok(Told { lines: show::messages(&self.cluster), is_failure: false })
-            }
-            Statement::Lookup { target, from } => {
-                Ok(Told::line(show::found(*target, &self.look_up(*target, *from)?)))
-            }
-            Statement::Expect(expectation) => self.expect(expectation),
-            Statement::Hold => {
-                self.cluster.hold();
-                Ok(Told::default())
-            }
-            Statement::Cut(sides) => {
-                self.cut(sides);
-                Ok(Told::default())
-            }
-            Statement::Heal => {
-                self.cluster.heal();
-                Ok(Told::default())
-            }
-            change => {
+            Statement::Set(set) => self.set(set),
+            Statement::Do(deed) => {
                 let before = show::beliefs(&self.cluster);
-                let mut told = self.change(change)?;
+                let mut told = self.act(*deed)?;
+                self.tell_events(&mut told, |_| true);
                 self.tell_changes(&before, &mut told);
                 Ok(told)
             }
+            Statement::Look(look) => self.look(*look),
+            Statement::Expect(expectation) => self.expect(expectation),
         }
     }
 
-    fn ideal(&mut self, nodes: &[u64]) -> Result<Told, Problem> {
-        if let Some(at) = nodes.iter().find(|at| self.cluster.node(**at).is_some()) {
-            return Err(Problem::NodeIsThere(*at));
-        }
-        if self.cluster.nodes().len() + nodes.len() > NODES_MAX {
-            return Err(Problem::TooManyNodes);
-        }
-        let ring = Cluster::ideal(self.cluster.config().clone(), nodes);
-        for node in ring.nodes() {
-            let Beliefs { list, predecessor, .. } = Beliefs::of(node.view());
-            self.cluster.place(number(node.view().me()), &list, predecessor);
+    fn set(&mut self, set: &Set) -> Result<Told, Problem> {
+        match set {
+            Set::Ideal(nodes) => {
+                if let Some(at) = nodes.iter().find(|at| self.cluster.node(**at).is_some()) {
+                    return Err(Problem::NodeIsThere(*at));
+                }
+                self.has_room(nodes.len())?;
+                self.cluster.place_ideal(nodes);
+            }
+            Set::Member { at, list, predecessor } => {
+                if self.cluster.node(*at).is_none() {
+                    self.has_room(1)?;
+                }
+                self.cluster.place(*at, list, *predecessor);
+                let kept = Beliefs::of(self.node(*at)?.view()).list;
+                // A list is cut where it would turn back, and at its length.
+                if kept != *list {
+                    return Ok(Told::line(format!("its list is cut to {}", numbers(&kept))));
+                }
+            }
+            Set::Cut(sides) => self.cut(sides),
+            Set::Heal => self.cluster.heal(),
+            Set::Hold => self.cluster.hold(),
         }
         Ok(Told::default())
     }
 
-    fn member(&mut self, at: u64, list: &[u64], predecessor: Option<u64>) -> Result<Told, Problem> {
-        if self.cluster.node(at).is_none() {
-            self.has_room()?;
-        }
-        self.cluster.place(at, list, predecessor);
-        let Some(node) = self.cluster.node(at) else { return Ok(Told::default()) };
-        let Beliefs { list: kept, .. } = Beliefs::of(node.view());
-        // A list is cut where it would turn back, and at its length.
-        Ok(if kept == list {
-            Told::default()
-        } else {
-            Told::line(format!("its list is cut to {}", numbers(&kept)))
-        })
-    }
-
-    /// What may change the beliefs of nodes.
-    fn change(&mut self, statement: &Statement) -> Result<Told, Problem> {
-        match statement {
-            Statement::Create(at) => {
-                self.is_new(*at)?;
-                self.cluster.create(*at);
+    fn act(&mut self, deed: Deed) -> Result<Told, Problem> {
+        match deed {
+            Deed::Create(at) => {
+                self.is_new(at)?;
+                self.cluster.create(at);
             }
-            Statement::Join { at, contact } => {
-                self.is_new(*at)?;
-                let token = self.cluster.join(*at, *contact);
-                self.joins.insert(*at, token);
+            Deed::Join { at, contact } => {
+                self.is_new(at)?;
+                let token = self.cluster.join(at, contact);
+                self.joins.insert(at, token);
             }
-            Statement::Fail(at) => {
-                self.node(*at)?;
-                self.cluster.fail(*at);
+            Deed::Fail(at) => {
+                self.node(at)?;
+                self.cluster.fail(at);
             }
-            Statement::Leave(at) => {
-                self.member_awake(*at)?;
-                self.cluster.leave(*at);
+            Deed::Leave(at) => {
+                self.member_awake(at)?;
+                self.cluster.leave(at);
             }
-            Statement::Freeze(at) => {
-                self.awake(*at)?;
-                self.cluster.freeze(&name(*at));
+            Deed::Freeze(at) => {
+                self.awake(at)?;
+                self.cluster.freeze(&name(at));
             }
-            Statement::Thaw(at) => {
-                self.node(*at)?;
-                self.cluster.thaw(&name(*at));
+            Deed::Thaw(at) => {
+                self.node(at)?;
+                self.cluster.thaw(&name(at));
             }
-            Statement::Remember { seed, at } => {
-                self.awake(*at)?;
-                self.cluster.command(&name(*at), Command::Remember(name(*seed)));
+            Deed::Remember { seed, at } => {
+                self.awake(at)?;
+                self.cluster.command(&name(at), Command::Remember(name(seed)));
             }
-            Statement::Stabilize(at) => {
-                self.awake(*at)?;
-                self.turn(*at)?;
+            Deed::Stabilize(at) => {
+                self.awake(at)?;
+                self.turn(at)?;
             }
-            Statement::Round { n_rounds } => {
-                for _ in 0..*n_rounds {
-                    self.round()?;
-                }
-            }
-            Statement::Deliver(which) => return self.deliver(*which),
-            Statement::Release => {
+            Deed::Round { n_rounds } => (0..n_rounds).try_for_each(|_| self.round())?,
+            Deed::Deliver(which) => return self.deliver(which),
+            Deed::Release => {
                 self.holds()?;
                 self.cluster.release();
             }
-            _ => {}
         }
         Ok(Told::default())
     }
 
-    /// The events since the last statement, then what each node believes now and did not before.
-    fn tell_changes(&mut self, before: &BTreeMap<u64, Beliefs>, told: &mut Told) {
-        let first = told.lines.len();
-        for (node, event) in self.cluster.events().iter().skip(self.n_told) {
-            let node = show::called(node);
-            match event {
-                Event::Dropped(peer, failure) => {
-                    told.lines.push(format!("{node} drops {}: {}", number(peer), show::why(failure)));
-                }
-                Event::Merging(peer) => {
-                    told.lines.push(format!("{node} has found {} again: their rings merge", number(peer)));
-                }
-                Event::PositionTaken(peer) => {
-                    told.lines.push(format!("{node} gives its position up to {}", number(peer)));
-                }
-                Event::Violation { rule, .. } => {
-                    told.lines.push(format!("DEFECT at {node}: {rule}"));
-                    told.is_failure = true;
-                }
-                _ => {}
+    fn look(&mut self, look: Look) -> Result<Told, Problem> {
+        Ok(match look {
+            Look::Ring => Told::lines(show::ring(&self.cluster)),
+            Look::Lookup { target, from } => Told::line(show::found(target, &self.look_up(target, from)?)),
+            Look::Fingers(at) => Told::lines(show::fingers(self.node(at)?.view())),
+            Look::Messages => {
+                self.holds()?;
+                Told::lines(show::messages(&self.cluster))
             }
+        })
+    }
+
+    /// What nodes have reported since the last statement, as far as it is `wanted`; and every defect.
+    fn tell_events(&mut self, told: &mut Told, wanted: impl Fn(&Event) -> bool) {
+        for (node, event) in self.cluster.events().iter().skip(self.n_told) {
+            let is_defect = matches!(event, Event::Violation { .. });
+            told.is_failure |= is_defect;
+            told.lines.extend(show::event(node, event).filter(|_| is_defect || wanted(event)));
         }
         self.n_told = self.cluster.events().len();
+    }
+
+    /// What each node believes now and did not before.
+    fn tell_changes(&mut self, before: &BTreeMap<u64, Beliefs>, told: &mut Told) {
         self.send_home(&mut told.lines);
         told.lines.extend(show::changes(before, &show::beliefs(&self.cluster)));
-        let n_shown = first + CHANGES_SHOWN_MAX;
-        if told.lines.len() > n_shown {
-            let n_more = told.lines.len() - n_shown;
-            told.lines.truncate(n_shown);
-            told.lines.push(format!("and {n_more} more"));
-        }
         if told.lines.is_empty() {
             told.lines.push("no list and no predecessor changes".to_owned());
+        }
+        if told.lines.len() > LINES_TOLD_MAX {
+            let n_more = told.lines.len() - LINES_TOLD_MAX;
+            told.lines.truncate(LINES_TOLD_MAX);
+            told.lines.push(format!("and {n_more} more"));
         }
     }
 
@@ -239,16 +211,18 @@ impl Runner {
     }
 
     fn converge(&mut self, rounds_max: usize) -> Result<Told, Problem> {
-        for n_rounds in 0..=rounds_max {
-            if self.cluster.is_ideal() {
-                self.n_told = self.cluster.events().len();
-                return Ok(Told::line(format!("ideal after {}", counted(n_rounds, "round"))));
-            }
-            if n_rounds < rounds_max {
-                self.round()?;
-            }
+        let mut n_rounds = 0;
+        while n_rounds < rounds_max && !self.cluster.is_ideal() {
+            self.round()?;
+            n_rounds += 1;
         }
-        Ok(Told::no(format!("not ideal after {}", counted(rounds_max, "round"))))
+        let mut told = if self.cluster.is_ideal() {
+            Told::line(format!("ideal after {}", counted(n_rounds, "round")))
+        } else {
+            Told::no(format!("not ideal after {}", counted(n_rounds, "round")))
+        };
+        self.tell_events(&mut told, |_| false);
+        Ok(told)
     }
 
     fn round(&mut self) -> Result<(), Problem> {
@@ -285,6 +259,7 @@ impl Runner {
 
     fn expect(&mut self, expectation: &Expectation) -> Result<Told, Problem> {
         Ok(match expectation {
+            Expectation::Converge { rounds_max } => self.converge(*rounds_max)?,
             Expectation::Ring { is, wanted } => {
                 let holds = match is {
                     Shape::Ideal => self.cluster.is_ideal(),
@@ -336,11 +311,11 @@ impl Runner {
     }
 
     fn is_new(&self, at: u64) -> Result<(), Problem> {
-        if self.cluster.node(at).is_some() { Err(Problem::NodeIsThere(at)) } else { self.has_room() }
+        if self.cluster.node(at).is_some() { Err(Problem::NodeIsThere(at)) } else { self.has_room(1) }
     }
 
-    fn has_room(&self) -> Result<(), Problem> {
-        if self.cluster.nodes().len() < NODES_MAX { Ok(()) } else { Err(Problem::TooManyNodes) }
+    fn has_room(&self, n_more: usize) -> Result<(), Problem> {
+        if self.cluster.nodes().len() + n_more <= NODES_MAX { Ok(()) } else { Err(Problem::TooManyNodes) }
     }
 
     fn holds(&self) -> Result<(), Problem> {

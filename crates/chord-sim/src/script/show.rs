@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chord_ring::{Answer, Failure, Found, Node, NodeName, Peer, Phase, Refusal, Request, View};
+use chord_ring::{Answer, Event, Failure, Found, Node, NodeName, Peer, Phase, Refusal, Request, View};
 
 use super::rings::{Place, Rings};
 use crate::numbered::{self, number};
@@ -214,8 +214,20 @@ pub(super) fn message(message: &Message) -> String {
     }
 }
 
+/// What a node has reported, where that says more than its beliefs do.
+pub(super) fn event(node: &NodeName, event: &Event) -> Option<String> {
+    let node = called(node);
+    match event {
+        Event::Dropped(peer, failure) => Some(format!("{node} drops {}: {}", number(peer), why(failure))),
+        Event::Merging(peer) => Some(format!("{node} has found {} again: their rings merge", number(peer))),
+        Event::PositionTaken(peer) => Some(format!("{node} gives its position up to {}", number(peer))),
+        Event::Violation { rule, .. } => Some(format!("DEFECT at {node}: {rule}")),
+        _ => None,
+    }
+}
+
 /// Why a node is dropped, as its neighbour has found.
-pub(super) fn why(failure: &Failure) -> String {
+fn why(failure: &Failure) -> String {
     match failure {
         Failure::Unreachable => "nobody is there".to_owned(),
         Failure::Silent => "it did not answer, twice".to_owned(),

@@ -1,10 +1,27 @@
 //! What a line of a script says.
 
-/// One thing to do, or to look at.
+/// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Statement {
+    Set(Set),
+    Do(Deed),
+    Look(Look),
+    Expect(Expectation),
+}
+
+/// What is so from now on, because the script says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Set {
     Ideal(Vec<u64>),
     Member { at: u64, list: Vec<u64>, predecessor: Option<u64> },
+    Cut(Vec<Vec<u64>>),
+    Heal,
+    Hold,
+}
+
+/// What is done, and may change what nodes believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
     Create(u64),
     Join { at: u64, contact: u64 },
     Fail(u64),
@@ -12,26 +29,19 @@ pub(super) enum Statement {
     Freeze(u64),
     Thaw(u64),
     Remember { seed: u64, at: u64 },
-    Cut(Vec<Vec<u64>>),
-    Heal,
     Stabilize(u64),
     Round { n_rounds: usize },
-    Converge { rounds_max: usize },
-    Lookup { target: u64, from: u64 },
-    Fingers(u64),
-    Ring,
-    Hold,
-    Messages,
     Deliver(Which),
     Release,
-    Expect(Expectation),
 }
 
-impl Statement {
-    /// Whether it can fail without being wrong.
-    pub(super) fn expects(&self) -> bool {
-        matches!(self, Self::Expect(_) | Self::Converge { .. })
-    }
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Ring,
+    Lookup { target: u64, from: u64 },
+    Fingers(u64),
+    Messages,
 }
 
 /// One of the messages that wait.
@@ -46,6 +56,10 @@ pub(super) enum Which {
 /// What must hold when the line is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expectation {
+    /// After so many rounds at most.
+    Converge {
+        rounds_max: usize,
+    },
     Ring {
         is: Shape,
         wanted: bool,
