@@ -255,7 +255,7 @@ fn a_script_that_is_wrong_ends_with_2_and_the_line() {
         (code, told),
         (Some(2), format!("error: standard input is no text (UTF-8): name a script {help}\n"))
     );
-    let (code, _, told) = script(&[b'#'; 70_000]);
+    let (code, _, told) = script("#".repeat(70_000).as_bytes());
     let too_large = "a script has at most 65536 bytes: split it";
     assert_eq!((code, told), (Some(2), format!("error: standard input, line 1: {too_large} {help}\n")));
 }
