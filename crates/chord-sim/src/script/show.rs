@@ -138,7 +138,7 @@ fn summary(cluster: &Cluster, rings: &Rings) -> String {
     }
 }
 
-/// The finger table of a node, and what it would be in the ideal ring where that differs.
+/// The finger table of a node (TON 2003, figure 4).
 pub(super) fn fingers(view: &View) -> Vec<String> {
     let me = number(view.me());
     let size = view.ring().size;
