@@ -4,12 +4,16 @@
 //! there what they print now; what they expect must hold even so.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 
 use chord_sim::script::{
     BITS_MAX, BYTES_MAX, EXAMPLE, NODES_MAX, OUTPUT_BYTES_MAX, Problem, ROUNDS_MAX, Run, Script, TURNS_MAX,
     guide,
 };
+use proptest::prelude::*;
+use support::cases;
 
 fn scripts() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
@@ -264,4 +268,56 @@ fn a_script_prints_no_more_than_the_limit_says() {
     let n_times_max = (OUTPUT_BYTES_MAX - n_bytes_begin) / (looks(1).transcript.len() - n_bytes_begin);
     assert_eq!(looks(n_times_max).stopped, None);
     assert_eq!(looks(n_times_max + 1).stopped.unwrap().problem, Problem::TooMuchOutput);
+}
+
+/// A line that may be part of a script, if the nodes are there that it names.
+fn line() -> impl Strategy<Value = String> {
+    let node = || 0_u64..12;
+    prop_oneof![
+        4 => (node(), node()).prop_map(|(at, contact)| format!("join {at} via {contact}")),
+        2 => node().prop_map(|at| format!("fail {at}")),
+        1 => node().prop_map(|at| format!("leave {at}")),
+        1 => node().prop_map(|at| format!("create {at}")),
+        1 => node().prop_map(|at| format!("freeze {at}")),
+        1 => node().prop_map(|at| format!("thaw {at}")),
+        1 => (node(), node()).prop_map(|(seed, at)| format!("remember {seed} at {at}")),
+        1 => (node(), proptest::collection::vec(node(), 1..4), node())
+            .prop_map(|(at, list, before)| format!("member {at} list {list:?} predecessor {before}"))
+            .prop_map(|line| line.replace(['[', ',', ']'], "")),
+        1 => (node(), node()).prop_map(|(one, other)| format!("cut {one} | {other}")),
+        6 => node().prop_map(|at| format!("stabilize {at}")),
+        8 => (1_usize..20).prop_map(|number| format!("deliver {number}")),
+        8 => proptest::sample::select(vec!["heal", "round", "hold", "release", "ring", "messages", "converge within 9"])
+            .prop_map(str::to_owned),
+        2 => (node(), node()).prop_map(|(target, from)| format!("lookup {target} from {from}")),
+        1 => node().prop_map(|at| format!("fingers {at}")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn whatever_a_script_does_no_node_finds_its_rules_broken(lines in proptest::collection::vec(line(), 0..60)) {
+        let mut script = String::from("bits 4\nideal 1 4 7 10\n");
+        let mut transcript = String::new();
+        for line in &lines {
+            let longer = format!("{script}{line}\n");
+            // What cannot be done, as a join through a node that is not there, is left out.
+            match Script::parse(&longer).map(|script| script.run()) {
+                Ok(run) if run.stopped.is_none() => (script, transcript) = (longer, run.transcript),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        prop_assert!(!transcript.contains("DEFECT"), "{}", transcript);
+    }
+
+    #[test]
+    fn no_text_whatever_is_more_than_a_script_or_an_error(text in "([a-z]{1,9}|[0-9]{1,3}|[ |#\n])*") {
+        if let Ok(script) = Script::parse(&text) {
+            let run = script.run();
+            prop_assert!(run.transcript.lines().count() >= text.lines().filter(|line| !line.starts_with('|')).count()
+                || run.stopped.is_some());
+        }
+    }
 }
