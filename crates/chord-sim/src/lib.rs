@@ -1,7 +1,8 @@
 //! Whole Chord rings in virtual time, over the shipped state machines: nothing here is a second copy of the protocol.
 //!
 //! A ring of thousands of [`chord_ring::Node`]s runs in one thread, and one seed decides everything that happens to it.
-//! A [`Cluster`] is a small ring that is driven by hand instead, and a [`script::Script`] tells one what to do, line by line.
+//! A [`Cluster`] is a small ring that is driven by hand instead, and a [`script::Script`] tells one what to do, line by
+//! line.
 //! The checkers stand apart from what they check: [`Oracle`] sees the ring as a whole, as no node can.
 
 mod cluster;
