@@ -125,7 +125,9 @@ impl Lookup {
             return self.ask(view, peer, false);
         }
         match self.usable(view.predecessor()) {
-            Some(predecessor) => self.ask(view, predecessor, true),
+            // The last resort: by what is known here it is no owner, and must not take itself for one because its own
+            // predecessor is slow.
+            Some(predecessor) => self.ask(view, predecessor, false),
             None => Step::Stuck(Refusal::NoRoute),
         }
     }

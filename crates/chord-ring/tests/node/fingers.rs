@@ -46,7 +46,7 @@ fn a_finger_lookup_goes_round_peers_that_do_not_answer() {
     node.answer(Purpose::Finger, SILENT);
     node.expect_send(Purpose::Finger, 1, find(4, &[0]));
     node.answer(Purpose::Finger, Err(Refusal::NoRoute.into()));
-    let last = Question { target: 4.into(), named: true, path: vec![name(0)] };
+    let last = Question { target: 4.into(), named: false, path: vec![name(0)] };
     node.expect_send(Purpose::Finger, 200, Request::FindSuccessor(last));
     node.answer(Purpose::Finger, UNREACHABLE);
     node.end();
