@@ -222,6 +222,7 @@ impl Node {
     fn disturb(&mut self) {
         let was_slow = self.quiet_rounds > ROUNDS_FAST;
         self.quiet_rounds = 0;
+        self.remembered.hurry();
         if was_slow {
             self.output(Output::Wake(Wake::Maintain, ROUND_FAST));
         }

@@ -6,8 +6,8 @@ use crate::NodeName;
 /// one is probed a round, so a longer list would only be visited more slowly.
 pub const REMEMBERED_MAX: usize = 32;
 
-/// The longest pause between two probes of one peer is `2^BACKOFF_MAX` rounds: 16 seconds when all is quiet.
-pub const BACKOFF_MAX: u8 = 4;
+/// The longest pause between two probes of one peer is `2^BACKOFF_MAX` rounds: 4 seconds when all is quiet.
+pub const BACKOFF_MAX: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct RememberedPeer {
@@ -60,6 +60,13 @@ impl Remembered {
         }
         let due = self.0.iter().filter(|peer| peer.rounds_left <= 0 && !skip(&peer.name));
         due.min_by_key(|peer| peer.rounds_left).map(|peer| peer.name.clone())
+    }
+
+    /// The neighbourhood changes: a cut may have healed. Everybody has a turn soon, still one a round.
+    pub(crate) fn hurry(&mut self) {
+        for peer in &mut self.0 {
+            peer.rounds_left = peer.rounds_left.min(0);
+        }
     }
 
     /// The peer did not answer: its next turn comes later each time.

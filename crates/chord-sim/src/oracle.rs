@@ -56,7 +56,9 @@ impl<'a> Oracle<'a> {
     ) -> Self {
         let listens = |view: &View| matches!(view.phase(), Phase::Member | Phase::Joining);
         let incoming = incoming.into_iter().filter(|incoming| listens(incoming.to)).collect();
-        Self { incoming, losses: losses.into_iter().collect(), ..self }
+        // A joiner has nobody to give up.
+        let losses = losses.into_iter().filter(|loss| self.members.contains_key(loss.to)).collect();
+        Self { incoming, losses, ..self }
     }
 
     /// The ring as it would be if `victim` were gone, with what is on its way to it.

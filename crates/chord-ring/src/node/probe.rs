@@ -15,9 +15,10 @@ pub(super) struct Probe {
 enum Stage {
     /// The remembered peer, for its state.
     State,
-    /// The remembered peer, who owns this node's position: in the same ring, this node does.
-    MyOwner,
-    /// The member that is in this node's place in another ring, for its state.
+    /// The remembered peer, who follows this node: in the same ring, the head does.
+    Next { asked: Peer },
+    /// The member that would follow in another ring, for its state; or the remembered peer again, if no way led
+    /// to that one.
     Other { owner: Peer },
     /// That member was notified.
     Notified,
@@ -39,7 +40,8 @@ impl Node {
         let Some(Probe { about, stage }) = self.open.probe.take() else { return };
         match (stage, answer) {
             (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
-            (Stage::MyOwner, Ok(Answer::Found(found))) => self.on_my_owner(&about, &found.owner),
+            (Stage::Next { .. }, Ok(Answer::Found(found))) => self.on_next(&about, &found.owner),
+            (Stage::Next { asked }, Ok(_) | Err(_)) => self.ask_other(&about, asked),
             (Stage::Other { owner }, Ok(Answer::State(state))) if state.peer == owner => {
                 self.merge(&state);
                 let notify = Request::Notify { from: self.view.me.clone() };
@@ -64,21 +66,35 @@ impl Node {
             }
             return;
         }
-        if self.merge(state) {
-            return self.remembered.settled(about);
-        }
-        let question = Question { target: self.me(), named: false, path: Vec::new() };
-        self.ask_probe(about, about, Stage::MyOwner, Request::FindSuccessor(question));
+        self.ask_who_follows(&state.peer);
     }
 
-    fn on_my_owner(&mut self, about: &NodeName, owner: &Peer) {
-        if owner.name == self.view.me.name {
+    /// A node that was alone has found a member. Unless it is next to it, it would have to walk back over all that lie
+    /// between.
+    pub(super) fn look_for_my_place(&mut self, member: &Peer) {
+        if self.open.probe.is_none() && self.view.successors.head() == Some(member) {
+            self.ask_who_follows(member);
+        }
+    }
+
+    /// Asks who follows this node, as if that were in the member's ring. Those on the way leave this node itself out.
+    fn ask_who_follows(&mut self, member: &Peer) {
+        let target = self.view.ring_size().finger_start(self.me(), 0);
+        let question = Question { target, named: false, path: vec![self.view.me.name.clone()] };
+        let stage = Stage::Next { asked: member.clone() };
+        self.ask_probe(&member.name, &member.name, stage, Request::FindSuccessor(question));
+    }
+
+    fn on_next(&mut self, about: &NodeName, next: &Peer) {
+        if next.name == self.view.me.name || self.view.successors.head() == Some(next) {
             return self.remembered.settled(about);
         }
-        if owner.position == self.me() {
-            return self.resign_to(owner);
-        }
-        self.ask_probe(about, &owner.name, Stage::Other { owner: owner.clone() }, Request::GetState);
+        self.ask_other(about, next.clone());
+    }
+
+    fn ask_other(&mut self, about: &NodeName, owner: Peer) {
+        let to = owner.name.clone();
+        self.ask_probe(about, &to, Stage::Other { owner }, Request::GetState);
     }
 
     fn on_probe_refused(&mut self, about: &NodeName, refusal: &Refusal) {

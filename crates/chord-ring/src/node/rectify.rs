@@ -3,7 +3,7 @@
 //! Unlike the paper, a closer candidate is asked before it is believed: a notification may come from anybody.
 
 use super::Node;
-use crate::{Answer, Failure, Peer, Pong, Purpose, Refusal, Request, between};
+use crate::{Answer, Failure, Peer, Pong, Purpose, Refusal, Request, State, between};
 
 /// The one open question about the predecessor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +119,7 @@ impl Node {
                 if let Ok(Answer::State(state)) = answer
                     && state.peer == candidate
                 {
-                    self.on_candidate_state(candidate, &state.successors);
+                    self.on_candidate_state(candidate, &state);
                 }
             }
         }
@@ -128,7 +128,7 @@ impl Node {
         }
     }
 
-    fn on_candidate_state(&mut self, candidate: Peer, successors: &[Peer]) {
+    fn on_candidate_state(&mut self, candidate: Peer, state: &State) {
         let me = self.me();
         let old = self.view.predecessor.as_ref();
         if !old.is_none_or(|old| between(old.position, candidate.position, me)) {
@@ -136,7 +136,10 @@ impl Node {
         }
         // A node that was alone takes its first notifier for successor too: it has answered with its list just now.
         if self.view.successors.is_empty() && self.open.operation.is_none() {
-            self.adopt(&candidate, successors);
+            self.settle_after(&candidate, state);
+            if state.successors.iter().any(|peer| peer.position != me) {
+                self.look_for_my_place(&candidate);
+            }
         }
         // In a sound ring the old one hears of the new one from this node. One that has lost all its neighbours would
         // be forgotten by the last that knows it: the next probe tells.

@@ -1,7 +1,7 @@
 //! Stabilize: ask the successor, then its predecessor if that one is closer, then notify (TSE 2017, section III-D).
 
 use super::{Node, Operation};
-use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, between};
+use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, SuccessorList, between};
 
 /// How often one round stabilizes again because it found a closer head. Where k nodes have joined between two members at
 /// one time, k such steps put them in order; more than these wait for the next round.
@@ -131,13 +131,32 @@ impl Node {
     }
 
     /// Makes `candidate`, which has just answered with its state, the head, if it lies before the present one now.
-    /// Returns whether it did.
+    /// Returns whether the head is another one now.
+    ///
+    /// A candidate that is alone has no list to copy. Who has one keeps it, and lets the other come: else it would forget
+    /// the ring for a node that knows nobody.
     pub(super) fn try_adopt(&mut self, candidate: &Peer, state: &State) -> bool {
-        let better = self.is_closer(candidate);
+        if self.view.successors.is_empty() {
+            return self.settle_after(candidate, state);
+        }
+        let better = self.is_closer(candidate) && !state.successors.is_empty();
         if better {
             self.adopt(candidate, &state.successors);
         }
         better
+    }
+
+    /// A node that is alone takes a place in the ring of `member`, which has just answered: right after it, with its whole
+    /// list, as a joiner does, if its gap holds this node; else before it, to be mended by stabilization.
+    pub(super) fn settle_after(&mut self, member: &Peer, state: &State) -> bool {
+        let (me, length) = (self.me(), self.view.config.successors());
+        match state.successors.split_first() {
+            Some((head, rest)) if between(member.position, me, head.position) => {
+                self.set_successors(SuccessorList::copied(me, length, head.clone(), rest));
+            }
+            Some(_) | None => self.adopt(member, &state.successors),
+        }
+        true
     }
 
     fn ask_head(&mut self, head: Peer, asked_again: bool, heir: Option<Peer>) {

@@ -84,7 +84,9 @@ fn the_pause_between_probes_of_a_silent_peer_doubles_to_its_bound() {
     let pauses: Vec<usize> = rounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(rounds[0], 0);
     let bound = 1 << BACKOFF_MAX;
-    assert_eq!(pauses, [2, 4, 8, bound, bound, bound]);
+    let (doubling, longest) = pauses.split_at(usize::from(BACKOFF_MAX));
+    assert!(doubling.iter().enumerate().all(|(idx, pause)| *pause == 2 << idx), "{pauses:?}");
+    assert!(longest.len() > 3 && longest.iter().all(|pause| *pause == bound), "{pauses:?}");
 }
 
 #[test]
@@ -117,14 +119,14 @@ fn probing() -> Solo {
 fn a_remembered_peer_of_the_same_ring_is_left_in_peace() {
     let mut node = probing();
     node.answer(Purpose::Probe, state(99, &[10], Some(40)));
-    node.expect_send(Purpose::Probe, 99, find(10, &[]));
-    node.answer(Purpose::Probe, found(10, &[99, 10]));
+    node.expect_send(Purpose::Probe, 99, find(11, &[10]));
+    node.answer(Purpose::Probe, found(20, &[10, 99, 20]));
     node.end();
     assert_eq!(node.beliefs(), (vec![20, 30], Some(40)));
 }
 
 #[test]
-fn a_remembered_peer_before_the_head_is_adopted_and_notified() {
+fn a_remembered_peer_before_the_head_is_adopted_and_notified_if_no_way_leads_to_a_closer_one() {
     let mut node = probing();
     node.answer(Purpose::Probe, state(15, &[60], Some(60))); // 99 calls itself node 15: that name is asked first
     node.end();
@@ -135,9 +137,14 @@ fn a_remembered_peer_before_the_head_is_adopted_and_notified() {
     node.drain();
     node.answer(Purpose::Ring, DONE);
     node.answer(Purpose::Probe, state(15, &[60], Some(60)));
+    node.expect_send(Purpose::Probe, 15, find(11, &[10]));
+    node.answer(Purpose::Probe, Err(Refusal::NoRoute.into()));
+    node.expect_send(Purpose::Probe, 15, Request::GetState);
+    node.answer(Purpose::Probe, state(15, &[60], Some(60)));
     node.expect_head(Some(15));
     node.expect_event(Event::Merging(peer(15)));
     node.expect_send(Purpose::Ring, 15, notify(10));
+    node.expect_send(Purpose::Probe, 15, notify(10));
     node.expect_view();
     node.end();
     assert_eq!(node.beliefs().0, [15, 60]);
@@ -147,8 +154,8 @@ fn a_remembered_peer_before_the_head_is_adopted_and_notified() {
 fn a_remembered_peer_of_another_ring_leads_to_the_member_in_this_nodes_place() {
     let mut node = probing();
     node.answer(Purpose::Probe, state(99, &[15], Some(15)));
-    node.expect_send(Purpose::Probe, 99, find(10, &[]));
-    node.answer(Purpose::Probe, found(15, &[99, 15]));
+    node.expect_send(Purpose::Probe, 99, find(11, &[10]));
+    node.answer(Purpose::Probe, found(15, &[10, 99, 15]));
     node.expect_send(Purpose::Probe, 15, Request::GetState);
     node.answer(Purpose::Probe, state(15, &[99], Some(99)));
     node.expect_head(Some(15));
@@ -181,7 +188,7 @@ fn a_merge_whose_notification_is_lost_is_tried_again_soon() {
         node.drain();
         node.answer(Purpose::Probe, state(50, &[30], Some(30)));
         node.drain();
-        node.answer(Purpose::Probe, found(30, &[50, 30]));
+        node.answer(Purpose::Probe, found(30, &[10, 50, 30]));
         node.drain();
         node.answer(Purpose::Probe, state(30, &[50], Some(50)));
         node.expect_send(Purpose::Probe, 30, notify(10));
@@ -212,4 +219,29 @@ fn a_remembered_peer_of_another_ring_size_or_name_is_dropped() {
     node.answer(Purpose::Probe, Err(Refusal::ForeignRing { here, there }.into()));
     node.end();
     assert_eq!(node.node.remembered().names().count(), 0);
+}
+
+#[test]
+fn a_member_does_not_give_up_its_ring_for_a_remembered_peer_that_is_alone() {
+    let mut node = probing();
+    node.answer(Purpose::Probe, state(99, &[], None));
+    node.expect_send(Purpose::Probe, 99, find(11, &[10]));
+    node.answer(Purpose::Probe, found(99, &[10, 99]));
+    node.expect_send(Purpose::Probe, 99, Request::GetState);
+    node.answer(Purpose::Probe, state(99, &[], None));
+    node.expect_send(Purpose::Probe, 99, notify(10));
+    node.answer(Purpose::Probe, DONE);
+    node.end();
+    assert_eq!(node.beliefs(), (vec![20, 30], Some(40)));
+}
+
+#[test]
+fn a_neighbourhood_that_changes_brings_the_turns_of_silent_peers_forward() {
+    let mut node = having_dropped(&[100]);
+    probes(&mut node, 20);
+    node.request(notify(5));
+    node.drain();
+    node.answer(Purpose::Rectify, state(5, &[0], Some(0)));
+    node.drain();
+    assert_eq!(probes(&mut node, 1), [Some(name(100))]);
 }

@@ -138,6 +138,36 @@ fn the_closest_notifier_that_came_during_a_question_is_taken_up_after_it() {
 }
 
 #[test]
+fn a_node_alone_takes_the_place_after_its_notifier_with_its_whole_list() {
+    let mut node = Solo::member(10, &[], None);
+    node.request(notify(5));
+    node.drain();
+    node.answer(Purpose::Rectify, state(5, &[20, 30], Some(30)));
+    node.expect_head(Some(20));
+    node.expect_predecessor(Some(5));
+    node.expect_view();
+    node.end();
+    assert_eq!(node.beliefs(), (vec![20, 30], Some(5)));
+}
+
+#[test]
+fn a_node_alone_that_is_notified_from_afar_asks_who_follows_it_there() {
+    let mut node = Solo::member(10, &[], None);
+    node.request(notify(50));
+    node.drain();
+    node.answer(Purpose::Rectify, state(50, &[60, 5], Some(20)));
+    node.expect_head(Some(50));
+    node.expect_send(Purpose::Probe, 50, find(11, &[10]));
+    node.expect_predecessor(Some(50));
+    node.expect_view();
+    node.answer(Purpose::Probe, found(20, &[10, 50, 20]));
+    node.expect_send(Purpose::Probe, 20, Request::GetState);
+    node.answer(Purpose::Probe, state(20, &[50, 60], Some(5)));
+    node.drain();
+    assert_eq!(node.beliefs(), (vec![20, 50], Some(50)));
+}
+
+#[test]
 fn a_node_alone_adopts_its_notifier_as_both_neighbours_once_it_has_answered() {
     let mut node = Solo::member(10, &[], None);
     node.request(notify(5));

@@ -137,7 +137,7 @@ fn t14_a_joiner_whose_whole_list_has_died_goes_on_from_its_predecessor() {
     joiner.drain();
     joiner.answer(Purpose::Ring, state(4, &[2, 3], Some(3)));
     joiner.drain();
-    assert_eq!(joiner.beliefs().0, [4], "the ring's far side, from where the predecessors lead back to 2");
+    assert_eq!(joiner.beliefs().0, [2, 3], "its place after 4 again, with the whole list, as a joiner's");
 }
 
 #[test]
