@@ -9,6 +9,8 @@ mod cluster;
 pub mod numbered;
 mod oracle;
 pub mod script;
+pub mod swarm;
+pub mod world;
 
 pub use cluster::{Cluster, Message};
 pub use oracle::{Incoming, Loss, Oracle};

@@ -1,0 +1,16 @@
+//! Simulation by the swarm: many rings, each with faults of its own, all drawn from seeds.
+//!
+//! A run has two phases: first the faults, then no more of them, and the ring must become ideal. A run that keeps the
+//! assumptions of the proof is held to its invariant after every step. A run that fails is shrunk before it is reported.
+
+mod churn;
+mod merge;
+mod plan;
+mod run;
+mod shrink;
+
+pub use churn::{Churn, Churned, Ring};
+pub use merge::{Apart, Merged, merge};
+pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
+pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};
+pub use shrink::{Shrunk, shrink};

@@ -1,0 +1,100 @@
+//! Rings that fell apart, or never met, become one.
+
+use std::time::Duration;
+
+use chord_ring::{Config, RingSize, RingTag};
+
+use super::plan::peers_of;
+use crate::world::{Cut, HostId, Latency, Network, Pace, Settings, World};
+
+/// How the rings came to be apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// They were one ring that was cut, until each part had healed.
+    Cut,
+    /// They were started apart; all know the address of one node of the first.
+    Started,
+}
+
+/// How rings became one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// How many rounds of maintenance the busiest node began, from when they could reach each other until all were one
+    /// ideal ring.
+    pub rounds: u64,
+    /// How long that took.
+    pub took: Duration,
+    /// How many messages all nodes sent meanwhile.
+    pub n_messages: u64,
+}
+
+/// How long a cut lasts: every part is an ideal ring of its own by then.
+const CUT: Duration = Duration::from_secs(60);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Lets rings of these sizes become one. `None` if they are not after `rounds_max`.
+pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Option<Merged> {
+    let config = Config::new(RingTag { name: chord_ring::RingName::default(), size: RingSize::DEFAULT });
+    let settings = Settings {
+        config,
+        seed,
+        patience: Duration::from_millis(500),
+        lookup_patience: Duration::from_secs(5),
+        pace: Pace::AsAsked,
+    };
+    let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(20));
+    let mut world = World::new(settings, Network::reliable(latency));
+    let n_hosts = sizes.iter().sum();
+    let hosts: Vec<HostId> = peers_of(seed, n_hosts, RingSize::DEFAULT)
+        .into_iter()
+        .filter_map(|peer| world.add_host(peer))
+        .collect();
+    let mut rest = hosts.as_slice();
+    let parts: Vec<&[HostId]> = sizes
+        .iter()
+        .filter_map(|size| {
+            let (part, others) = rest.split_at_checked(*size)?;
+            rest = others;
+            Some(part)
+        })
+        .collect();
+    match apart {
+        Apart::Started => {
+            let seeds = hosts.get(..1)?;
+            for host in &hosts {
+                world.set_seeds(*host, seeds);
+            }
+            for part in &parts {
+                world.start_ideal(part);
+            }
+        }
+        Apart::Cut => {
+            world.start_ideal(&hosts);
+            world.run_until(world.now().after(Duration::from_secs(5)));
+            for part in &parts {
+                world.network.cuts.push(Cut { side: part.iter().copied().collect(), one_way: false });
+            }
+            world.run_until(world.now().after(CUT));
+            world.network.heal();
+        }
+    }
+    until_ideal(&mut world, rounds_max)
+}
+
+fn until_ideal(world: &mut World, rounds_max: u64) -> Option<Merged> {
+    let (began, before) = (world.now(), world.n_messages());
+    let rounds: Vec<u64> = world.hosts().map(|host| world.rounds(host)).collect();
+    loop {
+        let so_far = world.hosts().zip(&rounds).map(|(host, before)| world.rounds(host) - before).max()?;
+        if world.is_ideal() {
+            let took = world.now().since(began);
+            return Some(Merged { rounds: so_far, took, n_messages: world.n_messages() - before });
+        }
+        if so_far > rounds_max {
+            return None;
+        }
+        world.run_until(world.now().after(LOOK));
+    }
+}

@@ -1,0 +1,580 @@
+//! A world of hosts in virtual time: real nodes, a network between them, and everything that can go wrong with either.
+//!
+//! One thread, one source of randomness, no clock: the same calls on a world of the same seed give the same events.
+//! The world drives the shipped [`chord_ring::Node`] and [`chord_ring::Lookup`], as `chord-node` does on sockets, and
+//! decides nothing about the ring.
+
+mod errand;
+mod host;
+mod network;
+mod queue;
+mod requests;
+mod time;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chord_ring::{
+    Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName, Output, Peer,
+    Phase, Request, RequestId, RingTag, State, Token, View, Wake,
+};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use rustc_hash::FxHashMap;
+
+pub use errand::{Errand, Outcome};
+use host::{Asker, Call, CallId, Host};
+pub use host::{Down, HostId, LookupId};
+pub use network::{Cut, Latency, Network};
+use queue::Queue;
+pub use time::Time;
+
+use crate::oracle::{Incoming, Loss, Oracle};
+
+/// How long a host waits before it asks for a place in the ring again, after it was told that it gets none.
+const JOIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the hosts of a world behave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which ring, and r.
+    pub config: Config,
+    /// What decides everything that is left to chance.
+    pub seed: u64,
+    /// How long a node waits for an answer.
+    pub patience: Duration,
+    /// How long a lookup may take, from its client's point of view.
+    pub lookup_patience: Duration,
+    /// When a node maintains itself.
+    pub pace: Pace,
+}
+
+/// When a node maintains itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// When it asks to be woken, with the jitter that a running node has.
+    AsAsked,
+    /// After any pause between these two, equally likely, whatever it asks for (TON 2003, section V-E).
+    Uniform(Duration, Duration),
+}
+
+/// What can happen in a world.
+#[derive(Clone, Debug)]
+enum Event {
+    Arrive(Parcel),
+    /// The host has waited long enough for the end of a call.
+    Deadline(HostId, CallId),
+    Wake {
+        host: HostId,
+        life: u32,
+        wake: Wake,
+        number: u32,
+    },
+    /// A lookup that got stuck tries again.
+    Resume {
+        host: HostId,
+        life: u32,
+        carried: u64,
+    },
+    /// A host asks for a place in the ring once more.
+    Rejoin {
+        host: HostId,
+        life: u32,
+    },
+    /// Something that whoever drives the world has asked to be told.
+    Alarm(u64),
+}
+
+/// A message from one host to another.
+#[derive(Clone, Debug)]
+struct Parcel {
+    from: HostId,
+    to: HostId,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Request { call: CallId, ring: RingTag, request: Request, until: Time, errand: Option<LookupId> },
+    Answer { call: CallId, answer: Result<Answer, Failure> },
+}
+
+/// What one step was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something happened at a host; whether what its node believes has changed.
+    At(HostId, Changed),
+    /// The alarm of this number went off.
+    Alarm(u64),
+    /// Something that no longer matters: a deadline that was kept, a wish that was replaced.
+    Nothing,
+}
+
+/// Whether a node believes something else after a step than before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// Something that a node reported of itself and that must not happen in a sound program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// The host.
+    pub host: HostId,
+    /// What it reported.
+    pub event: RingEvent,
+}
+
+/// Hosts, the network between them, and what will happen.
+#[derive(Clone, Debug)]
+pub struct World {
+    settings: Settings,
+    now: Time,
+    queue: Queue<Event>,
+    hosts: Vec<Host>,
+    by_name: FxHashMap<NodeName, HostId>,
+    random: Pcg64Mcg,
+    /// What messages between hosts meet. To be changed at any time.
+    pub network: Network,
+    calls: u64,
+    carried: u64,
+    errands: Vec<Errand>,
+    complaints: Vec<Complaint>,
+    changed: Changed,
+    /// The call that a node is answering at this moment.
+    answering: Option<(HostId, CallId)>,
+    n_steps: u64,
+    n_messages: u64,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    /// A world without hosts.
+    pub fn new(settings: Settings, network: Network) -> Self {
+        let random = Pcg64Mcg::seed_from_u64(settings.seed);
+        Self {
+            settings,
+            now: Time::ZERO,
+            queue: Queue::default(),
+            hosts: Vec::new(),
+            by_name: FxHashMap::default(),
+            random,
+            network,
+            calls: 0,
+            carried: 0,
+            errands: Vec::new(),
+            complaints: Vec::new(),
+            changed: Changed::No,
+            answering: None,
+            n_steps: 0,
+            n_messages: 0,
+            trace: None,
+        }
+    }
+
+    /// From now on, writes down what happens, one line an event, for [`World::take_trace`].
+    pub fn start_trace(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// What has happened since the last time.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.trace.is_some() {
+            let line = format!("{} {}", self.now, line(self));
+            self.trace.iter_mut().for_each(|trace| trace.push(line.clone()));
+        }
+    }
+
+    /// One more host, on which no node runs yet. `None` if there is one of that name or at that position.
+    pub fn add_host(&mut self, me: Peer) -> Option<HostId> {
+        let is_free = !self.by_name.contains_key(&me.name);
+        let id = HostId(u32::try_from(self.hosts.len()).ok().filter(|_| is_free)?);
+        self.by_name.insert(me.name.clone(), id);
+        let place = self.random.random();
+        self.hosts.push(Host::new(me, self.settings.config.clone(), place));
+        Some(id)
+    }
+
+    /// How fast a host's clock goes from now on; 1.0 is right.
+    pub fn set_clock(&mut self, host: HostId, clock: f64) {
+        self.host_mut(host).clock = clock;
+    }
+
+    /// Another ring than the world's for this host, from its next start on.
+    pub fn set_config(&mut self, host: HostId, config: Config) {
+        self.host_mut(host).config = config;
+    }
+
+    /// The peers that a host's node is told to remember whenever it starts.
+    pub fn set_seeds(&mut self, host: HostId, seeds: &[HostId]) {
+        let seeds = seeds.iter().filter(|seed| **seed != host);
+        self.host_mut(host).seeds = seeds.map(|seed| self.hosts[seed.0 as usize].me.name.clone()).collect();
+    }
+
+    /// Starts nodes on these hosts that are members of the ideal ring of all of them. Their rounds begin at any time.
+    pub fn start_ideal(&mut self, members: &[HostId]) {
+        let mut sorted: Vec<(HostId, Peer)> =
+            members.iter().map(|id| (*id, self.hosts[id.0 as usize].me.clone())).collect();
+        sorted.sort_by_key(|(_, peer)| peer.position);
+        let n_members = sorted.len();
+        let r = self.settings.config.successors();
+        for (idx, (id, _)) in sorted.iter().enumerate() {
+            let next = |steps: usize| sorted[(idx + steps) % n_members].1.clone();
+            let list: Vec<Peer> = (1..n_members).take(r).map(next).collect();
+            let before = (n_members > 1).then(|| next(n_members - 1));
+            self.host_mut(*id).start_as_member(before, &list);
+            self.remember_seeds(*id);
+            let pause = self.pause(Duration::from_secs(1)).mul_f64(self.random.random());
+            self.schedule_wake(*id, Wake::Maintain, pause);
+        }
+    }
+
+    /// Starts a node that founds a ring.
+    pub fn create(&mut self, host: HostId) {
+        self.start(host);
+        self.command(host, Command::Create);
+    }
+
+    /// Starts a node that joins through one of these, and keeps trying until it is in the ring.
+    pub fn join(&mut self, host: HostId, contacts: &[HostId]) {
+        let contacts = contacts.iter().filter(|contact| **contact != host);
+        self.host_mut(host).contacts =
+            contacts.map(|contact| self.hosts[contact.0 as usize].me.name.clone()).collect();
+        self.start(host);
+        self.ask_for_a_place(host);
+    }
+
+    /// The same, but it asks those first whom the last node on this host knew, as one with a disk does.
+    pub fn join_with_memory(&mut self, host: HostId, contacts: &[HostId]) {
+        let remembered = self.hosts[host.0 as usize].remembered.iter().filter_map(|name| self.host(name));
+        let contacts: Vec<HostId> = remembered.chain(contacts.iter().copied()).collect();
+        self.join(host, &contacts);
+    }
+
+    /// The process on a host ends at once.
+    pub fn crash(&mut self, host: HostId, down: Down) {
+        self.note(|world| format!("{} crashes", world.name(host)));
+        for idx in 0..self.hosts[host.0 as usize].carried.len() {
+            let carried = self.hosts[host.0 as usize].carried[idx].clone();
+            self.abandon(&carried);
+        }
+        let now = self.now;
+        let gone = self.host_mut(host);
+        gone.stop(now);
+        gone.down = down;
+        let name = gone.me.name.clone();
+        for call in self.hosts.iter_mut().flat_map(|host| &mut host.calls).filter(|call| call.to == name) {
+            call.is_doomed = true;
+        }
+    }
+
+    /// The node leaves its ring in good order, and its process ends when that is done.
+    pub fn leave(&mut self, host: HostId) {
+        self.note(|world| format!("{} leaves", world.name(host)));
+        self.command(host, Command::Leave);
+    }
+
+    /// The process stands still: it hears nothing and says nothing.
+    pub fn freeze(&mut self, host: HostId) {
+        self.note(|world| format!("{} freezes", world.name(host)));
+        let host = self.host_mut(host);
+        if host.node.is_some() && host.asleep.is_none() {
+            host.asleep = Some(VecDeque::new());
+        }
+    }
+
+    /// The process runs on, with all that has come meanwhile.
+    pub fn thaw(&mut self, host: HostId) {
+        self.note(|world| format!("{} thaws", world.name(host)));
+        let missed = self.host_mut(host).asleep.take().unwrap_or_default();
+        for event in missed {
+            self.queue.push(self.now, event);
+        }
+    }
+
+    /// Calls [`World::step`] back with this number after a pause.
+    pub fn set_alarm(&mut self, after: Duration, number: u64) {
+        self.queue.push(self.now.after(after), Event::Alarm(number));
+    }
+
+    /// Lets the next thing happen; `None` when nothing ever will.
+    pub fn step(&mut self) -> Option<Step> {
+        let (now, event) = self.queue.pop()?;
+        self.now = now;
+        self.changed = Changed::No;
+        let host = match &event {
+            Event::Arrive(parcel) => parcel.to,
+            Event::Deadline(host, _)
+            | Event::Wake { host, .. }
+            | Event::Resume { host, .. }
+            | Event::Rejoin { host, .. } => *host,
+            Event::Alarm(number) => return Some(Step::Alarm(*number)),
+        };
+        if let Some(missed) = &mut self.hosts[host.0 as usize].asleep {
+            missed.push_back(event);
+            return Some(Step::Nothing);
+        }
+        let is_real = self.happen(host, event);
+        self.n_steps += u64::from(is_real);
+        Some(if is_real { Step::At(host, self.changed) } else { Step::Nothing })
+    }
+
+    fn happen(&mut self, host: HostId, event: Event) -> bool {
+        let is_life = |world: &Self, life: u32| {
+            let host = &world.hosts[host.0 as usize];
+            host.life == life && host.node.is_some()
+        };
+        match event {
+            Event::Arrive(parcel) => self.arrive(parcel),
+            Event::Deadline(_, call) => self.give_up(host, call),
+            Event::Wake { life, wake, number, .. } => {
+                let is_wanted = is_life(self, life) && *self.host_mut(host).wake_number(wake) == number;
+                if is_wanted {
+                    self.note(|world| format!("{} wakes: {wake:?}", world.name(host)));
+                    self.host_mut(host).rounds += u64::from(wake == Wake::Maintain);
+                    self.feed(host, Input::Wake(wake));
+                }
+                is_wanted
+            }
+            Event::Resume { life, carried, .. } => is_life(self, life) && self.resume(host, carried),
+            Event::Rejoin { life, .. } => {
+                let is_wanted = is_life(self, life) && self.phase(host) == Some(Phase::Idle);
+                if is_wanted {
+                    self.ask_for_a_place(host);
+                }
+                is_wanted
+            }
+            Event::Alarm(_) => false,
+        }
+    }
+
+    /// When the next thing happens; `None` when nothing ever will.
+    pub fn next_at(&self) -> Option<Time> {
+        self.queue.next_at()
+    }
+
+    /// Lets everything happen until then.
+    pub fn run_until(&mut self, time: Time) {
+        while self.queue.next_at().is_some_and(|next| next <= time) {
+            self.step();
+        }
+        self.now = self.now.max(time);
+    }
+
+    fn start(&mut self, host: HostId) {
+        self.note(|world| format!("{} starts", world.name(host)));
+        self.host_mut(host).start();
+        self.remember_seeds(host);
+    }
+
+    fn remember_seeds(&mut self, host: HostId) {
+        for seed in self.hosts[host.0 as usize].seeds.clone() {
+            self.command(host, Command::Remember(seed));
+        }
+    }
+
+    fn ask_for_a_place(&mut self, host: HostId) {
+        let contacts = &mut self.host_mut(host).contacts;
+        contacts.rotate_left(usize::from(!contacts.is_empty()));
+        if let Some(contact) = contacts.back().cloned() {
+            self.note(|world| format!("{} joins through {contact}", world.name(host)));
+            self.command(host, Command::Join(contact));
+        }
+    }
+
+    /// Gives a running node a command. Its token says what it was.
+    fn command(&mut self, host: HostId, command: Command) {
+        let token = match command {
+            Command::Create => CREATE,
+            Command::Join(_) => JOIN,
+            Command::Leave => LEAVE,
+            Command::Remember(_) => REMEMBER,
+        };
+        if self.hosts[host.0 as usize].is_awake() {
+            self.feed(host, Input::Command(token, command));
+        }
+    }
+
+    fn feed(&mut self, host: HostId, input: Input) {
+        let Some(node) = &mut self.hosts[host.0 as usize].node else { return };
+        node.handle(input);
+        while let Some(output) = self.hosts[host.0 as usize].node.as_mut().and_then(Node::poll) {
+            self.act(host, output);
+        }
+    }
+
+    /// Carries out one effect.
+    fn act(&mut self, host: HostId, output: Output) {
+        match output {
+            Output::Send(id, to, request) => self.call(host, &to, request, Asker::Node(id), None),
+            Output::Reply(_, answer) => {
+                if let Some((asker, call)) = self.answering.take() {
+                    self.answer(host, asker, call, answer.map_err(Failure::Refused));
+                }
+            }
+            Output::Done(token, result) => self.done(host, token, result),
+            Output::Wake(wake, pause) => {
+                let pause = match wake {
+                    Wake::Maintain => self.pause(pause),
+                    Wake::RetryJoin => chord_ring::jittered(pause, self.random.random()),
+                };
+                self.schedule_wake(host, wake, pause);
+            }
+            Output::ViewChanged => self.changed = Changed::Yes,
+            Output::Event(event) => {
+                self.note(|world| format!("{}: {event:?}", world.name(host)));
+                if matches!(event, RingEvent::Violation { .. } | RingEvent::PositionTaken(_)) {
+                    self.complaints.push(Complaint { host, event });
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, host: HostId, token: Token, result: Result<(), CommandError>) {
+        match (token, result) {
+            (LEAVE, Ok(())) => self.crash(host, Down::Refuses),
+            (JOIN, Err(error)) => {
+                self.note(|world| format!("{} has no place yet: {error}", world.name(host)));
+                let life = self.hosts[host.0 as usize].life;
+                self.queue.push(self.now.after(JOIN_PAUSE), Event::Rejoin { host, life });
+            }
+            _ => {}
+        }
+    }
+
+    /// The pause until the next round of maintenance.
+    fn pause(&mut self, asked: Duration) -> Duration {
+        match self.settings.pace {
+            Pace::AsAsked => chord_ring::jittered(asked, self.random.random()),
+            Pace::Uniform(least, most) => least + most.saturating_sub(least).mul_f64(self.random.random()),
+        }
+    }
+
+    fn schedule_wake(&mut self, id: HostId, wake: Wake, pause: Duration) {
+        let host = &mut self.hosts[id.0 as usize];
+        let number = host.wake_number(wake);
+        *number += 1;
+        let number = *number;
+        let event = Event::Wake { host: id, life: host.life, wake, number };
+        let pause = pause.div_f64(host.clock);
+        self.queue.push(self.now.after(pause), event);
+    }
+
+    fn host_mut(&mut self, host: HostId) -> &mut Host {
+        &mut self.hosts[host.0 as usize]
+    }
+}
+
+/// What a command was, as its token says.
+const CREATE: Token = Token(1);
+const JOIN: Token = Token(2);
+const LEAVE: Token = Token(3);
+const REMEMBER: Token = Token(4);
+
+/// What can be seen from outside.
+impl World {
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// How many things have happened at hosts.
+    pub fn n_steps(&self) -> u64 {
+        self.n_steps
+    }
+
+    /// How many messages were sent.
+    pub fn n_messages(&self) -> u64 {
+        self.n_messages
+    }
+
+    /// The hosts, running or not.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId)
+    }
+
+    /// What a host is called.
+    pub fn name(&self, host: HostId) -> &NodeName {
+        &self.hosts[host.0 as usize].me.name
+    }
+
+    /// The host of that name.
+    pub fn host(&self, name: &NodeName) -> Option<HostId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The node that runs on a host, standing still or not.
+    pub fn node(&self, host: HostId) -> Option<&Node> {
+        self.hosts[host.0 as usize].node.as_ref()
+    }
+
+    /// Where the node on a host stands in its life, if one runs.
+    pub fn phase(&self, host: HostId) -> Option<Phase> {
+        self.node(host).map(|node| node.view().phase())
+    }
+
+    /// Whether the node on a host stands still.
+    pub fn is_asleep(&self, host: HostId) -> bool {
+        self.hosts[host.0 as usize].asleep.is_some()
+    }
+
+    /// Whether a node has run on a host at that time or later.
+    pub fn was_up_since(&self, host: HostId, time: Time) -> bool {
+        let host = &self.hosts[host.0 as usize];
+        host.node.is_some() || host.stopped_at.is_some_and(|at| at >= time)
+    }
+
+    /// How many requests of a host are open.
+    pub fn n_calls(&self, host: HostId) -> usize {
+        self.hosts[host.0 as usize].calls.len()
+    }
+
+    /// The nodes that run, one a line, in the order of the ring.
+    pub fn describe(&self) -> Vec<String> {
+        let mut views: Vec<&View> = self.views().collect();
+        views.sort_by_key(|view| view.me().position);
+        let line = |view: &View| {
+            let list: Vec<String> =
+                view.successors().as_slice().iter().map(|peer| peer.position.to_string()).collect();
+            let before = view.predecessor().map_or("nobody".to_owned(), |peer| peer.position.to_string());
+            let asleep = self.host(&view.me().name).is_some_and(|host| self.is_asleep(host));
+            let state =
+                if asleep { "asleep".to_owned() } else { format!("{:?}", view.phase()).to_lowercase() };
+            format!("{} ({state}): after {before}, before {}", view.me(), list.join(" "))
+        };
+        views.into_iter().map(line).collect()
+    }
+
+    /// How many rounds of maintenance the nodes on a host have begun.
+    pub fn rounds(&self, host: HostId) -> u64 {
+        self.hosts[host.0 as usize].rounds
+    }
+
+    /// What the nodes that run believe.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.hosts.iter().filter_map(|host| host.node.as_ref()).map(Node::view)
+    }
+
+    /// Whether all nodes that run are one ideal ring.
+    pub fn is_ideal(&self) -> bool {
+        chord_ring::is_ideal(self.views())
+    }
+
+    /// What nodes have reported that must not happen, since the last time.
+    pub fn take_complaints(&mut self) -> Vec<Complaint> {
+        std::mem::take(&mut self.complaints)
+    }
+
+    /// The ring as a whole, with what is on its way.
+    pub fn oracle(&self) -> Oracle<'_> {
+        let asleep = self.hosts.iter().filter(|host| host.asleep.is_some()).map(|host| &host.me.name);
+        Oracle::new(self.views()).with_asleep(asleep).with_in_flight(self.incoming(), self.losses())
+    }
+}

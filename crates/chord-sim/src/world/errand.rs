@@ -1,0 +1,178 @@
+//! Lookups: begun by clients, carried from host to host, as [`chord_ring::Lookup`] decides.
+
+use std::time::Duration;
+
+use chord_ring::{Answer, Failure, Found, Input, Lookup, NodeName, Position, Question, Refusal, Request};
+
+use super::host::{Asker, Carried, Origin};
+use super::{Event, HostId, LookupId, Time, World};
+
+/// Pause before a lookup that got stuck begins anew, where it began.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How much of the time that is left a host gives one peer: the rest is for the next best.
+const SHARE: f64 = 0.5;
+
+/// How a client's lookup ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody said that it is the owner.
+    Found(Found),
+    /// No way led to the owner before the time was over.
+    Failed(Refusal),
+    /// The node that was asked is gone.
+    Abandoned,
+}
+
+/// A client's lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// Where it began.
+    pub host: HostId,
+    /// The position whose owner is sought.
+    pub target: Position,
+    /// When it began.
+    pub began: Time,
+    /// When it ended, and how, if it has.
+    pub ended: Option<(Time, Outcome)>,
+    /// How many requests on its behalf, anywhere, brought no answer.
+    pub timeouts: u32,
+}
+
+impl World {
+    /// Begins a lookup at the node on a host. `None` if no node runs there.
+    pub fn look_up(&mut self, host: HostId, target: Position) -> Option<LookupId> {
+        self.node(host)?;
+        let id = LookupId(u32::try_from(self.errands.len()).ok()?);
+        let began = self.now;
+        self.errands.push(Errand { host, target, began, ended: None, timeouts: 0 });
+        let until = began.after(self.settings.lookup_patience);
+        let question = Question { target, named: false, path: Vec::new() };
+        self.note(|world| format!("a client asks {} for the owner of {target}", world.name(host)));
+        self.carry(host, question, Origin::Client(id), until, Some(id));
+        Some(id)
+    }
+
+    /// The clients' lookups, in the order in which they began.
+    pub fn errands(&self) -> &[Errand] {
+        &self.errands
+    }
+
+    pub(super) fn carry(
+        &mut self,
+        host: HostId,
+        question: Question,
+        origin: Origin,
+        until: Time,
+        errand: Option<LookupId>,
+    ) {
+        self.carried += 1;
+        let lookup = Lookup::new(question.clone());
+        let id = self.carried;
+        self.host_mut(host).carried.push(Carried {
+            id,
+            question,
+            lookup,
+            asked: None,
+            origin,
+            until,
+            errand,
+        });
+        self.advance(host, id);
+    }
+
+    /// Takes a lookup one step on.
+    fn advance(&mut self, host: HostId, id: u64) {
+        let now = self.now;
+        let (Some(node), Some(carried)) = self.hosts[host.0 as usize].node_and_carried(id) else { return };
+        match carried.lookup.step(node.view()) {
+            chord_ring::Step::Here(found) => self.end(host, id, Ok(found)),
+            chord_ring::Step::Stuck(refusal) => {
+                let is_final = refusal == Refusal::NotMember || !carried.question.path.is_empty();
+                let retry_at = now.after(RETRY_PAUSE);
+                if is_final || retry_at >= carried.until {
+                    return self.end(host, id, Err(refusal));
+                }
+                let life = self.hosts[host.0 as usize].life;
+                self.queue.push(retry_at, Event::Resume { host, life, carried: id });
+            }
+            chord_ring::Step::Ask { peer, question } => {
+                let left = carried.until.since(now);
+                if left.is_zero() {
+                    return self.end(host, id, Err(Refusal::NoRoute));
+                }
+                let (until, errand) = (now.after(left.mul_f64(SHARE)), carried.errand);
+                carried.asked = Some(peer.clone());
+                let request = Request::FindSuccessor(question);
+                self.call(host, &peer.name, request, Asker::Lookup(id), Some((until, errand)));
+            }
+        }
+    }
+
+    /// A lookup that got stuck begins anew. Returns whether it still waits for that.
+    pub(super) fn resume(&mut self, host: HostId, id: u64) -> bool {
+        let (_, Some(carried)) = self.hosts[host.0 as usize].node_and_carried(id) else { return false };
+        carried.lookup = Lookup::new(carried.question.clone());
+        self.advance(host, id);
+        true
+    }
+
+    pub(super) fn hear_of_lookup(
+        &mut self,
+        host: HostId,
+        id: u64,
+        peer: &NodeName,
+        answer: Result<Answer, Failure>,
+    ) {
+        let (Some(node), Some(carried)) = self.hosts[host.0 as usize].node_and_carried(id) else { return };
+        let failure = match answer {
+            Ok(Answer::Found(found)) => {
+                let Some(asked) = &carried.asked else { return };
+                let found = carried.lookup.answered(node.view(), asked, found);
+                return self.end(host, id, Ok(found));
+            }
+            Ok(_) => Failure::Garbled,
+            Err(failure) => failure,
+        };
+        carried.lookup.failed(peer, &failure);
+        let errand = carried.errand;
+        if matches!(failure, Failure::Unreachable | Failure::Silent)
+            && let Some(errand) = errand.and_then(|id| self.errands.get_mut(id.0 as usize))
+        {
+            errand.timeouts += 1;
+        }
+        if failure == Failure::Unreachable {
+            self.feed(host, Input::Unreachable(peer.clone()));
+        }
+        self.advance(host, id);
+    }
+
+    fn end(&mut self, host: HostId, id: u64, result: Result<Found, Refusal>) {
+        let all = &mut self.host_mut(host).carried;
+        let Some(place) = all.iter().position(|carried| carried.id == id) else { return };
+        let carried = all.swap_remove(place);
+        match carried.origin {
+            Origin::Peer(asker, call) => {
+                self.answer(host, asker, call, result.map(Answer::Found).map_err(Failure::Refused));
+            }
+            Origin::Client(lookup) => {
+                self.note(|world| format!("{} answers its client: {result:?}", world.name(host)));
+                self.end_errand(lookup, result.map_or_else(Outcome::Failed, Outcome::Found));
+            }
+        }
+    }
+
+    /// The host that carried a lookup is gone.
+    pub(super) fn abandon(&mut self, carried: &Carried) {
+        if let Origin::Client(lookup) = carried.origin {
+            self.end_errand(lookup, Outcome::Abandoned);
+        }
+    }
+
+    fn end_errand(&mut self, id: LookupId, outcome: Outcome) {
+        let now = self.now;
+        if let Some(errand) = self.errands.get_mut(id.0 as usize) {
+            errand.ended = Some((now, outcome));
+        }
+    }
+}

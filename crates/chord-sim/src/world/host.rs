@@ -1,0 +1,171 @@
+//! One host: a machine with a name, on which a node runs, stands still or does not run.
+
+use std::collections::VecDeque;
+
+use chord_ring::{Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, Wake};
+
+use super::network::Place;
+use super::{Event, Time};
+
+/// Names a host of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u32);
+
+/// Names a lookup that a client has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u32);
+
+/// Names a request on its way; no two are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct CallId(pub(super) u64);
+
+/// What a host does with a request for a node that does not run there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Down {
+    /// The machine runs and refuses the connection.
+    Refuses,
+    /// The machine is off: nobody answers.
+    Silent,
+}
+
+/// A request of a host's own that has not been answered.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) to: NodeName,
+    pub(super) asker: Asker,
+    /// It has come to a host where no node runs, or to an earlier life of the one there now: a failure will be its end.
+    pub(super) is_doomed: bool,
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    Node(RequestId),
+    /// A lookup that is carried here.
+    Lookup(u64),
+}
+
+/// A lookup that a host carries on.
+#[derive(Clone, Debug)]
+pub(super) struct Carried {
+    pub(super) id: u64,
+    pub(super) question: Question,
+    pub(super) lookup: Lookup,
+    pub(super) asked: Option<Peer>,
+    pub(super) origin: Origin,
+    pub(super) until: Time,
+    /// The client's lookup that it is part of.
+    pub(super) errand: Option<LookupId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Client(LookupId),
+    Peer(HostId, CallId),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub(super) me: Peer,
+    pub(super) config: Config,
+    pub(super) place: Place,
+    /// The node, while its process runs.
+    pub(super) node: Option<Node>,
+    pub(super) down: Down,
+    /// How many processes have run here; what belongs to an earlier one is ignored.
+    pub(super) life: u32,
+    /// How fast its clock goes: 1.0 is right.
+    pub(super) clock: f64,
+    /// What waits until the process runs on, if it stands still.
+    pub(super) asleep: Option<VecDeque<Event>>,
+    pub(super) calls: Vec<Call>,
+    pub(super) carried: Vec<Carried>,
+    /// Of each reason to be woken, how often it was asked for: only the last time counts.
+    pub(super) wakes: [u32; 2],
+    /// Whom to ask for a place in the ring, the next one first.
+    pub(super) contacts: VecDeque<NodeName>,
+    /// Peers that the node is told to remember whenever it starts.
+    pub(super) seeds: Vec<NodeName>,
+    /// Whom the last node that ran here knew when it ended.
+    pub(super) remembered: Vec<NodeName>,
+    /// When that was.
+    pub(super) stopped_at: Option<Time>,
+    /// How many rounds of maintenance it has begun.
+    pub(super) rounds: u64,
+}
+
+/// How many of a node's own incarnations one process may have.
+const INCARNATIONS_MAX: u64 = 1 << 32;
+
+impl Host {
+    pub(super) fn new(me: Peer, config: Config, place: Place) -> Self {
+        Self {
+            me,
+            config,
+            place,
+            node: None,
+            down: Down::Refuses,
+            life: 0,
+            clock: 1.0,
+            asleep: None,
+            calls: Vec::new(),
+            carried: Vec::new(),
+            wakes: [0; 2],
+            contacts: VecDeque::new(),
+            seeds: Vec::new(),
+            remembered: Vec::new(),
+            stopped_at: None,
+            rounds: 0,
+        }
+    }
+
+    /// Whether a node runs here and is not standing still.
+    pub(super) fn is_awake(&self) -> bool {
+        self.node.is_some() && self.asleep.is_none()
+    }
+
+    /// The node ends: what it had under way belongs to nobody.
+    pub(super) fn stop(&mut self, now: Time) {
+        if let Some(node) = self.node.take() {
+            let neighbours = node.view().successors().as_slice().iter().chain(node.view().predecessor());
+            self.remembered =
+                neighbours.map(|peer| &peer.name).chain(node.remembered().names()).cloned().collect();
+        }
+        self.stopped_at = Some(now);
+        self.asleep = None;
+        self.life += 1;
+        self.calls.clear();
+        self.carried.clear();
+    }
+
+    /// A new process; it belongs to no ring.
+    pub(super) fn start(&mut self) {
+        let incarnation = Incarnation(u64::from(self.life) * INCARNATIONS_MAX);
+        self.node = Some(Node::new(self.config.clone(), self.me.clone(), incarnation));
+    }
+
+    pub(super) fn start_as_member(&mut self, predecessor: Option<Peer>, successors: &[Peer]) {
+        let incarnation = Incarnation(u64::from(self.life) * INCARNATIONS_MAX);
+        let (config, me) = (self.config.clone(), self.me.clone());
+        self.node = Some(Node::member(config, me, incarnation, predecessor, successors));
+    }
+
+    /// The number of the newest wish to be woken for this reason.
+    pub(super) fn wake_number(&mut self, wake: Wake) -> &mut u32 {
+        match wake {
+            Wake::Maintain => &mut self.wakes[0],
+            Wake::RetryJoin => &mut self.wakes[1],
+        }
+    }
+
+    /// The node, and a lookup that is carried here.
+    pub(super) fn node_and_carried(&mut self, id: u64) -> (Option<&Node>, Option<&mut Carried>) {
+        (self.node.as_ref(), self.carried.iter_mut().find(|carried| carried.id == id))
+    }
+
+    pub(super) fn take_call(&mut self, id: CallId) -> Option<Call> {
+        let place = self.calls.iter().position(|call| call.id == id)?;
+        Some(self.calls.swap_remove(place))
+    }
+}

@@ -1,0 +1,166 @@
+//! Requests between hosts: sent, answered, refused, lost, given up.
+
+use super::host::{Down, Origin};
+use super::{
+    Answer, Asker, Call, CallId, Content, Event, Failure, HostId, Incoming, Input, LookupId, Loss, NodeName,
+    Parcel, Request, RequestId, State, Time, World,
+};
+use chord_ring::Purpose;
+
+impl World {
+    /// Puts a request to a peer.
+    pub(super) fn call(
+        &mut self,
+        from: HostId,
+        to: &NodeName,
+        request: Request,
+        asker: Asker,
+        lookup: Option<(Time, Option<LookupId>)>,
+    ) {
+        self.calls += 1;
+        let id = CallId(self.calls);
+        let (deadline, errand) = match (&request, lookup) {
+            (_, Some(lookup)) => lookup,
+            // One of a node's own is as patient as a client.
+            (Request::FindSuccessor(_), None) => (self.now.after(self.settings.lookup_patience), None),
+            (_, None) => {
+                (self.now.after(self.settings.patience.div_f64(self.hosts[from.0 as usize].clock)), None)
+            }
+        };
+        self.hosts[from.0 as usize].calls.push(Call { id, to: to.clone(), asker, is_doomed: false });
+        self.queue.push(deadline, Event::Deadline(from, id));
+        let Some(receiver) = self.host(to) else {
+            // Nobody of that name exists: its host refuses.
+            return self.answer(from, from, id, Err(Failure::Unreachable));
+        };
+        let ring = self.hosts[from.0 as usize].config.ring().clone();
+        self.send(from, receiver, Content::Request { call: id, ring, request, until: deadline, errand });
+    }
+
+    /// Ends a call of another host's.
+    pub(super) fn answer(&mut self, from: HostId, to: HostId, call: CallId, answer: Result<Answer, Failure>) {
+        self.send(from, to, Content::Answer { call, answer });
+    }
+
+    fn send(&mut self, from: HostId, to: HostId, content: Content) {
+        self.n_messages += 1;
+        let place = |host: HostId| (host, self.hosts[host.0 as usize].place);
+        let [first, second] = self.network.arrivals(place(from), place(to), &mut self.random);
+        if let Some(pause) = second {
+            let content = content.clone();
+            self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, content }));
+        }
+        match first {
+            Some(pause) => {
+                self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, content }));
+            }
+            None => self.note(|world| format!("{} to {}: lost", world.name(from), world.name(to))),
+        }
+    }
+
+    /// A message has come to a host that does not stand still. Returns whether it mattered to anybody.
+    pub(super) fn arrive(&mut self, parcel: Parcel) -> bool {
+        let Parcel { from, to, content } = parcel;
+        match content {
+            Content::Request { call, ring, request, until, errand } => {
+                if self.hosts[to.0 as usize].node.is_none() {
+                    self.note(|world| format!("{} to {}: nobody there", world.name(from), world.name(to)));
+                    return self.turn_away(from, to, call);
+                }
+                self.note(|world| format!("{} asks {}: {request:?}", world.name(from), world.name(to)));
+                match request {
+                    Request::FindSuccessor(question) => {
+                        self.carry(to, question, Origin::Peer(from, call), until, errand);
+                    }
+                    request => {
+                        let wants_state = request == Request::GetState;
+                        self.answering = Some((from, call));
+                        self.feed(to, Input::Request(super::Token(call.0), Some(ring), request));
+                        if wants_state {
+                            let asker = self.hosts[from.0 as usize].me.clone();
+                            self.feed(to, Input::AskedBy(asker));
+                        }
+                    }
+                }
+                true
+            }
+            Content::Answer { call, answer } => self.hear(to, call, answer),
+        }
+    }
+
+    fn turn_away(&mut self, from: HostId, to: HostId, call: CallId) -> bool {
+        if let Some(call) = self.hosts[from.0 as usize].calls.iter_mut().find(|open| open.id == call) {
+            call.is_doomed = true;
+        }
+        match self.hosts[to.0 as usize].down {
+            Down::Refuses => self.answer(to, from, call, Err(Failure::Unreachable)),
+            Down::Silent => {}
+        }
+        true
+    }
+
+    /// The host has waited long enough. Returns whether it was still waiting.
+    pub(super) fn give_up(&mut self, host: HostId, call: CallId) -> bool {
+        let is_open = self.hosts[host.0 as usize].calls.iter().any(|open| open.id == call);
+        is_open && self.hear(host, call, Err(Failure::Silent))
+    }
+
+    fn hear(&mut self, host: HostId, call: CallId, answer: Result<Answer, Failure>) -> bool {
+        let Some(call) = self.host_mut(host).take_call(call) else { return false };
+        self.note(|world| format!("{} hears of {}: {answer:?}", world.name(host), call.to));
+        match call.asker {
+            Asker::Node(id) => self.feed(host, Input::Answer(id, answer)),
+            Asker::Lookup(carried) => self.hear_of_lookup(host, carried, &call.to, answer),
+        }
+        true
+    }
+
+    /// The lists on their way to somebody who may store them.
+    pub(super) fn incoming(&self) -> impl Iterator<Item = Incoming<'_>> {
+        self.answers_on_their_way().filter_map(|(host, id, answer)| {
+            let may_store = matches!(id.purpose, Purpose::Ring | Purpose::Probe);
+            match answer {
+                Ok(Answer::State(state)) if may_store => {
+                    let to = self.node(host)?.view();
+                    Some(Incoming { to, state })
+                }
+                Ok(_) | Err(_) => None,
+            }
+        })
+    }
+
+    /// Who is about to hear that a peer does not answer, and may give it up.
+    pub(super) fn losses(&self) -> impl Iterator<Item = Loss<'_>> {
+        self.hosts.iter().filter(|host| host.node.is_some()).flat_map(|host| {
+            let is_about_the_head =
+                |call: &&Call| matches!(call.asker, Asker::Node(RequestId { purpose: Purpose::Ring, .. }));
+            host.calls
+                .iter()
+                .filter(is_about_the_head)
+                .filter(|call| call.is_doomed)
+                .map(|call| Loss { to: &host.me.name, peer: &call.to })
+        })
+    }
+
+    fn answers_on_their_way(&self) -> impl Iterator<Item = (HostId, RequestId, &Result<Answer, Failure>)> {
+        let asleep = self.hosts.iter().filter_map(|host| host.asleep.as_ref()).flatten();
+        self.queue.iter().chain(asleep).filter_map(|event| match event {
+            Event::Arrive(Parcel { to, content: Content::Answer { call, answer }, .. }) => {
+                let calls = &self.hosts[to.0 as usize].calls;
+                match calls.iter().find(|open| open.id == *call)?.asker {
+                    Asker::Node(id) => Some((*to, id, answer)),
+                    Asker::Lookup(_) => None,
+                }
+            }
+            _ => None,
+        })
+    }
+
+    /// Of the states that are on their way to anybody, each.
+    pub fn states_on_their_way(&self) -> impl Iterator<Item = &State> {
+        self.answers_on_their_way().filter_map(|(_, _, answer)| match answer {
+            Ok(Answer::State(state)) => Some(state),
+            Ok(_) | Err(_) => None,
+        })
+    }
+}

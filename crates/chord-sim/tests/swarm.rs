@@ -1,0 +1,113 @@
+//! The swarm: rings under faults drawn from seeds, and rings that merge.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chord_sim::swarm::{Apart, Churn, Fault, Kind, Plan, Ring, Run, Shrunk, Timed, merge, shrink};
+use chord_sim::world::HostId;
+
+/// Seeds that every run of the tests tries. Many more: `chord sim run --seeds 10000`.
+const SEEDS: u64 = 200;
+
+/// Rounds within which rings of 64 and 64 nodes, or three rings, are one.
+const ROUNDS_TO_MERGE: u64 = 30;
+
+/// Rounds within which a ring of 100, one of 10 and a single node are one: each waits for its turn.
+const ROUNDS_TO_MERGE_ALL: u64 = 45;
+
+fn replay(small: &Shrunk) -> String {
+    let numbers: Vec<String> = small.plan.faults.iter().map(|timed| timed.number.to_string()).collect();
+    format!(
+        "chord sim run --seed {} --hosts {} --only-faults {} --trace",
+        small.plan.seed,
+        small.plan.hosts,
+        numbers.join(",")
+    )
+}
+
+#[test]
+fn rings_keep_the_invariant_and_heal_under_the_faults_of_many_seeds() {
+    for seed in 0..SEEDS {
+        let plan = Plan::draw(seed);
+        if let Err(broken) = Run::new(plan.clone()).finish() {
+            let small = shrink(&plan, &broken);
+            let how = &small.broken;
+            panic!("seed {seed}: {} at {}: {}\n{}", how.rule, how.at, how.description, replay(&small));
+        }
+    }
+}
+
+#[test]
+fn two_runs_of_one_seed_are_the_same_event_by_event() {
+    for seed in 0..20 {
+        let run = || {
+            let mut run = Run::new(Plan::draw(seed));
+            run.world.start_trace();
+            let ended = run.finish_here();
+            (ended, run.world.take_trace())
+        };
+        let ((first, first_trace), (second, second_trace)) = (run(), run());
+        let differ = first_trace.iter().zip(&second_trace).find(|(one, other)| one != other);
+        assert_eq!(differ, None);
+        assert_eq!((first, first_trace.len()), (second, second_trace.len()));
+        assert!(first_trace.len() > 100, "something happens with seed {seed}");
+    }
+}
+
+/// A run that claims to keep the assumptions of the proof, while half of its hosts stand still.
+fn overconfident() -> Plan {
+    let mut plan =
+        (0..).map(Plan::draw).find(|plan| plan.kind == Kind::Assured && plan.founders >= 8).unwrap();
+    let frozen = (0..u32::try_from(plan.founders).unwrap()).filter(|host| host % 4 != 0).map(HostId);
+    let first = plan.faults.len();
+    plan.faults.extend(frozen.enumerate().map(|(idx, host)| Timed {
+        number: first + idx,
+        at: Duration::from_secs(4),
+        fault: Fault::Freeze(host),
+    }));
+    plan
+}
+
+#[test]
+fn a_run_that_fails_is_shrunk_to_less_that_fails_by_the_same_rule_again() {
+    let plan = overconfident();
+    let broken = Run::new(plan.clone()).finish().unwrap_err();
+    let small = shrink(&plan, &broken);
+    assert_eq!(small.broken.rule, broken.rule);
+    assert!(small.plan.faults.len() < plan.faults.len() / 2, "{} faults are left", small.plan.faults.len());
+    let again = Run::new(small.plan.clone()).finish().unwrap_err();
+    assert_eq!(again, small.broken);
+    let numbers: BTreeSet<usize> = small.plan.faults.iter().map(|timed| timed.number).collect();
+    let replayed = Run::new(plan.with_hosts(small.plan.hosts).with_only(&numbers)).finish().unwrap_err();
+    assert_eq!(replayed, small.broken, "{}", replay(&small));
+}
+
+#[test]
+fn rings_that_were_cut_or_started_apart_become_one() {
+    for apart in [Apart::Cut, Apart::Started] {
+        for (sizes, rounds_max) in [
+            (&[2, 2][..], ROUNDS_TO_MERGE),
+            (&[64, 64], ROUNDS_TO_MERGE),
+            (&[30, 30, 30], ROUNDS_TO_MERGE),
+            (&[100, 10, 1], ROUNDS_TO_MERGE_ALL),
+        ] {
+            let merged = merge(sizes, apart, 1, rounds_max);
+            assert!(merged.is_some(), "{sizes:?} {apart:?} are not one after {rounds_max} rounds");
+        }
+    }
+}
+
+#[test]
+fn a_ring_under_churn_answers_lookups() {
+    for churn in [
+        Churn::Rate(0.5),
+        Churn::Lifetimes(Duration::from_secs(120)),
+        Churn::HeavyTailed(Duration::from_secs(120)),
+    ] {
+        let churned = Ring::new(60, churn, 7).run(Duration::from_secs(60));
+        assert!(churned.n_joins > 10 && churned.n_ends > 10, "{churned:?}");
+        assert!(churned.n_right > 500, "{churned:?}");
+        assert!(churned.n_wrong * 50 < churned.n_right, "{churned:?}");
+    }
+}
