@@ -71,6 +71,7 @@ impl PaperArgs {
         files::prepare(&self.out)?;
         let work = Arc::new(Work::new(self.experiments(), self.seed, self.out.clone()));
         let n_threads = self.n_threads();
+        note(format_args!("Measuring {} experiments with seed {}...", work.n_experiments(), self.seed));
         let mut running = tokio::task::spawn_blocking({
             let work = Arc::clone(&work);
             move || work.run(n_threads)

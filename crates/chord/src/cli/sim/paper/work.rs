@@ -51,6 +51,10 @@ impl Work {
         Self { lanes, seed, folder, parts, taken, is_stopped, bars }
     }
 
+    pub(super) fn n_experiments(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Runs all parts on so many threads.
     pub(super) fn run(&self, n_threads: usize) -> anyhow::Result<()> {
         std::thread::scope(|scope| {
