@@ -21,16 +21,24 @@ pub struct Finger {
 pub struct Fingers(Vec<Finger>);
 
 impl Fingers {
+    /// The table of these runs: for checkers and simulators that start from a chosen state.
+    ///
+    /// # Panics
+    /// The runs are not in order, nearest first.
+    pub fn of_runs(runs: Vec<Finger>) -> Self {
+        let is_in_order = runs.is_sorted_by(|near, far| near.last < far.first)
+            && runs.iter().all(|run| run.first <= run.last);
+        assert!(is_in_order, "{runs:?} are no runs of finger entries, nearest first");
+        Self(runs)
+    }
+
     /// Records that `peer` is the first member at or after the start of entry `first`.
     ///
     /// That one answer proves every further entry that starts at or before `peer`; it also disproves what
     /// is stored for nearer entries and lies beyond `peer`. Returns the first entry that it does not prove.
     pub(crate) fn learn(&mut self, size: RingSize, me: Position, first: u16, peer: Peer) -> u16 {
         let reach = size.distance(me, peer.position);
-        let last = (first..size.bits())
-            .take_while(|entry| size.distance(me, size.finger_start(me, *entry)) <= reach)
-            .last()
-            .unwrap_or(first);
+        let last = reach.bit_length().saturating_sub(1).max(first); // entry k starts 2^k away
         let start = size.distance(me, size.finger_start(me, first));
         let mut run = Finger { first, last, peer };
         self.0.retain_mut(|old| {

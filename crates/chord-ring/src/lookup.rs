@@ -120,8 +120,8 @@ impl Lookup {
         if let Some(owner) = owners.iter().find(|peer| self.may_own(peer)) {
             return self.ask(view, owner, true);
         }
-        let preceding = view.preceding(self.target());
-        if let Some(peer) = preceding.into_iter().find_map(|peer| self.usable(Some(peer))) {
+        let mut preceding = view.preceding(self.target());
+        if let Some(peer) = preceding.find_map(|peer| self.usable(Some(peer))) {
             return self.ask(view, peer, false);
         }
         match self.usable(view.predecessor()) {

@@ -22,9 +22,9 @@ use rectify::Rectify;
 use stabilize::Stabilize;
 
 use crate::{
-    Answer, Command, CommandError, Config, Event, Failure, Incarnation, Input, NodeName, Output, Peer, Phase,
-    Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request, RequestId,
-    RingTag, SuccessorList, Token, View, Wake,
+    Answer, Command, CommandError, Config, Event, Failure, Fingers, Incarnation, Input, NodeName, Output,
+    Peer, Phase, Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request,
+    RequestId, RingTag, SuccessorList, Token, View, Wake,
 };
 
 pub use join::JOIN_ATTEMPTS_MAX;
@@ -91,13 +91,13 @@ impl Node {
         predecessor: Option<Peer>,
         successors: &[Peer],
     ) -> Self {
-        let mut node = Self::new(config, me, incarnation);
-        node.view.phase = Phase::Member;
-        node.view.predecessor = predecessor.filter(|peer| peer.position != node.me());
-        if let Some((head, tail)) = successors.split_first().filter(|(head, _)| head.position != node.me()) {
-            node.view.successors =
-                SuccessorList::copied(node.me(), node.view.config.successors(), head.clone(), tail);
-        }
+        Self::of_view(View::member(config, me, predecessor, successors, Fingers::default()), incarnation)
+    }
+
+    /// A node that believes `view` and has nothing under way: for checkers and simulators that start from a chosen state.
+    pub fn of_view(view: View, incarnation: Incarnation) -> Self {
+        let mut node = Self::new(view.config.clone(), view.me.clone(), incarnation);
+        node.view = view;
         node
     }
 

@@ -62,6 +62,19 @@ impl Position {
         bytes
     }
 
+    /// How many binary digits it has: 0 for the position 0, else n where 2^(n-1) <= self < 2^n.
+    #[expect(clippy::cast_possible_truncation, reason = "a limb has 64 digits")]
+    pub fn bit_length(self) -> u16 {
+        let mut digits = RING_BITS_MAX;
+        for limb in self.0 {
+            digits -= limb.leading_zeros() as u16;
+            if limb != 0 {
+                break;
+            }
+        }
+        digits
+    }
+
     fn wrapping_add(self, other: Self) -> Self {
         let mut limbs = [0; LIMBS];
         let mut carry = false;

@@ -43,6 +43,23 @@ impl View {
         }
     }
 
+    /// A member that believes this: for checkers and simulators that start from a chosen state.
+    /// `successors` are cut where they are no proper list.
+    pub fn member(
+        config: Config,
+        me: Peer,
+        predecessor: Option<Peer>,
+        successors: &[Peer],
+        fingers: Fingers,
+    ) -> Self {
+        let predecessor = predecessor.filter(|peer| peer.position != me.position);
+        let head = successors.split_first().filter(|(head, _)| head.position != me.position);
+        let successors = head.map_or_else(SuccessorList::default, |(head, tail)| {
+            SuccessorList::copied(me.position, config.successors(), head.clone(), tail)
+        });
+        Self { phase: Phase::Member, predecessor, successors, fingers, ..Self::new(config, me) }
+    }
+
     /// The ring this node belongs to, or would.
     pub fn ring(&self) -> &RingTag {
         self.config.ring()
@@ -130,28 +147,34 @@ impl View {
 
     /// The first finger entry that the successor list does not answer.
     pub(crate) fn first_far_finger(&self) -> u16 {
-        let size = self.ring_size();
-        let Some(last) = self.successors.last() else { return 0 };
-        let reach = size.distance(self.me.position, last.position);
-        (0..size.bits())
-            .find(|entry| {
-                size.distance(self.me.position, size.finger_start(self.me.position, *entry)) > reach
-            })
-            .unwrap_or(size.bits())
+        let reach = |last: &Peer| self.ring_size().distance(self.me.position, last.position);
+        self.successors.last().map_or(0, |last| reach(last).bit_length())
     }
 
     /// The known members strictly between this node and `target`, the closest to `target` first: the
     /// candidates of `closest_preceding_node` (TON 2003, figure 5), from fingers and successor list alike.
-    pub fn preceding(&self, target: Position) -> Vec<&Peer> {
-        let me = self.me.position;
-        let fingers = self.fingers.runs().iter().map(|run| &run.peer);
-        let mut peers: Vec<&Peer> = fingers
-            .chain(self.successors.as_slice())
-            .filter(|peer| between(me, peer.position, target))
-            .collect();
-        peers.sort_by_key(|peer| self.ring_size().distance(peer.position, target));
-        peers.dedup();
-        peers
+    pub fn preceding(&self, target: Position) -> impl Iterator<Item = &Peer> {
+        let precedes = move |peer: &Peer| between(self.me.position, peer.position, target);
+        let far = move |peer: &Peer| self.ring_size().distance(self.me.position, peer.position);
+        // Both stand in the order of the ring, nearest to this node first.
+        let mut fingers = self.fingers.runs().iter().rev().map(|run| &run.peer);
+        let mut listed = self.successors.as_slice().iter().rev();
+        let mut finger = fingers.find(|peer| precedes(peer));
+        let mut entry = listed.find(|peer| precedes(peer));
+        std::iter::from_fn(move || {
+            if finger == entry {
+                entry = listed.next();
+            }
+            let takes_finger = match (finger, entry) {
+                (Some(finger), Some(entry)) => far(finger) > far(entry),
+                (finger, _) => finger.is_some(),
+            };
+            if takes_finger {
+                std::mem::replace(&mut finger, fingers.next())
+            } else {
+                std::mem::replace(&mut entry, listed.next())
+            }
+        })
     }
 
     /// Whether a peer of that name is among the neighbours.

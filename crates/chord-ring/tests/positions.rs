@@ -373,6 +373,19 @@ proptest! {
     }
 
     #[test]
+    fn a_position_lies_between_the_powers_of_two_that_its_length_names(bytes in any_bytes()) {
+        let (position, whole) = (Position::from_be_bytes(bytes), ring(256));
+        let power = |exponent: u16| whole.finger_start(Position::ZERO, exponent);
+        match position.bit_length() {
+            0 => prop_assert_eq!(position, Position::ZERO),
+            digits => {
+                prop_assert!(power(digits - 1) <= position);
+                prop_assert!(digits == 256 || position < power(digits));
+            }
+        }
+    }
+
+    #[test]
     fn positions_survive_their_text(bytes in any_bytes()) {
         let position = Position::from_be_bytes(bytes);
         let text = position.to_string();

@@ -113,7 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Bench(args) => Box::pin(args.run()).await,
             Command::Http(command) => Box::pin(command.run(Language::Http)).await,
             Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
-            Command::Sim(command) => command.run(),
+            Command::Sim(command) => Box::pin(command.run()).await,
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });

@@ -100,6 +100,11 @@ fn wrong_usage_is_one_line() {
         "sim script",
         "sim script a b",
         "sim frobnicate",
+        "bench sim --nodes 0",
+        "bench sim --nodes 17 --ring-size 4",
+        "bench sim --successors 0",
+        "sim paper --only fig11",
+        "sim paper --threads 0",
         "completions cmd",
         "--log loud get foo",
         "http server 127.0.0.1 4567",
@@ -190,6 +195,20 @@ fn a_node_whose_host_is_unknown_is_told_from_one_that_does_not_answer() {
         let sentence = refusal(&format!("{command} --node no-such-host.invalid:4567"), 1);
         assert!(sentence.starts_with("the host name no-such-host.invalid is unknown ("), "{sentence}");
     }
+}
+
+#[test]
+fn an_unknown_experiment_is_told_which_there_are() {
+    let sentence = refusal("sim paper --only fig8,fig11 --quick", 2);
+    assert!(sentence.contains("the experiments are fig8, fig9, fig10"), "{sentence}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_remedy() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = file.path().join("results");
+    let sentence = refusal(&format!("sim paper --quick --out {}", folder.display()), 1);
+    assert!(sentence.contains(&*folder.to_string_lossy()) && sentence.contains("--out"), "{sentence}");
 }
 
 #[test]

@@ -236,6 +236,53 @@ fn bench_measures_a_ring_at_rest() {
 }
 
 #[test]
+fn bench_measures_lookups_in_a_large_ring() {
+    let arguments = ["bench", "sim", "--nodes", "2000", "--lookups", "1000", "--json"];
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    assert_eq!((&report["nodes"], &report["wrong_owners"]), (&2000.into(), &0.into()), "{report}");
+    let half_of_log2 = 2000_f64.log2() / 2.0;
+    assert!((report["mean_hops"].as_f64().unwrap() - half_of_log2).abs() < 0.7, "{report}");
+}
+
+#[test]
+fn the_papers_are_reproduced_in_files_that_one_seed_makes_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let reproduce = |name: &str, threads: &str| {
+        let out = folder.path().join(name);
+        let out_text = out.to_str().unwrap();
+        let only = ["sim", "paper", "--quick", "--only", "fig10,table2", "--seed", "7"];
+        let summary = answer(&[&only[..], &["--out", out_text, "--threads", threads]].concat());
+        assert!(
+            summary.contains("fig10") && summary.contains("table2") && !summary.contains("fig8"),
+            "{summary}"
+        );
+        let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
+        ["fig10.csv", "fig10.svg", "table2.csv", "table2.svg", "report.md", "report.html"].map(read)
+    };
+    let once = reproduce("once", "1");
+    assert_eq!(once, reproduce("again", "3"));
+    let [csv, svg, _, _, markdown, html] = once;
+    assert!(csv.starts_with("nodes,paper_path,paper_path_p1,paper_path_p99,ours_path,"), "{csv}");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(markdown.contains("`chord sim paper --only fig10,table2 --quick --seed 7`"), "{markdown}");
+    assert!(html.contains("<svg ") && html.ends_with("</html>\n"));
+}
+
+#[test]
+fn papers_that_are_stopped_end_soon_with_a_report_of_what_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let mut running = Running::start(&["sim", "paper", "--only", "table2", "--threads", "1", "--out", out]);
+    running.told("Measuring ");
+    running.signal("INT");
+    running.told("Stopping: ");
+    let told = running.told("error: ");
+    assert!(told.starts_with("stopped early: ") && told.ends_with("report.html"), "{told}");
+    assert_eq!(running.code(), Some(1));
+    assert!(folder.path().join("report.md").exists());
+}
+
+#[test]
 fn bench_that_is_stopped_leaves_no_process() {
     let mut bench = Running::start(&["bench", "--nodes", "1", "--seconds", "600"]);
     bench.told("Writing ");

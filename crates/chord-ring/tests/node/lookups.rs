@@ -7,6 +7,21 @@ use chord_ring::*;
 use super::support::*;
 
 #[test]
+fn the_known_members_before_a_target_are_named_once_each_the_closest_to_it_first() {
+    let fingers = [(4, 30), (5, 50), (6, 90), (7, 150)];
+    let runs = fingers.map(|(entry, at)| Finger { first: entry, last: entry, peer: peer(at) });
+    let config = Config::new(ring_tag(8)).with_successors(4).unwrap();
+    let list = peers(&[20, 30, 40, 60]);
+    let view = View::member(config, peer(10), None, &list, Fingers::of_runs(runs.into()));
+    let preceding = |target: u64| view.preceding(target.into()).cloned().collect::<Vec<Peer>>();
+    assert_eq!(preceding(10), peers(&[150, 90, 60, 50, 40, 30, 20]));
+    assert_eq!(preceding(150), peers(&[90, 60, 50, 40, 30, 20]));
+    assert_eq!(preceding(55), peers(&[50, 40, 30, 20]));
+    assert_eq!(preceding(31), peers(&[30, 20]));
+    assert_eq!(preceding(20), []);
+}
+
+#[test]
 fn a_lookup_that_was_forwarded_as_often_as_is_allowed_ends_where_it_is() {
     let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
     let hops_max = 2 * 8 + 2;

@@ -7,13 +7,14 @@ mod process;
 mod report;
 mod response;
 mod rest;
+mod sim;
 mod workload;
 
 use std::time::Duration;
 
 use anyhow::bail;
 use chord::{NodeName, RingSize};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{self, note};
 use super::signals::Signals;
@@ -37,19 +38,26 @@ const WARMUP_AT_REST_DEFAULT: u64 = 15;
 
 /// Measure put and get on a ring: operations per second and latencies
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   chord bench
   chord bench --connections 32 --seconds 30 --json
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
+  chord bench sim
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
 
 Each connection sends its next request when the last is answered, and the connections are spread evenly over the \
 nodes. Keys are uniform random, and all are written once before the measurement. Every value read is compared with the \
-one written. Latencies are in milliseconds, from sending a request to having read its answer.")]
+one written. Latencies are in milliseconds, from sending a request to having read its answer."
+)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    other: Option<Other>,
+
     /// Which of the node's doors to measure
     #[arg(long, default_value = "http")]
     door: Door,
@@ -100,6 +108,12 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
+/// What can be measured beside a ring of processes.
+#[derive(Clone, Debug, Subcommand)]
+enum Other {
+    Sim(sim::SimArgs),
+}
+
 /// A way to speak to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Door {
@@ -131,6 +145,9 @@ impl Door {
 impl BenchArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
+        if let Some(Other::Sim(args)) = self.other {
+            return args.run(&mut signals).await;
+        }
         let mut cluster = Cluster::default();
         let ended = tokio::select! {
             ended = self.measure(&mut cluster) => ended,

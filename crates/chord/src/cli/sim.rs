@@ -1,5 +1,6 @@
 //! `chord sim`: whole rings in one process, in no time and without a network.
 
+mod paper;
 mod script;
 
 use clap::Subcommand;
@@ -7,12 +8,14 @@ use clap::Subcommand;
 /// One command, in a file of its own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimCommand {
+    Paper(paper::PaperArgs),
     Script(script::ScriptArgs),
 }
 
 impl SimCommand {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Paper(args) => args.run().await,
             Self::Script(args) => args.run(),
         }
     }

@@ -46,6 +46,12 @@ pub(super) fn own_sample() -> Vec<Sample> {
     Sample::take("load generator", std::process::id()).into_iter().collect()
 }
 
+/// The memory of this process; none where there is no /proc.
+pub(super) fn own_resident_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some(mib(resident_kib(&status)?))
+}
+
 /// What each process of both lists used between them.
 pub(super) fn usage(before: &[Sample], after: &[Sample]) -> Vec<Usage> {
     let pairs = after.iter().filter_map(|now| {
@@ -63,11 +69,16 @@ impl Usage {
         Self {
             node: now.node.clone(),
             pid: now.pid,
-            resident_mib: round(now.resident_kib as f64 / 1024.0),
+            resident_mib: mib(now.resident_kib),
             cpu_seconds,
             cpu_percent: if elapsed > 0.0 { round(cpu_seconds / elapsed * 100.0) } else { 0.0 },
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people, far below 2^52")]
+fn mib(kib: u64) -> f64 {
+    round(kib as f64 / 1024.0)
 }
 
 /// Two digits behind the point.

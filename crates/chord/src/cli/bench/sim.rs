@@ -1,0 +1,167 @@
+//! `chord bench sim`: what lookups in rings of a million nodes cost, in one process and on one core.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use chord::{RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT};
+use chord_ring::{Config, RingTag};
+use chord_sim::paper::SEED_DEFAULT;
+use chord_sim::{Crowded, LargeRing, Lookups};
+use clap::Args;
+use serde::Serialize;
+
+use super::process;
+use crate::cli::exit::Usage;
+use crate::cli::number;
+use crate::cli::output::{self, note};
+use crate::cli::signals::Signals;
+use crate::cli::table::{Side, Table, thousands};
+
+/// Most nodes: each takes about 2 KiB.
+const NODES_MAX: u64 = 10_000_000;
+/// Most lookups: hours.
+const LOOKUPS_MAX: u64 = 1_000_000_000;
+
+/// Measure lookups in a large ring without a network: time and memory
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord bench sim
+  chord bench sim --nodes 100000 --lookups 100000 --json
+
+Builds an ideal ring of nodes as shipped, then looks random positions up from random nodes, step by step by the shipped \
+code, on one core. Each lookup is checked against the owner seen from outside. A million nodes take about 2 GB.")]
+pub(crate) struct SimArgs {
+    /// How many nodes, up to 10,000,000
+    #[arg(long, value_name = "COUNT", default_value = "1000000",
+        value_parser = number::within::<usize>("the number of nodes", 1..=NODES_MAX))]
+    nodes: usize,
+
+    /// How many lookups
+    #[arg(long, value_name = "COUNT", default_value = "1000000",
+        value_parser = number::within::<u64>("the number of lookups", 1..=LOOKUPS_MAX))]
+    lookups: u64,
+
+    /// Size of the ring: it has 2^BITS positions
+    #[arg(long, value_name = "BITS", default_value_t = RingSize::DEFAULT)]
+    ring_size: RingSize,
+
+    /// Successors that each node keeps, 1 to 64
+    #[arg(long, value_name = "COUNT", default_value_t = SUCCESSORS_DEFAULT,
+        value_parser = number::within::<u8>("the number of successors", 1..=SUCCESSORS_LIMIT.into()))]
+    successors: u8,
+
+    /// What decides the names of the nodes, and the lookups
+    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT,
+        value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
+    seed: u64,
+
+    /// Print one JSON object with results and settings
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found, and the settings that led to it.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    nodes: usize,
+    lookups: u64,
+    ring_size: u16,
+    successors: u8,
+    seed: u64,
+    build_seconds: f64,
+    lookup_seconds: f64,
+    lookups_per_second: f64,
+    mean_hops: f64,
+    max_hops: u64,
+    wrong_owners: u64,
+    /// Of this process, with the whole ring in it; none where there is no /proc.
+    resident_mib: Option<f64>,
+}
+
+impl SimArgs {
+    pub(super) async fn run(self, signals: &mut Signals) -> anyhow::Result<()> {
+        let n_positions = 1_usize.checked_shl(self.ring_size.bits().into()).unwrap_or(usize::MAX);
+        if self.nodes > n_positions {
+            return Err(Usage::new(Crowded { n_nodes: self.nodes, size: self.ring_size }.to_string()).into());
+        }
+        note(format_args!("Building a ring of {} nodes, then looking up...", thousands(self.nodes as u64)));
+        let args = self.clone();
+        let measuring = tokio::task::spawn_blocking(move || args.measure());
+        let report = tokio::select! {
+            report = measuring => report??,
+            () = signals.next() => bail!("stopped before the measurement was done"),
+        };
+        if self.json {
+            output::json(&report)?;
+        } else {
+            output::styled(&report.text())?;
+        }
+        match report.wrong_owners {
+            0 => Ok(()),
+            n_wrong => Err(anyhow!("{n_wrong} lookups did not end at the owner")),
+        }
+    }
+
+    fn measure(&self) -> anyhow::Result<Report> {
+        let ring = RingTag { name: RingName::default(), size: self.ring_size };
+        let config = Config::new(ring).with_successors(self.successors)?;
+        let begun = Instant::now();
+        let ring = LargeRing::new(&config, self.nodes, self.seed);
+        let mut ring = ring.map_err(|crowded| Usage::new(crowded.to_string()))?;
+        let (built, begun) = (begun.elapsed(), Instant::now());
+        let lookups = ring.look_up(self.lookups);
+        // The ring is still there, so that its memory counts.
+        Ok(self.report(built, begun.elapsed(), &lookups))
+    }
+
+    fn report(&self, built: Duration, looked_up: Duration, lookups: &Lookups) -> Report {
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let per_second = self.lookups as f64 / looked_up.as_secs_f64();
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            nodes: self.nodes,
+            lookups: self.lookups,
+            ring_size: self.ring_size.bits(),
+            successors: self.successors,
+            seed: self.seed,
+            build_seconds: process::round(built.as_secs_f64()),
+            lookup_seconds: process::round(looked_up.as_secs_f64()),
+            lookups_per_second: per_second.round(),
+            mean_hops: process::round(lookups.hops.mean()),
+            max_hops: lookups.hops.max(),
+            wrong_owners: lookups.n_wrong,
+            resident_mib: process::own_resident_mib(),
+        }
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let headings = [
+            "nodes",
+            "lookups",
+            "build s",
+            "lookups s",
+            "lookups/s",
+            "mean hops",
+            "max hops",
+            "MiB",
+            "wrong",
+        ];
+        let mut table = Table::new(&headings.map(|heading| (heading, Side::Right)));
+        table.row(vec![
+            thousands(self.nodes as u64),
+            thousands(self.lookups),
+            format!("{:.1}", self.build_seconds),
+            format!("{:.1}", self.lookup_seconds),
+            format!("{:.0}", self.lookups_per_second),
+            format!("{:.2}", self.mean_hops),
+            self.max_hops.to_string(),
+            self.resident_mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib:.0}")),
+            self.wrong_owners.to_string(),
+        ]);
+        table.render()
+    }
+}
