@@ -29,6 +29,7 @@ pub use network::{Cut, Latency, Network};
 use queue::Queue;
 pub use time::Time;
 
+use crate::ideal::IdealRing;
 use crate::oracle::{Incoming, Loss, Oracle};
 
 /// How long a host waits before it asks for a place in the ring again, after it was told that it gets none.
@@ -218,21 +219,21 @@ impl World {
         self.host_mut(host).seeds = seeds.map(|seed| self.hosts[seed.0 as usize].me.name.clone()).collect();
     }
 
-    /// Starts nodes on these hosts that are members of the ideal ring of all of them. Their rounds begin at any time.
+    /// Starts nodes on these hosts that are members of the ideal ring of all of them, right fingers included. Their rounds
+    /// begin at any time within a second.
+    ///
+    /// # Panics
+    /// There is no host, or two are at one position.
     pub fn start_ideal(&mut self, members: &[HostId]) {
-        let mut sorted: Vec<(HostId, Peer)> =
-            members.iter().map(|id| (*id, self.hosts[id.0 as usize].me.clone())).collect();
-        sorted.sort_by_key(|(_, peer)| peer.position);
-        let n_members = sorted.len();
-        let r = self.settings.config.successors();
-        for (idx, (id, _)) in sorted.iter().enumerate() {
-            let next = |steps: usize| sorted[(idx + steps) % n_members].1.clone();
-            let list: Vec<Peer> = (1..n_members).take(r).map(next).collect();
-            let before = (n_members > 1).then(|| next(n_members - 1));
-            self.host_mut(*id).start_as_member(before, &list);
-            self.remember_seeds(*id);
+        let peers = members.iter().map(|id| self.hosts[id.0 as usize].me.clone()).collect();
+        let ring =
+            IdealRing::new(&self.settings.config, peers).expect("each host is at a position of its own");
+        for view in ring.views() {
+            let id = self.by_name[&view.me().name];
+            self.host_mut(id).start_as(view.clone());
+            self.remember_seeds(id);
             let pause = self.pause(Duration::from_secs(1)).mul_f64(self.random.random());
-            self.schedule_wake(*id, Wake::Maintain, pause);
+            self.schedule_wake(id, Wake::Maintain, pause);
         }
     }
 

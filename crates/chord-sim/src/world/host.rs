@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chord_ring::{Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, Wake};
+use chord_ring::{Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, View, Wake};
 
 use super::network::Place;
 use super::{Event, Time};
@@ -145,10 +145,10 @@ impl Host {
         self.node = Some(Node::new(self.config.clone(), self.me.clone(), incarnation));
     }
 
-    pub(super) fn start_as_member(&mut self, predecessor: Option<Peer>, successors: &[Peer]) {
+    /// A new process that believes this already.
+    pub(super) fn start_as(&mut self, view: View) {
         let incarnation = Incarnation(u64::from(self.life) * INCARNATIONS_MAX);
-        let (config, me) = (self.config.clone(), self.me.clone());
-        self.node = Some(Node::member(config, me, incarnation, predecessor, successors));
+        self.node = Some(Node::of_view(view, incarnation));
     }
 
     /// The number of the newest wish to be woken for this reason.

@@ -16,6 +16,11 @@ impl Time {
         Self(self.0.saturating_add(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)))
     }
 
+    /// The number of the span of 2^`bits` microseconds that it is in.
+    pub(crate) fn span(self, bits: u32) -> u64 {
+        self.0 >> bits
+    }
+
     /// How long it is since an earlier instant; nothing if that one is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
