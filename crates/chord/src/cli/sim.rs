@@ -1,6 +1,8 @@
 //! `chord sim`: whole rings in one process, in no time and without a network.
 
+mod merge;
 mod paper;
+mod run;
 mod script;
 
 use clap::Subcommand;
@@ -8,6 +10,8 @@ use clap::Subcommand;
 /// One command, in a file of its own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimCommand {
+    Run(run::RunArgs),
+    Merge(merge::MergeArgs),
     Paper(paper::PaperArgs),
     Script(script::ScriptArgs),
 }
@@ -15,6 +19,8 @@ pub(crate) enum SimCommand {
 impl SimCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Run(args) => args.run().await,
+            Self::Merge(args) => args.run(),
             Self::Paper(args) => args.run().await,
             Self::Script(args) => args.run(),
         }

@@ -1,0 +1,102 @@
+//! `chord sim merge`: rings that were apart become one.
+
+use anyhow::bail;
+use chord_sim::swarm::{Apart, Merged, merge};
+use clap::{Args, ValueEnum};
+
+use crate::cli::exit::Usage;
+use crate::cli::number;
+use crate::cli::output;
+use crate::cli::table::{Side, Table, thousands};
+
+/// Most nodes of all rings together: a run of so many takes seconds.
+const NODES_MAX: usize = 2_000;
+/// Most runs.
+const RUNS_MAX: u64 = 10_000;
+
+/// Let rings that were apart become one, and count the rounds
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord sim merge 64 64
+  chord sim merge 100 10 1 --apart started --runs 30
+
+The rings are of real nodes in virtual time. Nobody helps them: nodes remember whom they knew, or the one address that \
+they were started with, and probe it. Rounds are counted at the node that has most.")]
+pub(crate) struct MergeArgs {
+    /// How many nodes each ring has
+    #[arg(required = true, num_args = 1.., value_name = "NODES",
+        value_parser = number::within::<usize>("the number of nodes", 1..=NODES_MAX as u64))]
+    sizes: Vec<usize>,
+
+    /// How they came to be apart
+    #[arg(long, default_value = "cut")]
+    apart: How,
+
+    /// The first seed
+    #[arg(long, value_name = "NUMBER", default_value = "0",
+        value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
+    seed: u64,
+
+    /// How many runs, each with the next seed
+    #[arg(long, value_name = "COUNT", default_value = "10",
+        value_parser = number::within::<u64>("the number of runs", 1..=RUNS_MAX))]
+    runs: u64,
+
+    /// Give up after so many rounds
+    #[arg(long, value_name = "COUNT", default_value = "200",
+        value_parser = number::within::<u64>("the number of rounds", 1..=100_000))]
+    rounds: u64,
+}
+
+/// How rings came to be apart.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum How {
+    /// One ring that was cut for a minute
+    Cut,
+    /// Started apart, all with the address of one node of the first
+    Started,
+}
+
+impl MergeArgs {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let n_nodes: usize = self.sizes.iter().sum();
+        if n_nodes > NODES_MAX {
+            return Err(Usage::new(format!(
+                "all rings together have at most {NODES_MAX} nodes, not {n_nodes}"
+            ))
+            .into());
+        }
+        let apart = match self.apart {
+            How::Cut => Apart::Cut,
+            How::Started => Apart::Started,
+        };
+        let seeds = (0..self.runs).map(|run| self.seed.wrapping_add(run));
+        let ended: Vec<Option<Merged>> =
+            seeds.map(|seed| merge(&self.sizes, apart, seed, self.rounds)).collect();
+        let mut merged: Vec<Merged> = ended.iter().copied().flatten().collect();
+        merged.sort_by_key(|merged| merged.rounds);
+        let mut table = Table::new(&[
+            ("", Side::Left),
+            ("rounds", Side::Right),
+            ("seconds", Side::Right),
+            ("messages", Side::Right),
+        ]);
+        let named =
+            [("least", merged.first()), ("median", merged.get(merged.len() / 2)), ("most", merged.last())];
+        for (what, merged) in named.into_iter().filter_map(|(what, merged)| Some((what, merged?))) {
+            table.row(vec![
+                what.to_owned(),
+                merged.rounds.to_string(),
+                format!("{:.1}", merged.took.as_secs_f64()),
+                thousands(merged.n_messages),
+            ]);
+        }
+        output::styled(&table.render())?;
+        let n_apart = ended.iter().filter(|ended| ended.is_none()).count();
+        if n_apart > 0 {
+            bail!("{n_apart} of {} runs were not one ring after {} rounds", self.runs, self.rounds);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! `chord sim run`: rings under faults that seeds decide.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::bail;
+use chord_sim::swarm::{Broken, HOSTS_MAX, Passed, Plan, ROUNDS_TO_IDEAL, Run, Shrunk, shrink};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::number;
+use crate::cli::output::{self, note};
+use crate::cli::signals::Signals;
+use crate::cli::table::thousands;
+
+/// Most seeds of one run: weeks.
+const SEEDS_MAX: u64 = 1_000_000_000;
+/// Threads beyond this are more than any machine has cores for.
+const THREADS_MAX: u64 = 256;
+/// Failures that are shrunk and told; the rest is counted.
+const TOLD_MAX: usize = 10;
+
+/// Run rings of real nodes in virtual time, under faults drawn from seeds
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord sim run --seeds 10000
+  chord sim run --seed 17 --trace
+  chord sim run --seed 17 --hosts 6 --only-faults 3,5,9
+
+A seed decides everything: how many hosts there are, their network, their clocks, and which faults come when: joins, \
+crashes, restarts, leaves, and in half of the runs frozen hosts, cuts, loss and slow links too. The runs without those \
+keep the assumptions of Chord's proof, and its invariant is checked after every step. Afterwards everything is mended, \
+and all nodes must be one ideal ring within 100 rounds of maintenance, and answer every lookup rightly.
+
+A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
+pub(crate) struct RunArgs {
+    /// The first seed
+    #[arg(long, value_name = "NUMBER", default_value = "0",
+        value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
+    seed: u64,
+
+    /// How many seeds, one after the other
+    #[arg(long, value_name = "COUNT", default_value = "1",
+        value_parser = number::within::<u64>("the number of seeds", 1..=SEEDS_MAX))]
+    seeds: u64,
+
+    /// No more than so many hosts: the first ones of each plan, 1 to 20
+    #[arg(long, value_name = "COUNT",
+        value_parser = number::within::<usize>("the number of hosts", 1..=HOSTS_MAX as u64))]
+    hosts: Option<usize>,
+
+    /// Only the faults of these numbers, separated by commas
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',')]
+    only_faults: Option<Vec<usize>>,
+
+    /// Print everything that happens, one line an event; for one seed
+    #[arg(long, conflicts_with_all = ["seeds", "json"])]
+    trace: bool,
+
+    /// How many threads, 1 to 256: one for each core unless given
+    #[arg(long, value_name = "COUNT",
+        value_parser = number::within::<usize>("the number of threads", 1..=THREADS_MAX))]
+    threads: Option<usize>,
+
+    /// Print one JSON object with what was found
+    #[arg(long)]
+    json: bool,
+}
+
+impl RunArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.seeds == 1 && !self.json {
+            return self.run_one();
+        }
+        let mut signals = Signals::new()?;
+        let swarm = Arc::new(Swarm::new(self.clone()));
+        let mut running = tokio::task::spawn_blocking({
+            let swarm = Arc::clone(&swarm);
+            move || swarm.run()
+        });
+        tokio::select! {
+            ended = &mut running => ended?,
+            () = signals.next() => {
+                note("Stopping: the runs under way are finished first.");
+                swarm.is_stopped.store(true, Ordering::Relaxed);
+                running.await?;
+            }
+        }
+        swarm.conclude()
+    }
+
+    fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::draw(seed);
+        if let Some(hosts) = self.hosts {
+            plan = plan.with_hosts(hosts);
+        }
+        match &self.only_faults {
+            Some(numbers) => plan.with_only(&numbers.iter().copied().collect()),
+            None => plan,
+        }
+    }
+
+    /// Tells one run in full.
+    fn run_one(&self) -> anyhow::Result<()> {
+        let plan = self.plan(self.seed);
+        tell_plan(&plan)?;
+        let mut run = Run::new(plan.clone());
+        if self.trace {
+            run.world.start_trace();
+        }
+        let ended = run.finish_here();
+        for line in run.world.take_trace() {
+            output::answer(line)?;
+        }
+        match ended {
+            Ok(passed) => output::answer(sentence(&passed)),
+            Err(broken) => {
+                if self.trace || self.only_faults.is_some() {
+                    tell_broken(&broken)?;
+                } else {
+                    tell_shrunk(&plan, &shrink(&plan, &broken))?;
+                }
+                bail!("seed {}: {}", self.seed, broken.rule)
+            }
+        }
+    }
+}
+
+/// Many runs on several threads.
+struct Swarm {
+    args: RunArgs,
+    next: AtomicU64,
+    is_stopped: AtomicBool,
+    /// A std mutex: it is held for the time of an addition, by threads that wait for nothing else.
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    n_passed: u64,
+    total: Passed,
+    failed: Vec<(u64, Broken)>,
+}
+
+impl Swarm {
+    fn new(args: RunArgs) -> Self {
+        Self { args, next: AtomicU64::new(0), is_stopped: AtomicBool::new(false), found: Mutex::default() }
+    }
+
+    fn run(&self) {
+        let bar = ProgressBar::new(self.args.seeds); // On standard error, and only if that is a terminal.
+        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {elapsed}, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let one_a_core = || std::thread::available_parallelism().map_or(1, usize::from);
+        let n_threads = self.args.threads.unwrap_or_else(one_a_core);
+        std::thread::scope(|scope| {
+            for _ in 0..n_threads {
+                scope.spawn(|| self.run_seeds(&bar));
+            }
+        });
+        bar.finish_and_clear();
+    }
+
+    fn run_seeds(&self, bar: &ProgressBar) {
+        while !self.is_stopped.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.args.seeds {
+                return;
+            }
+            let seed = self.args.seed.wrapping_add(number);
+            let ended = Run::new(self.args.plan(seed)).finish();
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).add(seed, ended);
+            bar.inc(1);
+        }
+    }
+
+    fn conclude(&self) -> anyhow::Result<()> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.failed.sort_by_key(|(seed, _)| *seed);
+        let n_runs = found.n_passed + found.failed.len() as u64;
+        if self.args.json {
+            output::json(&json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "first_seed": self.args.seed,
+                "runs": n_runs,
+                "failed_seeds": found.failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
+                "steps": found.total.n_steps,
+                "messages": found.total.n_messages,
+                "faults": found.total.n_faults,
+                "lookups": found.total.n_found,
+                "rounds_to_ideal_max": found.total.rounds_to_ideal,
+            }))?;
+        } else {
+            for (seed, broken) in found.failed.iter().take(TOLD_MAX) {
+                let plan = self.args.plan(*seed);
+                tell_shrunk(&plan, &shrink(&plan, broken))?;
+            }
+            output::answer(format_args!(
+                "{} runs: {} passed, {} failed; {}",
+                thousands(n_runs),
+                thousands(found.n_passed),
+                thousands(found.failed.len() as u64),
+                sentence(&found.total)
+            ))?;
+        }
+        if !found.failed.is_empty() {
+            bail!("{} of {n_runs} runs failed", found.failed.len());
+        }
+        if n_runs < self.args.seeds {
+            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.args.seeds);
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn add(&mut self, seed: u64, ended: Result<Passed, Broken>) {
+        match ended {
+            Ok(passed) => {
+                self.n_passed += 1;
+                self.total.n_steps += passed.n_steps;
+                self.total.n_messages += passed.n_messages;
+                self.total.n_faults += passed.n_faults;
+                self.total.n_found += passed.n_found;
+                self.total.rounds_to_ideal = self.total.rounds_to_ideal.max(passed.rounds_to_ideal);
+            }
+            Err(broken) => self.failed.push((seed, broken)),
+        }
+    }
+}
+
+fn sentence(passed: &Passed) -> String {
+    format!(
+        "{} events, {} faults, {} lookups; ideal again within {} rounds, of {ROUNDS_TO_IDEAL} allowed",
+        thousands(passed.n_steps),
+        thousands(passed.n_faults as u64),
+        thousands(passed.n_found as u64),
+        passed.rounds_to_ideal
+    )
+}
+
+fn tell_plan(plan: &Plan) -> anyhow::Result<()> {
+    output::answer(format_args!(
+        "seed {}, {}: {} hosts, of which {} are a ring; {} successors each; messages take {:?}",
+        plan.seed, plan.kind, plan.hosts, plan.founders, plan.successors, plan.network.latency
+    ))?;
+    for timed in &plan.faults {
+        output::answer(format_args!(
+            "{:>4}  {:>9.3} s  {}",
+            timed.number,
+            timed.at.as_secs_f64(),
+            timed.fault
+        ))?;
+    }
+    Ok(())
+}
+
+fn tell_broken(broken: &Broken) -> anyhow::Result<()> {
+    output::answer(format_args!("at {} s {}: {}", broken.at, broken.rule, broken.description))
+}
+
+fn tell_shrunk(plan: &Plan, small: &Shrunk) -> anyhow::Result<()> {
+    output::answer(format_args!(
+        "seed {} FAILED: shrunk from {} hosts and {} faults to this:",
+        plan.seed,
+        plan.hosts,
+        plan.faults.len()
+    ))?;
+    tell_plan(&small.plan)?;
+    tell_broken(&small.broken)?;
+    let numbers: BTreeSet<usize> = small.plan.faults.iter().map(|timed| timed.number).collect();
+    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    output::answer(format_args!(
+        "replay: chord sim run --seed {} --hosts {} --only-faults {} --trace",
+        plan.seed,
+        small.plan.hosts,
+        numbers.join(",")
+    ))
+}
