@@ -245,6 +245,42 @@ fn bench_measures_lookups_in_a_large_ring() {
 }
 
 #[test]
+fn the_swarm_tells_one_seed_in_full_and_counts_many() {
+    let told = answer(&["sim", "run", "--seed", "17"]);
+    assert!(told.starts_with("seed 17, ") && told.contains("ideal again within"), "{told}");
+    let events = answer(&["sim", "run", "--seed", "17", "--hosts", "4", "--only-faults", "0,1", "--trace"]);
+    assert!(events.contains(" wakes: Maintain") && events.lines().count() > 100, "{events}");
+    assert_eq!(
+        events,
+        answer(&["sim", "run", "--seed", "17", "--hosts", "4", "--only-faults", "0,1", "--trace"])
+    );
+    let report: Value =
+        serde_json::from_str(&answer(&["sim", "run", "--seeds", "20", "--json", "--threads", "2"])).unwrap();
+    assert_eq!(
+        (&report["runs"], &report["failed_seeds"]),
+        (&20.into(), &Value::Array(Vec::new())),
+        "{report}"
+    );
+    assert!(report["faults"].as_u64() > Some(20), "{report}");
+}
+
+#[test]
+fn a_swarm_that_is_stopped_says_how_far_it_came() {
+    let mut running = Running::start(&["sim", "run", "--seeds", "1000000000", "--threads", "1"]);
+    running.told("Running ");
+    running.signal("INT");
+    running.told("Stopping: ");
+    assert!(running.told("error: stopped after ").ends_with("none of them failed"));
+    assert_eq!(running.code(), Some(1));
+}
+
+#[test]
+fn rings_that_were_apart_merge_from_the_command_line() {
+    let table = answer(&["sim", "merge", "6", "5", "1", "--runs", "2"]);
+    assert!(table.contains("rounds") && table.contains("median"), "{table}");
+}
+
+#[test]
 fn the_papers_are_reproduced_in_files_that_one_seed_makes_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
     let reproduce = |name: &str, threads: &str| {

@@ -77,6 +77,7 @@ impl RunArgs {
         }
         let mut signals = Signals::new()?;
         let swarm = Arc::new(Swarm::new(self.clone()));
+        note(format_args!("Running {} seeds...", thousands(self.seeds)));
         let mut running = tokio::task::spawn_blocking({
             let swarm = Arc::clone(&swarm);
             move || swarm.run()
