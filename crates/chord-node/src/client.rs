@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chord_ring::{Failure, NodeName};
+use chord_ring::NodeName;
 use chord_wire::{Code, Context, seed};
 
-use crate::links::{Answered, Connections, Refused};
+use crate::links::{Answered, Connections, NoAnswer, Refused};
 use crate::{Language, Limits};
 
 /// Talks to one node, on kept connections.
@@ -32,6 +32,15 @@ pub enum ClientError {
     /// Nobody serves at that address. Nothing changed.
     #[error("nobody answers at {0}: is a node running there?")]
     Unreachable(NodeName),
+    /// No connection came about: the name is unknown, the network is down, or this program has too many files open.
+    /// Nothing changed.
+    #[error("no connection to {node}: {reason}")]
+    NoConnection {
+        /// The node.
+        node: NodeName,
+        /// What the system said.
+        reason: String,
+    },
     /// The deadline passed. A write may or may not have happened.
     #[error("{node} did not answer within {} s", .waited.as_secs_f64())]
     Silent {
@@ -100,10 +109,13 @@ impl Client {
                 .await;
         let exchange = match exchange {
             Ok(Ok(exchange)) => exchange,
-            Ok(Err(Failure::Unreachable)) => return Err(ClientError::Unreachable(node())),
-            Ok(Err(Failure::Silent)) => return Err(ClientError::Closed(node())),
-            Ok(Err(failure)) => {
-                return Err(ClientError::Garbled { node: node(), reason: failure.to_string() });
+            Ok(Err(NoAnswer::Refused)) => return Err(ClientError::Unreachable(node())),
+            Ok(Err(NoAnswer::NoConnection(error))) => {
+                return Err(ClientError::NoConnection { node: node(), reason: error.to_string() });
+            }
+            Ok(Err(NoAnswer::Closed)) => return Err(ClientError::Closed(node())),
+            Ok(Err(broken @ NoAnswer::Broken)) => {
+                return Err(ClientError::Garbled { node: node(), reason: broken.to_string() });
             }
             Err(_) => return Err(ClientError::Silent { node: node(), waited: deadline }),
         };

@@ -143,10 +143,10 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The host refused the connection, or its name is unknown: nobody serves there.
+    /// The host refused the connection: nobody serves there.
     #[error("nobody answers at that address")]
     Unreachable,
-    /// The deadline passed.
+    /// No answer came: the deadline passed, the connection broke, or there was none. The reason may lie anywhere.
     #[error("it did not answer in time")]
     Silent,
     /// It answered something that is not of this protocol.

@@ -57,6 +57,42 @@ pub(crate) fn write_context(context: &Context, headers: &mut HeaderMap) {
     });
 }
 
+/// Why an exchange brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The host refused the connection: the one proof that nobody serves there.
+    #[error("nobody is there")]
+    Refused,
+    /// No connection came about, for a reason that may as well lie here, or between: files and ports run out, cables and
+    /// resolvers fail.
+    #[error("no connection: {0}")]
+    NoConnection(io::Error),
+    /// The connection was closed, and nothing came back.
+    #[error("the connection was closed before an answer came")]
+    Closed,
+    /// What came back was no whole answer.
+    #[error("what came is no whole answer in HTTP")]
+    Broken,
+}
+
+impl NoAnswer {
+    fn to_connect(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            _ => Self::NoConnection(error),
+        }
+    }
+
+    /// What it tells of the peer.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Refused => Failure::Unreachable,
+            Self::NoConnection(_) | Self::Closed => Failure::Silent,
+            Self::Broken => Failure::Garbled,
+        }
+    }
+}
+
 /// Connections to a peer beyond the limit, for what it answers by itself: one for each purpose of the ring, and pings.
 const OWN_CONNECTIONS: usize = 8;
 
@@ -100,26 +136,24 @@ impl Connections {
         answered: Answered,
         said: &Said,
         context: &Context,
-    ) -> Result<Exchange, Failure> {
+    ) -> Result<Exchange, NoAnswer> {
         let permits = match answered {
             Answered::ByItself => &self.own_permits,
             Answered::WithOthers => &self.onward_permits,
         };
-        let Ok(_permit) = permits.acquire().await else { return Err(Failure::Silent) };
+        let _permit =
+            permits.acquire().await.map_err(|closed| NoAnswer::NoConnection(io::Error::other(closed)))?;
         let kept = self.idle().pop();
         if let Some((_, mut open)) = kept {
             match open.send(self.request(said, context), self.body_bytes).await {
                 Ok(exchange) => return Ok(self.keep(open, exchange)),
-                Err(Broken::BeforeAnswer) => self.idle().clear(),
-                Err(Broken::InAnswer) => return Err(Failure::Garbled),
+                Err(NoAnswer::Closed) => self.idle().clear(),
+                Err(no_answer) => return Err(no_answer),
             }
         }
         let mut open = self.connect().await?;
-        match open.send(self.request(said, context), self.body_bytes).await {
-            Ok(exchange) => Ok(self.keep(open, exchange)),
-            Err(Broken::BeforeAnswer) => Err(Failure::Silent),
-            Err(Broken::InAnswer) => Err(Failure::Garbled),
-        }
+        let exchange = open.send(self.request(said, context), self.body_bytes).await?;
+        Ok(self.keep(open, exchange))
     }
 
     fn keep(&self, open: Open, exchange: Exchange) -> Exchange {
@@ -131,12 +165,11 @@ impl Connections {
         exchange
     }
 
-    async fn connect(&self) -> Result<Open, Failure> {
-        let stream = TcpStream::connect((self.name.host(), self.name.port()))
-            .await
-            .map_err(|error| failure(&error))?;
-        prepare(&stream).map_err(|_| Failure::Silent)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Silent)?;
+    async fn connect(&self) -> Result<Open, NoAnswer> {
+        let to = (self.name.host(), self.name.port());
+        let stream = TcpStream::connect(to).await.map_err(NoAnswer::to_connect)?;
+        prepare(&stream).map_err(NoAnswer::NoConnection)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::Closed)?;
         Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }
 
@@ -160,16 +193,16 @@ impl Connections {
 }
 
 impl Open {
-    async fn send(&mut self, request: Request<Full<Bytes>>, body_bytes: usize) -> Result<Exchange, Broken> {
+    async fn send(&mut self, request: Request<Full<Bytes>>, body_bytes: usize) -> Result<Exchange, NoAnswer> {
         let Self { sender, driver } = self;
         let exchange = async {
-            sender.ready().await.map_err(|_| Broken::BeforeAnswer)?;
+            sender.ready().await.map_err(|_| NoAnswer::Closed)?;
             let response = sender
                 .send_request(request)
                 .await
-                .map_err(|error| if error.is_parse() { Broken::InAnswer } else { Broken::BeforeAnswer })?;
+                .map_err(|error| if error.is_parse() { NoAnswer::Broken } else { NoAnswer::Closed })?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, body_bytes).collect().await.map_err(|_| Broken::InAnswer)?;
+            let body = Limited::new(body, body_bytes).collect().await.map_err(|_| NoAnswer::Broken)?;
             Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         tokio::pin!(exchange);
@@ -193,24 +226,6 @@ async fn run(driver: &mut Option<Driver>) {
     }
 }
 
-/// The request went wrong.
-enum Broken {
-    /// Nothing came back: the connection was closed or refused to take it.
-    BeforeAnswer,
-    /// What came back was no whole answer.
-    InAnswer,
-}
-
-fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Failure::Silent
-        }
-        // Refused, or the name is unknown.
-        _ => Failure::Unreachable,
-    }
-}
-
 /// How long bytes may lie unread at the other end before the system ends a connection.
 const UNREAD_MAX: Duration = Duration::from_secs(20);
 
@@ -228,4 +243,45 @@ pub(crate) async fn within<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     tokio::time::timeout(wait, work).await.unwrap_or(Err(Failure::Silent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Language;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_a_refused_connection_is_proof_that_nobody_is_there() {
+        const EPERM: i32 = 1;
+        const EMFILE: i32 = 24;
+        const EADDRNOTAVAIL: i32 = 99;
+        const ENETDOWN: i32 = 100;
+        const ENETUNREACH: i32 = 101;
+        const ETIMEDOUT: i32 = 110;
+        const ECONNREFUSED: i32 = 111;
+        for (errno, failure) in [
+            (EPERM, Failure::Silent),
+            (EMFILE, Failure::Silent),
+            (EADDRNOTAVAIL, Failure::Silent),
+            (ENETDOWN, Failure::Silent),
+            (ENETUNREACH, Failure::Silent),
+            (ETIMEDOUT, Failure::Silent),
+            (ECONNREFUSED, Failure::Unreachable),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(NoAnswer::to_connect(error).failure(), failure, "{errno}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_finds_nothing_proves_nothing() {
+        let name: NodeName = "no-such-host.invalid:4567".parse().unwrap();
+        let connections = Connections::new(name, 1, 1024);
+        let said = Language::Http.say(&chord_wire::seed::Request::Node).unwrap();
+        let context = Context::default();
+        let asked = connections.exchange(Answered::ByItself, &said, &context).await;
+        let no_answer = asked.err().expect("nobody has that name");
+        assert_eq!(no_answer.failure(), Failure::Silent, "{no_answer}");
+    }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use chord_ring::{Failure, NodeName};
 use chord_wire::{Code, Command, Context, seed};
 
-use super::connection::{Answered, Connections, within};
-use super::language::{Language, Refused, Reply};
+use super::connection::{Answered, Connections, NoAnswer, within};
+use super::language::{Language, Misunderstood, Refused, Reply};
 use super::lock;
 use super::round_trip::RoundTrip;
 use crate::Limits;
@@ -48,16 +48,20 @@ struct Known {
 struct Wrong {
     failure: Failure,
     what: String,
+    /// Whether it tells of the peer, which may not speak this language: without a connection nothing does.
+    is_answer: bool,
 }
 
-impl From<Failure> for Wrong {
-    fn from(failure: Failure) -> Self {
-        let what = match failure {
-            Failure::Garbled => "what came is no whole answer in HTTP",
-            Failure::Silent => "the connection was closed before an answer came",
-            _ => "nobody is there",
-        };
-        Self { failure, what: what.to_owned() }
+impl From<Misunderstood> for Wrong {
+    fn from(misunderstood: Misunderstood) -> Self {
+        Self { failure: Failure::Garbled, what: misunderstood.to_string(), is_answer: true }
+    }
+}
+
+impl From<NoAnswer> for Wrong {
+    fn from(no_answer: NoAnswer) -> Self {
+        let is_answer = matches!(no_answer, NoAnswer::Closed | NoAnswer::Broken);
+        Self { failure: no_answer.failure(), what: no_answer.to_string(), is_answer }
     }
 }
 
@@ -142,8 +146,11 @@ impl Link {
         let language = known.unwrap_or(self.first_language);
         let said = self.say(language, answered, request, context).await;
         let is_understood = said.as_ref().is_ok_and(|reply| known.is_some() || reply.shows_language());
-        if is_understood || matches!(&said, Err(Wrong { failure: Failure::Unreachable, .. })) {
-            return said.map_err(|wrong| wrong.failure);
+        if is_understood || matches!(&said, Err(Wrong { is_answer: false, .. })) {
+            return said.map_err(|wrong| {
+                tracing::debug!(peer = %self.name, command = %request.command(), "{}", wrong.what);
+                wrong.failure
+            });
         }
         // Whoever answers one language with nonsense and another properly has not done what it was asked in the first.
         let other = language.other();
@@ -181,11 +188,9 @@ impl Link {
             },
         };
         let exchange = self.connections.exchange(answered, &said, context).await;
-        let understood = exchange.map_err(Wrong::from).and_then(|exchange| {
-            language
-                .understand(request.command(), &exchange)
-                .map_err(|misunderstood| Wrong { failure: Failure::Garbled, what: misunderstood.to_string() })
-        });
+        let understood = exchange
+            .map_err(Wrong::from)
+            .and_then(|exchange| language.understand(request.command(), &exchange).map_err(Wrong::from));
         let mut known = lock(&self.known);
         match &understood {
             Ok(reply) => {

@@ -54,10 +54,12 @@ pub(crate) async fn call_in(
     deadline: Duration,
 ) -> anyhow::Result<Reply> {
     match Client::speaking(language, node.clone()).call(request, deadline).await {
-        Err(error @ ClientError::Unreachable(_)) => match hosts::unknown(node).await {
-            Some(sentence) => bail!("{sentence}"),
-            None => Err(error.into()),
-        },
+        Err(error @ (ClientError::Unreachable(_) | ClientError::NoConnection { .. })) => {
+            match hosts::unknown(node).await {
+                Some(sentence) => bail!("{sentence}"),
+                None => Err(error.into()),
+            }
+        }
         called => Ok(called?),
     }
 }
