@@ -66,6 +66,12 @@ impl Version {
         self.tick <= previous.tick.next()
     }
 
+    /// Whether later writes can have greater versions: hardly any in the last millisecond that a version can hold, which
+    /// no clock shows by mistake.
+    pub fn can_be_surpassed(&self) -> bool {
+        self.time_ms() < VERSION_TIME_MS_MAX
+    }
+
     /// When it was made, in milliseconds since 1970, as far as its maker's clock and what it had seen tell.
     pub fn time_ms(&self) -> u64 {
         self.tick.time_ms()

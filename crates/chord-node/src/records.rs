@@ -95,10 +95,15 @@ impl Shared {
         if self.stage() == Stage::Running { Ok(()) } else { Err(OperationError::Stopping) }
     }
 
-    /// Stores a record under the version that it has. One from too far in the future is refused: no later write could
-    /// ever replace it.
+    /// Stores a copy of a record under the version that it has. That may lie far in the future: the write was taken when
+    /// this clock, or that of the node that has it, was another, and refused here it would be lost. The clock does not
+    /// follow it, and later writes surpass it; only what no later write could surpass is refused.
     pub(crate) fn accept(&self, record: Record) -> Result<(), OperationError> {
-        self.believe(&record.version)?;
+        if let Err(ahead) = self.believe(&record.version)
+            && !record.version.can_be_surpassed()
+        {
+            return Err(ahead.into());
+        }
         self.store.apply(vec![record])?;
         Ok(())
     }

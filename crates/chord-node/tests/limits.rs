@@ -134,7 +134,7 @@ async fn bodies_under_way_share_one_budget_and_give_it_back() {
 }
 
 #[tokio::test]
-async fn a_version_from_too_far_in_the_future_is_refused_and_the_key_stays_writable() {
+async fn a_copy_that_no_write_could_replace_is_refused_and_the_key_stays_writable() {
     let node = node(Limits::default()).await;
     let forged = |version: &str| {
         let body = r#"{"key": "key", "value": "forged", "no_redirect": true}"#;

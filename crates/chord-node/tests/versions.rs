@@ -80,13 +80,21 @@ async fn founder() -> Node {
 async fn pair() -> [Node; 2] {
     let first = founder().await;
     let second = Node::builder().listen("127.0.0.1:0").join(first.name().clone()).start().await.unwrap();
+    until_ideal(&[&first, &second]).await;
+    [first, second]
+}
+
+async fn until_ideal(nodes: &[&Node]) {
     let ideal = async {
-        while !is_ideal([&*first.view(), &*second.view()]) {
+        loop {
+            let views: Vec<_> = nodes.iter().map(|node| node.view()).collect();
+            if is_ideal(views.iter().map(AsRef::as_ref)) {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, ideal).await.unwrap();
-    [first, second]
+    tokio::time::timeout(DEADLINE, ideal).await.expect("an ideal ring");
 }
 
 fn position(text: &str) -> chord_ring::Position {
@@ -148,13 +156,53 @@ async fn a_write_is_newer_than_what_is_there_though_its_node_has_a_clock_that_la
 #[tokio::test]
 async fn a_version_that_nobody_believes_is_refused_and_the_key_stays_writable() {
     let node = founder().await;
-    let wild = format!("{}.0.7", ms_from_now(Duration::from_secs(3600)));
-    for no_redirect in [false, true] {
-        let refused = put(&node, &[("chord-version", wild.as_str())], "key", "wild", no_redirect).await;
-        assert_eq!((refused.status(), refused.header("chord-error")), (400, Some("clock-ahead")));
-    }
+    let wild = version_ahead();
+    let refused = put(&node, &[("chord-version", wild.as_str())], "key", "wild", false).await;
+    assert_eq!((refused.status(), refused.header("chord-error")), (400, Some("clock-ahead")));
     node.put(b"key", b"value").await.unwrap();
     assert_eq!(read(&node, "key").await, "value");
+}
+
+/// A version from a clock that is an hour ahead.
+fn version_ahead() -> String {
+    format!("{}.0.7", ms_from_now(Duration::from_secs(3600)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_by_a_clock_that_is_ahead_moves_with_its_range_and_can_be_written_again() {
+    let [first, second] = pair().await;
+    let keys: Vec<String> = (0..20).map(|idx| format!("key{idx}")).collect();
+    let ahead = version_ahead();
+    for key in &keys {
+        // As the heir of a node whose clock is ahead.
+        assert_eq!(put(&first, &[("chord-version", &ahead)], key, "copied", true).await.status(), 200);
+    }
+    let third = Node::builder().listen("127.0.0.1:0").join(first.name().clone()).start().await.unwrap();
+    until_ideal(&[&first, &second, &third]).await;
+    for leaver in [first, second] {
+        let departure = leaver.shutdown().await;
+        assert_eq!(departure.left_behind, 0, "{departure:?}");
+    }
+    for key in &keys {
+        assert_eq!(read(&third, key).await, "copied");
+        third.put(key.as_bytes(), b"written").await.unwrap();
+        assert_eq!(read(&third, key).await, "written");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_reads_what_was_written_by_a_clock_that_is_ahead() {
+    let first = founder().await;
+    let keys: Vec<String> = (0..20).map(|idx| format!("key{idx}")).collect();
+    let ahead = version_ahead();
+    for key in &keys {
+        assert_eq!(put(&first, &[("chord-version", &ahead)], key, "copied", true).await.status(), 200);
+    }
+    let second = Node::builder().listen("127.0.0.1:0").join(first.name().clone()).start().await.unwrap();
+    second.ready().await.unwrap();
+    for key in &keys {
+        assert_eq!(read(&second, key).await, "copied");
+    }
 }
 
 #[tokio::test]
