@@ -7,7 +7,7 @@ use chord_kv::{Range, Record};
 use chord_ring::{Command, CommandError, Failure, Refusal};
 use tokio::time::Instant;
 
-use crate::handover::{LEFT_AT_ONCE, OfferLimits, Offered, Receiver};
+use crate::handover::{LEFT_AT_ONCE, NotTaken, OfferLimits, Offered, Receiver};
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
@@ -108,17 +108,22 @@ impl Shared {
         false
     }
 
-    /// Gives a record to the first successor, or to the next that does not leave too. What this node had is then asked for
-    /// there, by whoever owns it.
+    /// Gives a record to the first successor, or to the next that does not leave too and has room. What this node had is
+    /// then asked for there, by whoever owns it.
     pub(crate) async fn leave_to_heir(&self, record: &Record) -> Result<(), NoHeir> {
         let view = self.view();
         let mut all_leave = view.is_small();
         for heir in view.successors().as_slice() {
             match self.hand_over(&heir.name, record, Receiver::Heir).await {
                 Ok(()) => return Ok(()),
-                Err(Failure::Refused(Refusal::NotMember)) => {}
-                Err(Failure::Garbled) => return Err(NoHeir::Misfit),
-                Err(failure) => {
+                Err(NotTaken::Failed(Failure::Refused(Refusal::NotMember))) => {}
+                Err(NotTaken::Unsayable) => return Err(NoHeir::Misfit),
+                Err(NotTaken::Declined(sentence)) => {
+                    // Better with the next one, from which it comes home when there is room, than with nobody.
+                    tracing::debug!(peer = %heir.name, "a record was not taken: {sentence}");
+                    all_leave = false;
+                }
+                Err(NotTaken::Failed(failure)) => {
                     tracing::debug!(peer = %heir.name, "a record was not taken: {failure}");
                     all_leave = false;
                     break; // The next one might not be found by an owner that lies between.

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use chord_kv::{Cursor, Key, PageLimit, Pull, Range, Record, StoreError, Value};
 use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request};
-use chord_wire::{Command, Context, KnownPredecessor, seed};
+use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::OperationError;
-use crate::links::lock;
+use crate::links::{Refused, lock};
 use crate::operation::{Ticket, text};
 use crate::shared::{Shared, Stage};
 
@@ -51,6 +51,20 @@ pub(crate) enum Receiver {
     Heir,
 }
 
+/// Why a peer has not taken a record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotTaken {
+    /// There is no way to say it to that peer, as a text that XML-RPC cannot carry to one that speaks nothing else.
+    #[error("there is no way to carry it")]
+    Unsayable,
+    /// The peer has no place for it: its store is full, or its limit is lower.
+    #[error("{0}")]
+    Declined(String),
+    /// No answer, or one of the ring.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
 /// How records are offered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OfferLimits {
@@ -74,10 +88,10 @@ impl Shared {
         to: &NodeName,
         record: &Record,
         receiver: Receiver,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), NotTaken> {
         let key = text(record.key.as_bytes());
         let value = record.value.as_ref().and_then(|value| text(value.as_bytes()));
-        let (Some(key), Some(value)) = (key, value) else { return Err(Failure::Garbled) };
+        let (Some(key), Some(value)) = (key, value) else { return Err(NotTaken::Unsayable) };
         let request = seed::Request::Put { key, value, no_redirect: true };
         let context = Context {
             version: Some(record.version),
@@ -88,7 +102,13 @@ impl Shared {
         // Patience: a busy heir is better than a lost record.
         let budget = self.limits.request;
         let reply = self.links.to(to).call_onward(&request, &context, budget).await?;
-        self.asker().granted(to, Command::Put, reply).map(|_| ())
+        let Err(refused) = reply.answer else { return Ok(()) };
+        let failure = self.asker().failure(to, &refused, reply.context.ring.as_ref());
+        Err(match (failure, refused) {
+            (Some(failure), _) => NotTaken::Failed(failure),
+            (None, Refused { code: Some(Code::NotText), .. }) => NotTaken::Unsayable,
+            (None, Refused { sentence, .. }) => NotTaken::Declined(sentence),
+        })
     }
 
     /// Gives every record in `range` to `offer`, several at a time, within these limits.
@@ -341,8 +361,8 @@ impl Shared {
                 *lock(last_owner) = Some(owner).filter(|_| !is_seed);
                 self.forget(record)
             }
-            Err(failure) => {
-                tracing::debug!(peer = %owner.name, "a record was not taken: {failure}");
+            Err(not_taken) => {
+                tracing::debug!(peer = %owner.name, "a record was not taken: {not_taken}");
                 false
             }
         }

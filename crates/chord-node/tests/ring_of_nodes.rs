@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chord_node::Node;
+use chord_node::{Limits, Node};
 use chord_ring::{RingSize, is_ideal};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -82,6 +82,28 @@ async fn all_nodes_of_a_ring_that_leave_at_once_do_not_wait_for_each_other() {
         "{a:?} {b:?} {c:?}"
     );
     assert!(took < Duration::from_secs(5), "half of what a departure may take: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_successor_cannot_take_goes_to_the_next() {
+    let full = Limits { store_bytes: 100, ..Limits::default() };
+    let full = Node::builder().listen("127.0.0.1:0").limits(full).start().await.unwrap();
+    let mut nodes = vec![full.clone()];
+    for _ in 0..2 {
+        let node = Node::builder().listen("127.0.0.1:0").join(full.name().clone()).start().await.unwrap();
+        tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+        nodes.push(node);
+    }
+    until_ideal(&nodes).await;
+    let leaver = nodes.iter().find(|node| node.view().successors().head() == Some(full.view().me())).unwrap();
+    let mut n_written = 0;
+    for idx in 0..1000 {
+        // The owner refuses what belongs to the full one.
+        n_written += u64::from(leaver.put(format!("key{idx}").as_bytes(), b"value").await.is_ok());
+    }
+    assert!(n_written > 0, "the leaver and the next one own a part of so many");
+    let departure = leaver.shutdown().await;
+    assert_eq!(departure.left_behind, 0, "{departure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chord_ring::{
-    Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, State,
-    owned,
+    Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, RingTag,
+    State, owned,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
-use super::{Link, Links, Reply};
+use super::{Link, Links, Refused, Reply};
 
 /// Asks peers on behalf of one node.
 #[derive(Clone, Copy)]
@@ -182,28 +182,38 @@ impl Asker<'_> {
             Ok(answer) => return Ok((answer, context)),
             Err(refused) => refused,
         };
-        let refusal = match (refused.code, context.ring) {
+        Err(self.failure(peer, &refused, context.ring.as_ref()).unwrap_or_else(|| {
+            let code = refused.code.map_or("without a code", Code::as_str);
+            let what = format!("an error ({code}): {}", refused.sentence);
+            self.links.to(peer).report(command, &what);
+            Failure::Garbled
+        }))
+    }
+
+    /// What a refusal means to the ring; `None` if it is about something else. `theirs` is the peer's ring.
+    pub(crate) fn failure(
+        &self,
+        peer: &NodeName,
+        refused: &Refused,
+        theirs: Option<&RingTag>,
+    ) -> Option<Failure> {
+        let refusal = match (refused.code, theirs) {
             (Some(Code::NotMember), _) => Refusal::NotMember,
             (Some(Code::NoRoute), _) => Refusal::NoRoute,
             (Some(Code::HopLimit), _) => Refusal::HopLimit,
             (Some(Code::PositionTaken), _) => {
                 Refusal::PositionTaken { newcomer: self.me.clone(), member: peer.clone() }
             }
-            (Some(Code::RingSizeDiffers), Some(ring)) => {
-                Refusal::RingSizeDiffers { here: ring.size, there: self.links.ring.size }
+            (Some(Code::RingSizeDiffers), Some(theirs)) => {
+                Refusal::RingSizeDiffers { here: theirs.size, there: self.links.ring.size }
             }
-            (Some(Code::ForeignRing), Some(ring)) => {
-                Refusal::ForeignRing { here: ring.name, there: self.links.ring.name.clone() }
+            (Some(Code::ForeignRing), Some(theirs)) => {
+                Refusal::ForeignRing { here: theirs.name.clone(), there: self.links.ring.name.clone() }
             }
-            (Some(Code::Busy | Code::Deadline | Code::TooSlow), _) => return Err(Failure::Silent),
-            (code, _) => {
-                let code = code.map_or("without a code", Code::as_str);
-                let what = format!("an error ({code}): {}", refused.sentence);
-                self.links.to(peer).report(command, &what);
-                return Err(Failure::Garbled);
-            }
+            (Some(Code::Busy | Code::Deadline | Code::TooSlow), _) => return Some(Failure::Silent),
+            _ => return None,
         };
-        Err(Failure::Refused(refusal))
+        Some(Failure::Refused(refusal))
     }
 
     /// Who this node is, for the context of what it says.
