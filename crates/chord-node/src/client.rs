@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chord_ring::NodeName;
-use chord_wire::{Code, Context, seed};
+use chord_wire::{Code, Command, Context, seed};
 
-use crate::links::{Answered, Connections, NoAnswer, Refused};
+use crate::links::{Answered, Connections, NoAnswer, Refused, Sending};
 use crate::{Language, Limits};
 
 /// Talks to one node, on kept connections.
@@ -104,9 +104,10 @@ impl Client {
         let said =
             self.language.say(request).map_err(|unsayable| ClientError::Unsayable(unsayable.to_string()))?;
         let context = Context::default();
-        let exchange =
-            tokio::time::timeout(deadline, self.connections.exchange(Answered::WithOthers, &said, &context))
-                .await;
+        let sending = Sending::new(Answered::WithOthers);
+        let sending = if is_question(request.command()) { sending } else { sending.once() };
+        let exchange = self.connections.exchange(&sending, &said, &context);
+        let exchange = tokio::time::timeout(deadline, exchange).await;
         let exchange = match exchange {
             Ok(Ok(exchange)) => exchange,
             Ok(Err(NoAnswer::Refused)) => return Err(ClientError::Unreachable(node())),
@@ -127,5 +128,22 @@ impl Client {
             Ok(answer) => Ok(Reply { answer, context: reply.context }),
             Err(Refused { code, sentence }) => Err(ClientError::Refused { node: node(), code, sentence }),
         }
+    }
+}
+
+/// Whether a command changes nothing, so that it may be sent twice.
+const fn is_question(command: Command) -> bool {
+    match command {
+        Command::Node
+        | Command::FindSuccessor
+        | Command::GetPredecessor
+        | Command::GetSuccessorList
+        | Command::Get => true,
+        Command::Create
+        | Command::Join
+        | Command::Notify
+        | Command::Put
+        | Command::Shutdown
+        | Command::Leave => false,
     }
 }

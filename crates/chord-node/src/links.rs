@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chord_ring::{NodeName, RingTag};
 
 pub(crate) use ask::{Asker, onward};
-pub(crate) use connection::{Answered, Connections, NoAnswer, context, prepare, write_context};
+pub(crate) use connection::{Answered, Connections, NoAnswer, Sending, context, prepare, write_context};
 pub use language::Language;
 pub(crate) use language::{Refused, Reply};
 pub(crate) use link::Link;

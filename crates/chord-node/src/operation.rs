@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use crate::OperationError;
-use crate::links::{Refused, onward};
+use crate::links::{Answered, Refused, Sending, onward};
 use crate::shared::{Mail, Shared};
 use chord_kv::{Key, Record, Value, Version};
 use chord_ring::{
@@ -159,12 +159,11 @@ impl Shared {
             };
             match self.operate_at(&owner, work, path).await {
                 Ok(result) => return result.map(Attempt::Done),
-                Err(failure) => {
-                    // A write that got no answer may have happened.
-                    work.is_uncertain |=
-                        work.is_write() && matches!(failure, Failure::Silent | Failure::Garbled);
-                    self.set_aside(&mut lookup, &owner, &failure);
+                // Another attempt, with a version that the next owner makes, could happen besides.
+                Err(_) if work.is_uncertain && work.proposal == Proposal::LeftToOwner => {
+                    return Err(OperationError::Deadline);
                 }
+                Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
             }
         }
     }
@@ -294,7 +293,13 @@ impl Shared {
         let version = proposed.then(|| self.version_of(work));
         let context = Context { version, ..onward(self.asker().of_ring(), path, true, budget)? };
         let link = self.links.to(&peer.name);
-        let reply = link.call_onward(&request, &context, budget).await?;
+        let sending = Sending::new(Answered::WithOthers);
+        let sending = if version.is_none() && work.is_write() { sending.once() } else { sending };
+        let reply = link.send_onward(&sending, &request, &context, budget).await;
+        work.doubt_if(
+            sending.is_in_doubt() || reply.as_ref().is_err_and(|failure| *failure == Failure::Garbled),
+        );
+        let reply = reply?;
         match (&reply.answer, reply.context.version) {
             (Err(Refused { code: Some(Code::Outdated), .. }), Some(stored)) => {
                 return Ok(Err(OperationError::Outdated { stored }));
@@ -306,7 +311,10 @@ impl Shared {
         }
         // Our own nodes count the whole path; a seed node counts from itself.
         let whole = |hops: u32| if link.is_seed() { hops.saturating_add(hops_here) } else { hops };
-        match self.asker().granted(&peer.name, request.command(), reply)?.0 {
+        let granted = self.asker().granted(&peer.name, request.command(), reply);
+        // Only a refusal says that nothing changed.
+        work.doubt_if(!matches!(granted, Ok(_) | Err(Failure::Refused(_))));
+        match granted?.0 {
             seed::Answer::Get { storage_node, hops, value } => {
                 let value =
                     value.map(|value| Value::new(value.as_bytes(), self.limits.value_bytes)).transpose();
@@ -350,6 +358,11 @@ impl<'a> Work<'a> {
 
     fn is_write(&self) -> bool {
         matches!(self.operation, Operation::Put(_))
+    }
+
+    /// Notes that a write may have happened.
+    fn doubt_if(&mut self, may_have_happened: bool) {
+        self.is_uncertain |= self.is_write() && may_have_happened;
     }
 }
 

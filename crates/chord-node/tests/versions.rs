@@ -10,6 +10,7 @@ use chord_node::{Limits, Node, OperationError};
 use chord_ring::{NodeName, RingSize, between, is_ideal};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -253,6 +254,8 @@ enum Says {
     ClockAhead,
     /// It closes the connection.
     Nothing,
+    /// It closes the connection, and takes no other.
+    Vanishes,
 }
 
 /// A member that owns every key, speaks as a seed node does otherwise, and answers puts as it is told.
@@ -267,10 +270,20 @@ impl Owner {
         let name: NodeName = listener.local_addr().unwrap().to_string().parse().unwrap();
         let owner = Self { name: name.clone(), puts: Arc::default() };
         let (puts, says) = (owner.puts.clone(), Arc::new(Mutex::new(says.iter().copied().collect())));
+        let (vanish, mut orders) = mpsc::channel::<oneshot::Sender<()>>(1);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (name, puts, says) = (name.clone(), puts.clone(), says.clone());
-                tokio::spawn(async move { serve(&name, &puts, &says, BufReader::new(stream)).await });
+            loop {
+                let stream = tokio::select! {
+                    Ok((stream, _)) = listener.accept() => stream,
+                    Some(done) = orders.recv() => {
+                        drop(listener);
+                        return done.send(()).unwrap();
+                    }
+                };
+                let (name, puts, says, vanish) = (name.clone(), puts.clone(), says.clone(), vanish.clone());
+                tokio::spawn(
+                    async move { serve(&name, &puts, &says, &vanish, BufReader::new(stream)).await },
+                );
             }
         });
         owner
@@ -286,6 +299,7 @@ async fn serve(
     name: &NodeName,
     puts: &Mutex<Vec<Message>>,
     says: &Mutex<VecDeque<Says>>,
+    vanish: &mpsc::Sender<oneshot::Sender<()>>,
     mut stream: BufReader<TcpStream>,
 ) -> std::io::Result<()> {
     while let Some(request) = Message::read(&mut stream).await? {
@@ -300,13 +314,20 @@ async fn serve(
             }
             "/put" => {
                 puts.lock().unwrap().push(request);
-                match says.lock().unwrap().pop_front().unwrap_or(Says::Done) {
+                let said = says.lock().unwrap().pop_front();
+                match said.unwrap_or(Says::Done) {
                     Says::Done => {}
                     Says::Outdated(stored) => {
                         error = Some(format!("chord-error: outdated\r\nchord-version: {stored}\r\n"));
                     }
                     Says::ClockAhead => error = Some("chord-error: clock-ahead\r\n".to_owned()),
                     Says::Nothing => return Ok(()),
+                    Says::Vanishes => {
+                        let (done, is_done) = oneshot::channel();
+                        vanish.send(done).await.unwrap();
+                        is_done.await.unwrap();
+                        return Ok(());
+                    }
                 }
                 format!(r#"{{"storage_node": "{name}", "hops": 0}}"#)
             }
@@ -326,11 +347,17 @@ async fn serve(
     Ok(())
 }
 
-/// Puts a key of that owner through a node beside it.
-async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError> {
+/// A node beside that owner.
+async fn beside(owner: &Owner) -> Node {
     let limits = Limits { operation: Duration::from_secs(2), ..Limits::default() };
     let node = Node::builder().listen("127.0.0.1:0").limits(limits).wait_for_command().start().await.unwrap();
     node.join(owner.name.clone()).await.unwrap();
+    node
+}
+
+/// Puts a key of that owner through a node beside it.
+async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError> {
+    let node = beside(owner).await;
     node.put(key_between(node.name(), &owner.name).as_bytes(), b"value").await
 }
 
@@ -360,6 +387,27 @@ async fn all_attempts_at_a_write_have_one_version_and_one_without_an_answer_is_n
 async fn a_write_of_a_node_whose_clock_is_ahead_gets_its_version_from_the_owner() {
     let owner = Owner::start(&[Says::ClockAhead]).await;
     put_beside(&owner).await.unwrap();
+    let versions = owner.versions();
+    assert!(versions.len() == 2 && versions[0].is_some() && versions[1].is_none(), "{versions:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_the_owner_read_before_it_died_may_have_happened() {
+    let owner = Owner::start(&[Says::Vanishes]).await;
+    let node = beside(&owner).await;
+    let key = key_between(node.name(), &owner.name);
+    // On its way through the node, which tries no other.
+    let passing = [("chord-path", "127.0.0.1:1"), ("chord-version", "1.0.7")];
+    let answer = put(&node, &passing, &key, "value", false).await;
+    assert_eq!(owner.versions().len(), 1, "it was read");
+    assert_eq!((answer.status(), answer.header("chord-error")), (504, Some("deadline")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_write_without_a_version_is_not_tried_again_when_it_may_have_happened() {
+    let owner = Owner::start(&[Says::ClockAhead, Says::Nothing]).await;
+    let error = put_beside(&owner).await.unwrap_err();
+    assert_eq!(error, OperationError::Deadline, "it may have happened");
     let versions = owner.versions();
     assert!(versions.len() == 2 && versions[0].is_some() && versions[1].is_none(), "{versions:?}");
 }

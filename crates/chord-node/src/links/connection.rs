@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,37 @@ pub(crate) enum Answered {
     WithOthers,
 }
 
+/// One request on its way to a peer, through all attempts to send it.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    answered: Answered,
+    /// Whether it may be done once at most: done twice, it would undo what came between.
+    is_once: bool,
+    is_in_doubt: AtomicBool,
+}
+
+impl Sending {
+    pub(crate) const fn new(answered: Answered) -> Self {
+        Self { answered, is_once: false, is_in_doubt: AtomicBool::new(false) }
+    }
+
+    /// The same, for a request that is not sent again once it is in doubt.
+    pub(crate) const fn once(self) -> Self {
+        Self { is_once: true, ..self }
+    }
+
+    /// Whether it has left and no answer came back, so that it may be done or not. Holds also for one that is given up
+    /// while it is under way.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt.load(Ordering::Relaxed)
+    }
+
+    /// Whether it must not be sent again.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_once && self.is_in_doubt()
+    }
+}
+
 /// The connections to one peer: idle ones are kept, and no more than a limit are open.
 pub(crate) struct Connections {
     name: NodeName,
@@ -133,11 +165,11 @@ impl Connections {
     /// A kept connection may have been closed by the peer meanwhile; then the request goes out again on a new one.
     pub(crate) async fn exchange(
         &self,
-        answered: Answered,
+        sending: &Sending,
         said: &Said,
         context: &Context,
     ) -> Result<Exchange, NoAnswer> {
-        let permits = match answered {
+        let permits = match sending.answered {
             Answered::ByItself => &self.own_permits,
             Answered::WithOthers => &self.onward_permits,
         };
@@ -145,14 +177,14 @@ impl Connections {
             permits.acquire().await.map_err(|closed| NoAnswer::NoConnection(io::Error::other(closed)))?;
         let kept = self.idle().pop();
         if let Some((_, mut open)) = kept {
-            match open.send(self.request(said, context), self.body_bytes).await {
+            match open.send(sending, self.request(said, context), self.body_bytes).await {
                 Ok(exchange) => return Ok(self.keep(open, exchange)),
-                Err(NoAnswer::Closed) => self.idle().clear(),
+                Err(NoAnswer::Closed) if !sending.is_over() => self.idle().clear(),
                 Err(no_answer) => return Err(no_answer),
             }
         }
         let mut open = self.connect().await?;
-        let exchange = open.send(self.request(said, context), self.body_bytes).await?;
+        let exchange = open.send(sending, self.request(said, context), self.body_bytes).await?;
         Ok(self.keep(open, exchange))
     }
 
@@ -193,16 +225,26 @@ impl Connections {
 }
 
 impl Open {
-    async fn send(&mut self, request: Request<Full<Bytes>>, body_bytes: usize) -> Result<Exchange, NoAnswer> {
+    async fn send(
+        &mut self,
+        sending: &Sending,
+        request: Request<Full<Bytes>>,
+        body_bytes: usize,
+    ) -> Result<Exchange, NoAnswer> {
         let Self { sender, driver } = self;
         let exchange = async {
             sender.ready().await.map_err(|_| NoAnswer::Closed)?;
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(|error| if error.is_parse() { NoAnswer::Broken } else { NoAnswer::Closed })?;
+            let was_in_doubt = sending.is_in_doubt.swap(true, Ordering::Relaxed);
+            let settle = || sending.is_in_doubt.store(was_in_doubt, Ordering::Relaxed);
+            let response = sender.try_send_request(request).await.map_err(|mut failed| {
+                if failed.take_message().is_some() {
+                    settle(); // It comes back as it was.
+                }
+                if failed.error().is_parse() { NoAnswer::Broken } else { NoAnswer::Closed }
+            })?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, body_bytes).collect().await.map_err(|_| NoAnswer::Broken)?;
+            settle();
             Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         tokio::pin!(exchange);
@@ -247,6 +289,9 @@ pub(crate) async fn within<T>(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::Language;
 
@@ -274,14 +319,88 @@ mod tests {
         }
     }
 
+    async fn ask(connections: &Connections, sending: &Sending) -> Result<Exchange, NoAnswer> {
+        let said = Language::Http.say(&chord_wire::seed::Request::Node).unwrap();
+        connections.exchange(sending, &said, &Context::default()).await
+    }
+
+    fn sending() -> Sending {
+        Sending::new(Answered::ByItself)
+    }
+
     #[tokio::test]
     async fn a_resolver_that_finds_nothing_proves_nothing() {
-        let name: NodeName = "no-such-host.invalid:4567".parse().unwrap();
-        let connections = Connections::new(name, 1, 1024);
-        let said = Language::Http.say(&chord_wire::seed::Request::Node).unwrap();
-        let context = Context::default();
-        let asked = connections.exchange(Answered::ByItself, &said, &context).await;
-        let no_answer = asked.err().expect("nobody has that name");
+        let connections = Connections::new("no-such-host.invalid:4567".parse().unwrap(), 1, 1024);
+        let sending = sending();
+        let no_answer = ask(&connections, &sending).await.err().expect("nobody has that name");
         assert_eq!(no_answer.failure(), Failure::Silent, "{no_answer}");
+        assert!(!sending.is_in_doubt(), "it has not left");
+    }
+
+    /// Reads one request and answers it, or closes the connection.
+    async fn serve_one(stream: &mut TcpStream, answers: bool) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"{}") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        if answers {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        }
+    }
+
+    async fn peer() -> (TcpListener, Connections) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = listener.local_addr().unwrap().to_string().parse().unwrap();
+        (listener, Connections::new(name, 1, 1024))
+    }
+
+    #[tokio::test]
+    async fn a_request_is_in_doubt_from_its_leaving_until_an_answer() {
+        let (listener, connections) = peer().await;
+        let serves = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            serve_one(&mut stream, true).await;
+            serve_one(&mut stream, false).await;
+            drop(listener);
+        };
+        let asks = async {
+            let first = sending();
+            ask(&connections, &first).await.unwrap();
+            assert!(!first.is_in_doubt());
+            let second = sending();
+            let no_answer = ask(&connections, &second).await.err().expect("closed, and then refused");
+            assert_eq!(no_answer.failure(), Failure::Unreachable, "{no_answer}");
+            assert!(second.is_in_doubt(), "it was read before");
+            let third = sending();
+            ask(&connections, &third).await.err().expect("refused");
+            assert!(!third.is_in_doubt());
+        };
+        tokio::join!(serves, asks);
+    }
+
+    #[tokio::test]
+    async fn what_may_be_done_once_is_sent_again_only_if_it_has_not_left() {
+        let (listener, connections) = peer().await;
+        let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+        let serves = async {
+            for answers in [true, true, false] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                serve_one(&mut stream, answers).await;
+                drop(stream);
+                closed.send(()).await.unwrap();
+            }
+        };
+        let asks = async {
+            for _ in 0..2 {
+                let sending = sending().once();
+                ask(&connections, &sending).await.unwrap();
+                assert!(!sending.is_in_doubt());
+                is_closed.recv().await;
+            }
+            let sending = sending().once();
+            let no_answer = ask(&connections, &sending).await.err().expect("closed, and not tried again");
+            assert!(matches!(no_answer, NoAnswer::Closed) && sending.is_in_doubt(), "{no_answer}");
+        };
+        tokio::join!(serves, asks);
     }
 }

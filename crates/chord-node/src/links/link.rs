@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chord_ring::{Failure, NodeName};
 use chord_wire::{Code, Command, Context, seed};
 
-use super::connection::{Answered, Connections, NoAnswer, within};
+use super::connection::{Answered, Connections, NoAnswer, Sending, within};
 use super::language::{Language, Misunderstood, Refused, Reply};
 use super::lock;
 use super::round_trip::RoundTrip;
@@ -97,7 +97,8 @@ impl Link {
     /// Asks for something that the peer answers by itself, and learns from how long that took.
     pub(crate) async fn call(&self, request: &seed::Request, context: &Context) -> Result<Reply, Failure> {
         let started = Instant::now();
-        let answer = within(self.wait(), self.converse(Answered::ByItself, request, context)).await;
+        let sending = Sending::new(Answered::ByItself);
+        let answer = within(self.wait(), self.converse(&sending, request, context)).await;
         match &answer {
             Ok(_) => lock(&self.trip).answered(started.elapsed()),
             Err(Failure::Silent) => lock(&self.trip).missed(),
@@ -108,18 +109,29 @@ impl Link {
     }
 
     /// Asks for something for which the peer may have to ask others, within `budget`.
-    ///
-    /// When it takes longer than the peer itself should, the peer is asked whether it lives: so a slow lookup behind it
-    /// is waited for, and a frozen peer is not.
     pub(crate) async fn call_onward(
         &self,
         request: &seed::Request,
         context: &Context,
         budget: Duration,
     ) -> Result<Reply, Failure> {
+        self.send_onward(&Sending::new(Answered::WithOthers), request, context, budget).await
+    }
+
+    /// The same, for those who must know whether the request may be done when no answer comes.
+    ///
+    /// When it takes longer than the peer itself should, the peer is asked whether it lives: so a slow lookup behind it
+    /// is waited for, and a frozen peer is not.
+    pub(crate) async fn send_onward(
+        &self,
+        sending: &Sending,
+        request: &seed::Request,
+        context: &Context,
+        budget: Duration,
+    ) -> Result<Reply, Failure> {
         let budget = budget.min(self.wait_max);
         let answer = within(budget, async {
-            let conversation = self.converse(Answered::WithOthers, request, context);
+            let conversation = self.converse(sending, request, context);
             tokio::pin!(conversation);
             tokio::select! {
                 answer = &mut conversation => return answer,
@@ -138,13 +150,13 @@ impl Link {
     /// Asks in the peer's language, which is found out first if it is not known.
     async fn converse(
         &self,
-        answered: Answered,
+        sending: &Sending,
         request: &seed::Request,
         context: &Context,
     ) -> Result<Reply, Failure> {
         let known = lock(&self.known).language;
         let language = known.unwrap_or(self.first_language);
-        let said = self.say(language, answered, request, context).await;
+        let said = self.say(language, sending, request, context).await;
         let is_understood = said.as_ref().is_ok_and(|reply| known.is_some() || reply.shows_language());
         if is_understood || matches!(&said, Err(Wrong { is_answer: false, .. })) {
             return said.map_err(|wrong| {
@@ -154,10 +166,12 @@ impl Link {
         }
         // Whoever answers one language with nonsense and another properly has not done what it was asked in the first.
         let other = language.other();
+        let is_who = Sending::new(Answered::ByItself);
         if known.is_none()
+            && !sending.is_over()
             && let Ok(Reply { answer: Ok(_), .. }) =
-                self.say(other, Answered::ByItself, &seed::Request::Node, context).await
-            && let Ok(reply) = self.say(other, answered, request, context).await
+                self.say(other, &is_who, &seed::Request::Node, context).await
+            && let Ok(reply) = self.say(other, sending, request, context).await
         {
             return Ok(reply);
         }
@@ -171,7 +185,7 @@ impl Link {
     async fn say(
         &self,
         language: Language,
-        answered: Answered,
+        sending: &Sending,
         request: &seed::Request,
         context: &Context,
     ) -> Result<Reply, Wrong> {
@@ -187,7 +201,7 @@ impl Link {
                 }
             },
         };
-        let exchange = self.connections.exchange(answered, &said, context).await;
+        let exchange = self.connections.exchange(sending, &said, context).await;
         let understood = exchange
             .map_err(Wrong::from)
             .and_then(|exchange| language.understand(request.command(), &exchange).map_err(Wrong::from));
