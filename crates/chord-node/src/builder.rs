@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_kv::{Custody, MemoryStore, VALUE_BYTES_LIMIT, VersionClock};
@@ -21,7 +21,7 @@ use crate::listen::listen;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
-use crate::vouching::{beat, seek_vouching};
+use crate::vouching::{Age, beat, seek_vouching};
 use crate::{Language, Limits, door};
 
 /// Where a node listens that was told nothing.
@@ -183,7 +183,7 @@ impl Builder {
             view_changed: watch::Sender::new(()),
             store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
             clock: Mutex::new(VersionClock::new()),
-            began: Instant::now(),
+            age: Mutex::new(Age::zero()),
             unvouched: Notify::new(),
             lacking: Notify::new(),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),

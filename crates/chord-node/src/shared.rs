@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use chord_kv::{Custody, Store, VersionClock};
@@ -10,6 +10,7 @@ use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refus
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot, watch};
 
 use crate::links::{Asker, Links};
+use crate::vouching::Age;
 use crate::{Departure, Limits};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
@@ -39,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Mutex<VersionClock>,
     /// For what this node may answer, and whether it has everything of that. Locked through [`Shared::custody`] alone.
     pub(crate) custody: Mutex<Custody>,
-    /// When this node began: the zero of the clock that tells whether it was stopped.
-    pub(crate) began: Instant,
+    /// By which the node tells whether it was stopped.
+    pub(crate) age: Mutex<Age>,
     /// The predecessor may have to be asked whether it vouches.
     pub(crate) unvouched: Notify,
     /// Others may have to be asked for records.

@@ -3,7 +3,7 @@
 //! The rules are those of [`chord_kv::Custody`]. Here are the question to the predecessor and the clock.
 
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use chord_kv::{Custody, STOPPED_AFTER};
 use chord_ring::{Answer, Peer, Position, Request};
@@ -19,10 +19,36 @@ const _: () = assert!(BEAT_PAUSE.as_millis() * 4 <= STOPPED_AFTER.as_millis(), "
 /// for a new successor, which takes it a round trip or two.
 const ASK_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
+/// How long the node has existed, for others as well as for itself.
+///
+/// The clock that never goes back stands still while a machine is suspended, and the clock on the wall may be set: the
+/// one that went further since the last look counts. To be told of a pause that was none costs one question.
+pub(crate) struct Age {
+    lived: Duration,
+    looked: Instant,
+    looked_on_wall: SystemTime,
+}
+
+impl Age {
+    pub(crate) fn zero() -> Self {
+        Self { lived: Duration::ZERO, looked: Instant::now(), looked_on_wall: SystemTime::now() }
+    }
+
+    /// The age at that moment, of which both clocks tell.
+    fn at(&mut self, now: Instant, now_on_wall: SystemTime) -> Duration {
+        let ran = now.saturating_duration_since(self.looked);
+        let passed = now_on_wall.duration_since(self.looked_on_wall).unwrap_or_default();
+        self.lived = self.lived.saturating_add(ran.max(passed));
+        (self.looked, self.looked_on_wall) = (now.max(self.looked), now_on_wall);
+        self.lived
+    }
+}
+
 impl Shared {
     /// What this node knows about its range. If it was stopped for a while, it doubts that first.
     pub(crate) fn custody(&self) -> MutexGuard<'_, Custody> {
-        let now = self.began.elapsed();
+        // Two that look at once may tell the custody in either order: the age holds all that passed before.
+        let now = lock(&self.age).at(Instant::now(), SystemTime::now());
         let mut custody = lock(&self.custody);
         if custody.beat(now) {
             tracing::info!(node = %self.me.name, "this node was stopped for a while: it asks before it answers");
@@ -102,5 +128,40 @@ pub(crate) async fn beat(shared: Arc<Shared>) {
             () = tokio::time::sleep(BEAT_PAUSE) => {}
             () = shared.reached(Stage::Closing) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chord_ring::{Peer, RingSize};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_node_ages_by_the_clock_that_went_further() {
+        let mut age = Age::zero();
+        let (start, wall) = (age.looked, age.looked_on_wall);
+        assert_eq!(age.at(start + SECOND, wall + SECOND), SECOND);
+        assert_eq!(age.at(start + 2 * SECOND, wall + 9 * SECOND), 9 * SECOND, "the machine was suspended");
+        assert_eq!(age.at(start + 3 * SECOND, wall), 10 * SECOND, "the wall's clock was set back");
+        assert_eq!(age.at(start + 4 * SECOND, wall + SECOND), 11 * SECOND);
+    }
+
+    #[test]
+    fn a_node_whose_machine_was_suspended_asks_before_it_answers() {
+        let [me, other] = ["127.0.0.1:1", "127.0.0.1:2"]
+            .map(|name| Peer::of_name(name.parse().unwrap(), RingSize::DEFAULT));
+        let mut custody = Custody::new(me.position);
+        custody.join(Some(&other), Some(&other));
+        let question = custody.question().unwrap();
+        custody.vouch(&question);
+        assert!(custody.answers_for(me.position));
+        let mut age = Age::zero();
+        let (start, wall) = (age.looked, age.looked_on_wall);
+        assert!(!custody.beat(age.at(start + STOPPED_AFTER / 2, wall + STOPPED_AFTER / 2)));
+        assert!(custody.beat(age.at(start + STOPPED_AFTER, wall + 2 * STOPPED_AFTER)));
+        assert!(!custody.answers_for(me.position));
     }
 }
