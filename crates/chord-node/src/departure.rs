@@ -18,6 +18,11 @@ const OFFER_PAUSE: Duration = Duration::from_millis(100);
 /// be on its way back: a join takes less.
 const ALL_LEAVE_WAIT: Duration = Duration::from_secs(1);
 
+/// How long records are offered while all successors leave that this node knows, and others may stay. The farthest of those
+/// who leave knows one that stays: it hands its records over, goes, and with its farewell the one that stays comes into
+/// this node's list. A node that still has records by then has more of them than most.
+const LIST_LEAVES_WAIT: Duration = Duration::from_secs(3);
+
 /// How often a record is offered to one that answers that it has no way to take it.
 const MISFITS_MAX: u32 = 3;
 
@@ -99,7 +104,8 @@ impl Shared {
                     return true;
                 }
                 Ok(Err(NoHeir::Alone)) | Err(_) => return false,
-                Ok(Err(NoHeir::AllLeave)) => patience.nobody_stays(),
+                Ok(Err(NoHeir::AllLeave)) => patience.nobody_stays(ALL_LEAVE_WAIT),
+                Ok(Err(NoHeir::ListLeaves)) => patience.nobody_stays(LIST_LEAVES_WAIT),
                 Ok(Err(NoHeir::Misfit)) => misfits += 1,
                 Ok(Err(NoHeir::NotNow)) => patience.somebody_may_stay(),
             }
@@ -112,11 +118,11 @@ impl Shared {
     /// then asked for there, by whoever owns it.
     pub(crate) async fn leave_to_heir(&self, record: &Record) -> Result<(), NoHeir> {
         let view = self.view();
-        let mut all_leave = view.is_small();
+        let mut all_leave = true;
         for heir in view.successors().as_slice() {
             match self.hand_over(&heir.name, record, Receiver::Heir).await {
                 Ok(()) => return Ok(()),
-                Err(NotTaken::Failed(Failure::Refused(Refusal::NotMember))) => {}
+                Err(NotTaken::Failed(Failure::Refused(Refusal::NotMember) | Failure::Unreachable)) => {}
                 Err(NotTaken::Unsayable) => return Err(NoHeir::Misfit),
                 Err(NotTaken::Declined(sentence)) => {
                     // Better with the next one, from which it comes home when there is room, than with nobody.
@@ -130,10 +136,11 @@ impl Shared {
                 }
             }
         }
-        Err(match (view.successors().is_empty(), all_leave) {
-            (true, _) => NoHeir::Alone,
-            (false, true) => NoHeir::AllLeave,
-            (false, false) => NoHeir::NotNow,
+        Err(match (view.successors().is_empty(), all_leave, view.is_small()) {
+            (true, _, _) => NoHeir::Alone,
+            (false, true, true) => NoHeir::AllLeave,
+            (false, true, false) => NoHeir::ListLeaves,
+            (false, false, _) => NoHeir::NotNow,
         })
     }
 }
@@ -143,8 +150,10 @@ impl Shared {
 pub(crate) enum NoHeir {
     /// There is nobody.
     Alone,
-    /// All other nodes of the ring leave too.
+    /// All other nodes of the ring leave too, or are gone.
     AllLeave,
+    /// All successors that this node knows leave too, or are gone.
+    ListLeaves,
     /// Whoever is to take it has no way to, such as a text that XML-RPC cannot carry to a node that speaks nothing else.
     Misfit,
     /// Those that might take it are busy, or the ring changes.
@@ -154,7 +163,7 @@ pub(crate) enum NoHeir {
 /// How long a leaving node goes on offering.
 struct Patience {
     limit: Duration,
-    /// When a record was taken last, and since when nobody stays.
+    /// When a record was taken last, and until when one is offered though nobody stays.
     state: Mutex<(Instant, Option<Instant>)>,
 }
 
@@ -163,7 +172,7 @@ impl Patience {
     fn left(&self) -> Option<Duration> {
         let (last_taken, nobody_stays) = *lock(&self.state);
         let left = self.limit.saturating_sub(last_taken.elapsed());
-        let is_hopeless = nobody_stays.is_some_and(|since| since.elapsed() >= ALL_LEAVE_WAIT);
+        let is_hopeless = nobody_stays.is_some_and(|until| until <= Instant::now());
         (!left.is_zero() && !is_hopeless).then_some(left)
     }
 
@@ -171,8 +180,8 @@ impl Patience {
         *lock(&self.state) = (Instant::now(), None);
     }
 
-    fn nobody_stays(&self) {
-        lock(&self.state).1.get_or_insert_with(Instant::now);
+    fn nobody_stays(&self, wait: Duration) {
+        lock(&self.state).1.get_or_insert_with(|| Instant::now() + wait);
     }
 
     fn somebody_may_stay(&self) {

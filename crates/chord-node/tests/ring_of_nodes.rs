@@ -3,17 +3,23 @@
 
 use std::time::Duration;
 
-use chord_node::{Limits, Node};
+use chord_node::{Builder, Limits, Node};
 use chord_ring::{RingSize, is_ideal};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A ring of `n_nodes`, each joined through the first.
 async fn ring(n_nodes: usize) -> Vec<Node> {
-    let mut nodes = vec![Node::builder().listen("127.0.0.1:0").start().await.unwrap()];
+    ring_of(n_nodes, Node::builder()).await
+}
+
+/// The same, of nodes with these settings.
+async fn ring_of(n_nodes: usize, builder: Builder) -> Vec<Node> {
+    let builder = builder.listen("127.0.0.1:0");
+    let mut nodes = vec![builder.clone().start().await.unwrap()];
     while nodes.len() < n_nodes {
         let contact = nodes[0].name().clone();
-        let node = Node::builder().listen("127.0.0.1:0").join(contact).start().await.unwrap();
+        let node = builder.clone().join(contact).start().await.unwrap();
         tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
         nodes.push(node);
     }
@@ -82,6 +88,24 @@ async fn all_nodes_of_a_ring_that_leave_at_once_do_not_wait_for_each_other() {
         "{a:?} {b:?} {c:?}"
     );
     assert!(took < Duration::from_secs(5), "half of what a departure may take: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_do_they_wait_in_a_ring_of_more_nodes_than_a_successor_list_holds() {
+    const SUCCESSORS: u8 = 2;
+    let nodes = ring_of(usize::from(SUCCESSORS) + 2, Node::builder().successors(SUCCESSORS)).await;
+    for idx in 0..100 {
+        nodes[idx % nodes.len()].put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    }
+    let started = std::time::Instant::now();
+    let mut leaving = tokio::task::JoinSet::new();
+    for node in nodes {
+        leaving.spawn(async move { node.shutdown().await });
+    }
+    let departures = leaving.join_all().await;
+    let took = started.elapsed();
+    assert!(departures.iter().any(|departure| departure.left_behind > 0), "{departures:?}");
+    assert!(took < Duration::from_secs(7), "less than a departure may take: {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
