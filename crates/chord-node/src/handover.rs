@@ -402,6 +402,14 @@ impl Offered {
 /// Until the node departs, gives away every record that it has and does not own: those of a range that a newcomer has
 /// taken, and those that came to rest here while the ring changed.
 pub(crate) async fn sweep(shared: Arc<Shared>) {
+    // Broken off anywhere, it does no harm: what was acknowledged and not forgotten is here and at its owner.
+    tokio::select! {
+        () = sweep_on(&shared) => {}
+        () = shared.reached(Stage::Departing) => {}
+    }
+}
+
+async fn sweep_on(shared: &Arc<Shared>) {
     let mut views = shared.view_changed.subscribe();
     let (soon, later) = SWEEP_PAUSE;
     let (mut pause, mut awaiting_pause) = (later, AWAITING_PAUSE);
@@ -410,23 +418,10 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             view = views.changed() => if view.is_err() { return },
             () = shared.lacking.notified() => {}
             () = tokio::time::sleep(pause) => {}
-            () = shared.reached(Stage::Departing) => return,
         }
         shared.check_custody().await;
         let Some(beyond) = shared.beyond() else { continue };
-        let last_owner = Arc::new(Mutex::new(None));
-        let send_home = |shared: Arc<Shared>, record: Record| {
-            let last_owner = last_owner.clone();
-            async move { shared.send_home(&record, &last_owner).await }
-        };
-        let limits = OfferLimits { at_once: SWEPT_AT_ONCE, refused: REFUSED_MAX };
-        let offered = shared.offer_all(&beyond, limits, send_home).await.unwrap_or_else(|error| {
-            tracing::error!("reading the records to hand over: {error}");
-            Offered::default()
-        });
-        if offered.refused > 0 {
-            tracing::debug!(records = offered.refused, "records wait for their owner");
-        }
+        let offered = sweep_once(shared, &beyond).await;
         if offered.refused > 0 || !shared.custody().is_complete() {
             (pause, awaiting_pause) = (awaiting_pause, (awaiting_pause * 2).min(soon));
         } else {
@@ -434,6 +429,24 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
             pause = if offered == Offered::default() { later } else { soon };
         }
     }
+}
+
+/// Offers each record in that range to its owner, once.
+async fn sweep_once(shared: &Arc<Shared>, beyond: &Range) -> Offered {
+    let last_owner = Arc::new(Mutex::new(None));
+    let send_home = |shared: Arc<Shared>, record: Record| {
+        let last_owner = last_owner.clone();
+        async move { shared.send_home(&record, &last_owner).await }
+    };
+    let limits = OfferLimits { at_once: SWEPT_AT_ONCE, refused: REFUSED_MAX };
+    let offered = shared.offer_all(beyond, limits, send_home).await.unwrap_or_else(|error| {
+        tracing::error!("reading the records to hand over: {error}");
+        Offered::default()
+    });
+    if offered.refused > 0 {
+        tracing::debug!(records = offered.refused, "records wait for their owner");
+    }
+    offered
 }
 
 #[cfg(test)]

@@ -429,6 +429,8 @@ struct Seen {
     /// Requests that the peer takes its time for.
     slow: AtomicUsize,
     slow_max: AtomicUsize,
+    /// Requests that were never answered, so far.
+    unanswered: AtomicUsize,
     /// How long each request went unanswered until the node closed the connection.
     given_up: Mutex<Vec<Duration>>,
 }
@@ -475,6 +477,7 @@ impl FakePeer {
                     self.seen.slow.fetch_sub(1, Ordering::SeqCst);
                 }
                 Manner::Never => {
+                    self.seen.unanswered.fetch_add(1, Ordering::SeqCst);
                     let asked = Instant::now();
                     let _ = stream.read(&mut [0]).await;
                     self.seen.given_up.lock().unwrap().push(asked.elapsed());
@@ -623,24 +626,45 @@ async fn connections_are_kept_to_no_more_peers_than_the_limit() {
     assert_eq!(peers[0].n_open(), 0, "the one unused for longest makes room");
 }
 
-#[tokio::test]
-async fn a_departure_ends_within_its_limit_although_the_successor_takes_no_records() {
-    let peer = FakePeer::start(silent_to_put).await;
-    let limit = Duration::from_millis(500);
-    let node = node(Limits { departure: limit, ..Limits::default() }).await;
-    for idx in 0..5 {
+/// A node that was alone when it took so many keys, and has the peer for its only neighbour now.
+async fn holder_beside(peer: &FakePeer, n_keys: usize, limits: Limits) -> Node {
+    let node = node(limits).await;
+    for idx in 0..n_keys {
         node.put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
     }
     let body = format!(r#"{{"remote_node": "{}"}}"#, peer.name);
     assert_eq!(outcome(&exchange(&node, &post("notify", &body)).await).0, 200);
     let has_successor = || node.view().successors().head().is_some_and(|head| head.name == peer.name);
     wait_until("a successor", has_successor).await;
+    node
+}
+
+#[tokio::test]
+async fn a_departure_ends_within_its_limit_although_the_successor_takes_no_records() {
+    let peer = FakePeer::start(silent_to_put).await;
+    let limit = Duration::from_millis(500);
+    let node = holder_beside(&peer, 5, Limits { departure: limit, ..Limits::default() }).await;
     let started = Instant::now();
     let departure = tokio::time::timeout(DEADLINE, node.shutdown()).await.unwrap();
     let took = started.elapsed();
     assert_eq!((departure.handed_over, departure.left_behind), (0, 5));
     assert!(!departure.ended_ring, "the successor lives on without them");
     assert!(took < limit + Duration::from_millis(500), "it took {took:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_has_stopped_sends_nothing_more() {
+    let peer = FakePeer::start(silent_to_put).await;
+    // Shorter than an offer and the pause after it: the last one is long under way when the departure ends.
+    let (request, departure) = (Duration::from_millis(300), Duration::from_millis(350));
+    let node = holder_beside(&peer, 200, Limits { request, departure, ..Limits::default() }).await;
+    let n_asked = || peer.seen.unanswered.load(Ordering::SeqCst);
+    wait_until("records that are on their way to their owner", || n_asked() > 0).await;
+    node.shutdown().await;
+    let asked = n_asked();
+    let n_given_up = || peer.seen.given_up.lock().unwrap().len();
+    wait_until("the end of what was under way", || n_given_up() == n_asked()).await;
+    assert_eq!(n_asked(), asked, "asked at all, when it stopped and now");
 }
 
 #[tokio::test]
