@@ -155,6 +155,29 @@ async fn a_copy_that_no_write_could_replace_is_refused_and_the_key_stays_writabl
     assert_eq!(node.get(b"key").await.unwrap().value.unwrap().as_bytes(), b"honest");
 }
 
+#[tokio::test]
+async fn web_pages_of_other_sites_are_refused_whatever_they_ask_for() {
+    let node = node(Limits::default()).await;
+    let ask = async |path: &str, header: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        exchange(&node, format!("{head}content-length: 2\r\n\r\n{{}}").as_bytes()).await
+    };
+    let other_port = format!("origin: http://{}0", node.name());
+    let foreign =
+        ["origin: http://example.com", "Origin: null", "origin:", &other_port, "Sec-Fetch-Site: cross-site"];
+    for header in foreign {
+        for path in ["/node", "/shutdown", "/put", "/RPC2", "/"] {
+            let answer = ask(path, header).await;
+            assert_eq!(refusal(&answer), 403, "{header}: {answer}");
+            assert!(!answer.contains("example"), "nothing of the request comes back: {answer}");
+        }
+    }
+    let own = format!("origin: http://{}", node.name());
+    for header in [own.as_str(), "sec-fetch-site: same-origin", "sec-fetch-site: none", "accept: */*"] {
+        assert_eq!(outcome(&ask("/node", header).await).0, 200, "{header}");
+    }
+}
+
 /// An answer to what is no request: whole, in JSON, with its length, and the last on its connection. Returns the status.
 fn refusal(answer: &str) -> u16 {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));

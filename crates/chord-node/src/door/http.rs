@@ -7,9 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chord_ring::NodeName;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -192,6 +193,9 @@ impl Body for Answer {
 }
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if is_from_foreign_page(request.headers(), &shared.me.name) {
+        return reject(None, Rejected::closing(Code::Forbidden, FOREIGN_PAGE));
+    }
     let language = Language::of(request.uri().path());
     match handle(shared, ends, language, request).await {
         Ok(response) => response,
@@ -254,6 +258,20 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Full<Bytes
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+const FOREIGN_PAGE: &str =
+    "this node does nothing for web pages of other sites: use a program that is no browser";
+
+/// Whether a browser sends the request for a page that is not this node's own. It does so for every page that its user
+/// looks at, and runs on the machine from which commands are obeyed; where the page comes from it says truly.
+fn is_from_foreign_page(headers: &HeaderMap, me: &NodeName) -> bool {
+    let is_own = |origin: &HeaderValue| {
+        origin.as_bytes().strip_prefix(b"http://").is_some_and(|name| name == me.as_str().as_bytes())
+    };
+    let is_harmless = |site: &HeaderValue| site == "same-origin" || site == "none";
+    headers.get(ORIGIN).is_some_and(|origin| !is_own(origin))
+        || headers.get("sec-fetch-site").is_some_and(|site| !is_harmless(site))
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
