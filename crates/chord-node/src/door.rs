@@ -219,3 +219,31 @@ fn last_answer(status: StatusCode, code: Code, sentence: &str) -> Vec<u8> {
     answer.extend_from_slice(&body);
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_the_address_that_was_connected_to_are_this_machine() {
+        let cases = [
+            ("127.0.0.1:50000", "127.0.0.1:4567", true),
+            ("127.0.0.2:50000", "127.0.0.1:4567", true),
+            ("[::1]:50000", "[::1]:4567", true),
+            ("[::ffff:127.0.0.1]:50000", "[::ffff:127.0.0.1]:4567", true),
+            ("192.0.2.1:50000", "192.0.2.1:4567", true),
+            ("[::ffff:192.0.2.1]:50000", "192.0.2.1:4567", true),
+            ("192.0.2.1:50000", "[::ffff:192.0.2.1]:4567", true),
+            ("[2001:db8::1]:50000", "[2001:db8::1]:4567", true),
+            ("192.0.2.2:4567", "192.0.2.1:4567", false),
+            ("[::ffff:192.0.2.2]:4567", "[::ffff:192.0.2.1]:4567", false),
+            ("[2001:db8::2]:4567", "[2001:db8::1]:4567", false),
+            ("[::127.0.0.1]:4567", "[2001:db8::1]:4567", false),
+            ("128.0.0.1:4567", "127.0.0.1:4567", false),
+        ];
+        for (peer, local, is_same) in cases {
+            let ends = Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap() };
+            assert_eq!(ends.is_same_host(), is_same, "{ends:?}");
+        }
+    }
+}
