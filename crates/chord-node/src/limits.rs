@@ -20,6 +20,9 @@ pub struct Limits {
     pub header_read: Duration,
     /// How long a client may take to send a request's body.
     pub body_read: Duration,
+    /// How long a client may take to read an answer, or several that it has asked for at once: then the connection is
+    /// closed. With large values and slow lines this must be longer.
+    pub answer_write: Duration,
     /// Bytes of a value, 64 MiB at most. A larger one is refused with status 413.
     pub value_bytes: usize,
     /// Bytes of request bodies that are under way, all connections together. Beyond it a request is refused with status
@@ -54,6 +57,7 @@ impl Default for Limits {
             headers: 64,
             header_read: Duration::from_secs(10),
             body_read: Duration::from_secs(10),
+            answer_write: Duration::from_secs(30),
             value_bytes: VALUE_BYTES_DEFAULT,
             bodies_bytes: 256 << 20,
             store_bytes: 1 << 30,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chord_node::{Limits, Node, OperationError};
 use chord_ring::{NodeName, RingSize, between};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -313,6 +313,37 @@ async fn a_client_that_sends_half_a_body_is_told_so_at_the_deadline() {
     let half = b"POST /get HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{\"key\"";
     let answer = exchange(&node, half).await;
     assert_eq!(outcome(&answer).0, 408, "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_trickles_its_reads_keeps_its_place_no_longer_than_an_answer_may_take() {
+    let answer_write = Duration::from_secs(1);
+    let node = node(Limits { answer_write, connections: 1, ..Limits::default() }).await;
+    node.put(b"key", "v".repeat(900 << 10).as_bytes()).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(node.name().as_str().parse().unwrap()).await.unwrap();
+    // More than the buffers between the two hold.
+    let get = b"POST /get HTTP/1.1\r\nhost: x\r\ncontent-length: 14\r\n\r\n{\"key\": \"key\"}";
+    slow.write_all(&get.repeat(16)).await.unwrap();
+    let mut chunk = [0; 1024];
+    slow.read_exact(&mut chunk).await.unwrap();
+    assert_eq!(outcome(&exchange(&node, &post("node", "{}")).await).0, 503, "an answer is under way");
+    let trickles = async {
+        while slow.read(&mut chunk).await.is_ok_and(|n_bytes| n_bytes > 0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let waits = async {
+        while outcome(&exchange(&node, &post("node", "{}")).await).0 == 503 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = trickles => {}
+        freed = tokio::time::timeout(DEADLINE, waits) => freed.expect("another gets the place"),
+    }
 }
 
 /// Opens a connection and asks once; whoever reads it has seen the answer's first line.

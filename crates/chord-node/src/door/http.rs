@@ -90,7 +90,7 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, se
             Ok::<_, Infallible>(response.map(|bytes| Answer { bytes, _turn: turn }))
         }
     });
-    let mut line = Line::new(stream, seat.clone());
+    let mut line = Line::new(stream, seat.clone(), limits.answer_write);
     let ended = {
         let connection = builder.serve_connection(TokioIo::new(&mut line), service);
         tokio::pin!(connection);

@@ -1,4 +1,5 @@
-//! The line of one connection: its socket, with an ear for what is not an answer of ours.
+//! The line of one connection: its socket, with an ear for what is not an answer of ours, and an eye on the clock while
+//! an answer waits to be read.
 //!
 //! To bytes that it cannot read as a request hyper answers by itself, a bare status without a body. It has no way to
 //! say anything else, so that answer is held back here, and ours is sent when hyper has gone.
@@ -7,9 +8,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::seat::Seat;
 
@@ -21,11 +24,14 @@ pub(super) struct Line {
     heard: bool,
     /// The status of the answer that was held back.
     held_back: Option<u16>,
+    /// How long an answer may take to be sent, and when the one under way must be.
+    answer_write: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Line {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
-        Self { stream, seat, heard: false, held_back: None }
+    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, answer_write: Duration) -> Self {
+        Self { stream, seat, heard: false, held_back: None, answer_write, deadline: None }
     }
 
     /// The status with which hyper wanted to refuse what it could not read.
@@ -53,6 +59,18 @@ impl Line {
         self.held_back = self.held_back.or_else(|| Some(status(bytes).unwrap_or(400)));
         true
     }
+
+    /// What became of an attempt to write: if it must wait, no longer than the whole answer may. Most never wait, and
+    /// need no timer.
+    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            return written;
+        }
+        let wait = self.answer_write;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time");
+        deadline.as_mut().poll(cx).map(|()| Err(late()))
+    }
 }
 
 /// The status of an answer: `HTTP/1.1 400 …`.
@@ -78,7 +96,8 @@ impl AsyncWrite for Line {
         if self.holds_back(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -89,7 +108,8 @@ impl AsyncWrite for Line {
         if self.holds_back(slices.first().map_or(&[], |slice| slice)) {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -98,6 +118,7 @@ impl AsyncWrite for Line {
 
     /// Comes when hyper has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.deadline = None;
         if !self.seat.is_idle() {
             self.seat.sent();
             self.heard &= !self.seat.is_idle();
