@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::door::BUDGET_UNIT;
 use crate::handover::sweep;
-use crate::links::Links;
+use crate::links::{Links, tidy};
 use crate::listen::listen;
 use crate::node::Node;
 use crate::owner::Owner;
@@ -200,10 +200,12 @@ impl Builder {
         let vouching = tokio::spawn(seek_vouching(shared.clone()));
         let beating = tokio::spawn(beat(shared.clone()));
         let door = tokio::spawn(door::serve(listener, shared.clone()));
+        let tidying = tokio::spawn(tidy(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("sweep", sweep, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("vouching", vouching, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("heartbeat", beating, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         match self.beginning {
             Beginning::Found => {

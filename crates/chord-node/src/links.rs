@@ -8,6 +8,7 @@ mod round_trip;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chord_ring::{NodeName, RingTag};
 
@@ -18,6 +19,10 @@ pub(crate) use language::{Refused, Reply};
 pub(crate) use link::Link;
 
 use crate::Limits;
+use crate::shared::{Shared, Stage};
+
+/// Pause between two looks for connections that are no longer used: how much longer than they must they are kept.
+const TIDY_PAUSE: Duration = Duration::from_secs(4);
 
 /// All links of one node.
 pub(crate) struct Links {
@@ -50,10 +55,29 @@ impl Links {
         link
     }
 
+    /// Closes the connections that nobody has used for a while, to any peer.
+    fn close_idle(&self) {
+        let links: Vec<Arc<Link>> = lock(&self.by_name).values().cloned().collect();
+        for link in links {
+            link.close_idle();
+        }
+    }
+
     /// Whether the peer failed a moment ago: lookups go round it.
     pub(crate) fn is_suspect(&self, name: &NodeName) -> bool {
         let link = lock(&self.by_name).get(name).cloned();
         link.is_some_and(|link| link.is_suspect())
+    }
+}
+
+/// Until the node closes, closes the connections that it no longer uses: to a peer that it has left behind it would have
+/// them for ever.
+pub(crate) async fn tidy(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_PAUSE) => shared.links.close_idle(),
+            () = shared.reached(Stage::Closing) => return,
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl NoAnswer {
 const OWN_CONNECTIONS: usize = 8;
 
 /// How long a connection is kept that is not used; the peer closes it soon after.
-const IDLE_MAX: Duration = Duration::from_secs(8);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(8);
 
 /// Who has part in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,26 +175,37 @@ impl Connections {
         };
         let _permit =
             permits.acquire().await.map_err(|closed| NoAnswer::NoConnection(io::Error::other(closed)))?;
-        let kept = self.idle().pop();
-        if let Some((_, mut open)) = kept {
+        if let Some(mut open) = self.take_kept() {
             match open.send(sending, self.request(said, context), self.body_bytes).await {
-                Ok(exchange) => return Ok(self.keep(open, exchange)),
+                Ok(exchange) => {
+                    self.keep(open);
+                    return Ok(exchange);
+                }
                 Err(NoAnswer::Closed) if !sending.is_over() => self.idle().clear(),
                 Err(no_answer) => return Err(no_answer),
             }
         }
         let mut open = self.connect().await?;
         let exchange = open.send(sending, self.request(said, context), self.body_bytes).await?;
-        Ok(self.keep(open, exchange))
+        self.keep(open);
+        Ok(exchange)
     }
 
-    fn keep(&self, open: Open, exchange: Exchange) -> Exchange {
+    fn keep(&self, open: Open) {
         if open.driver.is_some() && !open.sender.is_closed() {
-            let mut idle = self.idle();
-            idle.retain(|(since, _)| since.elapsed() < IDLE_MAX);
-            idle.push((Instant::now(), open));
+            self.idle().push((Instant::now(), open));
         }
-        exchange
+    }
+
+    /// The connection that was used last, unless the peer may have closed it.
+    fn take_kept(&self) -> Option<Open> {
+        self.close_idle(IDLE_MAX);
+        self.idle().pop().map(|(_, open)| open)
+    }
+
+    /// Closes the connections that have not been used for so long.
+    pub(super) fn close_idle(&self, idle_max: Duration) {
+        self.idle().retain(|(since, _)| since.elapsed() < idle_max);
     }
 
     async fn connect(&self) -> Result<Open, NoAnswer> {
@@ -352,6 +363,24 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = listener.local_addr().unwrap().to_string().parse().unwrap();
         (listener, Connections::new(name, 1, 1024))
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_idle_for_too_long_is_closed() {
+        let (listener, connections) = peer().await;
+        let serves = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            serve_one(&mut stream, true).await;
+            stream
+        };
+        let sending = sending();
+        let (mut stream, asked) = tokio::join!(serves, ask(&connections, &sending));
+        asked.unwrap();
+        connections.close_idle(IDLE_MAX);
+        let young = connections.take_kept().expect("it is young");
+        connections.keep(young);
+        connections.close_idle(Duration::ZERO);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chord_ring::{Failure, NodeName};
 use chord_wire::{Code, Command, Context, seed};
 
-use super::connection::{Answered, Connections, NoAnswer, Sending, within};
+use super::connection::{Answered, Connections, IDLE_MAX, NoAnswer, Sending, within};
 use super::language::{Language, Misunderstood, Refused, Reply};
 use super::lock;
 use super::round_trip::RoundTrip;
@@ -83,6 +83,11 @@ impl Link {
     /// The link is used.
     pub(super) fn touch(&self) {
         *lock(&self.last_used) = Instant::now();
+    }
+
+    /// Closes connections that were not used for a while: the peer has closed its end, or will soon.
+    pub(super) fn close_idle(&self) {
+        self.connections.close_idle(IDLE_MAX);
     }
 
     pub(super) fn last_used(&self) -> Instant {
