@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chord_kv::VALUE_BYTES_LIMIT;
 use chord_ring::NodeName;
 use chord_wire::{Code, Command, Context, seed};
 
@@ -65,6 +66,14 @@ pub enum ClientError {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The answer is larger than any that a node gives. A write may have happened.
+    #[error("the answer of {node} is too large: it has more than {limit} bytes")]
+    TooLarge {
+        /// The node.
+        node: NodeName,
+        /// How many bytes an answer may have.
+        limit: usize,
+    },
     /// The node refused.
     #[error("{node} answered: {sentence}")]
     Refused {
@@ -85,7 +94,8 @@ impl Client {
 
     /// A client of that node in that language. Connects when it is first used.
     pub fn speaking(language: Language, node: NodeName) -> Self {
-        let limits = Limits::default();
+        // A node may be told to accept the largest values, whatever this program would accept as a node.
+        let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
         let connections = Connections::new(node.clone(), limits.link_connections, limits.body_bytes());
         Self { node, language, connections }
     }
@@ -115,6 +125,9 @@ impl Client {
                 return Err(ClientError::NoConnection { node: node(), reason: error.to_string() });
             }
             Ok(Err(NoAnswer::Closed)) => return Err(ClientError::Closed(node())),
+            Ok(Err(NoAnswer::TooLarge { limit })) => {
+                return Err(ClientError::TooLarge { node: node(), limit });
+            }
             Ok(Err(broken @ NoAnswer::Broken)) => {
                 return Err(ClientError::Garbled { node: node(), reason: broken.to_string() });
             }
@@ -145,5 +158,47 @@ const fn is_question(command: Command) -> bool {
         | Command::Put
         | Command::Shutdown
         | Command::Leave => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::Node;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_value_that_only_a_node_with_higher_limits_stores_can_be_read() {
+        let limits = Limits { value_bytes: 2 << 20, ..Limits::default() };
+        let node = Node::builder().listen("127.0.0.1:0").limits(limits).start().await.unwrap();
+        // As JSON each byte is six: more than a node of default limits accepts.
+        let value = "\0".repeat(2 << 20);
+        node.put(b"key", value.as_bytes()).await.unwrap();
+        let client = Client::new(node.name().clone());
+        let reply = client.call(&seed::Request::Get { key: "key".to_owned() }, DEADLINE).await.unwrap();
+        let seed::Answer::Get { value: got, .. } = reply.answer else { panic!("another answer") };
+        assert!(got == Some(value), "another value");
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_called_too_large() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(listener.local_addr().unwrap().to_string().parse().unwrap());
+        let serves = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000000\r\n\r\n").await.unwrap();
+            stream
+        };
+        let asks = async {
+            let error = client.call(&seed::Request::Node, DEADLINE).await.unwrap_err();
+            assert!(error.to_string().contains("is too large"), "{error}");
+        };
+        tokio::join!(serves, asks);
     }
 }

@@ -11,7 +11,8 @@ use chord_ring::{Failure, NodeName};
 use chord_wire::Context;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -74,6 +75,12 @@ pub(crate) enum NoAnswer {
     /// What came back was no whole answer.
     #[error("what came is no whole answer in HTTP")]
     Broken,
+    /// What came back is larger than is accepted.
+    #[error("the answer is larger than the {limit} bytes that are accepted")]
+    TooLarge {
+        /// In bytes.
+        limit: usize,
+    },
 }
 
 impl NoAnswer {
@@ -89,7 +96,7 @@ impl NoAnswer {
         match self {
             Self::Refused => Failure::Unreachable,
             Self::NoConnection(_) | Self::Closed => Failure::Silent,
-            Self::Broken => Failure::Garbled,
+            Self::Broken | Self::TooLarge { .. } => Failure::Garbled,
         }
     }
 }
@@ -254,7 +261,16 @@ impl Open {
                 if failed.error().is_parse() { NoAnswer::Broken } else { NoAnswer::Closed }
             })?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, body_bytes).collect().await.map_err(|_| NoAnswer::Broken)?;
+            if body.size_hint().lower() > body_bytes as u64 {
+                return Err(NoAnswer::TooLarge { limit: body_bytes });
+            }
+            let body = Limited::new(body, body_bytes).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    NoAnswer::TooLarge { limit: body_bytes }
+                } else {
+                    NoAnswer::Broken
+                }
+            })?;
             settle();
             Ok(Exchange { status: head.status, headers: head.headers, body: body.to_bytes() })
         };

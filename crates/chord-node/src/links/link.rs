@@ -60,7 +60,7 @@ impl From<Misunderstood> for Wrong {
 
 impl From<NoAnswer> for Wrong {
     fn from(no_answer: NoAnswer) -> Self {
-        let is_answer = matches!(no_answer, NoAnswer::Closed | NoAnswer::Broken);
+        let is_answer = !matches!(no_answer, NoAnswer::Refused | NoAnswer::NoConnection(_));
         Self { failure: no_answer.failure(), what: no_answer.to_string(), is_answer }
     }
 }
