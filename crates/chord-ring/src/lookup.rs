@@ -18,6 +18,19 @@ pub enum Step {
     Stuck(Refusal),
 }
 
+/// What a member that does not follow a lookup, as a seed node does not, has shown of its range: whether it is the
+/// owner, for which it was taken. Without a predecessor it owns whatever it is named for.
+///
+/// # Errors
+/// The target lies outside.
+pub fn owner_by_range(member: Peer, predecessor: Option<&Peer>, target: Position) -> Result<Found, Refusal> {
+    let before = predecessor.filter(|before| before.name != member.name);
+    match before {
+        Some(before) if !owned(before.position, target, member.position) => Err(Refusal::NoRoute),
+        Some(_) | None => Ok(Found { owner: member, hops: 0, path: Vec::new() }),
+    }
+}
+
 /// One lookup as one node sees it: recursive, round dead peers.
 ///
 /// A node asks no peer twice, and none that the question has been to on its way here, with one exception: the asker may
@@ -176,5 +189,28 @@ impl Lookup {
 
     fn hops(&self) -> u32 {
         u32::try_from(self.question.path.len()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_owns_what_lies_after_its_predecessor_and_without_one_everything() {
+        let peer = |port: u16| {
+            let name: NodeName = format!("127.0.0.1:{port}").parse().unwrap();
+            Peer { position: Position::from(u64::from(port)), name }
+        };
+        let (member, before) = (peer(200), peer(100));
+        let owns = |before: Option<&Peer>, target: u64| {
+            owner_by_range(member.clone(), before, Position::from(target)).is_ok()
+        };
+        for (target, is_its) in [(99, false), (100, false), (101, true), (200, true), (201, false)] {
+            assert_eq!(owns(Some(&before), target), is_its, "{target}");
+            assert!(owns(None, target) && owns(Some(&member), target), "{target}");
+        }
+        let found = owner_by_range(member.clone(), None, Position::ZERO).unwrap();
+        assert_eq!((found.owner, found.hops), (member, 0));
     }
 }

@@ -104,6 +104,12 @@ impl View {
         &self.successors
     }
 
+    /// Whether `candidate` would be a better first successor than the present one. Alone, everybody is.
+    pub fn is_closer(&self, candidate: &Peer) -> bool {
+        let head = self.successors.head().map_or(self.me.position, |head| head.position);
+        between(self.me.position, candidate.position, head)
+    }
+
     /// The shortcuts beyond the successor list.
     pub fn fingers(&self) -> &Fingers {
         &self.fingers

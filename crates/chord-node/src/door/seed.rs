@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chord_kv::{Key, Value};
 use chord_ring::{
-    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest, between,
+    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
@@ -116,10 +116,8 @@ impl Desk<'_> {
             list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
         }
         if let Some(asker) = self.context.from.clone().map(|name| self.peer(name))
-            && view
-                .successors()
-                .head()
-                .is_some_and(|head| between(view.me().position, asker.position, head.position))
+            && !view.successors().is_empty()
+            && view.is_closer(&asker)
         {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.shared.mailbox.try_send(Mail::AskedBy(asker));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chord_ring::{
     Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, RingTag,
-    State, owned,
+    State, owner_by_range,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
@@ -150,14 +150,8 @@ impl Asker<'_> {
         else {
             return Err(Failure::Garbled);
         };
-        let owner = self.peer(to.clone());
-        let before = before.filter(|before| before != to).map(|before| self.peer(before));
-        match before {
-            Some(before) if !owned(before.position, target, owner.position) => {
-                Err(Failure::Refused(Refusal::NoRoute))
-            }
-            Some(_) | None => Ok(Found { owner, hops: 0, path: Vec::new() }),
-        }
+        let before = before.map(|before| self.peer(before));
+        owner_by_range(self.peer(to.clone()), before.as_ref(), target).map_err(Failure::Refused)
     }
 
     async fn call(

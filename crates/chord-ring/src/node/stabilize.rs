@@ -31,7 +31,7 @@ impl Node {
     /// A newcomer may have come between this node and its head. Only the head's word counts, so it is asked, and now
     /// rather than in the next round.
     pub(super) fn on_asked_by(&mut self, peer: &Peer) {
-        if self.view.is_member() && self.view.successors.head().is_some() && self.is_closer(peer) {
+        if self.view.is_member() && self.view.successors.head().is_some() && self.view.is_closer(peer) {
             self.begin_stabilize();
         }
     }
@@ -82,7 +82,7 @@ impl Node {
         self.adopt(head, &state.successors);
         match &state.predecessor {
             Some(other) if self.is_usurped_by(other) => self.ask_usurper(other.clone()),
-            Some(closer) if self.is_closer(closer) => self.ask_closer(closer.clone()),
+            Some(closer) if self.view.is_closer(closer) => self.ask_closer(closer.clone()),
             Some(_) | None => self.notify_head(false),
         }
     }
@@ -95,7 +95,7 @@ impl Node {
         if self.view.successors.is_empty() {
             self.remember_fingers();
         }
-        match self.open.heir.take().or(heir).filter(|heir| self.is_closer(heir)) {
+        match self.open.heir.take().or(heir).filter(|heir| self.view.is_closer(heir)) {
             Some(heir) => self.ask_closer(heir),
             None => {
                 if let Some(head) = self.view.successors.head().cloned() {
@@ -124,12 +124,6 @@ impl Node {
         }
     }
 
-    /// Whether `candidate` would be a better head than the present one. Alone, everybody is.
-    pub(super) fn is_closer(&self, candidate: &Peer) -> bool {
-        let head = self.view.successors.head().map_or(self.me(), |head| head.position);
-        between(self.me(), candidate.position, head)
-    }
-
     /// Makes `candidate`, which has just answered with its state, the head, if it lies before the present one now.
     /// Returns whether the head is another one now.
     ///
@@ -139,7 +133,7 @@ impl Node {
         if self.view.successors.is_empty() {
             return self.settle_after(candidate, state);
         }
-        let better = self.is_closer(candidate) && !state.successors.is_empty();
+        let better = self.view.is_closer(candidate) && !state.successors.is_empty();
         if better {
             self.adopt(candidate, &state.successors);
         }
