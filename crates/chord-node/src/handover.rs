@@ -251,7 +251,7 @@ impl Shared {
             return Ok((None, Rest { is_settled: true, before: None }));
         };
         let request = seed::Request::Get { key: text };
-        let context = Context { named: asks_beyond, ..self.for_itself(path) };
+        let context = Context { beyond: asks_beyond, ..self.for_itself(path) };
         let reply = if asks_beyond {
             link.call_onward(&request, &context, self.limits.request).await?
         } else {

@@ -29,6 +29,7 @@ const FROM: &str = "chord-from";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
 const LOCAL: &str = "chord-local";
+const BEYOND: &str = "chord-beyond";
 const DEADLINE: &str = "chord-deadline-ms";
 const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
@@ -50,10 +51,16 @@ pub struct Context {
     /// The nodes that a request has passed, first to last. The first are left out of a header that would be
     /// longer than [`PATH_BYTES_MAX`].
     pub path: Vec<NodeName>,
-    /// Whether the sender names the receiver as the owner of what is asked for.
+    /// Whether the sender takes the receiver for the owner of what the request is about, and so the receiver answers for
+    /// itself or refuses. A record that is left with `no_redirect` and without this is left with the heir of a node that
+    /// leaves, whoever owns it.
     pub named: bool,
-    /// Whether the receiver is to answer from its own store, whoever owns the key.
+    /// Whether the receiver is to answer from its own store, whoever owns the key: the sender owns it, and the receiver
+    /// did before.
     pub local: bool,
+    /// Whether the receiver is also to ask those whom it would ask itself for what it lacks of that: the sender, which is
+    /// new, knows nobody beyond it.
+    pub beyond: bool,
     /// How long the sender will wait.
     pub remaining: Option<Duration>,
     /// The version of the record in the body; beside a refusal as outdated, the version that is stored.
@@ -108,6 +115,9 @@ impl Context {
         if self.local {
             header(LOCAL, "1");
         }
+        if self.beyond {
+            header(BEYOND, "1");
+        }
         if let Some(remaining) = self.remaining {
             header(DEADLINE, &remaining.min(REMAINING_MAX).as_millis().to_string());
         }
@@ -147,6 +157,7 @@ impl Context {
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
             local: headers.flag(LOCAL)?.unwrap_or(false),
+            beyond: headers.flag(BEYOND)?.unwrap_or(false),
             remaining: headers.number(DEADLINE)?.map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
             version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
             expires_at_ms: headers.number(EXPIRES)?,

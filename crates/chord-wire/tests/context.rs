@@ -42,6 +42,7 @@ fn full() -> Context {
         path: vec![name("h:2"), name("[::1]:3")],
         named: true,
         local: true,
+        beyond: true,
         remaining: Some(Duration::from_millis(1500)),
         version: Some(Version::new(12, 3, Position::from(45))),
         expires_at_ms: Some(99),
@@ -61,6 +62,7 @@ fn an_empty_context_writes_nothing_and_nothing_reads_as_empty() {
 #[test]
 fn a_full_context_is_written_in_these_headers() {
     let expected = [
+        ("chord-beyond", "1"),
         ("chord-deadline-ms", "1500"),
         ("chord-error", "no-route"),
         ("chord-expires-ms", "99"),
@@ -90,7 +92,8 @@ fn a_node_can_say_that_it_has_no_predecessor() {
 
 #[test]
 fn headers_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&'static str, &[u8]); 18] = [
+    let cases: [(&'static str, &[u8]); 19] = [
+        ("chord-beyond", b"2"),
         ("chord-from", b"h"),
         ("chord-from", b"h:1\xff"),
         ("chord-from", b""),
@@ -190,15 +193,21 @@ fn any_context() -> impl Strategy<Value = Context> {
     let code = prop::sample::select(Code::ALL.to_vec());
     let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<(bool, bool)>()));
     let about_request =
-        (prop::collection::vec(any_name(), 0..20), any::<(bool, bool)>(), of(remaining), of(any_version()));
+        (prop::collection::vec(any_name(), 0..20), any::<[bool; 3]>(), of(remaining), of(any_version()));
     (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
-        |((ring, from, predecessor, member), (path, (named, local), remaining, version), expires, code)| {
+        |(
+            (ring, from, predecessor, member),
+            (path, [named, local, beyond], remaining, version),
+            expires,
+            code,
+        )| {
             Context {
                 ring,
                 from,
                 path,
                 named,
                 local,
+                beyond,
                 remaining,
                 version,
                 expires_at_ms: expires,
@@ -219,7 +228,7 @@ proptest! {
 
     #[test]
     fn no_header_makes_the_reader_panic(
-        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 13)
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 14)
     ) {
         let names = write(&full());
         let headers: Headers = names.into_keys().zip(values).collect();

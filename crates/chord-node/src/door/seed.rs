@@ -148,7 +148,7 @@ impl Desk<'_> {
     /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
     async fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
         let position = key.position(self.shared.ring.size);
-        let record = self.shared.give(position, key, &self.context.path, self.context.named).await?;
+        let record = self.shared.give(position, key, &self.context.path, self.context.beyond).await?;
         let context = Context {
             version: record.as_ref().map(|record| record.version),
             expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
