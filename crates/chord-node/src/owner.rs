@@ -146,7 +146,7 @@ impl Owner {
             (false, true) => self.shared.custody().join(predecessor, head),
             (_, false) => self.shared.custody().leave(),
         }
-        if view.is_member() && view.is_small() != old.is_small() {
+        if view.is_member() && (!old.is_member() || view.is_small() != old.is_small()) {
             let (node, length) = (&self.shared.me.name, view.config().successors());
             if view.is_small() {
                 tracing::info!(%node, "the ring is small: it has at most {length} members");

@@ -70,10 +70,16 @@ impl Running {
 
     /// The rest of a line on standard error that begins so.
     fn told(&self, beginning: &str) -> String {
+        self.told_after(|line| line.strip_prefix(beginning))
+            .unwrap_or_else(|| panic!("no line {beginning:?}"))
+    }
+
+    /// What `rest` leaves of a line on standard error.
+    fn told_after(&self, rest: impl Fn(&str) -> Option<&str>) -> Option<String> {
         loop {
-            let line = self.stderr.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no line {beginning:?}"));
-            if let Some(rest) = line.strip_prefix(beginning) {
-                return rest.to_owned();
+            let line = self.stderr.recv_timeout(DEADLINE).ok()?;
+            if let Some(rest) = rest(&line) {
+                return Some(rest.to_owned());
             }
         }
     }
@@ -199,6 +205,14 @@ fn a_node_that_is_told_to_end_hands_its_keys_over() {
     for key in &keys {
         assert_eq!(&answer(&["get", key, "--node", &first]), key);
     }
+}
+
+#[test]
+fn a_node_that_founds_a_ring_logs_that_it_is_small() {
+    let founder = Running::start(&["serve", "--listen", "127.0.0.1:0", "--successors", "4"]);
+    let logged = founder.told_after(|line| line.split_once("the ring is small: ").map(|(_, rest)| rest));
+    let logged = logged.expect("a line about the ring");
+    assert!(logged.starts_with("it has at most 4 members"), "{logged}");
 }
 
 #[test]
