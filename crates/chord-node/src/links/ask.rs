@@ -18,8 +18,8 @@ pub(crate) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Puts one request of the ring to a peer. Ends within the longest wait of the limits, except that `FindSuccessor`
-    /// ends within `budget` as well.
+    /// Puts one request of the ring to a peer. Ends within the longest wait of the limits and within `budget`, however many
+    /// requests it takes in the peer's language.
     pub(crate) async fn ask(
         &self,
         to: &NodeName,
@@ -27,18 +27,33 @@ impl Asker<'_> {
         budget: Duration,
     ) -> Result<Answer, Failure> {
         let link = self.links.to(to);
+        let wait = budget.min(self.links.limits.request);
+        let answer = tokio::time::timeout(wait, self.ask_peer(to, &link, request, budget)).await;
+        answer.unwrap_or_else(|_| {
+            link.gave_up();
+            Err(Failure::Silent)
+        })
+    }
+
+    async fn ask_peer(
+        &self,
+        to: &NodeName,
+        link: &Link,
+        request: Request,
+        budget: Duration,
+    ) -> Result<Answer, Failure> {
         match request {
-            Request::Ping => self.ping(to, &link).await.map(Answer::Pong),
-            Request::GetState => self.state(to, &link).await.map(Answer::State),
-            Request::Notify { from } => self.notify(to, &link, Some(from.name)).await,
-            Request::ForgetPredecessor => self.notify(to, &link, None).await,
+            Request::Ping => self.ping(to, link).await.map(Answer::Pong),
+            Request::GetState => self.state(to, link).await.map(Answer::State),
+            Request::Notify { from } => self.notify(to, link, Some(from.name)).await,
+            Request::ForgetPredecessor => self.notify(to, link, None).await,
             Request::Leave { from, predecessor, successors } => {
                 let before = predecessor.map(|peer| peer.name);
                 if link.is_seed() {
                     // A seed node is told by its predecessor alone; its successor's end it finds out by itself.
                     return match before {
                         Some(before) if before == *to => Ok(Answer::Done),
-                        before => self.notify(to, &link, before).await,
+                        before => self.notify(to, link, before).await,
                     };
                 }
                 let leaving = seed::Leaving {
@@ -46,10 +61,10 @@ impl Asker<'_> {
                     predecessor: before,
                     successor_list: successors.into_iter().map(|peer| peer.name).collect(),
                 };
-                self.call(to, &link, &seed::Request::Leave(leaving)).await.map(|_| Answer::Done)
+                self.call(to, link, &seed::Request::Leave(leaving)).await.map(|_| Answer::Done)
             }
             Request::FindSuccessor(question) => {
-                self.find_successor(to, &link, question, budget).await.map(Answer::Found)
+                self.find_successor(to, link, question, budget).await.map(Answer::Found)
             }
         }
     }

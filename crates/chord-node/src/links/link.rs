@@ -247,6 +247,11 @@ impl Link {
         }
     }
 
+    /// The peer was given up, though no single wait for it was over.
+    pub(super) fn gave_up(&self) {
+        self.judge(Some(&Failure::Silent));
+    }
+
     fn judge(&self, failure: Option<&Failure>) {
         let until = match failure {
             Some(Failure::Silent | Failure::Unreachable) => Some(Instant::now() + SUSPECT_FOR),
