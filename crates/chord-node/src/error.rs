@@ -95,6 +95,7 @@ pub(crate) fn command_code(error: &CommandError) -> Code {
     match error {
         CommandError::AlreadyMember => Code::AlreadyMember,
         CommandError::Busy => Code::Busy,
+        CommandError::UnderWay => Code::Deadline,
         CommandError::NotMember => Code::NotMember,
         CommandError::Join(JoinError::Itself(_)) => Code::JoinSelf,
         CommandError::Join(JoinError::RingSizeDiffers { .. }) => Code::RingSizeDiffers,

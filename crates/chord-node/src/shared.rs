@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use chord_kv::{Custody, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::links::{Asker, Links};
 use crate::vouching::Age;
@@ -17,7 +18,8 @@ use crate::{Departure, Limits};
 /// or flooded, and the sender then waits within its own deadline.
 pub(crate) const MAILBOX_MAX: usize = 256;
 
-/// How long a command may take. A join is the longest: 25 attempts with pauses of 0.2 s, or three peers that are silent.
+/// How long whoever gives a command waits for its end. A join takes longest: 25 attempts with pauses of 0.2 s, or three
+/// peers that are silent, within half of this; where each of them takes its time, it goes on unheard.
 const COMMAND_WAIT: Duration = Duration::from_secs(30);
 
 /// A message to the owner task. Its sender may give up waiting.
@@ -101,12 +103,22 @@ impl Shared {
 
     /// Gives a command to the ring and waits for its end.
     pub(crate) async fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.command_within(COMMAND_WAIT, command).await
+    }
+
+    /// The same, and waits no longer than that: the command itself goes on.
+    async fn command_within(&self, wait: Duration, command: Command) -> Result<(), CommandError> {
         let (reply, answer) = oneshot::channel();
-        let done = async {
-            self.mailbox.send(Mail::Command(command, reply)).await.ok()?;
-            answer.await.ok()
-        };
-        tokio::time::timeout(COMMAND_WAIT, done).await.ok().flatten().unwrap_or(Err(CommandError::Busy))
+        let until = Instant::now() + wait;
+        let given = tokio::time::timeout_at(until, self.mailbox.send(Mail::Command(command, reply))).await;
+        if !matches!(given, Ok(Ok(()))) {
+            return Err(CommandError::Busy); // It was not even begun.
+        }
+        match tokio::time::timeout_at(until, answer).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(CommandError::Busy), // The node is stopping.
+            Err(_) => Err(CommandError::UnderWay),
+        }
     }
 
     /// Gives a peer's request to the ring; `None` if the owner task does not come to it in time.
@@ -129,4 +141,22 @@ impl Shared {
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[tokio::test]
+    async fn a_command_that_takes_long_is_said_to_be_under_way() {
+        let node = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
+        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let contact: NodeName = mute.local_addr().unwrap().to_string().parse().unwrap();
+        let join = Command::Join(contact);
+        let waited = node.shared().command_within(Duration::from_millis(50), join.clone()).await;
+        assert_eq!(waited, Err(CommandError::UnderWay));
+        assert_eq!(node.shared().command(join).await, Err(CommandError::Busy), "so it is");
+        node.shutdown().await;
+    }
 }

@@ -131,6 +131,10 @@ pub enum CommandError {
     /// A command while another one is being done.
     #[error("this node is busy with an earlier create, join or shutdown: wait for it to end")]
     Busy,
+    /// The command takes longer than whoever gave it waits. It goes on, and may yet be done: a driver says so, the node
+    /// itself never does.
+    #[error("this is still under way and goes on: ask the node later whether it is in the ring")]
+    UnderWay,
     /// `leave` at a node that is in no ring.
     #[error("this node is in no ring")]
     NotMember,
