@@ -24,8 +24,10 @@ WORKDIR /var/lib/chord
 EXPOSE 5000
 # chord leaves its ring on SIGTERM, also as process 1: it hands its keys over and ends with 0.
 STOPSIGNAL SIGTERM
-# A node answers under its own name: CHORD_LISTEN if it was set, else the container's host name and port 5000.
+# A node is well when it is in a ring: only then does it name its successors. It answers under its own name, CHORD_LISTEN
+# if that was set, else the container's host name and port 5000.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
-    CMD name="${CHORD_LISTEN:-$HOSTNAME:5000}"; exec chord http client "${name%:*}" "${name##*:}" node
+    CMD name="${CHORD_LISTEN:-$HOSTNAME:5000}"; \
+        exec chord http client "${name%:*}" "${name##*:}" get_successor_list >/dev/null
 ENTRYPOINT ["chord"]
 CMD ["--help"]
