@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chord_kv::{Custody, MemoryStore, VALUE_BYTES_LIMIT, VersionClock};
+use chord_kv::{Custody, MemoryStore, VersionClock};
 use chord_ring::{
     Command, CommandError, Config, Incarnation, JoinError, NodeName, NodeNameError, Peer, RingName, RingSize,
     RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
@@ -22,7 +22,7 @@ use crate::node::Node;
 use crate::owner::Owner;
 use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
 use crate::vouching::{Age, beat, seek_vouching};
-use crate::{Language, Limits, door};
+use crate::{Language, LimitError, Limits, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -90,9 +90,9 @@ pub enum StartError {
     /// The number of successors is out of range.
     #[error(transparent)]
     Successors(#[from] SuccessorsError),
-    /// The limit on values is above 64 MiB.
-    #[error("the limit on values is at most {VALUE_BYTES_LIMIT} bytes, not {0}")]
-    ValueLimit(usize),
+    /// A limit makes no sense.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
 }
 
 impl Default for Builder {
@@ -164,9 +164,7 @@ impl Builder {
     /// # Errors
     /// The settings make no sense, or the address cannot be had.
     pub async fn start(self) -> Result<Node, StartError> {
-        if self.limits.value_bytes > VALUE_BYTES_LIMIT {
-            return Err(StartError::ValueLimit(self.limits.value_bytes));
-        }
+        self.limits.check()?;
         let size = self.ring_size;
         let ring = RingTag { name: self.ring_name, size };
         let config = Config::new(ring.clone()).with_successors(self.successors)?;

@@ -24,6 +24,6 @@ pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, Reply};
 pub use departure::Departure;
 pub use error::{JoinEnded, OperationError};
-pub use limits::Limits;
+pub use limits::{LimitError, Limits};
 pub use links::Language;
 pub use node::{Got, Node, Stored};

@@ -1,16 +1,30 @@
 //! Limits: what a node accepts, how much it keeps open and how long it waits.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use chord_kv::VALUE_BYTES_DEFAULT;
+use chord_kv::{VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT};
+
+/// Most connections, links and headers that a limit can allow: more than a process may have files, or a request lines.
+const COUNT_MAX: usize = 1 << 20;
+
+/// Bytes of headers that a limit can allow: what `hyper` needs at least, and what no path or cookie comes near.
+const HEADER_BYTES: RangeInclusive<usize> = 8 << 10..=16 << 20;
+
+/// Shortest and longest wait that a limit can set: below a millisecond no timer is true, and an hour is more than any
+/// operation takes, and small enough to be added to any clock.
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
 /// What a node accepts, keeps and waits for. Each field says what it trades; [`Limits::default`] suits a small cluster.
+///
+/// Fields will be added: say which ones you change, and take the others from the default, as in
+/// `Limits { connections: 100, ..Limits::default() }`. A node does not start with limits that make no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections that are served at a time. For one more the one idle for longest is closed; if a request is under
     /// way on each, the newcomer is told so and closed. Each costs about 20 KiB.
     pub connections: usize,
-    /// Bytes of a request's first line and headers together, 8 KiB at least. Lookup paths travel there, so
+    /// Bytes of a request's first line and headers together, from 8 KiB to 16 MiB. Lookup paths travel there, so
     /// nodes of one ring should agree.
     pub header_bytes: usize,
     /// Headers of a request.
@@ -34,7 +48,8 @@ pub struct Limits {
     pub request: Duration,
     /// How long an operation may take that a client asked for, whatever happens in the ring.
     pub operation: Duration,
-    /// How long a leaving node goes on offering its keys when none is taken. While they are taken it goes on.
+    /// How long a leaving node goes on offering its keys when none is taken; zero hands nothing over. While they are
+    /// taken it goes on.
     pub departure: Duration,
     /// Connections to any one peer for the requests of clients; the ring's own maintenance may open 8 more.
     pub link_connections: usize,
@@ -42,7 +57,49 @@ pub struct Limits {
     pub links: usize,
 }
 
+/// A limit that makes no sense: the node could not work with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit {field} must be {wanted}")]
+pub struct LimitError {
+    /// Which field of [`Limits`].
+    pub field: &'static str,
+    /// What it may be.
+    pub wanted: &'static str,
+}
+
 impl Limits {
+    /// Whether a node can work with these.
+    ///
+    /// # Errors
+    /// Names the first limit that makes no sense, and what it may be.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let counts = [
+            ("connections", self.connections),
+            ("headers", self.headers),
+            ("link_connections", self.link_connections),
+            ("links", self.links),
+        ];
+        let waits = [
+            ("header_read", self.header_read),
+            ("body_read", self.body_read),
+            ("answer_write", self.answer_write),
+            ("request", self.request),
+            ("operation", self.operation),
+        ];
+        let counts =
+            counts.map(|(field, count)| ((1..=COUNT_MAX).contains(&count), field, "from 1 to 1048576"));
+        let waits = waits.map(|(field, wait)| (WAIT.contains(&wait), field, "from a millisecond to an hour"));
+        let others = [
+            (HEADER_BYTES.contains(&self.header_bytes), "header_bytes", "from 8 KiB to 16 MiB"),
+            (self.value_bytes <= VALUE_BYTES_LIMIT, "value_bytes", "at most 64 MiB"),
+            (self.departure <= *WAIT.end(), "departure", "at most an hour"),
+        ];
+        match counts.into_iter().chain(waits).chain(others).find(|(is_sound, ..)| !is_sound) {
+            Some((_, field, wanted)) => Err(LimitError { field, wanted }),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes of a request's or an answer's body: a value in which JSON escapes every byte in six, and the rest of the object.
     pub fn body_bytes(&self) -> usize {
         self.value_bytes.saturating_mul(6).saturating_add(64 << 10)
@@ -67,5 +124,81 @@ impl Default for Limits {
             link_connections: 64,
             links: 1024,
         }
+    }
+}
+
+const _: () = assert!(COUNT_MAX == 1_048_576 && VALUE_BYTES_LIMIT == 64 << 20, "as the errors say");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(change: impl FnOnce(&mut Limits)) -> Result<(), LimitError> {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        limits.check()
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_named() {
+        type Change = fn(&mut Limits);
+        let cases: [(Change, &str); 12] = [
+            (|limits| limits.connections = usize::MAX, "connections"),
+            (|limits| limits.connections = 0, "connections"),
+            (|limits| limits.header_bytes = (8 << 10) - 1, "header_bytes"),
+            (|limits| limits.headers = 0, "headers"),
+            (|limits| limits.header_read = Duration::ZERO, "header_read"),
+            (|limits| limits.value_bytes = VALUE_BYTES_LIMIT + 1, "value_bytes"),
+            (|limits| limits.request = Duration::MAX, "request"),
+            (|limits| limits.operation = Duration::MAX, "operation"),
+            (|limits| limits.departure = Duration::MAX, "departure"),
+            (|limits| limits.link_connections = 0, "link_connections"),
+            (|limits| limits.link_connections = usize::MAX, "link_connections"),
+            (|limits| limits.links = 0, "links"),
+        ];
+        for (change, field) in cases {
+            assert_eq!(checked(change).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn limits_at_their_ends_make_sense() {
+        assert_eq!(checked(|_| {}), Ok(()));
+        let smallest = |limits: &mut Limits| {
+            *limits = Limits {
+                connections: 1,
+                header_bytes: 8 << 10,
+                headers: 1,
+                header_read: Duration::from_millis(1),
+                value_bytes: 0,
+                bodies_bytes: 0,
+                store_bytes: 0,
+                departure: Duration::ZERO,
+                link_connections: 1,
+                links: 1,
+                ..limits.clone()
+            };
+        };
+        assert_eq!(checked(smallest), Ok(()));
+        let largest = |limits: &mut Limits| {
+            *limits = Limits {
+                connections: COUNT_MAX,
+                value_bytes: VALUE_BYTES_LIMIT,
+                bodies_bytes: usize::MAX,
+                store_bytes: u64::MAX,
+                operation: Duration::from_secs(3600),
+                departure: Duration::from_secs(3600),
+                ..limits.clone()
+            };
+        };
+        assert_eq!(checked(largest), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_node_does_not_start_with_limits_that_make_no_sense() {
+        let limits = Limits { link_connections: 0, ..Limits::default() };
+        let started = crate::Node::builder().listen("127.0.0.1:0").limits(limits).start().await;
+        let error = started.err().expect("refused").to_string();
+        assert_eq!(error, "the limit link_connections must be from 1 to 1048576");
     }
 }

@@ -33,8 +33,8 @@
 
 pub use chord_kv::{KEY_BYTES_MAX, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value};
 pub use chord_node::{
-    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, Limits, Node, OperationError, Reply,
-    StartError, Stored,
+    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, LimitError, Limits, Node,
+    OperationError, Reply, StartError, Stored,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -82,7 +82,7 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, se
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         .max_headers(limits.headers)
-        .max_buf_size(limits.header_bytes.max(8 << 10));
+        .max_buf_size(limits.header_bytes);
     let service = service_fn(|request| {
         let (shared, turn) = (shared.clone(), Turn::begin(&seat));
         async move {
