@@ -3,17 +3,17 @@
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_kv::{Custody, MemoryStore, VersionClock};
 use chord_ring::{
-    Command, CommandError, Config, Incarnation, JoinError, NodeName, NodeNameError, Peer, RingName, RingSize,
-    RingTag, SUCCESSORS_DEFAULT, SuccessorsError,
+    Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
+    SuccessorsError,
 };
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::beginning::Beginning;
 use crate::door::BUDGET_UNIT;
 use crate::handover::sweep;
 use crate::links::{Links, tidy};
@@ -26,17 +26,6 @@ use crate::{Language, LimitError, Limits, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
-
-/// Pause between two rounds through the contacts while none answers, at first and at most.
-const CONTACT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-
-/// How a node begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Beginning {
-    Found,
-    Join(Vec<NodeName>),
-    WaitForCommand,
-}
 
 /// The settings of a node that is to be started.
 #[derive(Clone, Debug)]
@@ -205,14 +194,7 @@ impl Builder {
         tokio::spawn(watch_over("heartbeat", beating, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
-        match self.beginning {
-            Beginning::Found => {
-                // A new node in no ring cannot refuse.
-                let _ = shared.command(Command::Create).await;
-            }
-            Beginning::Join(contacts) => drop(tokio::spawn(join_through(shared.clone(), contacts))),
-            Beginning::WaitForCommand => {}
-        }
+        self.beginning.begin(&shared).await;
         Ok(Node::new(shared))
     }
 }
@@ -223,54 +205,4 @@ async fn watch_over(name: &'static str, task: JoinHandle<()>, shared: Arc<Shared
         tracing::error!("the {name} task broke, the node stops: {error}");
         shared.advance(stage);
     }
-}
-
-/// Joins through the first contact that answers; goes through them again, with growing pauses, until one does.
-async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
-    let (mut pause, pause_max) = CONTACT_PAUSE;
-    let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
-    if contacts.is_empty() {
-        let error = JoinError::Itself(shared.me.name.clone());
-        shared.refuse_join(error);
-        return;
-    }
-    for contact in &contacts {
-        let _ = shared.command(Command::Remember(contact.clone())).await;
-    }
-    let joining = async {
-        loop {
-            for contact in &contacts {
-                match shared.command(Command::Join(contact.clone())).await {
-                    Ok(()) | Err(CommandError::AlreadyMember) => return,
-                    Err(CommandError::Join(error)) if is_lasting(&error) => {
-                        shared.refuse_join(error);
-                        return;
-                    }
-                    Err(error) => tracing::warn!("{error}; trying again"),
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(pause_max);
-        }
-    };
-    tokio::select! {
-        () = joining => {}
-        () = shared.reached(Stage::Departing) => {}
-    }
-}
-
-impl Shared {
-    /// Gives up joining. Whoever waits for the node to be ready is told, and tells people.
-    fn refuse_join(&self, error: JoinError) {
-        tracing::debug!("gave up joining: {error}");
-        self.join_refused.send_replace(Some(error));
-    }
-}
-
-/// Whether a join would fail again however often it is tried: the node is set up for another ring, or for a place that is taken.
-fn is_lasting(error: &JoinError) -> bool {
-    matches!(
-        error,
-        JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
-    )
 }

@@ -4,6 +4,7 @@
 //! Everything that touches a socket or a clock is here. No rule of the ring is: what to do comes from
 //! [`chord_ring::Node`] and [`chord_ring::Lookup`], and this crate does it.
 
+mod beginning;
 mod builder;
 mod client;
 mod departure;
