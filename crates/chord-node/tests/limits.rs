@@ -299,6 +299,19 @@ async fn a_client_that_sends_nothing_is_closed_at_the_deadline_and_half_a_header
 }
 
 #[tokio::test]
+async fn a_client_that_has_said_all_it_wants_to_gets_its_answers() {
+    let node = node(Limits::default()).await;
+    let ask = b"POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
+    for n_requests in [1, 3].repeat(20) {
+        let mut stream = connect(&node).await;
+        stream.write_all(&ask.repeat(n_requests)).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answers = read_to_end(&mut stream).await;
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), n_requests, "{answers}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_header_that_ends_is_refused() {
     let node = node(Limits::default()).await;
     let mut stream = connect(&node).await;

@@ -81,6 +81,7 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, se
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
+        .half_close(true) // A whole request is done, also when nothing more is sent, or nobody waits for the answer.
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes);
     let service = service_fn(|request| {
