@@ -10,6 +10,10 @@ use crate::shared::{Shared, Stage};
 /// Pause between two rounds through the contacts while none answers, at first and at most.
 const CONTACT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
+/// After how many rounds in which no contact was in a ring a node founds one that may. One that starts at the same time
+/// shows in the second.
+const FOUND_ROUNDS: u32 = 2;
+
 /// How a node begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
@@ -18,25 +22,32 @@ pub(crate) enum Beginning {
     WaitForCommand,
 }
 
+/// What a node does while none of its contacts is in a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Asks them again.
+    Wait,
+    /// Founds a ring, in which they find it.
+    Found,
+}
+
 impl Beginning {
     /// Begins. A node that founds a ring is a member when this returns; one that joins goes on by itself.
-    pub(crate) async fn begin(self, shared: &Arc<Shared>) {
+    pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>) {
         match self {
-            Self::Found => {
-                // A new node in no ring cannot refuse.
-                let _ = shared.command(Command::Create).await;
-            }
-            Self::Join(contacts) => drop(tokio::spawn(join_through(shared.clone(), contacts))),
+            Self::Found => shared.found().await,
+            Self::Join(contacts) => drop(tokio::spawn(join_through(shared.clone(), contacts, meanwhile))),
             Self::WaitForCommand => {}
         }
     }
 }
 
-/// Joins through the first contact that answers; goes through them again, with growing pauses, until one does.
-async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
+/// Joins through the first contact that answers; goes through them again, with growing pauses, until one does or the node
+/// may found a ring.
+async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>, meanwhile: Meanwhile) {
     let (mut pause, pause_max) = CONTACT_PAUSE;
     let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
-    if contacts.is_empty() {
+    if contacts.is_empty() && meanwhile == Meanwhile::Wait {
         let error = JoinError::Itself(shared.me.name.clone());
         shared.refuse_join(error);
         return;
@@ -45,16 +56,16 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
         let _ = shared.command(Command::Remember(contact.clone())).await;
     }
     let joining = async {
+        let mut rounds_alone = 0;
         loop {
-            for contact in &contacts {
-                match shared.command(Command::Join(contact.clone())).await {
-                    Ok(()) | Err(CommandError::AlreadyMember) => return,
-                    Err(CommandError::Join(error)) if is_lasting(&error) => {
-                        shared.refuse_join(error);
-                        return;
-                    }
-                    Err(error) => tracing::warn!("{error}; trying again"),
-                }
+            rounds_alone = match shared.ask_contacts(&contacts).await {
+                Asked::Ended => return,
+                Asked::InNoRing => rounds_alone + 1,
+                Asked::NotNow => 0,
+            };
+            if meanwhile == Meanwhile::Found && rounds_alone >= FOUND_ROUNDS {
+                tracing::info!("none of the nodes to join is in a ring: founding one");
+                return shared.found().await;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(pause_max);
@@ -66,7 +77,43 @@ async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>) {
     }
 }
 
+/// What came of one round through the contacts.
+enum Asked {
+    /// The node is a member, or never will be.
+    Ended,
+    /// None of them is there and in a ring.
+    InNoRing,
+    /// At least one is, and could not let the node in.
+    NotNow,
+}
+
 impl Shared {
+    async fn found(&self) {
+        // A new node in no ring cannot refuse.
+        let _ = self.command(Command::Create).await;
+    }
+
+    /// Tries to join through each of them, until one lets the node in.
+    async fn ask_contacts(&self, contacts: &[NodeName]) -> Asked {
+        let mut asked = Asked::InNoRing;
+        for contact in contacts {
+            match self.command(Command::Join(contact.clone())).await {
+                Ok(()) | Err(CommandError::AlreadyMember) => return Asked::Ended,
+                Err(CommandError::Join(error)) if is_lasting(&error) => {
+                    self.refuse_join(error);
+                    return Asked::Ended;
+                }
+                Err(error) => {
+                    tracing::warn!("{error}; trying again");
+                    if !is_in_no_ring(&error) {
+                        asked = Asked::NotNow;
+                    }
+                }
+            }
+        }
+        asked
+    }
+
     /// Gives up joining. Whoever waits for the node to be ready is told, and tells people.
     fn refuse_join(&self, error: JoinError) {
         tracing::debug!("gave up joining: {error}");
@@ -80,4 +127,9 @@ fn is_lasting(error: &JoinError) -> bool {
         error,
         JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
     )
+}
+
+/// Whether a contact was not there, or in no ring.
+fn is_in_no_ring(error: &CommandError) -> bool {
+    matches!(error, CommandError::Join(JoinError::Contact { .. } | JoinError::ContactNotMember(_)))
 }

@@ -13,7 +13,7 @@ use chord_ring::{
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::beginning::Beginning;
+use crate::beginning::{Beginning, Meanwhile};
 use crate::door::BUDGET_UNIT;
 use crate::handover::sweep;
 use crate::links::{Links, tidy};
@@ -35,6 +35,7 @@ pub struct Builder {
     ring_name: RingName,
     successors: u8,
     beginning: Beginning,
+    meanwhile: Meanwhile,
     language: Language,
     limits: Limits,
 }
@@ -92,6 +93,7 @@ impl Default for Builder {
             ring_name: RingName::default(),
             successors: SUCCESSORS_DEFAULT,
             beginning: Beginning::Found,
+            meanwhile: Meanwhile::Wait,
             language: Language::Http,
             limits: Limits::default(),
         }
@@ -129,6 +131,12 @@ impl Builder {
         };
         contacts.push(contact);
         Self { beginning: Beginning::Join(contacts), ..self }
+    }
+
+    /// Founds a ring if none of the contacts to join is in one, rather than wait for that. For one node of a ring only,
+    /// which so finds its way back when it starts again: two that do it may found two rings, which merge later.
+    pub fn found_if_none(self) -> Self {
+        Self { meanwhile: Meanwhile::Found, ..self }
     }
 
     /// Neither founds nor joins: waits for a `create` or `join` from a client.
@@ -194,7 +202,7 @@ impl Builder {
         tokio::spawn(watch_over("heartbeat", beating, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
-        self.beginning.begin(&shared).await;
+        self.beginning.begin(self.meanwhile, &shared).await;
         Ok(Node::new(shared))
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chord_node::{Builder, Limits, Node};
-use chord_ring::{RingSize, is_ideal};
+use chord_ring::{NodeName, RingSize, is_ideal};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -204,6 +204,31 @@ async fn a_node_that_is_told_to_join_itself_says_so() {
     let itself = Node::builder().listen(name.as_str()).join(name.clone()).start().await.unwrap();
     let error = tokio::time::timeout(DEADLINE, itself.ready()).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("is this node itself"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_that_may_founds_a_ring_only_if_none_of_its_contacts_is_in_one() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody: NodeName = nobody.local_addr().unwrap().to_string().parse().unwrap();
+    let waits = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
+    let start = async |listen: &str, contacts: &[&NodeName]| {
+        let builder = Node::builder().listen(listen).found_if_none();
+        let builder = contacts.iter().fold(builder, |builder, contact| builder.join((*contact).clone()));
+        let node = builder.start().await.unwrap();
+        tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+        node
+    };
+    let first = start("127.0.0.1:0", &[&nobody, waits.name()]).await;
+    assert!(first.view().is_alone());
+    waits.join(first.name().clone()).await.unwrap();
+    until_ideal(&[first.clone(), waits.clone()]).await;
+    let name = first.name().clone();
+    first.put(b"key", b"value").await.unwrap();
+    assert_eq!(first.shutdown().await.left_behind, 0);
+    // Started again, it comes back into its ring, and never says that what it had is absent.
+    let again = start(name.as_str(), &[&name, &nobody, waits.name()]).await;
+    assert!(!again.view().is_alone());
+    assert_eq!(again.get(b"key").await.unwrap().value.unwrap().as_bytes(), b"value");
 }
 
 #[tokio::test]

@@ -143,6 +143,7 @@ fn a_wrong_environment_variable_is_named() {
         ("CHORD_LISTEN", "serve", "nowhere", "--listen nowhere"),
         ("CHORD_JOIN", "serve", "127.0.0.1:4567,nowhere", "--join nowhere"),
         ("CHORD_JOIN", "http server 127.0.0.1 0 7", "", "--join="),
+        ("CHORD_FOUND", "serve --join 127.0.0.1:1", "perhaps", "--found=perhaps"),
         ("CHORD_RING", "serve", "a b", "--ring=a\tb"),
         ("CHORD_RING_SIZE", "serve", "257", "--ring-size 257"),
         ("CHORD_SUCCESSORS", "serve", "0", "--successors 0"),

@@ -216,6 +216,22 @@ fn a_node_that_founds_a_ring_logs_that_it_is_small() {
 }
 
 #[test]
+fn a_node_that_is_to_join_nobody_who_is_there_may_found_a_ring() {
+    let nobody = free_address();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--found", "--join", &nobody, "--log", "off"];
+    Running::start(&arguments).told("Founded a ring; another node joins it with --join ");
+    let output = run(&["serve", "--listen", "127.0.0.1:0", "--found"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--join"), "{}", text(&output.stderr));
+}
+
+/// An address at which nobody listens.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[test]
 fn a_server_that_a_client_shuts_down_ends_well() {
     let mut server = Running::start(&["http", "server", "127.0.0.1", "0", "7", "--log", "off"]);
     let name = server.told("Running on ").replace(" with ring size 7...", "");

@@ -51,6 +51,12 @@ pub(crate) struct MemberArgs {
     #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
     join: Vec<NodeName>,
 
+    /// Found a ring if none of the nodes to join is in one, rather than wait; for one node of a ring only
+    ///
+    /// So the node that founded a ring finds its way back into it when it starts again.
+    #[arg(long, env = "CHORD_FOUND", requires = "join", value_parser = yes_or_no)]
+    found: bool,
+
     /// End at once when standard input ends: whoever holds its other end may die without a word
     #[arg(long, hide = true)]
     end_with_input: bool,
@@ -60,7 +66,8 @@ const EXAMPLES: &str = "\
 Examples:
   chord serve
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
-  chord serve --listen node2:4567 --join node1:4567 --join node3:4567";
+  chord serve --listen node2:4567 --join node1:4567 --join node3:4567
+  chord serve --listen node1:4567 --join node2:4567 --join node3:4567 --found";
 
 /// One node's settings, whichever command they came from.
 #[derive(Debug)]
@@ -108,7 +115,7 @@ impl ServeOptions {
     }
 
     fn builder(&self) -> Builder {
-        let MemberArgs { ring, successors, join, .. } = &self.member;
+        let MemberArgs { ring, successors, join, found, .. } = &self.member;
         let builder = Node::builder()
             .listen(&self.listen)
             .ring_size(self.ring_size)
@@ -118,6 +125,7 @@ impl ServeOptions {
         if join.is_empty() && self.begin == Begin::OnCommand {
             return builder.wait_for_command();
         }
+        let builder = if *found { builder.found_if_none() } else { builder };
         join.iter().fold(builder, |builder, contact| builder.join(contact.clone()))
     }
 
@@ -141,6 +149,11 @@ impl ServeOptions {
     }
 }
 
+/// The value of a switch in the environment.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "a switch is true or false".to_owned())
+}
+
 /// Ends when standard input does, or cannot be read.
 async fn end_of_input() {
     // What comes before the end means nothing. A read from a pipe would hold up the executor: it has a thread.
@@ -149,13 +162,10 @@ async fn end_of_input() {
 }
 
 fn welcome(node: &Node, joins: bool) {
-    let name = node.name();
-    if joins {
-        let view = node.view();
-        let next = view.successors().head().map_or(name, |peer| &peer.name);
-        note(format_args!("Joined the ring; the next node is {next}"));
-    } else {
-        note(format_args!("Founded a ring; another node joins it with --join {name}"));
+    let (name, view) = (node.name(), node.view());
+    match view.successors().head().filter(|_| joins) {
+        Some(next) => note(format_args!("Joined the ring; the next node is {}", next.name)),
+        None => note(format_args!("Founded a ring; another node joins it with --join {name}")),
     }
 }
 
