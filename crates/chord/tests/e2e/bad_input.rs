@@ -427,56 +427,6 @@ fn thousands_of_idle_connections_do_not_stop_the_service() {
     victim.is_well();
 }
 
-/// Two network namespaces with a cable between them: hosts, as far as the program can tell.
-struct Hosts {
-    near: String,
-    far: String,
-}
-
-impl Hosts {
-    const NEAR: &str = "10.213.77.1";
-    const FAR: &str = "10.213.77.2";
-
-    /// None if this user may not make namespaces.
-    fn new() -> Option<Self> {
-        let id = std::process::id();
-        let hosts = Self { near: format!("chord-{id}-a"), far: format!("chord-{id}-b") };
-        let (near, far) = (&*hosts.near, &*hosts.far);
-        // Interface names have at most 15 bytes.
-        let (cable, end) = (format!("ca{id}"), format!("cb{id}"));
-        let steps: [&[&str]; 9] = [
-            &["netns", "add", near],
-            &["netns", "add", far],
-            &["-n", near, "link", "add", &cable, "type", "veth", "peer", "name", &end],
-            &["-n", near, "link", "set", &end, "netns", far],
-            &["-n", near, "addr", "add", &format!("{}/24", Self::NEAR), "dev", &cable],
-            &["-n", far, "addr", "add", &format!("{}/24", Self::FAR), "dev", &end],
-            &["-n", near, "link", "set", &cable, "up"],
-            &["-n", far, "link", "set", &end, "up"],
-            &["-n", near, "link", "set", "lo", "up"],
-        ];
-        steps.iter().all(|step| ip(step)).then_some(hosts)
-    }
-
-    /// The program, to be run on one of the hosts.
-    fn program_at(host: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", host, env!("CARGO_BIN_EXE_chord")]);
-        command
-    }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        ip(&["netns", "del", &self.near]);
-        ip(&["netns", "del", &self.far]);
-    }
-}
-
-fn ip(arguments: &[&str]) -> bool {
-    Command::new("ip").args(arguments).output().is_ok_and(|output| output.status.success())
-}
-
 #[test]
 fn works_where_the_seed_failed_nobody_from_elsewhere_can_shut_a_node_down() {
     let _machine = beside_others();

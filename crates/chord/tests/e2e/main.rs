@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod many_nodes;

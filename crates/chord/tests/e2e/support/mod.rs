@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: processes, a tiny HTTP client, a sorted ring to compare with.
 
 mod cluster;
+mod hosts;
 mod http;
 mod machine;
 mod oracle;
@@ -8,6 +9,7 @@ mod process;
 mod python;
 
 pub(crate) use cluster::*;
+pub(crate) use hosts::*;
 pub(crate) use http::*;
 pub(crate) use machine::*;
 pub(crate) use oracle::*;
