@@ -114,8 +114,8 @@ impl Shared {
         false
     }
 
-    /// Gives a record to the first successor, or to the next that does not leave too and has room. What this node had is
-    /// then asked for there, by whoever owns it.
+    /// Gives a record to the first successor, or to the next that does not leave too and has room. Those that it goes past
+    /// know it, and say so to whoever owns it and asks them for it.
     pub(crate) async fn leave_to_heir(&self, record: &Record) -> Result<(), NoHeir> {
         let view = self.view();
         let mut all_leave = true;
