@@ -61,7 +61,7 @@ pub enum BadBody {
         field: &'static str,
     },
     /// A number that this language does not carry.
-    #[error("the field \"{field}\" holds a number of more than 64 bits")]
+    #[error("the field \"{field}\" holds a number that is too large: an int has 32 bits, and an i8 has 64")]
     TooLarge {
         /// Which.
         field: &'static str,
