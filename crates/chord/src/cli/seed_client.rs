@@ -81,7 +81,7 @@ enum ClientCommand {
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Make the node hand its keys over, leave its ring and stop
+    /// Make the node hand its keys over, leave its ring and stop; waits up to ten minutes for it
     Shutdown,
 }
 
@@ -109,7 +109,10 @@ impl ClientArgs {
         let node = address::name(&self.host, self.port)?;
         let request = request(self.get, self.command)?;
         note(display_request(&node, &request));
-        let reply = client::call_in(language, &node, &request, self.wait.deadline()).await?;
+        let reply = match request {
+            Request::Shutdown => self.wait.shut_down(language, &node).await?,
+            _ => client::call_in(language, &node, &request, self.wait.deadline()).await?,
+        };
         output::answer(display_answer(request.command(), &reply.answer))
     }
 }
