@@ -100,7 +100,7 @@ struct TargetArgs {
     /// A key: its position is looked up
     key: Option<String>,
     /// A position, in decimal digits
-    #[arg(long, value_name = "POSITION", value_parser = lookup::position)]
+    #[arg(long, value_name = "POSITION", value_parser = lookup::position, allow_negative_numbers = true)]
     id: Option<chord::Position>,
 }
 
@@ -161,6 +161,8 @@ impl TargetArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use clap::Parser;
 
@@ -210,6 +212,15 @@ mod tests {
         };
         assert_eq!(target("5"), Request::FindSuccessor { target: Target::Key("5".to_owned()) });
         assert_eq!(target("--id 5"), Request::FindSuccessor { target: Target::Position(5.into()) });
+    }
+
+    #[test]
+    fn options_may_stand_on_either_side_of_the_command() {
+        for arguments in ["--timeout 3 node", "node --timeout 3", "get foo --timeout 3"] {
+            let line = format!("chord host 1 {arguments}");
+            let client = Line::try_parse_from(line.split(' ')).unwrap().client;
+            assert_eq!(client.wait.deadline(), Duration::from_secs(3), "{arguments}");
+        }
     }
 
     #[test]
