@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chord_ring::{Peer, Position, between, owned};
 
-pub use pull::{HOLDERS_MAX, Pull};
+pub use pull::{HOLDERS_MAX, Pull, Rest};
 
 use crate::Key;
 

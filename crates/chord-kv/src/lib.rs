@@ -12,7 +12,7 @@ mod record;
 mod store;
 mod version;
 
-pub use custody::{Custody, HOLDERS_MAX, KEYS_KNOWN_MAX, Pull, Question, STOPPED_AFTER};
+pub use custody::{Custody, HOLDERS_MAX, KEYS_KNOWN_MAX, Pull, Question, Rest, STOPPED_AFTER};
 pub use digest::Digest;
 pub use memory::MemoryStore;
 pub use record::*;

@@ -1,7 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -187,6 +187,7 @@ impl Builder {
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
+            was_passed_by: AtomicBool::new(false),
             violations: AtomicU64::new(0),
             limits: self.limits,
         });

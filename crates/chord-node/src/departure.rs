@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_kv::{Range, Record};
-use chord_ring::{Command, CommandError, Failure, Refusal};
+use chord_ring::{Command, CommandError, Failure, Peer, Refusal, Request};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::handover::{LEFT_AT_ONCE, NotTaken, OfferLimits, Offered, Receiver};
@@ -23,8 +24,8 @@ const ALL_LEAVE_WAIT: Duration = Duration::from_secs(1);
 /// this node's list. A node that still has records by then has more of them than most.
 const LIST_LEAVES_WAIT: Duration = Duration::from_secs(3);
 
-/// How often a record is offered to one that answers that it has no way to take it.
-const MISFITS_MAX: u32 = 3;
+/// How often a record is offered again to one that answers that it has no way to take it.
+const MISFITS_MAX: u32 = 2;
 
 /// How a node left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Departure {
     pub handed_over: u64,
     /// Records that nobody took: the node was alone, or time ran out.
     pub left_behind: u64,
-    /// Whether the node was the last of its ring from the beginning of its departure to the end: what it left behind
-    /// ended with the ring, and nobody could have taken it.
+    /// Whether no other node of the ring stayed that this one knew: what it left behind ended with the ring, and nobody
+    /// could have kept it.
     pub ended_ring: bool,
 }
 
@@ -65,25 +66,39 @@ impl Shared {
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let limit = self.limits.departure;
-        let was_alone = self.view.load().is_alone();
-        let Offered { taken: handed_over, refused: left_behind } = self.hand_over_all(limit).await;
+        let patience = Arc::new(Patience::new(limit));
+        let others = self.view().successors().as_slice().to_vec();
+        let Offered { taken: handed_over, refused: left_behind } = self.hand_over_all(&patience).await;
+        let nobody_stays = left_behind > 0 && patience.is_hopeless() && !self.is_any_silent(others).await;
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
             Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
             Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
         }
-        let ended_ring = was_alone && handed_over == 0 && self.view.load().is_alone();
+        let ended_ring = nobody_stays || (left_behind == 0 && self.view.load().is_alone());
         if left_behind > 0 && ended_ring {
-            tracing::info!(left_behind, "the last node of its ring ends, and its records with it");
+            tracing::info!(left_behind, "no other node of the ring stays, and these records end with it");
         } else if left_behind > 0 {
             tracing::warn!(left_behind, "records were not handed over and are lost with this node");
         }
         Departure { handed_over, left_behind, ended_ring }
     }
 
-    /// Offers every record, until none has been taken for as long as `limit`.
-    async fn hand_over_all(self: &Arc<Self>, limit: Duration) -> Offered {
-        let patience = Arc::new(Patience { limit, state: Mutex::new((Instant::now(), None)) });
+    /// Whether one of those is there and does not answer, as one that is stopped: it may stay, though the ring has dropped
+    /// it.
+    async fn is_any_silent(self: &Arc<Self>, peers: Vec<Peer>) -> bool {
+        let mut asking = JoinSet::new();
+        for peer in peers {
+            let shared = self.clone();
+            let limit = shared.limits.request;
+            asking.spawn(async move { shared.asker().ask(&peer.name, Request::Ping, limit).await });
+        }
+        let answers = asking.join_all().await;
+        answers.contains(&Err(Failure::Silent))
+    }
+
+    /// Offers every record, as long as there is patience.
+    async fn hand_over_all(self: &Arc<Self>, patience: &Arc<Patience>) -> Offered {
         let offer = |shared: Arc<Self>, record: Record| {
             let patience = patience.clone();
             async move { shared.offer(&record, &patience).await }
@@ -97,25 +112,32 @@ impl Shared {
 
     async fn offer(&self, record: &Record, patience: &Patience) -> bool {
         let mut misfits = 0;
-        while let Some(wait) = patience.left().filter(|_| misfits < MISFITS_MAX) {
+        while let Some(wait) = patience.left() {
             match tokio::time::timeout(wait, self.leave_to_heir(record)).await {
                 Ok(Ok(())) => {
                     patience.taken();
                     return true;
                 }
-                Ok(Err(NoHeir::Alone)) | Err(_) => return false,
+                Ok(Err(NoHeir::Alone)) => {
+                    patience.nobody_stays(Duration::ZERO);
+                    return false;
+                }
                 Ok(Err(NoHeir::AllLeave)) => patience.nobody_stays(ALL_LEAVE_WAIT),
                 Ok(Err(NoHeir::ListLeaves)) => patience.nobody_stays(LIST_LEAVES_WAIT),
-                Ok(Err(NoHeir::Misfit)) => misfits += 1,
-                Ok(Err(NoHeir::NotNow)) => patience.somebody_may_stay(),
+                Ok(Err(NoHeir::Misfit)) if misfits < MISFITS_MAX => misfits += 1,
+                Ok(Err(NoHeir::Misfit)) => {
+                    patience.lost_beside_others();
+                    return false;
+                }
+                Ok(Err(NoHeir::NotNow)) | Err(_) => patience.somebody_may_stay(),
             }
             tokio::time::sleep(OFFER_PAUSE).await;
         }
         false
     }
 
-    /// Gives a record to the first successor, or to the next that does not leave too and has room. What this node had is
-    /// then asked for there, by whoever owns it.
+    /// Gives a record to the first successor, or to the next that does not leave too and has room. Those that it goes past
+    /// know it, and say so to whoever owns it and asks them for it.
     pub(crate) async fn leave_to_heir(&self, record: &Record) -> Result<(), NoHeir> {
         let view = self.view();
         let mut all_leave = true;
@@ -160,31 +182,57 @@ pub(crate) enum NoHeir {
     NotNow,
 }
 
-/// How long a leaving node goes on offering.
+/// How long a leaving node goes on offering: until no record has been taken for as long as the limit.
 struct Patience {
     limit: Duration,
-    /// When a record was taken last, and until when one is offered though nobody stays.
-    state: Mutex<(Instant, Option<Instant>)>,
+    state: Mutex<Offering>,
+}
+
+/// How the offering goes.
+struct Offering {
+    last_taken: Instant,
+    /// Until when records are offered though nobody stays who could keep them.
+    nobody_stays: Option<Instant>,
+    /// Whether a record was given up although somebody stays.
+    lost_beside_others: bool,
 }
 
 impl Patience {
+    fn new(limit: Duration) -> Self {
+        let offering = Offering { last_taken: Instant::now(), nobody_stays: None, lost_beside_others: false };
+        Self { limit, state: Mutex::new(offering) }
+    }
+
     /// How much is left, if any.
     fn left(&self) -> Option<Duration> {
-        let (last_taken, nobody_stays) = *lock(&self.state);
-        let left = self.limit.saturating_sub(last_taken.elapsed());
-        let is_hopeless = nobody_stays.is_some_and(|until| until <= Instant::now());
-        (!left.is_zero() && !is_hopeless).then_some(left)
+        let state = lock(&self.state);
+        let left = self.limit.saturating_sub(state.last_taken.elapsed());
+        let is_over = state.nobody_stays.is_some_and(|until| until <= Instant::now());
+        (!left.is_zero() && !is_over).then_some(left)
+    }
+
+    /// Whether whatever was not taken could not have been: nobody stays.
+    fn is_hopeless(&self) -> bool {
+        let state = lock(&self.state);
+        state.nobody_stays.is_some() && !state.lost_beside_others
     }
 
     fn taken(&self) {
-        *lock(&self.state) = (Instant::now(), None);
+        let mut state = lock(&self.state);
+        (state.last_taken, state.nobody_stays) = (Instant::now(), None);
     }
 
     fn nobody_stays(&self, wait: Duration) {
-        lock(&self.state).1.get_or_insert_with(|| Instant::now() + wait);
+        let until = Instant::now() + wait;
+        let mut state = lock(&self.state);
+        state.nobody_stays = Some(state.nobody_stays.map_or(until, |earlier| earlier.min(until)));
     }
 
     fn somebody_may_stay(&self) {
-        lock(&self.state).1 = None;
+        lock(&self.state).nobody_stays = None;
+    }
+
+    fn lost_beside_others(&self) {
+        lock(&self.state).lost_beside_others = true;
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chord_kv::{Cursor, Key, PageLimit, Pull, Range, Record, StoreError, Value};
+use chord_kv::{Cursor, Key, PageLimit, Pull, Range, Record, Rest, StoreError, Value};
 use chord_ring::{Answer, Failure, NodeName, Peer, Position, Refusal, Request};
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 use tokio::sync::Semaphore;
@@ -41,6 +41,9 @@ const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::fro
 /// Pause while something is awaited, at first: a newcomer that learns that it is the owner, or a former owner that has given
 /// everything. It doubles up to the shorter of the others.
 const AWAITING_PAUSE: Duration = Duration::from_millis(20);
+
+/// A seed node gives nothing to a newcomer, and takes whatever is left to it.
+const REST_OF_SEED: Rest = Rest { is_settled: true, was_passed_by: false, before: None };
 
 /// What a peer is to whom a record is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,13 +194,13 @@ impl Shared {
         let mut newest: Option<Record> = None;
         while let Some(holder) = pull.ask_next() {
             if path.contains(&holder.name) {
-                pull.answered(false, None);
+                pull.answered(Rest::default());
                 continue;
             }
             let asks_beyond = pull.asks_beyond();
             match self.pull(&holder.name, position, key, path.to_vec(), asks_beyond).await {
                 Ok((record, rest)) => {
-                    pull.answered(rest.is_settled, rest.before);
+                    pull.answered(rest);
                     newest = newest.into_iter().chain(record).max_by_key(|record| record.version);
                 }
                 Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
@@ -212,7 +215,7 @@ impl Shared {
         let Some(mut pull) = self.begin_pull() else { return };
         while let Some(holder) = pull.ask_next() {
             match self.ask_rest(&holder.name).await {
-                Ok(rest) => pull.answered(rest.is_settled, rest.before),
+                Ok(rest) => pull.answered(rest),
                 Err(failure) if self.is_gone(&holder, &failure).await => pull.gone(),
                 Err(_) => break,
             }
@@ -248,7 +251,7 @@ impl Shared {
         let link = self.links.to(from);
         // A seed node would not answer from its own store but ask this node again.
         let Some(text) = text(key.as_bytes()).filter(|_| !link.is_seed()) else {
-            return Ok((None, Rest { is_settled: true, before: None }));
+            return Ok((None, REST_OF_SEED));
         };
         let request = seed::Request::Get { key: text };
         let context = Context { beyond: asks_beyond, ..self.for_itself(path) };
@@ -277,7 +280,7 @@ impl Shared {
     async fn ask_rest(&self, from: &NodeName) -> Result<Rest, Failure> {
         let link = self.links.to(from);
         if link.is_seed() {
-            return Ok(Rest { is_settled: true, before: None });
+            return Ok(REST_OF_SEED);
         }
         let reply = link.call(&seed::Request::GetPredecessor, &self.for_itself(Vec::new())).await?;
         let (_, context) = self.asker().granted(from, Command::GetPredecessor, reply)?;
@@ -295,7 +298,11 @@ impl Shared {
             Some(KnownPredecessor::Node(before)) => Some(Peer::of_name(before, self.ring.size)),
             Some(KnownPredecessor::Nobody) | None => None,
         };
-        Rest { is_settled: context.settled.unwrap_or(false), before }
+        Rest {
+            is_settled: context.settled.unwrap_or(false),
+            was_passed_by: context.passed_by.unwrap_or(false),
+            before,
+        }
     }
 
     /// What this node itself has under a key that another one owns by now. If the asker knows nobody beyond this node, which
@@ -379,14 +386,6 @@ impl Shared {
         let answer = self.asker().ask(peer, Request::Ping, self.limits.request).await;
         matches!(answer, Ok(Answer::Pong(pong)) if pong.member)
     }
-}
-
-/// What a former owner said beside the record that it was asked for.
-struct Rest {
-    /// Whether it has nothing more for the asker.
-    is_settled: bool,
-    /// Its predecessor, to which it may have given what it had.
-    before: Option<Peer>,
 }
 
 impl Offered {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chord_ring::{
-    Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, Wake, jittered,
+    Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, View, Wake,
+    jittered,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -29,6 +30,8 @@ pub(crate) struct Owner {
     asked: HashMap<Id, RequestId>,
     waiting: HashMap<Token, Waiting>,
     tokens: u64,
+    /// What was logged last of whether the ring is small.
+    said_small: Option<bool>,
 }
 
 impl Owner {
@@ -42,6 +45,7 @@ impl Owner {
             asked: HashMap::new(),
             waiting: HashMap::new(),
             tokens: 0,
+            said_small: None,
         }
     }
 
@@ -137,7 +141,7 @@ impl Owner {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let view = self.ring.view().clone();
         let old = self.shared.view.load();
         let (predecessor, head) = (view.predecessor(), view.successors().head());
@@ -146,16 +150,26 @@ impl Owner {
             (false, true) => self.shared.custody().join(predecessor, head),
             (_, false) => self.shared.custody().leave(),
         }
-        if view.is_member() && (!old.is_member() || view.is_small() != old.is_small()) {
-            let (node, length) = (&self.shared.me.name, view.config().successors());
-            if view.is_small() {
+        self.log_smallness(&view);
+        self.shared.view.store(Arc::new(view));
+        self.shared.view_changed.send_replace(());
+    }
+
+    /// Says whether the ring is small when that becomes known. A list that is neither full nor comes round, as that of a
+    /// newcomer or after a failure, tells nothing.
+    fn log_smallness(&mut self, view: &View) {
+        let (node, length) = (&self.shared.me.name, view.config().successors());
+        let is_small = view.is_small();
+        let is_known = is_small || view.successors().as_slice().len() >= length;
+        if !view.is_member() {
+            self.said_small = None;
+        } else if is_known && self.said_small.replace(is_small) != Some(is_small) {
+            if is_small {
                 tracing::info!(%node, "the ring is small: it has at most {length} members");
             } else {
                 tracing::info!(%node, "the ring has more than {length} members");
             }
         }
-        self.shared.view.store(Arc::new(view));
-        self.shared.view_changed.send_replace(());
     }
 
     pub(crate) fn log(shared: &Shared, event: &Event) {

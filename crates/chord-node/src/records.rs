@@ -1,5 +1,7 @@
 //! This node's own records: what it reads and writes itself, whoever owns the key.
 
+use std::sync::atomic::Ordering;
+
 use chord_kv::{ClockAhead, Key, PageLimit, Range, Record, StoreError, Value, Version};
 use chord_ring::{Position, Refusal};
 
@@ -73,6 +75,21 @@ impl Shared {
     /// Stores a record that another node leaves here. A node that leaves itself takes nothing more: it would be lost with
     /// it. Nor does one take for its own what it may not answer for: who may, would not look for it here.
     pub(crate) fn take_in(&self, delivery: Delivery) -> Result<(), OperationError> {
+        let is_left_here = !delivery.is_for_owner;
+        let taken = self.try_take_in(delivery);
+        if is_left_here && taken.is_err() {
+            // Before the sender hears of it, and goes on to the next.
+            self.was_passed_by.store(true, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Whether what a leaver had may have gone past this node, to one beyond it.
+    pub(crate) fn was_passed_by(&self) -> bool {
+        self.was_passed_by.load(Ordering::Relaxed)
+    }
+
+    fn try_take_in(&self, delivery: Delivery) -> Result<(), OperationError> {
         let Delivery { key, value, version, expires_at_ms, is_for_owner } = delivery;
         let position = key.position(self.ring.size);
         if !self.view.load().is_member() || self.stage() != Stage::Running {

@@ -1,6 +1,6 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
+    /// Whether a record that was left here was refused, and so went to somebody beyond this node.
+    pub(crate) was_passed_by: AtomicBool,
     /// How often a rule of the ring was found broken at this node.
     pub(crate) violations: AtomicU64,
 }

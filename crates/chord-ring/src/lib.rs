@@ -35,8 +35,8 @@ pub use peer::{
     RingNameError, RingTag,
 };
 pub use position::{
-    POSITION_DIGITS_MAX, Position, PositionParseError, RING_BITS_MAX, RingSize, RingSizeError,
-    RingSizeParseError,
+    NUMBER_DIGITS_MAX, POSITION_DIGITS_MAX, Position, PositionParseError, RING_BITS_MAX, RingSize,
+    RingSizeError, RingSizeParseError,
 };
 pub use remembered::{BACKOFF_MAX, REMEMBERED_MAX, Remembered};
 pub use successor_list::{SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, SuccessorList};

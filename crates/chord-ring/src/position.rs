@@ -14,6 +14,10 @@ pub const RING_BITS_MAX: u16 = 256;
 /// Decimal digits of 2^256 - 1; a longer number cannot be a position.
 pub const POSITION_DIGITS_MAX: usize = 78;
 
+/// Decimal digits of the longest number that [`Position::modulo`] takes: more than any that means something, and few
+/// enough to be read in no time.
+pub const NUMBER_DIGITS_MAX: usize = 1000;
+
 const LIMBS: usize = 4;
 
 /// Largest power of ten in one limb: positions are printed and parsed 19 digits at a time.
@@ -36,6 +40,9 @@ pub enum PositionParseError {
     /// The number needs more than 256 bits.
     #[error("a position is below 2^256")]
     TooLarge,
+    /// The number has more digits than [`NUMBER_DIGITS_MAX`].
+    #[error("a position has at most {NUMBER_DIGITS_MAX} digits")]
+    TooLong,
 }
 
 impl Position {
@@ -75,6 +82,18 @@ impl Position {
         digits
     }
 
+    /// The number that `text` is, modulo 2^256: on a ring of any size, that is the same point.
+    ///
+    /// # Errors
+    /// The text is no whole number in decimal digits, or has more than [`NUMBER_DIGITS_MAX`] of them.
+    pub fn modulo(text: &str) -> Result<Self, PositionParseError> {
+        let digits = significant_digits(text)?;
+        if digits.len() > NUMBER_DIGITS_MAX {
+            return Err(PositionParseError::TooLong);
+        }
+        Ok(digits.bytes().fold(Self::ZERO, |sum, byte| sum.mul_add(10, u64::from(byte - b'0')).0))
+    }
+
     fn wrapping_add(self, other: Self) -> Self {
         let mut limbs = [0; LIMBS];
         let mut carry = false;
@@ -109,6 +128,12 @@ impl Position {
 
     /// self * factor + addend, or `None` above 2^256 - 1.
     fn checked_mul_add(self, factor: u64, addend: u64) -> Option<Self> {
+        let (position, carry) = self.mul_add(factor, addend);
+        (carry == 0).then_some(position)
+    }
+
+    /// self * factor + addend modulo 2^256, and what is above.
+    fn mul_add(self, factor: u64, addend: u64) -> (Self, u128) {
         let mut limbs = [0; LIMBS];
         let mut carry = u128::from(addend);
         for idx in (0..LIMBS).rev() {
@@ -116,7 +141,7 @@ impl Position {
             limbs[idx] = low_limb(sum);
             carry = sum >> 64;
         }
-        (carry == 0).then_some(Self(limbs))
+        (Self(limbs), carry)
     }
 
     /// Quotient and remainder of a division by `divisor`.
@@ -137,6 +162,14 @@ fn low_limb(value: u128) -> u64 {
     value as u64
 }
 
+/// The digits of a whole number from the first that is not 0.
+fn significant_digits(text: &str) -> Result<&str, PositionParseError> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PositionParseError::NotDecimal);
+    }
+    Ok(text.trim_start_matches('0'))
+}
+
 impl From<u64> for Position {
     fn from(value: u64) -> Self {
         Self([0, 0, 0, value])
@@ -147,10 +180,7 @@ impl FromStr for Position {
     type Err = PositionParseError;
 
     fn from_str(text: &str) -> Result<Self, PositionParseError> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(PositionParseError::NotDecimal);
-        }
-        let digits = text.trim_start_matches('0');
+        let digits = significant_digits(text)?;
         if digits.len() > POSITION_DIGITS_MAX {
             return Err(PositionParseError::TooLarge);
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chord_ring::{
-    NODE_NAME_BYTES_MAX, NodeName, NodeNameError, POSITION_DIGITS_MAX, Position, PositionParseError,
-    RING_NAME_BYTES_MAX, RingName, RingNameError, RingSize, RingSizeParseError, between, owned,
+    NODE_NAME_BYTES_MAX, NUMBER_DIGITS_MAX, NodeName, NodeNameError, POSITION_DIGITS_MAX, Position,
+    PositionParseError, RING_NAME_BYTES_MAX, RingName, RingNameError, RingSize, RingSizeParseError, between,
+    owned,
 };
 use proptest::prelude::*;
 
@@ -273,6 +274,22 @@ fn a_rings_name_is_short_and_plain() {
         assert_eq!(text.parse::<RingName>(), Err(RingNameError), "{text:?}");
     }
     assert_eq!(RingName::default().as_str(), "chord");
+}
+
+#[test]
+fn a_number_beyond_every_ring_is_taken_modulo_2_to_the_256() {
+    let modulo = |text: &str| Position::modulo(text);
+    let largest = Position::MAX.to_string();
+    assert_eq!(modulo(&largest), Ok(Position::MAX));
+    let two_to_the_256 = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
+    assert_eq!(modulo(two_to_the_256), Ok(Position::ZERO));
+    // 10^256 is 2^256 times 5^256; so is whatever ten times that is.
+    assert_eq!(modulo(&format!("1{}", "0".repeat(256))), Ok(Position::ZERO));
+    assert_eq!(modulo(&format!("7{}42", "0".repeat(NUMBER_DIGITS_MAX - 3))), Ok(Position::from(42)));
+    assert_eq!(modulo(&"1".repeat(NUMBER_DIGITS_MAX + 1)), Err(PositionParseError::TooLong));
+    for wrong in ["", "-1", "+1", "1.0", "x"] {
+        assert_eq!(modulo(wrong), Err(PositionParseError::NotDecimal), "{wrong}");
+    }
 }
 
 /// Numbers below 2^256 with a digit for each byte, least significant first, in the way of the schoolbook.

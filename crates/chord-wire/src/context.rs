@@ -36,6 +36,7 @@ const EXPIRES: &str = "chord-expires-ms";
 const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
 const SETTLED: &str = "chord-settled";
+const PASSED_BY: &str = "chord-passed-by";
 const ERROR: &str = "chord-error";
 
 const NONE: &str = "none";
@@ -73,6 +74,8 @@ pub struct Context {
     pub member: Option<bool>,
     /// Whether the sender has none of the records that it does not own, nor expects any.
     pub settled: Option<bool>,
+    /// Whether records of nodes that left have gone past the sender, which leaves too or had no room, to somebody beyond it.
+    pub passed_by: Option<bool>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
 }
@@ -138,6 +141,9 @@ impl Context {
         if let Some(settled) = self.settled {
             header(SETTLED, if settled { "1" } else { "0" });
         }
+        if let Some(passed_by) = self.passed_by {
+            header(PASSED_BY, if passed_by { "1" } else { "0" });
+        }
         if let Some(code) = self.code {
             header(ERROR, code.as_str());
         }
@@ -164,6 +170,7 @@ impl Context {
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
             settled: headers.flag(SETTLED)?,
+            passed_by: headers.flag(PASSED_BY)?,
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }

@@ -67,6 +67,15 @@ fn display_boolean(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
+/// A text as it is, but for what could steer a terminal or end the line: that is escaped as `repr` escapes it.
+fn display_text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_printable(c) { shown.push(c) } else { push_escaped(&mut shown, c, '\'') }
+    }
+    shown
+}
+
 /// The line that says what a request to the node `me` is about to do.
 pub fn display_request(me: &NodeName, request: &Request) -> String {
     let me = display_node(me);
@@ -77,7 +86,7 @@ pub fn display_request(me: &NodeName, request: &Request) -> String {
         Request::FindSuccessor { target } => {
             let target = match target {
                 Target::Position(position) => &position.to_string(),
-                Target::Key(key) => key,
+                Target::Key(key) => &display_text(key),
             };
             format!("Finding successor for [{target}] starting at [{me}]")
         }
@@ -86,8 +95,10 @@ pub fn display_request(me: &NodeName, request: &Request) -> String {
         }
         Request::GetPredecessor => format!("Getting predecessor info from [{me}]"),
         Request::GetSuccessorList => format!("Getting successor list from [{me}]"),
-        Request::Get { key } => format!("Getting key [{key}]"),
-        Request::Put { key, value, no_redirect: _ } => format!("Putting key [{key}] = value [{value}]"),
+        Request::Get { key } => format!("Getting key [{}]", display_text(key)),
+        Request::Put { key, value, no_redirect: _ } => {
+            format!("Putting key [{}] = value [{}]", display_text(key), display_text(value))
+        }
         Request::Shutdown => format!("Shutting node [{me}] down gracefully"),
         Request::Leave(Leaving { node, .. }) => {
             format!("Telling [{me}] that node [{}] leaves", display_node(node))

@@ -49,6 +49,7 @@ fn full() -> Context {
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
         settled: Some(false),
+        passed_by: Some(true),
         code: Some(Code::NoRoute),
     }
 }
@@ -70,6 +71,7 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-local", "1"),
         ("chord-member", "1"),
         ("chord-named", "1"),
+        ("chord-passed-by", "1"),
         ("chord-path", "h:2,[::1]:3"),
         ("chord-predecessor", "h:4"),
         ("chord-ring-name", "blue"),
@@ -92,8 +94,9 @@ fn a_node_can_say_that_it_has_no_predecessor() {
 
 #[test]
 fn headers_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&'static str, &[u8]); 19] = [
+    let cases: [(&'static str, &[u8]); 20] = [
         ("chord-beyond", b"2"),
+        ("chord-passed-by", b"yes"),
         ("chord-from", b"h"),
         ("chord-from", b"h:1\xff"),
         ("chord-from", b""),
@@ -191,12 +194,12 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<(bool, bool)>()));
+    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<[bool; 3]>()));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<[bool; 3]>(), of(remaining), of(any_version()));
     (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
         |(
-            (ring, from, predecessor, member),
+            (ring, from, predecessor, flags),
             (path, [named, local, beyond], remaining, version),
             expires,
             code,
@@ -212,8 +215,9 @@ fn any_context() -> impl Strategy<Value = Context> {
                 version,
                 expires_at_ms: expires,
                 predecessor,
-                member: member.map(|(member, _)| member),
-                settled: member.map(|(_, settled)| settled),
+                member: flags.map(|[member, ..]| member),
+                settled: flags.map(|[_, settled, _]| settled),
+                passed_by: flags.map(|[.., passed_by]| passed_by),
                 code,
             }
         },

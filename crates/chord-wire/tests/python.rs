@@ -26,6 +26,11 @@ fn each_request_says_what_it_is_about_to_do() {
         (4568, position, "Finding successor for [7] starting at [chord.node(127.0.0.1:4568)]"),
         (4568, put, "Putting key [foo] = value [bar]"),
         (4568, Request::Get { key: key() }, "Getting key [foo]"),
+        (
+            4568,
+            Request::Get { key: "é'\\ \u{7f}\u{1b}[1m\n".to_owned() },
+            "Getting key [é'\\ \\x7f\\x1b[1m\\n]",
+        ),
         (4568, Request::Shutdown, "Shutting node [chord.node(127.0.0.1:4568)] down gracefully"),
         (4568, Request::Node, "Getting node info from [chord.node(127.0.0.1:4568)]"),
         (

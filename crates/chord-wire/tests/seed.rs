@@ -164,15 +164,24 @@ fn an_integer_is_a_position_and_a_string_of_digits_is_a_key() {
 }
 
 #[test]
+fn a_number_beyond_every_ring_is_taken_modulo_its_size() {
+    // 2^256 + 5
+    let large = "115792089237316195423570985008687907853269984665640564039457584007913129639941";
+    let body = format!(r#"{{"key": {large}}}"#);
+    let request = decode_request(Command::FindSuccessor, body.as_bytes());
+    assert_eq!(request, Ok(Request::FindSuccessor { target: Target::Position(Position::from(5)) }));
+}
+
+#[test]
 fn numbers_that_are_no_positions_are_refused_in_one_sentence() {
-    let too_large = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
-    for number in ["-1", "-0", "1.0", "1e3", "1E0", "0.5", too_large, "true", "null", "[5]", r#"{"a": 5}"#] {
+    let too_long = "9".repeat(1001);
+    for number in ["-1", "-0", "1.0", "1e3", "1E0", "0.5", &too_long, "true", "null", "[5]", r#"{"a": 5}"#] {
         let refused = decode_request(Command::FindSuccessor, format!(r#"{{"key": {number}}}"#).as_bytes());
         let refused = refused.unwrap_err();
         assert_eq!(refused.fault, BadBody::WrongType { field: "key", wanted: Wanted::Target }, "{number}");
         assert_eq!(
             refused.to_string(),
-            "the field \"key\" must be a position (a whole number, 0 or more and below 2^256, in digits alone) \
+            "the field \"key\" must be a position (a whole number, 0 or more, in at most 1000 digits alone) \
              or a key (a string); the body of find_successor is a JSON object like {\"key\": 5} for a position \
              or {\"key\": \"foo\"} for a key"
         );

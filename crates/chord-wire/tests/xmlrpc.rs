@@ -188,7 +188,8 @@ fn a_whole_number_is_a_position_and_a_string_is_a_key() {
         ("<ex:i8>5</ex:i8>", position(5)),
         ("<int> +0005\n</int>", position(5)),
         ("<int>-0</int>", position(0)),
-        ("<int>2147483648</int>", position(1 << 31)),
+        ("<int>2147483647</int>", position((1 << 31) - 1)),
+        ("<i8>2147483648</i8>", position(1 << 31)),
         (&format!("<i8>{largest}</i8>"), position(i64::MAX as u64)),
         ("<string>5</string>", key("5")),
         ("5", key("5")),
@@ -224,8 +225,14 @@ fn a_number_that_does_not_fit_is_refused_by_its_field() {
         let bad = refused(&call_of("find_successor", &[("key", &format!("<i8>{digits}</i8>"))]));
         assert_eq!(bad, BadCall::Field { method, fault }, "{digits}");
     }
+    for tag in ["int", "i4"] {
+        for digits in ["2147483648", "-2147483649"] {
+            let bad = refused(&call_of("find_successor", &[("key", &format!("<{tag}>{digits}</{tag}>"))]));
+            assert_eq!(bad, BadCall::Field { method, fault: too_large }, "{tag} {digits}");
+        }
+    }
     let hops = |digits: &str| {
-        let fields = [("node", "h:1"), ("hops", &format!("<int>{digits}</int>")[..])];
+        let fields = [("node", "h:1"), ("hops", &format!("<i8>{digits}</i8>")[..])];
         decode_answer(Command::FindSuccessor, response(&struct_of(&fields)).as_bytes())
     };
     let count = BadBody::WrongType { field: "hops", wanted: Wanted::Count };

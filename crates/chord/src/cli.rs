@@ -59,9 +59,9 @@ Examples:
 
 Exit codes:
   0  done
-  1  failed: one line on standard error says why and what to do; also a node that stopped and could
-     not hand all of its keys over
-  2  wrong usage: one line on standard error says what is wrong
+  1  failed: one line on standard error says why and what to do; also a node that stopped and lost keys
+     that another node of its ring, which stays, could have kept
+  2  wrong usage: one line on standard error says what is wrong; without a command, the help
   3  chord get: no value is stored under the key
 
 Ctrl-C and SIGTERM make a node hand over its keys and leave its ring; a second one stops it at once.

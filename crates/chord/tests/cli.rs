@@ -97,6 +97,7 @@ fn wrong_usage_is_one_line() {
         "dev --ring-size 1",
         "dev --port 65535",
         "bench --nodes 3 --node 127.0.0.1:4567",
+        "bench --door xmlrpc --ring-size 64",
         "sim script",
         "sim script a b",
         "sim frobnicate",
@@ -118,6 +119,7 @@ fn wrong_usage_is_one_line() {
         "http server 127.0.0.1 65536 7",
         "http client 127.0.0.1 4567",
         "http client 127.0.0.1 4567 frobnicate",
+        "http client 127.0.0.1 4567 find_successor --id -1",
         "http client 127.0.0.1 4567 put foo",
         "http client 127.0.0.1 4567 --get foo node",
     ] {

@@ -24,11 +24,24 @@ pub struct Pull {
     ahead: Vec<Peer>,
     asking: Option<Peer>,
     asked: usize,
-    /// The nearest node that is known beyond the one that is asked.
+    /// Those who come after this node, in order.
+    successors: Vec<Peer>,
+    /// Who has answered last, and so lies beyond the one that is asked.
     beyond: Option<Peer>,
     gone: Vec<Peer>,
-    /// Whether nobody has answered yet.
-    is_first: bool,
+    /// Whether the question is on its way out: to the farthest that may have something.
+    seeks_farthest: bool,
+}
+
+/// What one who was asked said beside the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Whether it has nothing more for the asker, and will have nothing later either.
+    pub is_settled: bool,
+    /// Whether it has refused to be the heir of a node that left: the records of that one are with somebody beyond it.
+    pub was_passed_by: bool,
+    /// Its predecessor, to which it may have given what it had.
+    pub before: Option<Peer>,
 }
 
 impl Pull {
@@ -36,7 +49,6 @@ impl Pull {
         let farthest = lack.farthest.clone();
         let mut ahead = vec![farthest.clone()];
         ahead.extend(successors.iter().filter(|peer| between(me, peer.position, farthest.position)).cloned());
-        let beyond = successors.iter().find(|peer| between(farthest.position, peer.position, me)).cloned();
         Self {
             me,
             epoch,
@@ -45,9 +57,10 @@ impl Pull {
             ahead,
             asking: None,
             asked: 0,
-            beyond,
+            successors: successors.to_vec(),
+            beyond: None,
             gone: Vec::new(),
-            is_first: true,
+            seeks_farthest: true,
         }
     }
 
@@ -72,39 +85,65 @@ impl Pull {
     /// Whether who is asked now has to ask on, if it lacks records itself: it is the farthest that this node knows. All that
     /// are nearer, this node asks itself.
     pub fn asks_beyond(&self) -> bool {
-        self.is_first
+        self.seeks_farthest
     }
 
-    /// Who was asked has said what it has. It is settled if it will have nothing for this node later either; `before` is
-    /// its predecessor.
-    pub fn answered(&mut self, is_settled: bool, before: Option<Peer>) {
+    /// Who was asked has said what it has.
+    pub fn answered(&mut self, rest: Rest) {
         let Some(asked) = self.asking.take() else { return };
+        let Rest { is_settled, was_passed_by, before } = rest;
+        let is_farthest = self.farthest.as_ref() == Some(&asked);
+        if was_passed_by
+            && self.seeks_farthest
+            && let Some(farther) = self.next_beyond(&asked)
+        {
+            if is_farthest {
+                self.farthest = Some(farther.clone());
+            }
+            return self.will_ask(farther);
+        }
         let nearer = before.filter(|before| between(self.me, before.position, asked.position));
         let nearer = nearer.filter(|nearer| !self.gone.contains(nearer));
-        if is_settled && self.farthest.as_ref() == Some(&asked) {
+        if is_settled && is_farthest {
             self.farthest.clone_from(&nearer);
         }
-        if let Some(nearer) = nearer.filter(|nearer| !self.ahead.contains(nearer)) {
-            self.ahead.push(nearer);
+        if let Some(nearer) = nearer {
+            self.will_ask(nearer);
         }
         self.beyond = Some(asked);
-        self.is_first = false;
+        self.seeks_farthest = false;
     }
 
     /// Who was asked is no longer there. A node that leaves gives what it has to its successor, maybe after that was
     /// asked: so the next one beyond comes in its place, even if it was asked before. After a crash it has nothing.
     pub fn gone(&mut self) {
         let Some(asked) = self.asking.take() else { return };
-        let heir = self.beyond.take();
-        self.ahead.extend(heir.clone());
+        let heir = self.beyond.take().or_else(|| self.next_beyond(&asked));
+        if let Some(heir) = heir.clone() {
+            self.will_ask(heir);
+        }
         if self.farthest.as_ref() == Some(&asked) {
             self.farthest = heir.or_else(|| self.clone().ask_next());
         }
         self.gone.push(asked);
+        self.seeks_farthest = true;
     }
 
     /// Whether everybody was asked.
     pub fn is_done(&self) -> bool {
         self.ahead.is_empty() && self.asking.is_none()
+    }
+
+    fn will_ask(&mut self, peer: Peer) {
+        if !self.ahead.contains(&peer) {
+            self.ahead.push(peer);
+        }
+    }
+
+    /// The nearest node that is known beyond another, and is not gone.
+    fn next_beyond(&self, other: &Peer) -> Option<Peer> {
+        let mut beyond =
+            self.successors.iter().filter(|peer| between(other.position, peer.position, self.me));
+        beyond.find(|peer| !self.gone.contains(peer)).cloned()
     }
 }

@@ -37,10 +37,14 @@ fn ask(pull: &mut Pull, settled: &[u64], before: &[(u64, u64)]) -> Vec<Peer> {
         |asked: &Peer| before.iter().find(|(at, _)| peer(*at) == *asked).map(|(_, before)| peer(*before));
     let mut asked = Vec::new();
     while let Some(holder) = pull.ask_next() {
-        pull.answered(settled.iter().any(|at| peer(*at) == holder), before_of(&holder));
+        pull.answered(rest(settled.iter().any(|at| peer(*at) == holder), before_of(&holder)));
         asked.push(holder);
     }
     asked
+}
+
+fn rest(is_settled: bool, before: Option<Peer>) -> Rest {
+    Rest { is_settled, was_passed_by: false, before }
 }
 
 mod vouching {
@@ -233,7 +237,7 @@ mod holders {
         pull.gone();
         assert_eq!(pull.ask_next(), Some(peer(20)));
         assert!(pull.asks_beyond(), "in its place");
-        pull.answered(true, Some(peer(15)));
+        pull.answered(rest(true, Some(peer(15))));
         assert_eq!(pull.ask_next(), Some(peer(15)));
         assert!(!pull.asks_beyond());
     }
@@ -344,12 +348,77 @@ mod holders {
         let custody = joined(10, 5, 50);
         let mut pull = custody.pull(&[]).unwrap();
         assert_eq!(pull.ask_next(), Some(peer(50)));
-        pull.answered(false, Some(peer(40)));
+        pull.answered(rest(false, Some(peer(40))));
         assert_eq!(pull.ask_next(), Some(peer(40)));
         pull.gone();
         let stale = [(50, 40)];
         assert_eq!(ask(&mut pull, &[], &stale), [peer(50)], "once, though 50 has not heard of the end of 40");
         assert!(pull.is_done());
+    }
+
+    /// Who was asked was passed by, and its predecessor is this one.
+    fn passed_by(before: u64) -> Rest {
+        Rest { is_settled: true, was_passed_by: true, before: Some(peer(before)) }
+    }
+
+    #[test]
+    fn what_was_given_past_those_who_leave_is_asked_for_beyond_them() {
+        let mut custody = joined(10, 5, 20);
+        let mut pull = custody.pull(&[peer(20), peer(30), peer(40), peer(50)]).unwrap();
+        for (leaves, before) in [(20, 10), (30, 20)] {
+            assert_eq!(pull.ask_next(), Some(peer(leaves)));
+            assert!(pull.asks_beyond(), "it is the farthest so far");
+            pull.answered(passed_by(before));
+        }
+        assert_eq!(pull.ask_next(), Some(peer(40)));
+        pull.answered(rest(false, Some(peer(30))));
+        for (leaves, before) in [(30, 20), (20, 10)] {
+            assert_eq!(pull.ask_next(), Some(peer(leaves)), "on the way back as ever");
+            assert!(!pull.asks_beyond());
+            pull.answered(passed_by(before));
+        }
+        assert!(pull.is_done());
+        custody.learn(&pull);
+        assert_eq!(custody.farthest(), Some(&peer(40)), "the next question begins there");
+    }
+
+    #[test]
+    fn the_last_that_is_known_has_nobody_beyond_it() {
+        let mut custody = joined(10, 5, 20);
+        let mut pull = custody.pull(&[peer(20)]).unwrap();
+        assert_eq!(pull.ask_next(), Some(peer(20)));
+        pull.answered(passed_by(10));
+        assert!(pull.is_done());
+        custody.learn(&pull);
+        assert!(custody.is_complete());
+    }
+
+    #[test]
+    fn the_heir_of_one_that_is_gone_may_have_been_passed_by() {
+        let custody = joined(10, 5, 20);
+        let mut pull = custody.pull(&[peer(20), peer(30), peer(40), peer(50)]).unwrap();
+        assert_eq!(pull.ask_next(), Some(peer(20)));
+        pull.gone();
+        assert_eq!(pull.ask_next(), Some(peer(30)));
+        pull.answered(passed_by(10));
+        assert_eq!(pull.ask_next(), Some(peer(40)));
+        pull.gone();
+        assert_eq!(ask(&mut pull, &[], &[(50, 40)]), [peer(50)]);
+    }
+
+    #[test]
+    fn an_heir_that_was_asked_before_may_have_been_passed_by_since() {
+        let custody = joined(10, 5, 40);
+        let mut pull = custody.pull(&[peer(20), peer(30), peer(40)]).unwrap();
+        for (holder, before) in [(40, 30), (30, 20)] {
+            assert_eq!(pull.ask_next(), Some(peer(holder)));
+            pull.answered(rest(false, Some(peer(before))));
+        }
+        assert_eq!(pull.ask_next(), Some(peer(20)));
+        pull.gone();
+        assert_eq!(pull.ask_next(), Some(peer(30)));
+        pull.answered(passed_by(20));
+        assert_eq!(pull.ask_next(), Some(peer(40)), "again: it has been given more meanwhile");
     }
 
     #[test]
@@ -368,7 +437,7 @@ mod holders {
         while let Some(holder) = pull.ask_next() {
             asked += 1;
             let at: u64 = holder.position.to_string().parse().unwrap();
-            pull.answered(false, Some(peer(at - 1)));
+            pull.answered(rest(false, Some(peer(at - 1))));
         }
         assert_eq!(asked, HOLDERS_MAX);
         assert!(!pull.is_done());

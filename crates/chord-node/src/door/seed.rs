@@ -93,7 +93,8 @@ impl Desk<'_> {
         let state = self.shared.view().state().map_err(|refusal| self.refuse(&refusal))?;
         let predecessor = state.predecessor.map(|peer| peer.name);
         let context = if self.context.local {
-            Context { settled: Some(self.is_settled().map_err(refused)?), ..self.identity() }
+            let settled = Some(self.is_settled().map_err(refused)?);
+            Context { settled, passed_by: Some(self.shared.was_passed_by()), ..self.identity() }
         } else {
             self.identity()
         };
@@ -153,6 +154,7 @@ impl Desk<'_> {
             version: record.as_ref().map(|record| record.version),
             expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
             settled: Some(self.is_settled()?),
+            passed_by: Some(self.shared.was_passed_by()),
             predecessor: Some(known(self.shared.view.load().predecessor().map(|peer| peer.name.clone()))),
             ..Context::default()
         };

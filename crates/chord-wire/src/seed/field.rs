@@ -61,7 +61,7 @@ pub enum BadBody {
         field: &'static str,
     },
     /// A number that this language does not carry.
-    #[error("the field \"{field}\" holds a number of more than 64 bits")]
+    #[error("the field \"{field}\" holds a number that is too large: an int has 32 bits, and an i8 has 64")]
     TooLarge {
         /// Which.
         field: &'static str,
@@ -113,7 +113,7 @@ impl fmt::Display for Wanted {
             Self::Boolean => "true or false",
             Self::Count => "a whole number from 0 to 4294967295",
             Self::Target => {
-                "a position (a whole number, 0 or more and below 2^256, in digits alone) or a key (a string)"
+                "a position (a whole number, 0 or more, in at most 1000 digits alone) or a key (a string)"
             }
             Self::Names => "a list of strings",
             Self::Int => "a whole number from -2147483648 to 2147483647",

@@ -126,7 +126,7 @@ impl Raw for Json<'_> {
     fn position(self) -> Option<Result<Position, Unfit>> {
         let text = self.0.get();
         match text.as_bytes().first() {
-            Some(b'0'..=b'9' | b'-') => Some(text.parse().map_err(|_| Unfit::WrongType)),
+            Some(b'0'..=b'9' | b'-') => Some(Position::modulo(text).map_err(|_| Unfit::WrongType)),
             Some(_) | None => None,
         }
     }

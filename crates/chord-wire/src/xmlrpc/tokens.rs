@@ -81,7 +81,10 @@ pub(super) enum Tag {
     Data,
     Nil,
     Boolean,
+    /// At most 32 bits.
     Int,
+    /// At most 64 bits.
+    Long,
     String,
     Other,
 }
@@ -104,7 +107,8 @@ impl Tag {
             "data" => Self::Data,
             "nil" | "ex:nil" => Self::Nil,
             "boolean" => Self::Boolean,
-            "int" | "i1" | "i2" | "i4" | "i8" | "ex:i1" | "ex:i2" | "ex:i8" => Self::Int,
+            "int" | "i1" | "i2" | "i4" | "ex:i1" | "ex:i2" => Self::Int,
+            "i8" | "ex:i8" => Self::Long,
             "string" => Self::String,
             _ => Self::Other,
         }

@@ -24,7 +24,7 @@ const _: () = assert!(VALUES_MAX > super::MULTICALL_MAX * 7 + SUCCESSOR_LIST_MAX
 pub(super) enum Value<'a> {
     Nil,
     Boolean(bool),
-    /// A whole number; `None` if 64 bits do not hold it.
+    /// A whole number; `None` if its type does not hold it.
     Int(Option<i64>),
     Text(Cow<'a, str>),
     Array(Vec<Self>),
@@ -188,6 +188,7 @@ impl<'a> Parser<'a> {
         match tag {
             Tag::String => self.text().map(Value::Text),
             Tag::Int => self.text().map(|text| int(&text)),
+            Tag::Long => self.text().map(|text| long(&text)),
             Tag::Boolean => self.text().map(|text| boolean(&text)),
             Tag::Struct => self.members().map(Value::Struct),
             Tag::Array => self.entries().map(Value::Array),
@@ -271,8 +272,14 @@ fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
-/// All whole numbers are read alike: whether 5 is written as `int` or `i8` makes no difference.
+/// A number of 32 bits: what needs more must be written as `i8`. One of fewer may be written as either.
 fn int(text: &str) -> Value<'static> {
+    let value = long(text);
+    let is_larger = matches!(value, Value::Int(Some(number)) if i32::try_from(number).is_err());
+    if is_larger { Value::Int(None) } else { value }
+}
+
+fn long(text: &str) -> Value<'static> {
     use IntErrorKind::{NegOverflow, PosOverflow};
     match text.trim_ascii().parse() {
         Ok(value) => Value::Int(Some(value)),

@@ -18,7 +18,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{self, note};
 use super::signals::Signals;
-use super::{number, ports};
+use super::{number, ports, seed};
 use cluster::Cluster;
 use workload::Workload;
 
@@ -161,6 +161,9 @@ impl BenchArgs {
     async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
         let mut nodes = self.node.clone();
         if nodes.is_empty() {
+            if self.door == Door::XmlRpc {
+                seed::check_xml_rpc_bits(self.ring_size, "--door http")?;
+            }
             ports::check_room(self.nodes.into(), self.ring_size)?;
             nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
             note(format_args!("Starting {} server processes...", nodes.len()));

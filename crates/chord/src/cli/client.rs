@@ -7,6 +7,7 @@ use chord::wire::{Answer, Request};
 use chord::{Client, ClientError, Language, NodeName, Reply};
 use clap::Args;
 
+use super::output::note;
 use super::{hosts, number};
 
 /// Which node to call, for commands that may call any.
@@ -23,10 +24,20 @@ pub(crate) struct NodeArgs {
 /// How long to wait for an answer.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// How long to wait for the answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = number::seconds)]
-    timeout: u64,
+    /// How long to wait for the answer, in seconds: 10 unless told otherwise, and 600 for a node that shuts down
+    #[arg(long, value_name = "SECONDS", value_parser = number::seconds, global = true)]
+    timeout: Option<u64>,
 }
+
+/// How long an answer may take, unless told otherwise: more than a node gives any operation.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a departure may take, unless told otherwise. A node goes on for as long as its keys are taken, and some
+/// thousands are in a second: this is enough for more than fit into the memory of most machines.
+const DEPARTURE_WAIT: Duration = Duration::from_secs(600);
+
+/// When a user is told that a departure is waited for: most take less.
+const DEPARTURE_QUIET: Duration = Duration::from_secs(2);
 
 impl NodeArgs {
     /// Asks the node.
@@ -37,7 +48,27 @@ impl NodeArgs {
 
 impl WaitArgs {
     pub(crate) fn deadline(&self) -> Duration {
-        Duration::from_secs(self.timeout)
+        self.timeout.map_or(ANSWER_WAIT, Duration::from_secs)
+    }
+
+    fn departure_deadline(&self) -> Duration {
+        self.timeout.map_or(DEPARTURE_WAIT, Duration::from_secs)
+    }
+
+    /// Tells `node` to shut down, and waits until it has handed its keys over.
+    pub(crate) async fn shut_down(&self, language: Language, node: &NodeName) -> anyhow::Result<Reply> {
+        let deadline = self.departure_deadline();
+        let ending = call_in(language, node, &Request::Shutdown, deadline);
+        tokio::pin!(ending);
+        tokio::select! {
+            ended = &mut ending => return ended,
+            () = tokio::time::sleep(DEPARTURE_QUIET) => {}
+        }
+        let seconds = deadline.as_secs();
+        note(format_args!(
+            "The node is still handing its keys over; waiting for it for up to {seconds} s..."
+        ));
+        ending.await
     }
 }
 
@@ -68,4 +99,18 @@ pub(crate) async fn call_in(
 pub(crate) fn unexpected(answer: &Answer) -> anyhow::Error {
     debug_assert!(false, "{answer:?}");
     anyhow::anyhow!("the node gave the answer to another question")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_departure_is_waited_for_longer_than_an_answer_unless_told_otherwise() {
+        let untold = WaitArgs { timeout: None };
+        assert_eq!((untold.deadline(), untold.departure_deadline()), (ANSWER_WAIT, DEPARTURE_WAIT));
+        let told = WaitArgs { timeout: Some(3) };
+        assert_eq!(told.deadline(), Duration::from_secs(3));
+        assert_eq!(told.departure_deadline(), Duration::from_secs(3));
+    }
 }

@@ -68,7 +68,7 @@ impl LookupArgs {
 
 /// A position on the command line.
 pub(crate) fn position(text: &str) -> Result<Position, String> {
-    text.parse().map_err(|error: chord::PositionParseError| error.to_string())
+    Position::modulo(text).map_err(|error| error.to_string())
 }
 
 impl<'a> Report<'a> {

@@ -40,6 +40,17 @@ pub(crate) struct ServerArgs {
     member: MemberArgs,
 }
 
+/// Whether XML-RPC carries the positions of such a ring; what else there is, is `otherwise`.
+pub(crate) fn check_xml_rpc_bits(ring_size: RingSize, otherwise: &str) -> Result<(), Usage> {
+    if ring_size.bits() <= XML_RPC_BITS_MAX {
+        return Ok(());
+    }
+    Err(Usage::new(format!(
+        "XML-RPC carries positions of at most {XML_RPC_BITS_MAX} bits, not {ring_size}: \
+         choose a smaller ring size, or {otherwise}"
+    )))
+}
+
 impl SeedCommand {
     pub(crate) async fn run(self, language: Language) -> anyhow::Result<()> {
         match self {
@@ -52,12 +63,8 @@ impl SeedCommand {
 impl ServerArgs {
     async fn run(self, language: Language) -> anyhow::Result<()> {
         let Self { host, port, ring_size, member } = self;
-        if language == Language::XmlRpc && ring_size.bits() > XML_RPC_BITS_MAX {
-            let sentence = format!(
-                "XML-RPC carries positions of at most {XML_RPC_BITS_MAX} bits, not {ring_size}: \
-                 choose a smaller ring size, or chord http server"
-            );
-            return Err(Usage::new(sentence).into());
+        if language == Language::XmlRpc {
+            check_xml_rpc_bits(ring_size, "chord http server")?;
         }
         let listen = address::join(&host, port)?;
         ServeOptions { listen, ring_size, language, member, begin: Begin::OnCommand }.run().await

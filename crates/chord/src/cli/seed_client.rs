@@ -81,7 +81,7 @@ enum ClientCommand {
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Make the node hand its keys over, leave its ring and stop
+    /// Make the node hand its keys over, leave its ring and stop; waits up to ten minutes for it
     Shutdown,
 }
 
@@ -100,7 +100,7 @@ struct TargetArgs {
     /// A key: its position is looked up
     key: Option<String>,
     /// A position, in decimal digits
-    #[arg(long, value_name = "POSITION", value_parser = lookup::position)]
+    #[arg(long, value_name = "POSITION", value_parser = lookup::position, allow_negative_numbers = true)]
     id: Option<chord::Position>,
 }
 
@@ -109,7 +109,10 @@ impl ClientArgs {
         let node = address::name(&self.host, self.port)?;
         let request = request(self.get, self.command)?;
         note(display_request(&node, &request));
-        let reply = client::call_in(language, &node, &request, self.wait.deadline()).await?;
+        let reply = match request {
+            Request::Shutdown => self.wait.shut_down(language, &node).await?,
+            _ => client::call_in(language, &node, &request, self.wait.deadline()).await?,
+        };
         output::answer(display_answer(request.command(), &reply.answer))
     }
 }
@@ -158,6 +161,8 @@ impl TargetArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use clap::Parser;
 
@@ -207,6 +212,15 @@ mod tests {
         };
         assert_eq!(target("5"), Request::FindSuccessor { target: Target::Key("5".to_owned()) });
         assert_eq!(target("--id 5"), Request::FindSuccessor { target: Target::Position(5.into()) });
+    }
+
+    #[test]
+    fn options_may_stand_on_either_side_of_the_command() {
+        for arguments in ["--timeout 3 node", "node --timeout 3", "get foo --timeout 3"] {
+            let line = format!("chord host 1 {arguments}");
+            let client = Line::try_parse_from(line.split(' ')).unwrap().client;
+            assert_eq!(client.wait.deadline(), Duration::from_secs(3), "{arguments}");
+        }
     }
 
     #[test]

@@ -178,13 +178,13 @@ async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
     }
 }
 
-/// Says how the node left. Keys that were lost are a failure, unless there was nobody to take them.
+/// Says how the node left. Keys that were lost are a failure, unless no other node stays that could have kept them.
 fn conclude(departure: &Departure) -> anyhow::Result<()> {
     let handed_over = departure.handed_over;
     match departure.left_behind {
         0 => note(format_args!("Stopped; {} handed over", keys(handed_over))),
         left_behind if departure.ended_ring => note(format_args!(
-            "Stopped; the ring ended with its last node, and {} with it",
+            "Stopped; no other node of the ring stays, and {} ended with it",
             keys(left_behind)
         )),
         left_behind => {

@@ -42,6 +42,10 @@ fn commands<'a>(root: &'a clap::Command, arguments: &[OsString]) -> Vec<&'a clap
     found
 }
 
+fn innermost<'a>(root: &'a clap::Command, arguments: &[OsString]) -> &'a clap::Command {
+    commands(root, arguments).pop().unwrap_or(root)
+}
+
 /// What is wrong, and in which variable of the environment if it came from there.
 fn told(
     error: &clap::Error,
@@ -50,6 +54,7 @@ fn told(
     variable: impl Fn(&OsStr) -> Option<OsString>,
 ) -> String {
     let options = options(root, arguments);
+    let command = innermost(root, arguments);
     // An option that is given is taken instead of its variable.
     let taken = options.iter().filter(|(option, _)| {
         let is_it = |argument: &str| argument.split_once('=').map_or(argument, |(name, _)| name) == *option;
@@ -60,7 +65,7 @@ fn told(
         (_, Some(ContextValue::String(shown))) => {
             let blamed = shown.split(' ').next();
             set.find(|(option, ..)| Some(option.as_str()) == blamed)
-                .map(|(_, name, _)| (name, sentence(error)))
+                .map(|(_, name, _)| (name, sentence(error, command)))
         }
         (ErrorKind::InvalidUtf8, _) => set
             .find(|(.., value)| value.to_str().is_none())
@@ -68,7 +73,7 @@ fn told(
         _ => None,
     };
     wrong.map_or_else(
-        || sentence(error),
+        || sentence(error, command),
         |(name, sentence)| format!("{} in the environment: {sentence}", name.display()),
     )
 }
@@ -81,8 +86,8 @@ fn options(root: &clap::Command, arguments: &[OsString]) -> Vec<(String, OsStrin
         .collect()
 }
 
-/// What is wrong. A value that a parser of ours refused is explained in that parser's own words.
-fn sentence(error: &clap::Error) -> String {
+/// What is wrong with the arguments of `command`. A value that a parser of ours refused is explained in that parser's own words.
+fn sentence(error: &clap::Error, command: &clap::Command) -> String {
     if let (ErrorKind::ValueValidation, Some(source)) = (error.kind(), error.source()) {
         return exit::one_line(&source.to_string());
     }
@@ -91,10 +96,59 @@ fn sentence(error: &clap::Error) -> String {
     {
         return format!("missing: {}", missing.join(" "));
     }
+    if let Some(word) = unknown_command(error, command) {
+        return no_such_command(word, command);
+    }
     let rendered = error.render().to_string();
     let lines = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let told: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
     told.join("; ").trim_start_matches("error: ").to_owned()
+}
+
+/// The word that stands where one of the command's own commands should.
+fn unknown_command<'a>(error: &'a clap::Error, command: &clap::Command) -> Option<&'a str> {
+    let named = match error.kind() {
+        ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),
+        // Where a command may be left out, clap takes the word for an argument.
+        ErrorKind::UnknownArgument if command.has_subcommands() => error.get(ContextKind::InvalidArg),
+        _ => None,
+    };
+    match named {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => Some(word),
+        _ => None,
+    }
+}
+
+fn no_such_command(word: &str, command: &clap::Command) -> String {
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    // The beginning of a name means that name.
+    let distances = names.map(|name| (if is_begun(name, word) { 0 } else { distance(word, name) }, name));
+    let near = distances.filter(|(distance, _)| *distance <= word.len().div_ceil(3)).min();
+    match near {
+        Some((_, near)) => format!("there is no command {word:?}: did you mean {near:?}?"),
+        None => format!("there is no command {word:?}"),
+    }
+}
+
+/// Whether `word` is the beginning of `name`, and enough of it to tell.
+fn is_begun(name: &str, word: &str) -> bool {
+    word.len() >= 3 && name.starts_with(word)
+}
+
+/// How many characters must be added, dropped or changed to make one word the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (idx, here) in one.chars().enumerate() {
+        let mut last = idx + 1;
+        let mut next = vec![last];
+        for (pair, there) in row.windows(2).zip(other.chars()) {
+            let [diagonal, above] = *pair else { continue };
+            last = (diagonal + usize::from(here != there)).min(above + 1).min(last + 1);
+            next.push(last);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -105,7 +159,8 @@ mod tests {
 
     fn line(arguments: &str) -> String {
         let error = Cli::try_parse_from(arguments.split(' ')).unwrap_err();
-        sentence(&error)
+        let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
+        sentence(&error, innermost(&Cli::command(), &arguments))
     }
 
     #[test]
@@ -115,15 +170,37 @@ mod tests {
         assert_eq!(line("chord serve --ring-size 257"), ring_size);
         assert_eq!(line("chord http server 127.0.0.1"), "missing: <PORT> <RING_SIZE>");
         assert_eq!(line("chord http client 127.0.0.1 x node"), "the port is a whole number from 1 to 65535");
-        assert!(
-            line("chord gett foo").starts_with("unrecognized subcommand 'gett'"),
-            "{}",
-            line("chord gett foo")
-        );
         for wrong in ["chord put", "chord get a b", "chord dev --nodes 0", "chord serve --frobnicate"] {
             assert!(!line(wrong).contains('\n'), "{}", line(wrong));
             assert!(!line(wrong).contains("error:"), "{}", line(wrong));
         }
+    }
+
+    #[test]
+    fn an_unknown_command_is_called_so_with_the_nearest_that_is_near() {
+        for (arguments, told) in [
+            ("chord gett foo", "there is no command \"gett\": did you mean \"get\"?"),
+            ("chord comp", "there is no command \"comp\": did you mean \"completions\"?"),
+            ("chord nosuch", "there is no command \"nosuch\""),
+            ("chord http cleint", "there is no command \"cleint\": did you mean \"client\"?"),
+            ("chord http client h 1 nosuch", "there is no command \"nosuch\""),
+            (
+                "chord xmlrpc client h 1 get_successor",
+                "there is no command \"get_successor\": did you mean \"get_successor_list\"?",
+            ),
+        ] {
+            assert_eq!(line(arguments), told);
+        }
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "abc"), distance("abc", ""), distance("abc", "abc")), (3, 3, 0));
+    }
+
+    #[test]
+    fn a_negative_position_is_refused_in_our_words() {
+        assert_eq!(
+            line("chord http client h 1 find_successor --id -1"),
+            "a position is a whole number, 0 or more, in decimal digits"
+        );
     }
 
     #[test]
