@@ -10,6 +10,7 @@ mod rectify;
 mod stabilize;
 #[cfg(test)]
 mod tests;
+mod timeless;
 
 use std::collections::VecDeque;
 use std::time::Duration;

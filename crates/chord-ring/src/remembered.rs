@@ -86,6 +86,21 @@ impl Remembered {
         }
     }
 
+    /// Lets nobody's turn come, and forgets in which order they came: for a checker, which lets any turn come at any time.
+    pub(crate) fn stop(&mut self) {
+        self.0.sort_by(|one, other| one.name.cmp(&other.name));
+        for peer in &mut self.0 {
+            (peer.backoff, peer.rounds_left) = (0, 1 << BACKOFF_MAX);
+        }
+    }
+
+    /// Lets the turn of this peer come in the next round.
+    pub(crate) fn hasten(&mut self, name: &NodeName) {
+        if let Some(peer) = self.0.iter_mut().find(|peer| peer.name == *name) {
+            peer.rounds_left = -OVERDUE_MAX;
+        }
+    }
+
     /// The remembered peers, the most recent first.
     pub fn names(&self) -> impl Iterator<Item = &NodeName> {
         self.0.iter().map(|peer| &peer.name)

@@ -52,6 +52,16 @@ enum Stage {
     Resting,
 }
 
+impl Join {
+    /// As if this were the first attempt, and its first read.
+    pub(super) fn forget_waiting(&mut self) {
+        self.attempts = 0;
+        if let Stage::Reading { steps, after_full, .. } = &mut self.stage {
+            (*steps, *after_full) = (0, false);
+        }
+    }
+}
+
 impl Node {
     pub(super) fn begin_join(&mut self, token: Token, contact: NodeName) {
         let refused = match self.view.phase {

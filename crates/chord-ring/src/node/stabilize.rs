@@ -5,7 +5,7 @@ use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, Succ
 
 /// How often one round stabilizes again because it found a closer head. Where k nodes have joined between two members at
 /// one time, k such steps put them in order; more than these wait for the next round.
-const REPEATS_MAX: u8 = 16;
+pub(super) const REPEATS_MAX: u8 = 16;
 
 /// Where a stabilization stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -12,6 +12,7 @@ mod rectify;
 mod scenarios;
 mod stabilize;
 mod support;
+mod timeless;
 
 use chord_ring::*;
 use support::*;
