@@ -17,11 +17,11 @@ enum Stage {
     State,
     /// The remembered peer, who follows this node: in the same ring, the head does.
     Next { asked: Peer },
-    /// The member that would follow in another ring, for its state; or the remembered peer again, if no way led
-    /// to that one.
-    Other { owner: Peer },
+    /// The member that would follow in another ring, for its state; or, if no way led to that one and nobody `follows`,
+    /// the remembered peer again.
+    Other { owner: Peer, follows: bool },
     /// That member was notified.
-    Notified,
+    Notified { follows: bool },
 }
 
 impl Node {
@@ -41,13 +41,14 @@ impl Node {
         match (stage, answer) {
             (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
             (Stage::Next { .. }, Ok(Answer::Found(found))) => self.on_next(&about, &found.owner),
-            (Stage::Next { asked }, Ok(_) | Err(_)) => self.ask_other(&about, asked),
-            (Stage::Other { owner }, Ok(Answer::State(state))) if state.peer == owner => {
+            (Stage::Next { asked }, Ok(_) | Err(_)) => self.ask_other(&about, asked, false),
+            (Stage::Other { owner, follows }, Ok(Answer::State(state))) if state.peer == owner => {
                 self.merge(&state);
                 let notify = Request::Notify { from: self.view.me.clone() };
-                self.ask_probe(&about, &state.peer.name, Stage::Notified, notify);
+                self.ask_probe(&about, &state.peer.name, Stage::Notified { follows }, notify);
             }
-            (Stage::Notified, Ok(Answer::Done)) => self.remembered.settled(&about),
+            // Whom this node does not precede may have no use for its notification: it is not in touch yet.
+            (Stage::Notified { follows: true }, Ok(Answer::Done)) => self.remembered.settled(&about),
             (_, Err(Failure::Refused(refusal))) => self.on_probe_refused(&about, &refusal),
             (_, Ok(_) | Err(_)) => self.remembered.missed(&about),
         }
@@ -89,12 +90,12 @@ impl Node {
         if next.name == self.view.me.name || self.view.successors.head() == Some(next) {
             return self.remembered.settled(about);
         }
-        self.ask_other(about, next.clone());
+        self.ask_other(about, next.clone(), true);
     }
 
-    fn ask_other(&mut self, about: &NodeName, owner: Peer) {
+    fn ask_other(&mut self, about: &NodeName, owner: Peer, follows: bool) {
         let to = owner.name.clone();
-        self.ask_probe(about, &to, Stage::Other { owner }, Request::GetState);
+        self.ask_probe(about, &to, Stage::Other { owner, follows }, Request::GetState);
     }
 
     fn on_probe_refused(&mut self, about: &NodeName, refusal: &Refusal) {

@@ -133,9 +133,13 @@ impl Node {
         if self.view.successors.is_empty() {
             return self.settle_after(candidate, state);
         }
-        let better = self.view.is_closer(candidate) && !state.successors.is_empty();
+        let closer = self.view.is_closer(candidate);
+        let better = closer && !state.successors.is_empty();
         if better {
             self.adopt(candidate, &state.successors);
+        } else if closer {
+            // It may know nobody who could tell it of this node: the next probe does.
+            self.remembered.remember(&candidate.name);
         }
         better
     }
@@ -147,6 +151,11 @@ impl Node {
         match state.successors.split_first() {
             Some((head, rest)) if between(member.position, me, head.position) => {
                 self.set_successors(SuccessorList::copied(me, length, head.clone(), rest));
+                // All of that list may be dead, but the member has answered.
+                let before = self.view.predecessor.as_ref();
+                if before.is_none_or(|before| between(before.position, member.position, me)) {
+                    self.set_predecessor(Some(member.clone()));
+                }
             }
             Some(_) | None => self.adopt(member, &state.successors),
         }

@@ -245,3 +245,17 @@ fn a_neighbourhood_that_changes_brings_the_turns_of_silent_peers_forward() {
     node.drain();
     assert_eq!(probes(&mut node, 1), [Some(name(100))]);
 }
+
+#[test]
+fn a_peer_that_is_notified_for_want_of_a_way_to_the_next_member_stays_remembered() {
+    let mut node = probing();
+    node.answer(Purpose::Probe, state(99, &[35], Some(35)));
+    node.expect_send(Purpose::Probe, 99, find(11, &[10]));
+    node.answer(Purpose::Probe, Err(Refusal::NoRoute.into()));
+    node.expect_send(Purpose::Probe, 99, Request::GetState);
+    node.answer(Purpose::Probe, state(99, &[35], Some(35)));
+    node.expect_send(Purpose::Probe, 99, notify(10));
+    node.answer(Purpose::Probe, DONE); // it has a predecessor that lives, and forgets who has told it that
+    node.end();
+    assert!(node.node.remembered().names().any(|peer| *peer == name(99)));
+}

@@ -183,3 +183,29 @@ fn other_peers_that_ask_change_nothing() {
     alone.feed(Input::AskedBy(peer(15)));
     alone.end();
 }
+
+#[test]
+fn a_closer_node_that_is_alone_is_not_adopted_and_not_forgotten() {
+    let mut node = in_round(10, &[20, 30], 5);
+    node.answer(Purpose::Ring, state(20, &[30, 5], Some(15)));
+    node.expect_send(Purpose::Ring, 15, Request::GetState);
+    node.drain();
+    node.answer(Purpose::Ring, state(15, &[], None)); // it has lost all whom it knew, and cannot tell 10 of itself
+    node.expect_send(Purpose::Ring, 20, notify(10));
+    node.end();
+    assert_eq!(node.beliefs().0[0], 20);
+    assert_eq!(node.node.remembered().names().collect::<Vec<_>>(), [&name(15)]);
+}
+
+#[test]
+fn a_node_that_has_lost_its_list_and_takes_a_place_after_a_member_has_that_for_its_predecessor() {
+    let mut node = Solo::member(10, &[], Some(5));
+    node.feed(Input::Wake(Wake::Maintain));
+    node.expect_send(Purpose::Ring, 5, Request::GetState);
+    node.drain();
+    node.answer(Purpose::Rectify, UNREACHABLE); // 5 failed, and has come back before it is asked for its state
+    node.drain();
+    node.answer(Purpose::Ring, state(5, &[30], Some(30)));
+    node.drain();
+    assert_eq!(node.beliefs(), (vec![30], Some(5)), "30 may be dead, but 5 has answered");
+}
