@@ -33,12 +33,19 @@ pub struct SuccessorsError(pub u8);
 pub struct Config {
     ring: RingTag,
     successors: u8,
+    #[cfg(feature = "defects")]
+    defect: Option<crate::Defect>,
 }
 
 impl Config {
     /// A node of that ring with the default number of successors.
     pub fn new(ring: RingTag) -> Self {
-        Self { ring, successors: SUCCESSORS_DEFAULT }
+        Self {
+            ring,
+            successors: SUCCESSORS_DEFAULT,
+            #[cfg(feature = "defects")]
+            defect: None,
+        }
     }
 
     /// Keeps `successors` of them: r of the papers. The same on every node of a ring. More survive more failures
@@ -57,6 +64,18 @@ impl Config {
     /// The ring.
     pub fn ring(&self) -> &RingTag {
         &self.ring
+    }
+
+    /// Breaks a rule of the protocol.
+    #[cfg(feature = "defects")]
+    pub fn with_defect(self, defect: Option<crate::Defect>) -> Self {
+        Self { defect, ..self }
+    }
+
+    /// The rule that is broken.
+    #[cfg(feature = "defects")]
+    pub fn defect(&self) -> Option<crate::Defect> {
+        self.defect
     }
 
     /// r, the length of the successor list.

@@ -9,6 +9,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod config;
+mod defect;
 mod fingers;
 mod input_output;
 mod interval;
@@ -22,6 +23,8 @@ mod successor_list;
 mod view;
 
 pub use config::{Config, JITTER, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, SuccessorsError, jittered};
+#[cfg(feature = "defects")]
+pub use defect::Defect;
 pub use fingers::{Finger, Fingers};
 pub use input_output::{
     Command, CommandError, Event, Incarnation, Input, JoinError, Output, Purpose, RequestId, Token, Wake,

@@ -22,6 +22,7 @@ use probe::Probe;
 use rectify::Rectify;
 use stabilize::Stabilize;
 
+use crate::defect::breaks;
 use crate::{
     Answer, Command, CommandError, Config, Event, Failure, Fingers, Incarnation, Input, NodeName, Output,
     Peer, Phase, Position, Purpose, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, Refusal, Remembered, Request,
@@ -259,6 +260,8 @@ impl Node {
     /// Takes `head`, which has just answered with `heads_list`, as first successor.
     fn adopt(&mut self, head: &Peer, heads_list: &[Peer]) {
         let length = self.view.config.successors();
+        let length = length + usize::from(breaks!(self.view.config, CutsListLong))
+            - usize::from(breaks!(self.view.config, CutsListShort));
         let list = SuccessorList::copied(self.me(), length, head.clone(), heads_list);
         self.set_successors(list);
     }
@@ -292,6 +295,9 @@ impl Node {
     fn drop_head(&mut self) -> Option<Peer> {
         let mut list = self.view.successors.clone();
         let dropped = list.drop_head()?;
+        if breaks!(self.view.config, DropsTwoHeads) {
+            list.drop_head();
+        }
         self.set_successors(list);
         self.forget_finger(&dropped.name);
         Some(dropped)

@@ -36,7 +36,7 @@ impl SuccessorList {
     }
 
     /// Entries that need not be a proper list: for tests of what happens then.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "defects"))]
     pub(crate) fn unchecked(peers: Vec<Peer>) -> Self {
         Self(peers)
     }

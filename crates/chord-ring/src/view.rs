@@ -1,5 +1,6 @@
 //! What one node believes about its ring: the part of its state that may be read by anybody at any time.
 
+use crate::defect::breaks;
 use crate::{
     Config, Fingers, NodeName, Peer, Pong, Position, Refusal, RingSize, RingTag, State, SuccessorList,
     between, owned,
@@ -106,7 +107,13 @@ impl View {
 
     /// Whether `candidate` would be a better first successor than the present one. Alone, everybody is.
     pub fn is_closer(&self, candidate: &Peer) -> bool {
+        if breaks!(self.config, AdoptsNobodyAlone) && self.successors.is_empty() {
+            return false;
+        }
         let head = self.successors.head().map_or(self.me.position, |head| head.position);
+        if breaks!(self.config, TurnsInterval) {
+            return between(head, candidate.position, self.me.position);
+        }
         between(self.me.position, candidate.position, head)
     }
 
@@ -140,6 +147,7 @@ impl View {
     pub fn owns(&self, target: Position) -> bool {
         self.is_member()
             && match &self.predecessor {
+                Some(_) if breaks!(self.config, OwnsAllButItself) && target == self.me.position => false,
                 Some(predecessor) => owned(predecessor.position, target, self.me.position),
                 None => self.successors.is_empty(),
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Node, Operation, Output};
+use crate::defect::breaks;
 use crate::{
     Answer, CommandError, Failure, JoinError, NodeName, Peer, Phase, Pong, Purpose, Question, ROUND_QUIET,
     Refusal, Request, State, SuccessorList, Token, Wake, between,
@@ -160,7 +161,7 @@ impl Node {
         if let Some(other) = near.clone().find(|peer| self.is_usurped_by(peer)) {
             return self.fail_taken(&join, other.clone());
         }
-        if near.clone().any(|peer| peer.position == self.me()) {
+        if near.clone().any(|peer| peer.position == self.me()) && !breaks!(self.view.config, JoinsUnchecked) {
             return self.rest(join, 1);
         }
         let (me, length) = (self.me(), self.view.config.successors());
@@ -169,12 +170,17 @@ impl Node {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));
             }
-            (Some((head, rest)), _) if between(member.position, me, head.position) => {
+            (Some((head, rest)), _)
+                if between(member.position, me, head.position)
+                    || breaks!(self.view.config, JoinsUnchecked) && head.position != me =>
+            {
                 // All entries of a shortened list may die before the joiner can use it (`ring.md`, T14). That it was
                 // shortened shows where the member after it has a full one; in a small ring nobody has.
                 if after_full && !is_full && join.attempts < FULL_LIST_ATTEMPTS {
                     return self.rest(join, 1);
                 }
+                let head = if breaks!(self.view.config, JoinsBehindItself) { member } else { head };
+                let rest = if breaks!(self.view.config, JoinsWithoutTail) { &[] } else { rest };
                 self.become_member(&join, member, SuccessorList::copied(me, length, head.clone(), rest));
             }
             (_, Some(before)) if between(before.position, me, member.position) => {

@@ -4,6 +4,8 @@
 
 use super::{Node, Open, Output};
 use crate::{CommandError, Peer, Phase, Purpose, Refusal, Request, Token};
+#[cfg(feature = "defects")]
+use crate::{SuccessorList, defect::breaks};
 
 /// The farewells that are still unanswered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +73,12 @@ impl Node {
             return Err(Refusal::Itself);
         }
         if self.view.successors.head() == Some(leaver) {
+            #[cfg(feature = "defects")]
+            if breaks!(self.view.config, LeavesByLastEntry) {
+                let rest = self.view.successors.as_slice().iter().skip(1).chain(after.last());
+                self.set_successors(SuccessorList::unchecked(rest.cloned().collect()));
+                return Ok(());
+            }
             self.open.heir = after.first().filter(|peer| peer.position != self.me()).cloned();
             self.disturb();
             self.begin_stabilize();

@@ -2,6 +2,7 @@
 //! what the proof does not cover (`ring.md`, decision 6).
 
 use super::{Node, Output};
+use crate::defect::breaks;
 use crate::{Answer, Event, Failure, NodeName, Peer, Purpose, Question, Refusal, Request, State};
 
 /// The one open probe: which remembered peer it is about, and what was asked last.
@@ -27,7 +28,7 @@ enum Stage {
 impl Node {
     /// Asks the remembered peer whose turn it is.
     pub(super) fn begin_probe(&mut self) {
-        if self.open.probe.is_some() {
+        if self.open.probe.is_some() || breaks!(self.view.config, NeverProbes) {
             return;
         }
         let view = &self.view;

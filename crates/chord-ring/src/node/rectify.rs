@@ -3,6 +3,7 @@
 //! Unlike the paper, a closer candidate is asked before it is believed: a notification may come from anybody.
 
 use super::Node;
+use crate::defect::breaks;
 use crate::{Answer, Failure, Peer, Pong, Purpose, Refusal, Request, State, between};
 
 /// The one open question about the predecessor.
@@ -61,6 +62,7 @@ impl Node {
     /// Asks whether the predecessor lives, unless a question about it is open.
     pub(super) fn begin_check_predecessor(&mut self) {
         if self.open.rectify.is_none()
+            && !breaks!(self.view.config, NeverDoubtsPredecessor)
             && let Some(peer) = self.view.predecessor.clone()
         {
             self.ask_predecessor(peer, false, None, None);
@@ -81,6 +83,12 @@ impl Node {
         }
         match self.view.predecessor.clone() {
             Some(old) if old == candidate => {}
+            Some(old)
+                if breaks!(self.view.config, NeverDoubtsPredecessor)
+                    && !between(old.position, candidate.position, self.me()) => {}
+            Some(old) if breaks!(self.view.config, KeepsOldPredecessor) => {
+                self.ask_predecessor(old, false, Some(candidate), None);
+            }
             Some(old) if !between(old.position, candidate.position, self.me()) => {
                 self.ask_predecessor(old, false, Some(candidate), None);
             }
@@ -94,7 +102,10 @@ impl Node {
             Asked::Predecessor { peer, asked_again, instead } => {
                 let failure = match answer {
                     Ok(Answer::Pong(pong))
-                        if pong.member && pong.peer == peer && self.is_of_this_ring(&pong) =>
+                        if pong.member
+                            && pong.peer == peer
+                            && self.is_of_this_ring(&pong)
+                            && !breaks!(self.view.config, TakesLifeForDeath) =>
                     {
                         None
                     }
@@ -135,7 +146,10 @@ impl Node {
             return;
         }
         // A node that was alone takes its first notifier for successor too: it has answered with its list just now.
-        if self.view.successors.is_empty() && self.open.operation.is_none() {
+        if self.view.successors.is_empty()
+            && self.open.operation.is_none()
+            && !breaks!(self.view.config, AdoptsNobodyAlone)
+        {
             self.settle_after(&candidate, state);
             if state.successors.iter().any(|peer| peer.position != me) {
                 self.look_for_my_place(&candidate);
@@ -155,7 +169,9 @@ impl Node {
 
     fn on_predecessor_dead(&mut self, peer: Peer, failure: Failure) {
         if self.view.predecessor.as_ref() == Some(&peer) {
-            self.remembered.remember(&peer.name);
+            if !breaks!(self.view.config, ForgetsDropped) {
+                self.remembered.remember(&peer.name);
+            }
             self.forget_finger(&peer.name);
             self.set_predecessor(None);
             self.output_dropped(peer, failure);

@@ -1,6 +1,7 @@
 //! Stabilize: ask the successor, then its predecessor if that one is closer, then notify (TSE 2017, section III-D).
 
 use super::{Node, Operation};
+use crate::defect::breaks;
 use crate::{Answer, Event, Failure, Peer, Purpose, Refusal, Request, State, SuccessorList, between};
 
 /// How often one round stabilizes again because it found a closer head. Where k nodes have joined between two members at
@@ -65,6 +66,11 @@ impl Node {
             Stabilize::AskedCloser { candidate } => {
                 let is_closer = match answer {
                     Ok(Answer::State(its)) if its.peer == candidate => self.try_adopt(&candidate, &its),
+                    Err(_) if breaks!(self.view.config, AdoptsUnasked) => {
+                        let list = self.view.successors.as_slice().to_vec();
+                        self.adopt(&candidate, &list);
+                        true
+                    }
                     Ok(_) | Err(_) => false,
                 };
                 self.notify_head(is_closer);
@@ -79,17 +85,26 @@ impl Node {
     }
 
     fn on_head_state(&mut self, head: &Peer, state: &State) {
-        self.adopt(head, &state.successors);
+        if !breaks!(self.view.config, NeverRefreshes) {
+            self.adopt(head, &state.successors);
+        }
         match &state.predecessor {
             Some(other) if self.is_usurped_by(other) => self.ask_usurper(other.clone()),
-            Some(closer) if self.view.is_closer(closer) => self.ask_closer(closer.clone()),
+            Some(closer) if self.view.is_closer(closer) && !breaks!(self.view.config, IgnoresCloser) => {
+                self.ask_closer(closer.clone());
+            }
             Some(_) | None => self.notify_head(false),
         }
     }
 
     fn on_head_dead(&mut self, failure: Failure, heir: Option<Peer>) {
+        if breaks!(self.view.config, KeepsDeadHead) {
+            return;
+        }
         if let Some(dead) = self.drop_head() {
-            self.remembered.remember(&dead.name);
+            if !breaks!(self.view.config, ForgetsDropped) {
+                self.remembered.remember(&dead.name);
+            }
             self.output_dropped(dead, failure);
         }
         if self.view.successors.is_empty() {
@@ -179,7 +194,12 @@ impl Node {
 
     /// Every stabilization ends so, whatever its outcome.
     pub(super) fn notify_head(&mut self, is_closer: bool) {
-        if let Some(head) = self.view.successors.head().cloned() {
+        if let Some(head) = self.view.successors.head().cloned()
+            && !breaks!(self.view.config, NeverNotifies)
+        {
+            let last =
+                self.view.successors.last().filter(|_| breaks!(self.view.config, NotifiesLast)).cloned();
+            let head = last.unwrap_or(head);
             self.send(Purpose::Ring, &head.name, Request::Notify { from: self.view.me.clone() });
             self.open.operation = Some(Operation::Stabilize(Stabilize::Notified { head, is_closer }));
         }
