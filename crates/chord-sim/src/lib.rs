@@ -5,8 +5,10 @@
 //! A [`Cluster`] is a small ring that is driven by hand instead, and a [`script::Script`] tells one what to do, line by
 //! line.
 //! An [`IdealRing`] stands still, so that a million nodes are few; [`paper`] repeats what the Chord papers measured.
-//! The checkers stand apart from what they check: [`Oracle`] sees the ring as a whole, as no node can.
+//! The checkers stand apart from what they check: [`Oracle`] sees the ring as a whole, as no node can, and [`mod@check`]
+//! goes through everything that can happen to a small one.
 
+pub mod check;
 mod cluster;
 mod ideal;
 pub mod numbered;

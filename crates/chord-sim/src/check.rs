@@ -1,0 +1,331 @@
+//! The model checker: all that can happen to a small ring of shipped nodes, step by step.
+//!
+//! It has three layers, which differ in what a step is:
+//!
+//! - **A**, inductiveness: every state of the successor lists that satisfies the invariant of TSE 2017, section IV,
+//!   reachable or not, and every step from it. The proof's central claim, on the shipped code.
+//! - **B**, reachability: all that becomes of the ideal rings, or of a ring that one node founds, when nodes join, fail, leave and
+//!   join again. A step is one remote answer, as in TSE 2017, section III-B.
+//! - **C**, messages: the same, with answers on their way for as long as they like while others act.
+//!
+//! Nothing here is a copy of the protocol. Every transition is made by [`chord_ring::Node`] and every lookup by
+//! [`chord_ring::Lookup`]; the checker carries their messages. It is fast because a node is a deterministic state
+//! machine: each local state is numbered, what the shipped code makes of an input is kept, and a ring is a handful of
+//! numbers. A node sees itself at 0 and the others at so many positions on, so that a ring that is merely turned is
+//! the same numbers turned, and only the smallest turn is kept. A general checker such as stateright would clone and
+//! hash whole nodes in every state; the explorer that this needs is 200 lines.
+//!
+//! What is left out, and why nothing is lost by it, is said at [`chord_ring::Node::timeless`]; besides:
+//!
+//! - The dead refuse at once, so that nobody living is ever suspected: the proof's assumption. Suspicion is for the simulator.
+//! - A joiner reads the list of *any* member, whatever a lookup would have named: more than can happen. It counts as
+//!   a node of the ring from the answer that makes it a member; nobody knows of it before.
+//! - What a node that is gone has sent arrives before it comes back.
+//! - [`chord_ring::Input::AskedBy`] begins what a round begins, and a round may begin at any time.
+
+mod census;
+mod circle;
+mod facts;
+mod global;
+mod graph;
+mod induction;
+mod interner;
+mod local;
+mod property;
+mod run;
+mod scenario;
+mod store;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use chord_ring::Config;
+
+use circle::Circle;
+
+/// Most positions of a ring that is checked: a set of them is one byte.
+pub const NODES_MAX: usize = 8;
+
+/// Most states that are kept: some 10 GB with the steps between them.
+pub const STATES_MAX: usize = 100_000_000;
+
+/// What a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Any step, from any state that satisfies the invariant.
+    A,
+    /// One remote answer.
+    B,
+    /// One message.
+    C,
+}
+
+/// Where a ring begins, in layers B and C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Every ideal ring of more than r members.
+    Ideal,
+    /// One node that founds a ring.
+    One,
+    /// Two ideal rings of the same name that share the positions in every way, of which one member of one remembers one
+    /// of the other; nobody comes or goes.
+    Two,
+}
+
+/// Which messages are steps of their own, in layers B and C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grain {
+    /// Only those that carry a list. All else happens at once: notifications, farewells, and questions about the
+    /// predecessor, on which no list depends (TSE 2017, section IV).
+    Lists,
+    /// Those too, except the ones that only tell whether a peer lives.
+    Messages,
+    /// All messages and all wake-ups.
+    Everything,
+}
+
+/// What failures there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failures {
+    /// Those that the proof allows: they leave r + 1 principals and everybody a live successor, by what is stored and
+    /// by what is on its way (TSE 2017, sections II and VII-B).
+    Assumed,
+    /// The same, where what is on its way does not count: not enough, as a check of layer C shows.
+    Stored,
+    /// Any that leave one member.
+    Any,
+}
+
+/// What is claimed of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The invariant of TSE 2017 and all that follows from it, in every state; and that the ring becomes ideal when
+    /// nodes come and go no more. For nodes that remember nobody, as in the paper.
+    Proof,
+    /// Nodes remember peers: while nobody fails, those who know of each other go on to, and end in one ideal ring.
+    Together,
+    /// Nodes remember peers: when nodes come and go no more, every member ends in an ideal ring with all whom it knows.
+    Parts,
+}
+
+/// What is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What a step is.
+    pub layer: Layer,
+    /// Positions of the ring, each with a node or none.
+    pub nodes: usize,
+    /// r, the length of the successor lists.
+    pub successors: u8,
+    /// Where the ring begins.
+    pub start: Start,
+    /// Which messages are steps of their own.
+    pub grain: Grain,
+    /// What failures there are.
+    pub failures: Failures,
+    /// Whether nodes may leave in good order.
+    pub leaves: bool,
+    /// What is claimed.
+    pub claim: Claim,
+    /// Whether every member looks every position up, in every state.
+    pub lookups: bool,
+    /// Where each node sees itself, among the positions: a turn that changes nothing.
+    pub origin: usize,
+}
+
+impl Settings {
+    /// That layer from every ideal ring, within the assumptions of the proof.
+    pub fn new(layer: Layer, nodes: usize, successors: u8) -> Self {
+        Self {
+            layer,
+            nodes,
+            successors,
+            start: Start::Ideal,
+            grain: Grain::Lists,
+            failures: Failures::Assumed,
+            leaves: true,
+            claim: Claim::Proof,
+            lookups: false,
+            origin: 0,
+        }
+    }
+
+    /// What is checked when nothing is chosen: each layer as far as it goes in some seconds.
+    pub fn suite() -> Vec<Self> {
+        let from_one = Self { start: Start::One, ..Self::new(Layer::B, 5, 2) };
+        let small = Self {
+            start: Start::One,
+            failures: Failures::Any,
+            claim: Claim::Together,
+            ..Self::new(Layer::B, 3, 2)
+        };
+        let merging = Self { start: Start::Two, claim: Claim::Together, ..Self::new(Layer::B, 4, 2) };
+        vec![
+            Self::new(Layer::A, 6, 2),
+            Self::new(Layer::A, 7, 2),
+            Self::new(Layer::A, 6, 3),
+            Self { lookups: true, ..Self::new(Layer::B, 4, 2) },
+            Self::new(Layer::B, 5, 2),
+            from_one,
+            Self::new(Layer::C, 4, 2),
+            small,
+            merging.clone(),
+            Self { grain: Grain::Messages, ..merging.clone() },
+            Self { grain: Grain::Messages, layer: Layer::C, ..merging },
+        ]
+    }
+
+    fn check(&self) -> Result<(), CheckError> {
+        if !(1..=NODES_MAX).contains(&self.nodes) {
+            return Err(CheckError::Nodes(self.nodes));
+        }
+        if !(1..NODES_MAX).contains(&usize::from(self.successors)) {
+            return Err(CheckError::Successors(self.successors));
+        }
+        let needed = usize::from(self.successors) + 1;
+        if self.start == Start::Ideal && self.nodes < needed {
+            return Err(CheckError::TooFewNodes { nodes: self.nodes, successors: self.successors, needed });
+        }
+        if self.start == Start::Two && self.claim == Claim::Proof {
+            return Err(CheckError::NoMemory);
+        }
+        Ok(())
+    }
+}
+
+/// Why nothing was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// A number of nodes that cannot be checked.
+    #[error("rings of 1 to {NODES_MAX} nodes can be checked, not of {0}: larger ones are for the simulator")]
+    Nodes(usize),
+    /// A number of successors that cannot be checked.
+    #[error("lists of 1 to {most} successors can be checked, not of {0}", most = NODES_MAX - 1)]
+    Successors(u8),
+    /// No ideal ring of more than r members fits.
+    #[error(
+        "with {successors} successors the proof begins at {needed} nodes, not at {nodes}: check more nodes, fewer successors, or a ring that grows from one node"
+    )]
+    TooFewNodes {
+        /// The nodes.
+        nodes: usize,
+        /// r.
+        successors: u8,
+        /// The fewest that are enough.
+        needed: usize,
+    },
+    /// Two rings, of which nobody knows of the other.
+    #[error("two rings become one only if nodes remember peers: let them remember")]
+    NoMemory,
+}
+
+/// How far a check is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// States met.
+    pub states: usize,
+    /// States whose steps were all taken.
+    pub explored: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// States, those that are the same but turned counted once.
+    pub states: usize,
+    /// Layer A: the states with a principal at position 0, which `ring.md`, section 6.3, counts.
+    pub anchored: Option<usize>,
+    /// Steps that changed something.
+    pub steps: u64,
+    /// Steps from the beginning to the state that is farthest from it; none in layer A.
+    pub depth: u32,
+    /// Different states of one node.
+    pub local_states: usize,
+    /// How often the shipped code was run.
+    pub runs: usize,
+    /// Memory of the states and the steps between them, in bytes.
+    pub bytes: usize,
+    /// What came out.
+    pub outcome: Outcome,
+}
+
+/// What came out of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every state and every step holds what it must.
+    Holds(Repair),
+    /// It was stopped, or became too large; what was met till then holds what it must.
+    Stopped,
+    /// It does not hold.
+    Broken(Counterexample),
+}
+
+/// How a ring becomes ideal once nodes come and go no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Layer A does not ask.
+    Unasked,
+    /// Whatever happens next, after at most so many steps that change something.
+    Always {
+        /// The longest way.
+        steps_max: u32,
+    },
+    /// It may go round for as long as somebody is kept from his turn, but can reach the ideal ring from everywhere, and
+    /// keeps it.
+    UnlessStarved,
+}
+
+/// How a property is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counterexample {
+    /// What should hold.
+    pub property: String,
+    /// What happened, and what the ring was after each of these steps, as `node:[list]predecessor`.
+    pub scenario: Vec<String>,
+}
+
+impl Counterexample {
+    /// How many steps it takes.
+    pub fn steps(&self) -> usize {
+        self.scenario.len().saturating_sub(1)
+    }
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}:", self.property)?;
+        self.scenario.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+/// Checks a ring. `watch` hears how far it is, and may end it.
+///
+/// # Errors
+/// The settings describe no ring that can be checked.
+pub fn check(
+    settings: &Settings,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    check_altered(settings, |config| config, watch)
+}
+
+/// The same with nodes whose settings are altered: broken on purpose, to see the check fail.
+///
+/// # Errors
+/// The settings describe no ring that can be checked.
+pub fn check_altered(
+    settings: &Settings,
+    alter: impl Fn(Config) -> Config,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    settings.check()?;
+    let config = alter(Circle::config(settings.successors)?);
+    Ok(match settings.layer {
+        Layer::A => run::induction(settings, config, watch)?,
+        Layer::B | Layer::C => run::reachability(settings, config, watch)?,
+    })
+}

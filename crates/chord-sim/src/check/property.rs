@@ -1,0 +1,163 @@
+//! What must hold of a ring: in every state, by every step, and when nodes come and go no more.
+
+use std::fmt;
+
+use chord_ring::{Position, Question};
+
+use super::census::Census;
+use super::facts::Set;
+use super::global::Global;
+use super::graph::{Judge, Seen};
+use super::world::{Event, World};
+
+/// What can be broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Property {
+    /// A node found one of its own rules broken.
+    LocalRule(&'static str),
+    /// A member has no live successor, or will have none when it hears what is on its way (`OneLiveSuccessor`).
+    Linked,
+    /// There are fewer than r + 1 members that nobody skips (`SufficientPrincipals`).
+    Principals,
+    /// Not all first live successors lead to one ring that goes round once.
+    OneRing,
+    /// A member that nobody skips is not in the ring.
+    PrincipalsInRing,
+    /// A member that nobody skipped is skipped now, or given up.
+    Demoted,
+    /// A lookup ended with the name of a node that is no member.
+    DeadOwner,
+    /// In the ideal ring a lookup failed, or named another than the owner.
+    WrongOwner,
+    /// Nodes come and go no more, and yet the ring does not become ideal.
+    Unrepaired,
+    /// Members that knew of each other, be it through others, do not any more, and nobody failed.
+    FellApart,
+    /// Members that know of each other do not become one ring.
+    Apart,
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LocalRule(rule) => write!(f, "a node found a rule of its own broken: {rule}"),
+            Self::Linked => f.write_str("a member has no live successor left"),
+            Self::Principals => f.write_str("fewer than r + 1 members are skipped by nobody"),
+            Self::OneRing => f.write_str("the members are not one ordered ring"),
+            Self::PrincipalsInRing => f.write_str("a member that nobody skips is not in the ring"),
+            Self::Demoted => f.write_str("a member that nobody skipped is skipped or given up, and lives"),
+            Self::DeadOwner => f.write_str("a lookup named an owner that is no member"),
+            Self::WrongOwner => f.write_str("a lookup in the ideal ring did not find the owner"),
+            Self::Unrepaired => f.write_str("from here the ring never becomes ideal"),
+            Self::FellApart => {
+                f.write_str("members that knew of each other do not any more, and nobody failed")
+            }
+            Self::Apart => f.write_str("from here members that know of each other never become one ring"),
+        }
+    }
+}
+
+/// What the proof promises while its assumptions hold (TSE 2017, sections IV and VI-B).
+pub(super) struct Proof {
+    /// Whether the ring began with one node: there are no r + 1 principals before there are r + 1 members.
+    pub(super) grows: bool,
+    /// Whether every state's lookups are run, from every member for every position.
+    pub(super) lookups: bool,
+}
+
+impl Judge for Proof {
+    fn state(&self, world: &World, seen: &Seen<'_>) -> Option<Property> {
+        let census = Census::new(&world.locals, seen.state);
+        if let Some(rule) = census.broken() {
+            return Some(Property::LocalRule(rule));
+        }
+        let r = world.locals.circle().settings().successors();
+        let principals = seen.principals;
+        let is_grown = principals.count_ones() as usize > r;
+        // What is skipped by nobody never is, and no failure takes one of the last r + 1: so a grown ring stays grown.
+        if !self.grows && !is_grown {
+            return Some(Property::Principals);
+        }
+        if is_grown && !census.is_everybody_linked(0) {
+            return Some(Property::Linked);
+        }
+        let Some(ring) = census.ring() else { return Some(Property::OneRing) };
+        if is_grown && principals & !ring != 0 {
+            return Some(Property::PrincipalsInRing);
+        }
+        if self.lookups { wrong_lookup(world, seen.state, &census) } else { None }
+    }
+
+    /// Principals are lost only by their own failure (TSE 2017, section VII-B).
+    fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
+        let r = world.locals.circle().settings().successors();
+        // Whoever joins a ring that is no ring yet, as others do at that time, may skip one of them.
+        if self.grows && before.principals.count_ones() as usize <= r {
+            return None;
+        }
+        let lost = event.is_loss().map_or(0, |at| 1 << at);
+        (before.principals & !lost & !after.principals != 0).then_some(Property::Demoted)
+    }
+
+    fn is_goal(&self, world: &World, state: &Global) -> bool {
+        let r = world.locals.circle().settings().successors();
+        Census::new(&world.locals, state).is_ideal(r)
+    }
+}
+
+/// What is promised where the proof's assumptions do not hold and nodes remember peers.
+pub(super) struct Memory {
+    /// Whether nobody may lose touch with those whom it knows, but by a failure.
+    pub(super) together: bool,
+    /// Whether all members must become one ring, not only those that know of each other.
+    pub(super) whole: bool,
+}
+
+impl Judge for Memory {
+    fn state(&self, world: &World, seen: &Seen<'_>) -> Option<Property> {
+        Census::new(&world.locals, seen.state).broken().map(Property::LocalRule)
+    }
+
+    fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
+        if !self.together || !event.is_repair() {
+            return None;
+        }
+        let after = Census::new(&world.locals, after.state).parts();
+        let is_kept = |part: &Set| after.iter().any(|whole| part & !whole == 0);
+        (!Census::new(&world.locals, before.state).parts().iter().all(is_kept)).then_some(Property::FellApart)
+    }
+
+    fn is_goal(&self, world: &World, state: &Global) -> bool {
+        let r = world.locals.circle().settings().successors();
+        let census = Census::new(&world.locals, state);
+        if self.whole { census.is_ideal(r) } else { census.is_ideal_in_parts(r) }
+    }
+}
+
+/// Looks every position up from every member.
+fn wrong_lookup(world: &World, state: &Global, census: &Census<'_>) -> Option<Property> {
+    let circle = world.locals.circle();
+    let r = circle.settings().successors();
+    let (members, is_ideal) = (census.members(), census.is_ideal(r));
+    for at in (0..state.len()).filter(|at| members >> at & 1 == 1) {
+        for target in 0..state.len() {
+            let steps = (target + state.len() - at) % state.len();
+            let position: Position = circle.peer(steps).position;
+            let question = Question { target: position, named: false, path: Vec::new() };
+            let owner = world.look_up(state, at, question).ok();
+            let owner = owner.map(|found| state.on(at, circle.steps_to(&found.owner.name)));
+            if owner.is_some_and(|owner| members >> owner & 1 == 0) {
+                return Some(Property::DeadOwner);
+            }
+            if is_ideal && owner != first_member(members, target, state.len()) {
+                return Some(Property::WrongOwner);
+            }
+        }
+    }
+    None
+}
+
+/// The first member at or after `target`.
+fn first_member(members: Set, target: usize, n_positions: usize) -> Option<usize> {
+    (0..n_positions).map(|steps| (target + steps) % n_positions).find(|at| members >> at & 1 == 1)
+}

@@ -1,0 +1,167 @@
+//! One check from its settings to its report.
+
+use std::ops::ControlFlow;
+
+use chord_ring::Config;
+
+use super::circle::Circle;
+use super::global::Global;
+use super::graph::{self, Graph, Judge};
+use super::local::Locals;
+use super::property::{Memory, Proof, Property};
+use super::world::World;
+use super::{
+    CheckError, Claim, Counterexample, Layer, Outcome, Progress, Repair, Report, Settings, Start, induction,
+    scenario,
+};
+
+/// Layer A.
+pub(super) fn induction(
+    settings: &Settings,
+    config: Config,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    let mut locals = Locals::new(Circle::new(config, settings.nodes, settings.origin)?, false);
+    let found = induction::check(&mut locals, watch);
+    let outcome = match found.end {
+        induction::End::Complete => Outcome::Holds(Repair::Unasked),
+        induction::End::Stopped => Outcome::Stopped,
+        induction::End::Broken { property, state, step } => {
+            let begin = format!("begin  {}", scenario::ring(&locals, &state, 0));
+            let step = step.map(|(told, next)| format!("{told:<38} {}", scenario::ring(&locals, &next, 0)));
+            let scenario = [begin].into_iter().chain(step).collect();
+            Outcome::Broken(Counterexample { property: property.to_string(), scenario })
+        }
+    };
+    Ok(Report {
+        states: found.states,
+        anchored: Some(found.anchored),
+        steps: found.steps,
+        depth: 0,
+        local_states: locals.len(),
+        runs: locals.n_runs(),
+        bytes: 0,
+        outcome,
+    })
+}
+
+/// Layers B and C.
+pub(super) fn reachability(
+    settings: &Settings,
+    config: Config,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    let mut world = world(settings, config)?;
+    let starts = starts(&mut world, settings);
+    let judge: Box<dyn Judge> = match settings.claim {
+        Claim::Proof => Box::new(Proof { grows: settings.start == Start::One, lookups: settings.lookups }),
+        Claim::Together | Claim::Parts => Box::new(Memory {
+            together: settings.claim == Claim::Together,
+            whole: settings.start == Start::Two,
+        }),
+    };
+    let graph = Graph::explore(&mut world, &starts, &*judge, watch);
+    let outcome = outcome(&mut world, &graph, settings.claim);
+    Ok(Report {
+        states: graph.store.len(),
+        anchored: None,
+        steps: graph.n_steps,
+        depth: graph.depth,
+        local_states: world.locals.len(),
+        runs: world.locals.n_runs(),
+        bytes: graph.bytes(),
+        outcome,
+    })
+}
+
+fn outcome(world: &mut World, graph: &Graph, claim: Claim) -> Outcome {
+    let (property, state, step) = match &graph.end {
+        graph::End::Complete => match graph.repair() {
+            graph::Repair::Ends { steps_max } => return Outcome::Holds(Repair::Always { steps_max }),
+            graph::Repair::Leads => return Outcome::Holds(Repair::UnlessStarved),
+            graph::Repair::Fails(state) => {
+                let property = if claim == Claim::Proof { Property::Unrepaired } else { Property::Apart };
+                (property, state, None)
+            }
+        },
+        graph::End::Stopped => return Outcome::Stopped,
+        graph::End::Broken { property, state, step } => (property.clone(), *state, *step),
+    };
+    let scenario = scenario::tell(world, &graph.store, state, step);
+    Outcome::Broken(Counterexample { property: property.to_string(), scenario })
+}
+
+/// The transitions of a ring with these settings.
+pub(super) fn world(settings: &Settings, config: Config) -> Result<World, CheckError> {
+    Ok(World {
+        locals: Locals::new(
+            Circle::new(config, settings.nodes, settings.origin)?,
+            settings.claim != Claim::Proof,
+        ),
+        grain: settings.grain,
+        answers_apart: settings.layer == Layer::C,
+        failures: settings.failures,
+        leaves: settings.leaves,
+        churn: settings.start != Start::Two,
+    })
+}
+
+/// Where the ring may begin.
+pub(super) fn starts(world: &mut World, settings: &Settings) -> Vec<Global> {
+    let r = usize::from(settings.successors);
+    let all = (1_u32 << settings.nodes) - 1;
+    let mut starts = Vec::new();
+    match settings.start {
+        Start::Ideal => {
+            for members in (1..=all).filter(|members| members.count_ones() as usize > r) {
+                let mut ring = Global::empty(settings.nodes);
+                place_ideal(world, &mut ring, members, r);
+                starts.push(ring);
+            }
+        }
+        Start::One => {
+            let mut ring = Global::empty(settings.nodes);
+            ring.put(0, world.locals.founder());
+            starts.push(ring);
+        }
+        Start::Two => {
+            for one in (1..all).filter(|one| one & 1 == 1) {
+                let mut rings = Global::empty(settings.nodes);
+                place_ideal(world, &mut rings, one, r);
+                place_ideal(world, &mut rings, all & !one, r);
+                starts.extend(acquainted(world, &rings, one));
+            }
+        }
+    }
+    for start in &mut starts {
+        world.settle(start);
+    }
+    starts
+}
+
+/// Puts the members, of which there is a bit each, as an ideal ring.
+fn place_ideal(world: &mut World, ring: &mut Global, members: u32, r: usize) {
+    let n = ring.len();
+    for at in (0..n).filter(|at| members >> at & 1 == 1) {
+        let others: Vec<usize> = (1..n).filter(|steps| members >> ring.on(at, *steps) & 1 == 1).collect();
+        let list = &others[..r.min(others.len())];
+        ring.put(at, world.locals.member(others.last().copied(), list));
+    }
+}
+
+/// The same two rings, where one member of one remembers one of the other.
+fn acquainted(world: &mut World, rings: &Global, one: u32) -> Vec<Global> {
+    let n = rings.len();
+    let mut all = Vec::new();
+    for at in 0..n {
+        let apart = |other: &usize| one >> at & 1 != one >> *other & 1;
+        for other in (0..n).filter(apart) {
+            let mut rings = *rings;
+            let steps = (other + n - at) % n;
+            let local = rings.at(at);
+            rings.put(at, world.locals.remembering(local, &[steps]));
+            all.push(rings);
+        }
+    }
+    all
+}
