@@ -178,7 +178,11 @@ impl Settings {
         ]
     }
 
-    fn check(&self) -> Result<(), CheckError> {
+    /// Whether this can be checked.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn validate(&self) -> Result<(), CheckError> {
         if !(1..=NODES_MAX).contains(&self.nodes) {
             return Err(CheckError::Nodes(self.nodes));
         }
@@ -322,7 +326,7 @@ pub fn check_altered(
     alter: impl Fn(Config) -> Config,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
-    settings.check()?;
+    settings.validate()?;
     let config = alter(Circle::config(settings.successors)?);
     Ok(match settings.layer {
         Layer::A => run::induction(settings, config, watch)?,

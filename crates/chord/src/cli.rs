@@ -4,6 +4,7 @@
 
 mod address;
 mod bench;
+mod check;
 mod client;
 mod completions;
 mod dev;
@@ -85,6 +86,7 @@ enum Command {
     /// Try whole rings in one process, without a network
     #[command(subcommand)]
     Sim(sim::SimCommand),
+    Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -114,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Http(command) => Box::pin(command.run(Language::Http)).await,
             Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
             Command::Sim(command) => Box::pin(command.run()).await,
+            Command::Check(args) => Box::pin(args.run()).await,
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });
@@ -136,6 +139,7 @@ impl Command {
             | Self::Dev(_)
             | Self::Bench(_)
             | Self::Sim(_)
+            | Self::Check(_)
             | Self::Completions(_) => false,
         }
     }

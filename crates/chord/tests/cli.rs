@@ -113,6 +113,14 @@ fn wrong_usage_is_one_line() {
         "bench sim --successors 0",
         "sim paper --only fig11",
         "sim paper --threads 0",
+        "check --nodes 4",
+        "check --layer D",
+        "check --layer B --nodes 0",
+        "check --layer B --nodes 9",
+        "check --layer B --nodes 2",
+        "check --layer B --r 0",
+        "check --layer A --start one",
+        "check --layer B --start two --claim proof",
         "completions cmd",
         "--log loud get foo",
         "http server 127.0.0.1 4567",
@@ -126,6 +134,28 @@ fn wrong_usage_is_one_line() {
         let sentence = refusal(arguments, 2);
         assert!(sentence.ends_with(" --help)"), "{sentence}");
     }
+}
+
+#[test]
+fn a_check_prints_what_it_found() {
+    let output = chord(&["check", "--layer", "B", "--nodes", "4"]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = text(&output.stdout);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "{table}");
+    assert!(lines[1].starts_with("B  4 nodes, r = 2, from ideal rings "), "{table}");
+    assert!(lines[1].contains(" 1,240  6,245 "), "{table}");
+    assert!(lines[1].ends_with("  sound, ideal within 7"), "{table}");
+    assert_eq!(text(&output.stderr), "", "progress is for terminals");
+}
+
+#[test]
+fn a_check_that_fails_prints_how_it_comes_about() {
+    let output = chord(&["check", "--layer", "B", "--nodes", "4", "--failures", "any"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.contains("BROKEN in 1 steps") && told.contains("\n  fail 1 "), "{told}");
+    assert_eq!(text(&output.stderr), "error: 1 of 1 checks failed\n");
 }
 
 #[test]
