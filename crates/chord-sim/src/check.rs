@@ -171,6 +171,7 @@ impl Settings {
             Self::new(Layer::B, 5, 2),
             from_one,
             Self::new(Layer::C, 4, 2),
+            Self { start: Start::One, ..Self::new(Layer::C, 4, 2) },
             small,
             merging.clone(),
             Self { grain: Grain::Messages, ..merging.clone() },

@@ -72,6 +72,12 @@ fn c_a_ring_is_sound_and_repairs_itself_while_answers_are_on_their_way() {
 }
 
 #[test]
+fn c_a_ring_that_grows_from_one_node_is_sound_while_answers_are_on_their_way() {
+    let settings = Settings { start: Start::One, ..Settings::new(Layer::C, 4, 2) };
+    assert_eq!(holds(&settings), (700_682, 3_478_440, Repair::UnlessStarved));
+}
+
+#[test]
 fn only_the_order_of_the_positions_counts_not_where_the_circle_begins() {
     let whole = holds(&Settings::new(Layer::B, 4, 2));
     for origin in 1..4 {

@@ -115,6 +115,10 @@ impl Facts {
             match (purpose, answer_of(*answer)) {
                 (Purpose::Ring | Purpose::Probe, Ok(Answer::State(state))) => {
                     self.skips |= skipped(circle, &state.peer, &state.successors);
+                    if self.place == Place::Joining && state.successors.is_empty() {
+                        // A joiner takes a member that is alone for its head, whoever has come meanwhile.
+                        self.skips |= skipped(circle, node.view().me(), std::slice::from_ref(&state.peer));
+                    }
                     self.links.extend(link(circle, node, &state));
                 }
                 (Purpose::Ring, Err(_)) => self.gives_up |= 1 << from,
