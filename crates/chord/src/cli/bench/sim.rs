@@ -152,6 +152,7 @@ impl Report {
             "lookups",
             "build s",
             "lookups s",
+            "CPU s",
             "lookups/s",
             "mean hops",
             "max hops",
