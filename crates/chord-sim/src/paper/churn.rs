@@ -83,9 +83,9 @@ const ROUND_MOST: Duration = Duration::from_secs(45);
 const DELAY: Duration = Duration::from_millis(50);
 /// After so long without an answer a node is taken for dead.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// After so long a client gives up. Each node on the way gives the next half of what is left, and at the sixth that
-/// should still be more than [`PATIENCE`]: delays are exponential, and a live node that is taken for dead would be passed.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(60);
+/// After so long a client gives up. Each node on the way gives the next one half of what is left, and at the tenth that
+/// should still be more than [`PATIENCE`]: delays are exponential, and a slow node that is taken for dead is passed by.
+pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_secs(600);
 /// The mean pause between two lookups.
 const LOOKUP_EVERY: Duration = Duration::from_secs(1);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::churn::{Churn, Departure, Outcomes};
+use super::churn::{Churn, Departure, LOOKUP_PATIENCE, Outcomes};
 use super::fig8::spread;
 use super::plot::{Axis, Chart, Point, Series};
 use super::tally::ratio;
@@ -144,13 +144,14 @@ impl Experiment for Stabilization {
                 "A ring of about {} nodes with {SUCCESSORS} successors each; nodes join and leave, in good order, at random times, each at the rate of the row, and lookups come once a second on average.\n\
                  {} runs of {} lookups for each rate, event by event on the shipped nodes; rounds of maintenance come every 15 to 45 s, whatever a node asks for, and messages take 50 ms on average, exponentially, as in the paper.\n\
                  By the book: the asker asks one node after another, a node names only its first successor that lives, and the first one named is believed; this is evaluated on what all nodes believe at that instant, and nodes are counted up to the key's predecessor.\n\
-                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for 60 s.\n\
+                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
                  Rings are maintained by the shipped protocol in both cases, not by the one of the paper, which can break a ring for good.\n\
                  A lookup is right if it ends at a node that owned the key when it began or when it ended; a node that joins owns keys once a member names it as its successor.\n\
                  The band of the shipped lookups is no failure at all, that of the lookups by the book the paper's figure, or one in 10,000 where that is less.",
                 self.n_nodes(),
                 self.n_repeats(),
-                self.n_lookups()
+                self.n_lookups(),
+                LOOKUP_PATIENCE.as_secs()
             ),
             tables: vec![Table {
                 id: self.id(),
