@@ -147,6 +147,7 @@ impl Experiment for Stabilization {
                  As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
                  Rings are maintained by the shipped protocol in both cases, not by the one of the paper, which can break a ring for good.\n\
                  A lookup is right if it ends at a node that owned the key when it began or when it ended; a node that joins owns keys once a member names it as its successor.\n\
+                 Timeouts are fewer than the paper's, since entries are fresher: its nodes refresh one of some thirty entries in a round, a shipped node its whole list and one of its six or so fingers beyond that.\n\
                  The band of the shipped lookups is no failure at all, that of the lookups by the book the paper's figure, or one in 10,000 where that is less.",
                 self.n_nodes(),
                 self.n_repeats(),
