@@ -7,6 +7,7 @@
 //! An experiment consists of parts that know nothing of each other, so they may run in any order and at the same time:
 //! the seed, the experiment, the row and the repetition decide what a part draws. Nothing here reads a clock or writes.
 
+mod churn;
 mod fig10;
 mod fig8;
 mod fig9;
@@ -14,7 +15,9 @@ mod findings;
 mod plot;
 mod report;
 mod sigcomm11;
+mod sigcomm12;
 mod table2;
+mod table3;
 mod table4;
 mod tally;
 
@@ -76,8 +79,10 @@ pub fn experiments(effort: Effort) -> Vec<Box<dyn Experiment>> {
         Box::new(fig9::VirtualNodes(effort)),
         Box::new(fig10::PathLength(effort)),
         Box::new(table2::SimultaneousFailures(effort)),
+        Box::new(table3::Stabilization(effort)),
         Box::new(table4::Stretch(effort)),
         Box::new(sigcomm11::LostKeys(effort)),
+        Box::new(sigcomm12::Churned(effort)),
     ]
 }
 

@@ -3,7 +3,7 @@
 //! The papers' lookups differ from those of this program on purpose, and only in what a driver does with a step: who
 //! remembers the dead, and whether a node that is named as the owner is asked. Both drivers are here.
 
-use chord_ring::{Failure, Found, Lookup, NodeName, Peer, Position, Question, Step, between};
+use chord_ring::{Failure, Lookup, NodeName, Peer, Position, Question, Step, View, between};
 
 use crate::{IdealRing, Place};
 
@@ -21,17 +21,21 @@ pub enum Style {
 pub enum Ending {
     /// The owner says itself that it is. What this program does.
     Claimed,
-    /// The first node that is named as the owner and lives is believed. What the papers do.
+    /// The first node that is named as the owner and lives is believed: a list that reaches the target names it. What the
+    /// path lengths of the papers show.
     Believed,
+    /// The same, but only its first live successor is believed of a node: what lies behind that goes to the closest
+    /// preceding node (TON 2003, figure 5).
+    BelievedOfNext,
 }
 
-/// How one lookup went.
+/// How one lookup went. Nodes are named by their places, or as a world names its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub struct Route<Id = Place> {
     /// The owner that was found.
-    pub owner: Result<Place, Failure>,
+    pub owner: Result<Id, Failure>,
     /// The nodes that had the question, in order, the asker not counted; the owner is the last.
-    pub contacts: Vec<Place>,
+    pub contacts: Vec<Id>,
     /// How many nodes were asked in vain.
     pub timeouts: u32,
 }
@@ -95,76 +99,132 @@ impl<'a> Still<'a> {
 
     /// Looks `target` up from the node at `asker`.
     pub fn look_up(&self, asker: Place, target: Position) -> Route {
-        let mut walk = Walk { still: self, asker, contacts: Vec::new(), timeouts: 0, known_dead: Vec::new() };
-        let question = Question { target, named: false, path: Vec::new() };
-        let owner = walk.visit(asker, question).map(|found| self.ring.place(&found.owner));
-        Route { owner, contacts: walk.contacts, timeouts: walk.timeouts }
+        Walk::of(self, self.style, self.ending).look_up(asker, target)
     }
 }
 
-/// A lookup under way.
-struct Walk<'a> {
-    still: &'a Still<'a>,
-    asker: Place,
-    contacts: Vec<Place>,
-    timeouts: u32,
-    /// In an iterative lookup: what the asker found out.
-    known_dead: Vec<NodeName>,
+/// Nodes among which a lookup can walk.
+pub(crate) trait Nodes {
+    type Id: Copy;
+
+    /// The node that a peer names, if it lives.
+    fn find(&self, peer: &Peer) -> Option<Self::Id>;
+
+    /// What a node that lives believes.
+    fn view(&self, id: Self::Id) -> Option<&View>;
+
+    /// Whom to ask instead of `peer`, if nearness counts: `from` is the node to which it should be near.
+    fn nearest(&self, _from: Self::Id, peer: Peer, question: Question) -> (Peer, Question) {
+        (peer, question)
+    }
 }
 
-impl Walk<'_> {
-    /// What the node at `place` answers.
-    fn visit(&mut self, place: Place, question: Question) -> Result<Found, Failure> {
-        let view = &self.still.ring.views()[place];
-        let mut lookup = Lookup::new(question);
-        for dead in &self.known_dead {
-            lookup.failed(dead, &Failure::Silent);
-        }
-        loop {
-            let (peer, question) = match lookup.step(view) {
-                Step::Here(found) => return Ok(found),
-                Step::Stuck(refusal) => return Err(refusal.into()),
-                Step::Ask { peer, question } => self.nearest(place, peer, question),
-            };
-            match self.ask(&peer, question) {
-                Ok(found) => return Ok(lookup.answered(view, &peer, found)),
-                Err(failure) => lookup.failed(&peer.name, &failure),
-            }
-        }
+impl Nodes for Still<'_> {
+    type Id = Place;
+
+    fn find(&self, peer: &Peer) -> Option<Place> {
+        Some(self.ring.place(peer)).filter(|place| !self.is_dead(*place))
     }
 
-    fn ask(&mut self, peer: &Peer, question: Question) -> Result<Found, Failure> {
-        let place = self.still.ring.place(peer);
-        if self.still.is_dead(place) {
-            self.timeouts += 1;
-            if self.still.style == Style::Iterative {
-                self.known_dead.push(peer.name.clone());
-            }
-            return Err(Failure::Silent);
-        }
-        self.contacts.push(place);
-        if question.named && self.still.ending == Ending::Believed {
-            return Ok(Found { owner: peer.clone(), hops: 0, path: Vec::new() });
-        }
-        self.visit(place, question)
+    fn view(&self, place: Place) -> Option<&View> {
+        self.ring.views().get(place)
     }
 
     /// The nearest of `peer` and those of its successors that precede the target; the owner, if it is among them.
-    fn nearest(&self, place: Place, peer: Peer, question: Question) -> (Peer, Question) {
-        let Some(nearness) = self.still.nearness.filter(|_| !question.named) else { return (peer, question) };
-        let (views, target) = (self.still.ring.views(), question.target);
-        let from = match self.still.style {
-            Style::Recursive => place,
-            Style::Iterative => self.asker,
-        };
-        let known = views[self.still.ring.place(&peer)].successors();
+    fn nearest(&self, from: Place, peer: Peer, question: Question) -> (Peer, Question) {
+        let Some(nearness) = self.nearness.filter(|_| !question.named) else { return (peer, question) };
+        let (views, target) = (self.ring.views(), question.target);
+        let known = views[self.ring.place(&peer)].successors();
         if let Some(owner) = known.at_or_after(peer.position, target).first() {
             return (owner.clone(), Question { named: true, ..question });
         }
         let preceding =
             known.as_slice().iter().take_while(|next| between(peer.position, next.position, target));
-        let away = |peer: &&Peer| nearness(from, self.still.ring.place(peer));
+        let away = |peer: &&Peer| nearness(from, self.ring.place(peer));
         let nearest = preceding.chain([&peer]).min_by(|a, b| away(a).total_cmp(&away(b)));
         (nearest.unwrap_or(&peer).clone(), question)
+    }
+}
+
+/// A lookup under way.
+pub(crate) struct Walk<'a, N: Nodes> {
+    nodes: &'a N,
+    style: Style,
+    ending: Ending,
+    contacts: Vec<N::Id>,
+    timeouts: u32,
+    /// In an iterative lookup: what the asker found out.
+    known_dead: Vec<NodeName>,
+}
+
+impl<'a, N: Nodes> Walk<'a, N> {
+    pub(crate) fn of(nodes: &'a N, style: Style, ending: Ending) -> Self {
+        Self { nodes, style, ending, contacts: Vec::new(), timeouts: 0, known_dead: Vec::new() }
+    }
+
+    pub(crate) fn look_up(mut self, asker: N::Id, target: Position) -> Route<N::Id> {
+        let question = Question { target, named: false, path: Vec::new() };
+        let owner = self.visit(asker, asker, question);
+        Route { owner, contacts: self.contacts, timeouts: self.timeouts }
+    }
+
+    /// Whom the node `at` finds to be the owner.
+    fn visit(&mut self, asker: N::Id, at: N::Id, question: Question) -> Result<N::Id, Failure> {
+        let view = self.nodes.view(at).ok_or(Failure::Unreachable)?;
+        let mut lookup = Lookup::new(question);
+        let mut failed = self.known_dead.clone();
+        for dead in &failed {
+            lookup.failed(dead, &Failure::Silent);
+        }
+        loop {
+            let (peer, question) = match lookup.step(view) {
+                Step::Here(_) => return Ok(at),
+                Step::Stuck(refusal) => return Err(refusal.into()),
+                Step::Ask { peer, question } => {
+                    let (peer, question) = self.by_the_ending(view, &failed, peer, question);
+                    let from = if self.style == Style::Iterative { asker } else { at };
+                    self.nodes.nearest(from, peer, question)
+                }
+            };
+            match self.ask(asker, &peer, question) {
+                Ok(owner) => return Ok(owner),
+                Err(failure) => {
+                    lookup.failed(&peer.name, &failure);
+                    failed.push(peer.name);
+                }
+            }
+        }
+    }
+
+    /// By the book of figure 5 nobody is named as the owner while a live node is known that lies before the target.
+    fn by_the_ending(
+        &self,
+        view: &View,
+        failed: &[NodeName],
+        peer: Peer,
+        question: Question,
+    ) -> (Peer, Question) {
+        if self.ending != Ending::BelievedOfNext || !question.named {
+            return (peer, question);
+        }
+        match view.preceding(question.target).find(|peer| !failed.contains(&peer.name)) {
+            Some(closest) => (closest.clone(), Question { named: false, ..question }),
+            None => (peer, question),
+        }
+    }
+
+    fn ask(&mut self, asker: N::Id, peer: &Peer, question: Question) -> Result<N::Id, Failure> {
+        let Some(id) = self.nodes.find(peer) else {
+            self.timeouts += 1;
+            if self.style == Style::Iterative {
+                self.known_dead.push(peer.name.clone());
+            }
+            return Err(Failure::Silent);
+        };
+        self.contacts.push(id);
+        if question.named && self.ending != Ending::Claimed {
+            return Ok(id);
+        }
+        self.visit(asker, id, question)
     }
 }

@@ -85,6 +85,7 @@ proptest! {
                 Still::new(&ring, Style::Iterative, Ending::Believed),
                 Still::new(&book, Style::Recursive, Ending::Believed),
                 Still::new(&book, Style::Iterative, Ending::Believed),
+                Still::new(&book, Style::Iterative, Ending::BelievedOfNext),
             ] {
                 let still = still.with_dead(&dead);
                 let route = still.look_up(0, target);

@@ -94,6 +94,29 @@ fn no_lookup_fails_when_half_of_all_nodes_fail_at_once() {
     }
 }
 
+/// TON 2003, section VI-D, table III: while nodes join and leave, lookups by the book may end at a wrong owner; those of
+/// the shipped node, which the owner confirms, do not. 100 nodes that come and go as often each as the paper's 1,000.
+#[test]
+fn no_shipped_lookup_ends_at_a_wrong_owner_while_nodes_join_and_leave() {
+    let findings = run("table3");
+    let failures = column(&findings.tables[0], "shipped_failures");
+    assert!(failures.iter().all(|(_, cell)| ours(cell).value < 0.5), "{failures:?}");
+    let timeouts = column(&findings.tables[0], "timeouts");
+    let (calm, busy) = (ours(timeouts[0].1).value, ours(timeouts[7].1).value);
+    assert!(calm < busy && busy < 0.46, "timeouts grow with the churn: {calm} to {busy}");
+}
+
+/// SIGCOMM 2001, section 6.5, figure 12: without another try, every dead node that is met fails a lookup; the shipped node
+/// goes round it.
+#[test]
+fn no_shipped_lookup_fails_while_nodes_join_and_fail() {
+    let findings = run("sigcomm12");
+    let failed = column(&findings.tables[0], "shipped_failed");
+    assert!(failed.iter().all(|(_, cell)| ours(cell).value < 1e-9), "{failed:?}");
+    let book = column(&findings.tables[0], "failed");
+    assert!(book.iter().any(|(_, cell)| ours(cell).value > 0.0), "{book:?}");
+}
+
 /// TON 2003, section VI-E, table IV: nearness pays, more so with more to choose from, and a recursive lookup takes about
 /// half of an iterative one. Absolute stretches need the paper's 65,536 nodes; these are 4,096.
 #[test]

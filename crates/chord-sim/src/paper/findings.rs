@@ -149,11 +149,16 @@ impl Measure {
         format!("{value:.digits$}", digits = self.digits)
     }
 
+    /// `value` as an end of a spread or a band.
+    pub(super) fn short(&self, value: f64) -> String {
+        short(value, self.digits.max(2))
+    }
+
     /// A figure as the papers print it: `3.84 (2, 5)`.
     pub fn figure(&self, figure: Figure) -> String {
         let value = self.number(figure.value);
         match figure.spread {
-            Some((low, high)) => format!("{value} ({}, {})", short(low), short(high)),
+            Some((low, high)) => format!("{value} ({}, {})", self.short(low), self.short(high)),
             None => value,
         }
     }
@@ -263,7 +268,7 @@ impl Table {
                 let spread = figure.and_then(|figure| figure.spread);
                 fields.extend(
                     [spread.map(|ends| ends.0), spread.map(|ends| ends.1)]
-                        .map(|end| end.map(short).unwrap_or_default()),
+                        .map(|end| end.map(|end| measure.short(end)).unwrap_or_default()),
                 );
             }
         };
@@ -303,8 +308,8 @@ impl Table {
     }
 }
 
-/// A number with no more digits than it needs, two at most behind the point.
-pub(super) fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// A number with no more digits than it needs, so many at most behind the point.
+pub(super) fn short(value: f64, digits_max: usize) -> String {
+    let text = format!("{value:.digits_max$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

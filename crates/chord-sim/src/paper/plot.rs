@@ -190,7 +190,7 @@ impl Chart {
             line(svg, (x, TOP), (x, bottom), "#e4e4e4");
             let label = match frame.x.scale {
                 Scale::Linear => tick_label(tick, frame.x.step()),
-                Scale::Log2 => short(tick),
+                Scale::Log2 => short(tick, 2),
             };
             text(svg, (x, bottom + 16.0), "middle", &label);
         }

@@ -1,7 +1,7 @@
 //! One page on all experiments: the paper's figures beside ours, cell by cell, as Markdown and as HTML.
 
 use super::Effort;
-use super::findings::{Cell, Findings, Measure, Table, short};
+use super::findings::{Cell, Findings, Measure, Table};
 use super::plot::{Chart, escaped};
 
 /// How the experiments were run, so that anybody can run them again.
@@ -204,7 +204,9 @@ impl Column {
             Self::Paper => cell.paper.map(|paper| measure.figure(paper)),
             Self::Model => cell.model.map(|model| measure.number(model)),
             Self::Ours => cell.ours.map(|ours| measure.figure(ours)),
-            Self::Band => cell.band.map(|band| format!("{} to {}", short(band.low), short(band.high))),
+            Self::Band => {
+                cell.band.map(|band| format!("{} to {}", measure.short(band.low), measure.short(band.high)))
+            }
         };
         let is_outside = matches!(self, Self::Ours) && cell.is_within() == Some(false);
         Shown { text: text.unwrap_or_default(), is_outside }

@@ -46,12 +46,6 @@ pub(super) fn own_sample() -> Vec<Sample> {
     Sample::take("load generator", std::process::id()).into_iter().collect()
 }
 
-/// The memory of this process; none where there is no /proc.
-pub(super) fn own_resident_mib() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    Some(mib(resident_kib(&status)?))
-}
-
 /// What each process of both lists used between them.
 pub(super) fn usage(before: &[Sample], after: &[Sample]) -> Vec<Usage> {
     let pairs = after.iter().filter_map(|now| {

@@ -76,8 +76,8 @@ struct Report {
     mean_hops: f64,
     max_hops: u64,
     wrong_owners: u64,
-    /// Of this process, with the whole ring in it; none where there is no /proc.
-    resident_mib: Option<f64>,
+    /// CPU and memory of this process, with the whole ring in it; null where there is no /proc.
+    used: Option<process::Usage>,
 }
 
 impl SimArgs {
@@ -107,16 +107,24 @@ impl SimArgs {
     fn measure(&self) -> anyhow::Result<Report> {
         let ring = RingTag { name: RingName::default(), size: self.ring_size };
         let config = Config::new(ring).with_successors(self.successors)?;
-        let begun = Instant::now();
+        let (before, begun) = (process::own_sample(), Instant::now());
         let ring = LargeRing::new(&config, self.nodes, self.seed);
         let mut ring = ring.map_err(|crowded| Usage::new(crowded.to_string()))?;
         let (built, begun) = (begun.elapsed(), Instant::now());
         let lookups = ring.look_up(self.lookups);
+        let looked_up = begun.elapsed();
         // The ring is still there, so that its memory counts.
-        Ok(self.report(built, begun.elapsed(), &lookups))
+        let used = process::usage(&before, &process::own_sample()).pop();
+        Ok(self.report(built, looked_up, &lookups, used))
     }
 
-    fn report(&self, built: Duration, looked_up: Duration, lookups: &Lookups) -> Report {
+    fn report(
+        &self,
+        built: Duration,
+        looked_up: Duration,
+        lookups: &Lookups,
+        used: Option<process::Usage>,
+    ) -> Report {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let per_second = self.lookups as f64 / looked_up.as_secs_f64();
         Report {
@@ -132,7 +140,7 @@ impl SimArgs {
             mean_hops: process::round(lookups.hops.mean()),
             max_hops: lookups.hops.max(),
             wrong_owners: lookups.n_wrong,
-            resident_mib: process::own_resident_mib(),
+            used,
         }
     }
 }
@@ -144,22 +152,26 @@ impl Report {
             "lookups",
             "build s",
             "lookups s",
+            "CPU s",
             "lookups/s",
             "mean hops",
             "max hops",
             "MiB",
             "wrong",
         ];
+        let used =
+            |figure: fn(&process::Usage) -> String| self.used.as_ref().map_or_else(|| "-".to_owned(), figure);
         let mut table = Table::new(&headings.map(|heading| (heading, Side::Right)));
         table.row(vec![
             thousands(self.nodes as u64),
             thousands(self.lookups),
             format!("{:.1}", self.build_seconds),
             format!("{:.1}", self.lookup_seconds),
+            used(|used| format!("{:.1}", used.cpu_seconds)),
             format!("{:.0}", self.lookups_per_second),
             format!("{:.2}", self.mean_hops),
             self.max_hops.to_string(),
-            self.resident_mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib:.0}")),
+            used(|used| format!("{:.0}", used.resident_mib)),
             self.wrong_owners.to_string(),
         ]);
         table.render()

@@ -27,7 +27,7 @@ Examples:
   chord sim paper --only fig10,table2 --out figures
   chord sim paper --seed 7
 
-Experiments: fig8, fig9, fig10, table2, table4 (TON 2003), sigcomm11 (SIGCOMM 2001).
+Experiments: fig8, fig9, fig10, table2, table3, table4 (TON 2003), sigcomm11, sigcomm12 (SIGCOMM 2001).
 
 For each it writes ID.csv, with the paper's figures in columns paper_... and ours in ours_..., and a plot ID.svg; and \
 one page on all of them, report.md and report.html. The same seed makes the same bytes. Ctrl-C keeps what is done.")]
