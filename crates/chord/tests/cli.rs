@@ -111,6 +111,8 @@ fn wrong_usage_is_one_line() {
         "bench sim --nodes 0",
         "bench sim --nodes 17 --ring-size 4",
         "bench sim --successors 0",
+        "bench sim --rate 5",
+        "bench sim --churn 5 --lookups 10",
         "sim paper --only fig11",
         "sim paper --threads 0",
         "check --nodes 4",

@@ -275,6 +275,17 @@ fn bench_measures_lookups_in_a_large_ring() {
 }
 
 #[test]
+fn bench_measures_a_ring_under_churn() {
+    let arguments = ["bench", "sim", "--churn", "5", "--nodes", "100", "--rate", "2", "--json"];
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    assert!(
+        report["joins"].as_u64() > Some(0) && report["events_per_second"].as_f64() > Some(0.0),
+        "{report}"
+    );
+    assert!(report["lookups_right"].as_u64() > Some(10), "{report}");
+}
+
+#[test]
 fn the_swarm_tells_one_seed_in_full_and_counts_many() {
     let told = answer(&["sim", "run", "--seed", "17"]);
     assert!(told.starts_with("seed 17, ") && told.contains("ideal again within"), "{told}");

@@ -1,5 +1,6 @@
 //! `chord bench`: how fast a ring answers, measured from outside over its public door.
 
+mod churn;
 mod cluster;
 mod connection;
 mod load;

@@ -10,6 +10,7 @@ use chord_sim::{Crowded, LargeRing, Lookups};
 use clap::Args;
 use serde::Serialize;
 
+use super::churn::ChurnBench;
 use super::process;
 use crate::cli::exit::Usage;
 use crate::cli::number;
@@ -17,6 +18,10 @@ use crate::cli::output::{self, note};
 use crate::cli::signals::Signals;
 use crate::cli::table::{Side, Table, thousands};
 
+/// Nodes of a ring that stands still, unless told otherwise.
+const NODES_DEFAULT: usize = 1_000_000;
+/// Nodes of a ring under churn, unless told otherwise.
+const NODES_UNDER_CHURN: usize = 10_000;
 /// Most nodes: each takes about 2 KiB.
 const NODES_MAX: u64 = 10_000_000;
 /// Most lookups: hours.
@@ -28,14 +33,28 @@ const LOOKUPS_MAX: u64 = 1_000_000_000;
 Examples:
   chord bench sim
   chord bench sim --nodes 100000 --lookups 100000 --json
+  chord bench sim --churn 5 --nodes 10000 --rate 20
 
 Builds an ideal ring of nodes as shipped, then looks random positions up from random nodes, step by step by the shipped \
-code, on one core. Each lookup is checked against the owner seen from outside. A million nodes take about 2 GB.")]
+code, on one core. Each lookup is checked against the owner seen from outside. A million nodes take about 2 GB.
+
+With --churn the nodes live in virtual time instead, with a network between them: they maintain their ring, join, leave \
+and crash, event by event, on one core.")]
 pub(crate) struct SimArgs {
-    /// How many nodes, up to 10,000,000
-    #[arg(long, value_name = "COUNT", default_value = "1000000",
+    /// How many nodes, up to 10,000,000: 1,000,000 unless given, or 10,000 with --churn
+    #[arg(long, value_name = "COUNT",
         value_parser = number::within::<usize>("the number of nodes", 1..=NODES_MAX))]
-    nodes: usize,
+    nodes: Option<usize>,
+
+    /// So many seconds of virtual time under churn, up to 3,600
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["lookups", "ring_size", "successors"],
+        value_parser = number::within::<u64>("the time under churn in seconds", 1..=3600))]
+    churn: Option<u64>,
+
+    /// With --churn: so many nodes join in a second, on average, and as many go
+    #[arg(long, value_name = "COUNT", default_value = "20", requires = "churn",
+        value_parser = number::within::<u32>("the rate of joins", 1..=100_000))]
+    rate: u32,
 
     /// How many lookups
     #[arg(long, value_name = "COUNT", default_value = "1000000",
@@ -82,11 +101,25 @@ struct Report {
 
 impl SimArgs {
     pub(super) async fn run(self, signals: &mut Signals) -> anyhow::Result<()> {
-        let n_positions = 1_usize.checked_shl(self.ring_size.bits().into()).unwrap_or(usize::MAX);
-        if self.nodes > n_positions {
-            return Err(Usage::new(Crowded { n_nodes: self.nodes, size: self.ring_size }.to_string()).into());
+        if let Some(seconds) = self.churn {
+            let churn = ChurnBench {
+                n_nodes: self.nodes.unwrap_or(NODES_UNDER_CHURN),
+                seconds,
+                rate: self.rate,
+                seed: self.seed,
+            };
+            return churn.run(self.json, signals).await;
         }
-        note(format_args!("Building a ring of {} nodes, then looking up...", thousands(self.nodes as u64)));
+        let n_positions = 1_usize.checked_shl(self.ring_size.bits().into()).unwrap_or(usize::MAX);
+        if self.n_nodes() > n_positions {
+            return Err(
+                Usage::new(Crowded { n_nodes: self.n_nodes(), size: self.ring_size }.to_string()).into()
+            );
+        }
+        note(format_args!(
+            "Building a ring of {} nodes, then looking up...",
+            thousands(self.n_nodes() as u64)
+        ));
         let args = self.clone();
         let measuring = tokio::task::spawn_blocking(move || args.measure());
         let report = tokio::select! {
@@ -104,11 +137,15 @@ impl SimArgs {
         }
     }
 
+    fn n_nodes(&self) -> usize {
+        self.nodes.unwrap_or(NODES_DEFAULT)
+    }
+
     fn measure(&self) -> anyhow::Result<Report> {
         let ring = RingTag { name: RingName::default(), size: self.ring_size };
         let config = Config::new(ring).with_successors(self.successors)?;
         let (before, begun) = (process::own_sample(), Instant::now());
-        let ring = LargeRing::new(&config, self.nodes, self.seed);
+        let ring = LargeRing::new(&config, self.n_nodes(), self.seed);
         let mut ring = ring.map_err(|crowded| Usage::new(crowded.to_string()))?;
         let (built, begun) = (begun.elapsed(), Instant::now());
         let lookups = ring.look_up(self.lookups);
@@ -129,7 +166,7 @@ impl SimArgs {
         let per_second = self.lookups as f64 / looked_up.as_secs_f64();
         Report {
             version: env!("CARGO_PKG_VERSION"),
-            nodes: self.nodes,
+            nodes: self.n_nodes(),
             lookups: self.lookups,
             ring_size: self.ring_size.bits(),
             successors: self.successors,
