@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chord_ring::{Config, Peer, RingSize, RingTag, View, is_ideal};
 use chord_sim::swarm::{Apart, Churn, Fault, Kind, Plan, Ring, Run, Shrunk, Timed, merge, shrink};
-use chord_sim::world::HostId;
+use chord_sim::world::{HostId, Latency, Network, Pace, Settings, World};
 
 /// Seeds that every run of the tests tries. Many more: `chord sim run --seeds 10000`.
 const SEEDS: u64 = 200;
@@ -94,6 +95,57 @@ fn rings_that_were_cut_or_started_apart_become_one() {
         ] {
             let merged = merge(sizes, apart, 1, rounds_max);
             assert!(merged.is_some(), "{sizes:?} {apart:?} are not one after {rounds_max} rounds");
+        }
+    }
+}
+
+/// A ring of three at the first hosts, and one of three that calls itself `other` at the next ones, all of which remember
+/// a node of the first.
+fn two_rings(other: &Config) -> (World, [Vec<HostId>; 2]) {
+    let settings = Settings {
+        config: config("chord", 12),
+        seed: 1,
+        patience: Duration::from_millis(500),
+        lookup_patience: Duration::from_secs(5),
+        pace: Pace::AsAsked,
+    };
+    let mut world = World::new(settings, Network::reliable(Latency::Constant(Duration::from_millis(5))));
+    let hosts: Vec<HostId> = (0..6)
+        .map(|number| {
+            let name = format!("host{number}:1").parse().unwrap();
+            world.add_host(Peer::of_name(name, config("chord", 12).ring().size)).unwrap()
+        })
+        .collect();
+    let (first, second) = hosts.split_at(3);
+    world.start_ideal(first);
+    for host in second {
+        world.set_config(*host, other.clone());
+        world.set_seeds(*host, &first[..1]);
+    }
+    world.create(second[0]);
+    for host in &second[1..] {
+        world.join(*host, &second[..1]);
+    }
+    world.run_until(world.now().after(Duration::from_secs(60)));
+    (world, [first.to_vec(), second.to_vec()])
+}
+
+fn config(name: &str, bits: u64) -> Config {
+    Config::new(RingTag { name: name.parse().unwrap(), size: RingSize::new(bits).unwrap() })
+}
+
+#[test]
+fn rings_of_different_names_or_sizes_never_merge_though_they_know_of_each_other() {
+    for (other, are_one) in
+        [(config("other", 12), false), (config("chord", 13), false), (config("chord", 12), true)]
+    {
+        let (world, rings) = two_rings(&other);
+        let views = |hosts: &[HostId]| -> Vec<View> {
+            hosts.iter().map(|host| world.node(*host).unwrap().view().clone()).collect()
+        };
+        assert_eq!(world.is_ideal(), are_one, "{}", world.describe().join("\n"));
+        for ring in &rings {
+            assert_eq!(is_ideal(&views(ring)), !are_one, "{}", world.describe().join("\n"));
         }
     }
 }
