@@ -9,6 +9,7 @@ use chord::{
 };
 use clap::Args;
 
+use super::exit::Usage;
 use super::files;
 use super::output::note;
 use super::signals::Signals;
@@ -54,7 +55,7 @@ pub(crate) struct MemberArgs {
     /// Found a ring if none of the nodes to join is in one, rather than wait; for one node of a ring only
     ///
     /// So the node that founded a ring finds its way back into it when it starts again.
-    #[arg(long, env = "CHORD_FOUND", requires = "join", value_parser = yes_or_no)]
+    #[arg(long, env = "CHORD_FOUND", value_parser = yes_or_no)]
     found: bool,
 
     /// End at once when standard input ends: whoever holds its other end may die without a word
@@ -101,6 +102,12 @@ impl ServeArgs {
 impl ServeOptions {
     /// Runs the node until a signal or a client ends it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // Not left to the parser: a variable that says no would be there all the same.
+        if self.member.found && self.member.join.is_empty() {
+            let sentence =
+                "--found is for a node that may have a ring to come back to: name others of it with --join";
+            return Err(Usage::new(sentence).into());
+        }
         let mut signals = Signals::new()?;
         files::raise_limit();
         let node = self.builder().start().await?;
