@@ -147,7 +147,7 @@ pub enum Failure {
     #[error("nobody answers at that address")]
     Unreachable,
     /// No answer came: the deadline passed, the connection broke, or there was none. The reason may lie anywhere.
-    #[error("it did not answer in time")]
+    #[error("it could not be reached, or did not answer in time")]
     Silent,
     /// It answered something that is not of this protocol.
     #[error("it does not speak the chord protocol")]
