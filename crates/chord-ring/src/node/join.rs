@@ -42,7 +42,10 @@ pub(super) struct Join {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
-    Greeting,
+    /// The contact was asked who it is, for the second time if it was `asked_again`: a slow peer is not a dead one.
+    Greeting {
+        asked_again: bool,
+    },
     Locating,
     /// A member was asked for its state, after `steps` others, of which the last had a list of full length or not.
     Reading {
@@ -75,9 +78,7 @@ impl Node {
             return self.output(Output::Done(token, Err(error)));
         }
         self.enter(Phase::Joining);
-        self.send(Purpose::Ring, &contact, Request::Ping);
-        self.open.operation =
-            Some(Operation::Join(Join { token, contact, attempts: 0, stage: Stage::Greeting }));
+        self.greet(Join { token, contact, attempts: 0, stage: Stage::Resting }, false);
     }
 
     pub(super) fn on_retry_join(&mut self) {
@@ -87,14 +88,22 @@ impl Node {
         }
     }
 
+    fn greet(&mut self, mut join: Join, asked_again: bool) {
+        self.send(Purpose::Ring, &join.contact, Request::Ping);
+        join.stage = Stage::Greeting { asked_again };
+        self.open.operation = Some(Operation::Join(join));
+    }
+
     pub(super) fn on_join_answer(&mut self, join: Join, answer: Result<Answer, Failure>) {
         match (join.stage.clone(), answer) {
-            (Stage::Greeting, Ok(Answer::Pong(pong))) => match self.check_contact(&join, &pong) {
+            (Stage::Greeting { .. }, Ok(Answer::Pong(pong))) => match self.check_contact(&join, &pong) {
                 Ok(()) => self.locate(join),
                 Err(error) => self.end_join(&join, Err(error)),
             },
-            (Stage::Greeting, Ok(_)) => self.fail_contact(&join, Failure::Garbled),
-            (Stage::Greeting, Err(failure)) | (Stage::Locating, Err(failure @ Failure::Unreachable)) => {
+            (Stage::Greeting { asked_again: false }, Err(Failure::Silent)) => self.greet(join, true),
+            (Stage::Greeting { .. }, Ok(_)) => self.fail_contact(&join, Failure::Garbled),
+            (Stage::Greeting { .. }, Err(failure))
+            | (Stage::Locating, Err(failure @ Failure::Unreachable)) => {
                 self.fail_contact(&join, failure);
             }
             (Stage::Locating, Ok(Answer::Found(found))) => self.read(join, found.owner, 0, false),
