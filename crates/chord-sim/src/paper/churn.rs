@@ -113,10 +113,7 @@ impl Churn {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
         let n_joiners = n_joiners as usize;
         let newcomers = draw_peers(&ring, self.n_nodes + n_joiners, random);
-        let mut world = World::new(settings, network);
-        if std::env::var("DBG").is_ok() {
-            world.start_trace();
-        }
+        let world = World::new(settings, network);
         let mut run = Run {
             churn: self,
             world,

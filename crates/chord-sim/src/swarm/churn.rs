@@ -162,6 +162,9 @@ impl Ring {
             return;
         }
         let host = self.spare.swap_remove(self.random.random_range(0..self.spare.len()));
+        if self.world.node(host).is_some() {
+            return self.spare.push(host); // Its node is still leaving.
+        }
         self.world.join(host, &contacts);
         self.give_life(host);
         self.result.n_joins += 1;
@@ -169,10 +172,9 @@ impl Ring {
 
     /// A node crashes or leaves; its host is free for another.
     fn end(&mut self, host: HostId) {
-        if self.world.node(host).is_none() {
-            return;
-        }
-        if self.random.random_bool(0.5) {
+        let Some(node) = self.world.node(host) else { return };
+        // Who is not in the ring yet has nobody to say farewell to.
+        if self.random.random_bool(0.5) || !node.view().is_member() {
             self.world.crash(host, Down::Refuses);
         } else {
             self.world.leave(host);
