@@ -93,7 +93,7 @@ fn whoever_knows_of_each_other_ends_in_one_ring_whatever_failed() {
         claim: Claim::Together,
         ..Settings::new(Layer::B, 3, 2)
     };
-    assert_eq!(holds(&settings), (13_904, 114_854, Repair::UnlessStarved));
+    assert_eq!(holds(&settings), (6_951, 54_339, Repair::UnlessStarved));
 }
 
 /// Beyond the assumption there is no such promise for more than three nodes: here 1 takes 2 for its head, by whose list it

@@ -20,9 +20,9 @@ enum Stage {
     Next { asked: Peer },
     /// The member that would follow in another ring, for its state; or, if no way led to that one and nobody `follows`,
     /// the remembered peer again.
-    Other { owner: Peer, follows: bool },
+    Other { owner: Peer },
     /// That member was notified.
-    Notified { follows: bool },
+    Notified,
 }
 
 impl Node {
@@ -42,15 +42,14 @@ impl Node {
         match (stage, answer) {
             (Stage::State, Ok(Answer::State(state))) => self.on_remembered_state(&about, &state),
             (Stage::Next { .. }, Ok(Answer::Found(found))) => self.on_next(&about, &found.owner),
-            (Stage::Next { asked }, Ok(_) | Err(_)) => self.ask_other(&about, asked, false),
-            (Stage::Other { owner, follows }, Ok(Answer::State(state))) if state.peer == owner => {
+            (Stage::Next { asked }, Ok(_) | Err(_)) => self.ask_other(&about, asked),
+            (Stage::Other { owner }, Ok(Answer::State(state))) if state.peer == owner => {
                 self.merge(&state);
                 let notify = Request::Notify { from: self.view.me.clone() };
-                self.ask_probe(&about, &state.peer.name, Stage::Notified { follows }, notify);
+                self.ask_probe(&about, &state.peer.name, Stage::Notified, notify);
             }
-            // Whom this node does not precede may have no use for its notification: it is not in touch yet.
-            (Stage::Notified { follows: true }, Ok(Answer::Done)) => self.remembered.settled(&about),
             (_, Err(Failure::Refused(refusal))) => self.on_probe_refused(&about, &refusal),
+            // Even whoever was notified well may have had no use for it: only when it follows here too are the two in touch.
             (_, Ok(_) | Err(_)) => self.remembered.missed(&about),
         }
     }
@@ -91,12 +90,12 @@ impl Node {
         if next.name == self.view.me.name || self.view.successors.head() == Some(next) {
             return self.remembered.settled(about);
         }
-        self.ask_other(about, next.clone(), true);
+        self.ask_other(about, next.clone());
     }
 
-    fn ask_other(&mut self, about: &NodeName, owner: Peer, follows: bool) {
+    fn ask_other(&mut self, about: &NodeName, owner: Peer) {
         let to = owner.name.clone();
-        self.ask_probe(about, &to, Stage::Other { owner, follows }, Request::GetState);
+        self.ask_probe(about, &to, Stage::Other { owner }, Request::GetState);
     }
 
     fn on_probe_refused(&mut self, about: &NodeName, refusal: &Refusal) {

@@ -155,12 +155,16 @@ impl Node {
                 self.look_for_my_place(&candidate);
             }
         }
-        // In a sound ring the old one hears of the new one from this node. One that has lost all its neighbours would
-        // be forgotten by the last that knows it: the next probe tells.
-        if let Some(old) = self.view.predecessor.clone() {
+        self.replace_predecessor(candidate);
+    }
+
+    /// Takes another predecessor. In a sound ring the old one hears of the new one from this node. One that has lost all
+    /// its neighbours would be forgotten by the last that knows it: the next probe tells.
+    pub(super) fn replace_predecessor(&mut self, new: Peer) {
+        if let Some(old) = self.view.predecessor.clone().filter(|old| *old != new) {
             self.remembered.remember(&old.name);
         }
-        self.set_predecessor(Some(candidate));
+        self.set_predecessor(Some(new));
     }
 
     fn is_of_this_ring(&self, pong: &Pong) -> bool {

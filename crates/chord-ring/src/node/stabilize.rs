@@ -169,7 +169,7 @@ impl Node {
                 // All of that list may be dead, but the member has answered.
                 let before = self.view.predecessor.as_ref();
                 if before.is_none_or(|before| between(before.position, member.position, me)) {
-                    self.set_predecessor(Some(member.clone()));
+                    self.replace_predecessor(member.clone());
                 }
             }
             Some(_) | None => self.adopt(member, &state.successors),

@@ -13,8 +13,9 @@ impl Node {
     /// - How long a joiner has looked for its place. It takes a shortened list at once, as one that has waited long does;
     ///   one that waits is one whose question takes longer.
     /// - The turns of the remembered peers: nobody's has come, see [`Node::with_turn_of`].
-    /// - The fingers. Lookups try them beside the list, and each node asked answers for itself; neither list nor
-    ///   predecessor ever comes from a finger.
+    /// - The fingers. Lookups try them beside the list, and each node asked answers for itself. A node that has lost its
+    ///   whole list remembers its fingers: that way to find each other again is left out, so what is claimed of memory is
+    ///   claimed without it.
     #[must_use]
     pub fn timeless(mut self) -> Self {
         self.quiet_rounds = 0;

@@ -168,8 +168,8 @@ fn a_remembered_peer_of_another_ring_leads_to_the_member_in_this_nodes_place() {
 }
 
 #[test]
-fn a_merge_whose_notification_is_lost_is_tried_again_soon() {
-    for (answer, tried_again) in [(SILENT, true), (NOT_MEMBER, true), (DONE, false)] {
+fn a_merge_is_tried_again_until_who_follows_there_is_the_head_here() {
+    for answer in [SILENT, NOT_MEMBER, DONE] {
         let mut node = Solo::member(10, &[50, 60], Some(40));
         node.maintain();
         node.drain();
@@ -194,7 +194,8 @@ fn a_merge_whose_notification_is_lost_is_tried_again_soon() {
         node.expect_send(Purpose::Probe, 30, notify(10));
         node.answer(Purpose::Probe, answer);
         node.end();
-        assert_eq!(node.node.remembered().names().any(|peer| *peer == name(50)), tried_again);
+        // Whoever was notified may have had no use for it: what counts is that it follows here too.
+        assert!(node.node.remembered().names().any(|peer| *peer == name(50)));
     }
 }
 

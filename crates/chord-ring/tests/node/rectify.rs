@@ -138,6 +138,17 @@ fn the_closest_notifier_that_came_during_a_question_is_taken_up_after_it() {
 }
 
 #[test]
+fn a_node_without_a_list_that_finds_its_place_remembers_the_predecessor_that_it_had() {
+    let mut node = Solo::member(30, &[], Some(10));
+    node.request(notify(20));
+    node.drain();
+    node.answer(Purpose::Rectify, state(20, &[40], Some(40)));
+    node.drain();
+    assert_eq!(node.beliefs(), (vec![40], Some(20)));
+    assert_eq!(node.node.remembered().names().collect::<Vec<_>>(), [&name(10)]);
+}
+
+#[test]
 fn a_node_alone_takes_the_place_after_its_notifier_with_its_whole_list() {
     let mut node = Solo::member(10, &[], None);
     node.request(notify(5));
