@@ -279,8 +279,8 @@ pub enum Repair {
         /// The longest way.
         steps_max: u32,
     },
-    /// It may go round for as long as somebody is kept from his turn, but can reach the ideal ring from everywhere, and
-    /// keeps it.
+    /// It may go round, but can reach the ideal ring from everywhere, and keeps it. That it goes round only while somebody
+    /// is kept from his turn is not checked.
     UnlessStarved,
 }
 

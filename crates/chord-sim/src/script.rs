@@ -36,7 +36,7 @@ pub const TURNS_MAX: usize = 100_000;
 /// Most bytes that a run prints: more than anybody reads.
 pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Rounds that `converge` waits unless it is told otherwise: a peer that was silent for long is probed every 16 rounds,
+/// Rounds that `converge` waits unless it is told otherwise: a peer that was silent for long is probed every 4 rounds,
 /// several may wait for their turn, and each merge takes one round a node.
 pub const ROUNDS_DEFAULT: usize = 60;
 

@@ -1,8 +1,9 @@
 //! A world of hosts in virtual time: real nodes, a network between them, and everything that can go wrong with either.
 //!
 //! One thread, one source of randomness, no clock: the same calls on a world of the same seed give the same events.
-//! The world drives the shipped [`chord_ring::Node`] and [`chord_ring::Lookup`], as `chord-node` does on sockets, and
-//! decides nothing about the ring.
+//! The world drives the shipped [`chord_ring::Node`] and [`chord_ring::Lookup`], and decides nothing about the ring.
+//! How long a host waits for a peer in a lookup is its own choice, simpler than that of `chord-node`: half of the time
+//! that is left, whoever the peer is.
 
 mod errand;
 mod host;

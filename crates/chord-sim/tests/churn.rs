@@ -17,8 +17,9 @@ const BITS: u64 = 6;
 const POSITIONS: u64 = 20;
 
 /// Rounds from the last change to the ideal ring of at most 12 members. A remembered peer that did not answer for
-/// long is probed after 16 rounds (`2^BACKOFF_MAX`), and up to 12 of them may come before it; each merge that it
-/// starts passes round the ring in one round a member, and the lists are right r rounds later: 16 + 12 + 12 + 3.
+/// long is probed after 4 rounds (`2^BACKOFF_MAX`), and up to 12 of them may come before it; each merge that it
+/// starts passes round the ring in one round a member, and the lists are right r rounds later: 4 + 12 + 12 + 3,
+/// with some to spare.
 const ROUNDS_TO_IDEAL: usize = 43;
 
 /// Rounds from 64 joins at one instant to the ideal ring. All 63 joiners take the one member for both neighbours, so

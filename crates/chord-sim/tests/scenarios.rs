@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use support::*;
 
 /// Rounds within which a ring of at most 12 nodes is one again after a cut: a peer that was silent for long is
-/// probed every 16 rounds (`2^BACKOFF_MAX`), several may wait for their turn, and each merge takes one round a node.
+/// probed every 4 rounds (`2^BACKOFF_MAX`), several may wait for their turn, and each merge takes one round a node.
 const ROUNDS_TO_MERGE: usize = 60;
 
 /// Joins `at` through `contact` and lets it and its new predecessor stabilize: "incorporate" of `ring.md`.

@@ -18,8 +18,8 @@ enum Stage {
     State,
     /// The remembered peer, who follows this node: in the same ring, the head does.
     Next { asked: Peer },
-    /// The member that would follow in another ring, for its state; or, if no way led to that one and nobody `follows`,
-    /// the remembered peer again.
+    /// The member that would follow in another ring, for its state; or, if no way led to that one, the remembered peer
+    /// again.
     Other { owner: Peer },
     /// That member was notified.
     Notified,

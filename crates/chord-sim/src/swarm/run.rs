@@ -13,7 +13,7 @@ use crate::world::{Changed, Cut, HostId, Latency, LookupId, Outcome, Step, Time,
 
 /// Rounds of maintenance after the last fault within which every node must be in one ideal ring.
 ///
-/// A joiner may rest for its 25 attempts, 5 s. A remembered peer that was silent for long is probed after up to 16 rounds
+/// A joiner may rest for its 25 attempts, 5 s. A remembered peer that was silent for long is probed after up to 4 rounds
 /// (`2^BACKOFF_MAX`), and up to 20 of them may wait for the one probe of a round; each merge that it starts passes round
 /// the ring, and a list is right r rounds after the last change.
 pub const ROUNDS_TO_IDEAL: u64 = 100;

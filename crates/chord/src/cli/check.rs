@@ -35,8 +35,8 @@ Without --layer it checks each layer as far as it goes in some seconds.
 
 Every step is one of the nodes that `chord serve` runs. A state counts once however the ring is turned. \"sound\" says that \
 every state is one ordered ring, of which only a failure takes a member that nobody skips; \"ideal within\" how many steps \
-that change something it takes at most to the ideal ring once nodes come and go no more, or that it is reached unless \
-somebody is kept from his turn for ever.
+that change something it takes at most to the ideal ring once nodes come and go no more, and \"ideal unless starved\" \
+that it can be reached from every state: that only unfair turns keep a ring from it is not checked.
 
 Exit code 1 if something does not hold: the shortest way to that is printed, each step with the ring after it, as \
 node:[successors]predecessor.")]
