@@ -4,6 +4,7 @@
 //! whatever wraps around asks the [`RingSize`].
 
 use std::fmt::{self, Write as _};
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -266,6 +267,28 @@ impl RingSize {
     /// (TON 2003, table I, counted from 0).
     pub fn finger_start(self, from: Position, exponent: u16) -> Position {
         self.reduce(from.wrapping_add(Position::power_of_two(exponent)))
+    }
+
+    /// The ends of the `parts` arcs of nearly the same length that the arc after `from`, up to and with `to`, falls into:
+    /// clockwise, the last of them `to`. With equal ends the arc is the whole circle, as in [`owned`](crate::owned).
+    ///
+    /// An arc of fewer positions than parts is not divided: its one end is `to`.
+    pub fn divide(self, from: Position, to: Position, parts: NonZeroU8) -> Vec<Position> {
+        let parts = u64::from(parts.get());
+        let (step, _) = match self.distance(from, to) {
+            // One less than the length, which may need one bit more than there are.
+            Position::ZERO => self.reduce(Position::MAX).div_rem(parts),
+            length => length.div_rem(parts),
+        };
+        if step == Position::ZERO {
+            return vec![to];
+        }
+        let mut end = from;
+        let inner = (1..parts).map(|_| {
+            end = self.reduce(end.wrapping_add(step));
+            end
+        });
+        inner.collect::<Vec<_>>().into_iter().chain([to]).collect()
     }
 
     /// The part of the whole circle that a clockwise distance covers, from 0.0 to just below 1.0.

@@ -1,6 +1,7 @@
 //! Positions and intervals against vectors, exhaustive small rings and dumb oracles.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 
 use chord_ring::{
     NODE_NAME_BYTES_MAX, NUMBER_DIGITS_MAX, NodeName, NodeNameError, POSITION_DIGITS_MAX, Position,
@@ -437,6 +438,26 @@ proptest! {
             prop_assert!(name.port() > 0 && !name.host().is_empty());
         }
     }
+}
+
+#[test]
+fn an_arc_is_divided_into_parts_that_hold_each_of_its_positions_once() {
+    let parts = NonZeroU8::new(4).unwrap();
+    for (size, count) in small_rings() {
+        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (at(from), at(to)))) {
+            let ends = size.divide(from, to, parts);
+            assert_eq!(ends.last(), Some(&to), "{from} to {to}");
+            let starts = [from].into_iter().chain(ends.iter().copied());
+            let arcs: Vec<(Position, Position)> = starts.zip(ends.iter().copied()).collect();
+            for position in (0..count).map(at) {
+                let holders = arcs.iter().filter(|(start, end)| owned(*start, position, *end)).count();
+                assert_eq!(holders, usize::from(owned(from, position, to)), "{position} in {from} to {to}");
+            }
+        }
+    }
+    let whole = ring(256).divide(at(0), at(0), parts);
+    assert_eq!(whole.len(), 4);
+    assert_eq!(whole[1].bit_length(), 255, "half of the circle");
 }
 
 #[test]
