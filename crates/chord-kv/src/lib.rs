@@ -9,6 +9,7 @@ mod custody;
 mod digest;
 mod memory;
 mod record;
+pub mod replication;
 mod store;
 mod version;
 

@@ -1,0 +1,523 @@
+//! Replication: one node's part in keeping every acknowledged write, as a state machine.
+//!
+//! The owner of a range decides about its keys, one operation at a time for each. It chooses the *group* that keeps copies,
+//! itself and the next R - 1 nodes on other hosts, and acknowledges a write when W of them have made it durable. A new
+//! owner asks everybody who may have kept copies before ([`walk`]) and answers nothing on its own until it knows what is
+//! newest under a key. Owner and members compare digests for as long as they are that ([`sync`]). Whoever has records that
+//! nobody counts on it for offers them to their owner, and drops them only when the owner's whole group has them.
+//!
+//! Like [`chord_ring::Node`], it is told what happened by [`Replicator::handle`] and says what it wants done by
+//! [`Replicator::poll`]: one input, then everything that comes out, then the next input. It knows no clock: time comes
+//! with each input. [`Input::Tick`] has to come every [`TICK`], by which it also notices that it was stopped.
+
+mod answer;
+mod group;
+mod holdings;
+mod leave;
+mod message;
+mod operation;
+mod outbox;
+mod repair;
+mod serve;
+mod stray;
+mod sync;
+mod takeover;
+mod tenure;
+mod walk;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_ring::{Failure, Peer, Position, RingSize, Token};
+
+use group::{OwnGroup, Unreliable};
+use holdings::Holdings;
+pub use holdings::{HOLDING_LAPSES_AFTER, HOLDINGS_MAX};
+pub use leave::Departure;
+use leave::Leaving;
+pub use message::*;
+pub use operation::*;
+use outbox::{Batch, Outboxes};
+pub use outbox::{FLIGHTS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX};
+use repair::Budget;
+use stray::Sweep;
+use takeover::Takeover;
+use tenure::{Epoch, Tenure};
+pub use walk::WALK_MAX;
+use work::Works;
+pub use work::{OPERATIONS_MAX, OPERATIONS_OF_KEY_MAX};
+
+use crate::{Key, Range, Sequence, Store, StoreError, Version, VersionClock};
+
+/// How often [`Input::Tick`] has to come: often enough that a few may be late before a node doubts itself.
+pub const TICK: Duration = Duration::from_millis(100);
+const _: () = assert!(TICK.as_millis() * 4 <= crate::STOPPED_AFTER.as_millis(), "a late tick is no stop");
+
+/// Copies of a key, if nobody says otherwise.
+pub const REPLICAS_DEFAULT: u8 = 3;
+
+/// Copies of a key, at most: as many as the successor list of a ring that is not told otherwise provides.
+pub const REPLICAS_MAX: u8 = 8;
+
+/// Writes of which too few copies are known, that are remembered, at most. Others are only brought up to date by repair.
+const UNCONFIRMED_MAX: usize = 4096;
+
+/// How one node replicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The ring's size.
+    pub size: RingSize,
+    /// R: copies of a key, the owner's included, from 1 to [`REPLICAS_MAX`]. The same on every node.
+    pub replicas: u8,
+    /// W: copies that must be durable before a write is acknowledged; `None` is more than half of the group. A group that is
+    /// smaller, in a ring that is, needs all of its members.
+    pub write_quorum: Option<u8>,
+    /// Bytes of a value, at most.
+    pub value_bytes_max: usize,
+    /// How often an owner compares digests with each member of its group.
+    pub repair_pause: Duration,
+    /// Bytes of records that repair may move in a second.
+    pub repair_bytes_per_second: u64,
+    /// For how long it is remembered that a key was deleted or has expired: longer than any node is away and comes back with its records.
+    pub tombstone_grace: Duration,
+    /// How long a node that leaves tries to hand over what it has.
+    pub departure_max: Duration,
+    /// Breaks a rule.
+    #[cfg(feature = "defects")]
+    pub defect: Option<Defect>,
+}
+
+impl Settings {
+    /// The usual ones.
+    pub fn new(size: RingSize) -> Self {
+        Self {
+            size,
+            replicas: REPLICAS_DEFAULT,
+            write_quorum: None,
+            value_bytes_max: crate::VALUE_BYTES_DEFAULT,
+            repair_pause: Duration::from_secs(10),
+            repair_bytes_per_second: 32 << 20,
+            tombstone_grace: Duration::from_secs(24 * 3600),
+            departure_max: Duration::from_secs(10),
+            #[cfg(feature = "defects")]
+            defect: None,
+        }
+    }
+
+    /// How many copies a write needs in a group of so many members.
+    fn quorum(&self, consistency: Consistency, members: usize) -> usize {
+        let majority = members / 2 + 1;
+        match consistency {
+            Consistency::One => 1,
+            Consistency::Quorum => majority,
+            Consistency::All => members,
+            Consistency::Usual => {
+                self.write_quorum.map_or(majority, |quorum| usize::from(quorum).clamp(1, members))
+            }
+        }
+    }
+
+    #[cfg(feature = "defects")]
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+}
+
+/// A rule that is broken on purpose, to see that the checks notice.
+#[cfg(feature = "defects")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Defect {
+    /// A new owner answers without asking who kept copies before.
+    TakesOverBlindly,
+    /// A write is acknowledged before it is durable.
+    AcknowledgesBeforeDurable,
+    /// A write is acknowledged when the owner has it.
+    AcknowledgesAlone,
+    /// Members are never brought up to date.
+    SkipsRepair,
+    /// A tombstone is dropped at once.
+    ForgetsTombstones,
+    /// A record is dropped when it is offered, whatever its owner says.
+    DropsWhatItOffers,
+    /// A node answers for its range without its predecessor's word, and after it was stopped.
+    AnswersUnvouched,
+    /// A version is made from the clock alone.
+    TrustsTheClock,
+    /// A node leaves without handing anything over.
+    LeavesAtOnce,
+    /// A copy replaces a newer one.
+    StoresOlderCopies,
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// By a clock that never goes back, and does not stop when the node does.
+    pub elapsed: Duration,
+    /// By the clock on the wall, in milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+/// Names a request of a node's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Whom a node knows next to it on the ring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Neighbours {
+    /// Whether it is a member of a ring.
+    pub is_member: bool,
+    /// Its predecessor.
+    pub predecessor: Option<Peer>,
+    /// Its successors, nearest first.
+    pub successors: Vec<Peer>,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// These are its neighbours from now on.
+    Neighbours(Neighbours),
+    /// An operation on a key that this node owns, as somebody believes. [`Output::Done`] ends it.
+    Operate {
+        /// Who waits.
+        token: Token,
+        /// The key.
+        key: Key,
+        /// What to do.
+        operation: Operation,
+        /// The version of what is written, if another node has proposed one.
+        version: Option<Version>,
+        /// How many copies it is about.
+        consistency: Consistency,
+        /// When nobody waits any more.
+        until: Duration,
+    },
+    /// Another node's request. [`Output::Reply`] answers it.
+    Request {
+        /// Who waits.
+        token: Token,
+        /// Who asks.
+        from: Peer,
+        /// What.
+        request: PeerRequest,
+    },
+    /// The end of a request of this node's own.
+    Answer(RequestId, Result<PeerAnswer, Failure>),
+    /// The end of a search for an owner.
+    Found(RequestId, Option<Peer>),
+    /// [`TICK`] has passed.
+    Tick,
+    /// The store has made more of what was applied durable.
+    Durable,
+    /// The node is to leave the ring: hand over what it has. [`Output::Left`] ends it; then the ring can be left.
+    Leave,
+}
+
+/// What a node wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Ask a peer, and feed back one [`Input::Answer`].
+    Send(RequestId, Peer, PeerRequest),
+    /// Look up who owns that position, and feed back one [`Input::Found`].
+    FindOwner(RequestId, Position),
+    /// Answer a peer's request.
+    Reply(Token, PeerAnswer),
+    /// An operation has ended.
+    Done(Token, Result<Outcome, OperationError>),
+    /// What could be handed over is.
+    Left(Departure),
+    /// Something an operator may want to read.
+    Event(Event),
+}
+
+/// What a node reports of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// It did not run for a while, and asks before it answers.
+    WasStopped,
+    /// It has everything of its range, from that many nodes.
+    Complete(Range),
+    /// The store failed.
+    StoreFailed(StoreError),
+}
+
+/// How well a node's records are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it may answer for its range, and has everything of it.
+    pub is_complete: bool,
+    /// Whether every member of its group has everything, and there are as many as there should be and could be.
+    pub is_replicated: bool,
+    /// Copies that are missing, at most, over all keys of its range.
+    pub copies_missing: u64,
+    /// Operations under way.
+    pub operations: usize,
+}
+
+/// What a request of this node's own is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Vouch(Epoch),
+    Copies(Batch),
+    Takeover(Epoch),
+    KeyOf(Key, Epoch),
+    Consult(Key),
+    Sync(Version),
+    Confirm(Version),
+    FindOwner,
+    Offer,
+    Deliver,
+    Purge,
+}
+
+/// One node's part in keeping records.
+pub struct Replicator {
+    me: Peer,
+    settings: Settings,
+    store: Arc<dyn Store>,
+    clock: VersionClock,
+    now: Now,
+    neighbours: Neighbours,
+    tenure: Tenure,
+    group: OwnGroup,
+    holdings: Holdings,
+    unreliable: Unreliable,
+    works: Works,
+    unconfirmed: BTreeMap<Key, Version>,
+    outboxes: Outboxes,
+    /// Answers that wait until what they say is durable.
+    undurable: VecDeque<(Sequence, Token, AnswerBody)>,
+    /// Up to where everything was applied, and up to where it is durable.
+    applied: Sequence,
+    durable: Sequence,
+    takeover: Option<Takeover>,
+    vouch_due_at: Duration,
+    is_vouching: bool,
+    sweep: Sweep,
+    budget: Budget,
+    purge: repair::Purging,
+    leaving: Option<Leaving>,
+    asked: BTreeMap<RequestId, (Peer, Purpose)>,
+    requests: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Replicator {
+    /// A node that is in no ring, with what its store holds.
+    pub fn new(me: Peer, settings: Settings, store: Arc<dyn Store>, now: Now) -> Self {
+        let mut clock = VersionClock::new();
+        let group = OwnGroup::alone(&me, me.position, clock.next(now.wall_ms, me.position));
+        Self {
+            tenure: Tenure::new(me.position),
+            budget: Budget::new(settings.repair_bytes_per_second),
+            me,
+            settings,
+            store,
+            clock,
+            now,
+            neighbours: Neighbours::default(),
+            group,
+            holdings: Holdings::default(),
+            unreliable: Unreliable::default(),
+            works: Works::default(),
+            unconfirmed: BTreeMap::new(),
+            outboxes: Outboxes::default(),
+            undurable: VecDeque::new(),
+            applied: Sequence::default(),
+            durable: Sequence::default(),
+            takeover: None,
+            vouch_due_at: Duration::ZERO,
+            is_vouching: false,
+            sweep: Sweep::default(),
+            purge: repair::Purging::default(),
+            leaving: None,
+            asked: BTreeMap::new(),
+            requests: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happens. Whatever comes out of it is to be polled before the next input.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        if self.tenure.beat(now.elapsed) {
+            self.was_stopped();
+        }
+        match input {
+            Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
+            Input::Operate { token, key, operation, version, consistency, until } => {
+                let position = key.position(self.settings.size);
+                let stage = work::Stage::Waiting;
+                let work = work::Work { token, position, operation, consistency, version, until, stage };
+                self.operate(&key, work);
+            }
+            Input::Request { token, from, request } => self.answer(token, &from, request),
+            Input::Answer(id, answer) => self.hear(id, answer),
+            Input::Found(id, owner) => {
+                if self.asked.remove(&id).is_some() {
+                    self.found_owner(owner);
+                }
+            }
+            Input::Tick => self.tick(),
+            Input::Durable => {}
+            Input::Leave => self.begin_leaving(),
+        }
+        self.check_durable();
+        self.flush();
+    }
+
+    /// What is to be done next; `None` when there is nothing more.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The version of a new write that begins at this node, greater than `stored`, which stands in its way.
+    pub fn propose(&mut self, now: Now, stored: Option<&Version>) -> Version {
+        self.clock.next_after(now.wall_ms, self.me.position, stored)
+    }
+
+    /// Whether this node may answer for a position.
+    pub fn answers_for(&self, position: Position) -> bool {
+        self.tenure.answers_for(position)
+    }
+
+    /// How well its records are kept.
+    pub fn status(&self) -> Status {
+        let wanted =
+            usize::from(self.settings.replicas).saturating_sub(1).min(self.neighbours.successors.len());
+        let synced = self.group.members.iter().filter(|member| member.is_synced()).count();
+        let lacking = wanted.saturating_sub(synced);
+        let records = self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
+        Status {
+            is_complete: self.tenure.is_complete(),
+            is_replicated: lacking == 0,
+            copies_missing: if lacking == 0 { 0 } else { records.saturating_mul(lacking as u64) },
+            operations: self.works.len(),
+        }
+    }
+
+    fn was_stopped(&mut self) {
+        #[cfg(feature = "defects")]
+        if self.settings.has(Defect::AnswersUnvouched) {
+            return;
+        }
+        self.outputs.push_back(Output::Event(Event::WasStopped));
+        self.vouch_due_at = self.now.elapsed;
+        self.seek_vouching();
+    }
+
+    fn set_neighbours(&mut self, neighbours: Neighbours) {
+        let (predecessor, head) = (neighbours.predecessor.as_ref(), neighbours.successors.first());
+        match (self.neighbours.is_member, neighbours.is_member) {
+            (true, true) => self.tenure.set_neighbours(predecessor, head),
+            (false, true) => self.tenure.join(predecessor, head),
+            (_, false) => {
+                self.tenure.leave();
+                self.holdings.clear();
+            }
+        }
+        self.neighbours = neighbours;
+        self.vouch_due_at = self.now.elapsed;
+        self.regroup();
+        self.seek_vouching();
+        self.drive_takeover();
+        self.recheck_all();
+    }
+
+    fn tick(&mut self) {
+        self.budget.refill(self.now.elapsed);
+        self.end_overdue();
+        self.seek_vouching();
+        self.regroup();
+        self.drive_takeover();
+        self.retry_keys();
+        self.retry_copies();
+        self.drive_repair();
+        self.drive_purge();
+        self.drive_sweep();
+        self.drive_leaving();
+    }
+
+    /// Chooses the group anew, if the range or the ring has changed.
+    fn regroup(&mut self) {
+        let Some(range) = self.tenure.range().filter(|_| self.neighbours.is_member) else { return };
+        // One that leaves makes up for itself.
+        let others = usize::from(self.settings.replicas) - usize::from(self.leaving.is_none());
+        let elapsed = self.now.elapsed;
+        let peers = group::choose(&self.me, &self.neighbours.successors, others, &self.unreliable, elapsed);
+        if self.group.is(&peers, range.after) {
+            return;
+        }
+        let id = self.next_group_id(range);
+        self.group.change(peers, range.after, id, elapsed);
+        let group = &self.group.group;
+        self.outboxes.keep_only(|name| group.has(name));
+        self.retry_copies();
+        self.recheck_all();
+    }
+
+    /// Greater than that of any group that is known for a part of the range: this one takes its place.
+    fn next_group_id(&mut self, range: Range) -> Version {
+        let known = self.holdings.latest_of(range).max(Some(self.group.group.id));
+        self.clock.next_after(self.now.wall_ms, self.me.position, known.as_ref())
+    }
+
+    fn send(&mut self, peer: &Peer, request: PeerRequest, purpose: Purpose) {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.asked.insert(id, (peer.clone(), purpose));
+        self.outputs.push_back(Output::Send(id, peer.clone(), request));
+    }
+
+    fn hear(&mut self, id: RequestId, answer: Result<PeerAnswer, Failure>) {
+        let Some((peer, purpose)) = self.asked.remove(&id) else { return };
+        let (name, now) = (&peer.name, self.now.elapsed);
+        let changes = match &answer {
+            Ok(answer) if answer.leaving => self.unreliable.add(name, now),
+            Ok(_) => self.unreliable.remove(name),
+            // One that does not understand keeps no records.
+            Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
+        };
+        if changes {
+            self.regroup();
+        }
+        let answer = answer.map(|answer| answer.body);
+        match purpose {
+            Purpose::Vouch(epoch) => self.heard_vouch(&peer, epoch, &answer),
+            Purpose::Copies(batch) => self.heard_copies(&peer, &batch, answer),
+            Purpose::Takeover(epoch) => self.heard_takeover(&peer, epoch, answer),
+            Purpose::KeyOf(key, epoch) => self.heard_key(&peer, &key, epoch, answer),
+            Purpose::Consult(key) => self.heard_consulted(&peer, &key, answer),
+            Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
+            Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
+            Purpose::FindOwner => {}
+            Purpose::Offer => self.heard_offer(&peer, answer),
+            Purpose::Deliver => self.heard_deliver(&answer),
+            Purpose::Purge => self.heard_purge(&peer, &answer),
+        }
+    }
+
+    fn report(&mut self, error: StoreError) {
+        self.outputs.push_back(Output::Event(Event::StoreFailed(error)));
+    }
+}
+
+/// The failure that an answer is which says nothing about what was asked.
+fn failure_of(body: &AnswerBody) -> Failure {
+    match body {
+        AnswerBody::Refused(_) => Failure::Silent,
+        AnswerBody::Vouched(_)
+        | AnswerBody::Stored { .. }
+        | AnswerBody::Done
+        | AnswerBody::Compared { .. }
+        | AnswerBody::Listed { .. }
+        | AnswerBody::Page { .. }
+        | AnswerBody::Fetched { .. }
+        | AnswerBody::Judged(_)
+        | AnswerBody::Delivered(_) => Failure::Garbled,
+    }
+}

@@ -1,0 +1,237 @@
+//! What a node answers to others about its records.
+
+use chord_ring::{Peer, Position, Token};
+
+use super::message::{
+    AnswerBody, Denial, Group, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerAnswer, PeerRequest,
+    Standing, Verdict,
+};
+use super::sync::{PAGE, compare};
+use super::{Output, Replicator};
+use crate::{Cursor, Key, Range, Record, StoreError, Version};
+
+impl Replicator {
+    pub(super) fn answer(&mut self, token: Token, from: &Peer, request: PeerRequest) {
+        let body = match request {
+            PeerRequest::Vouch => Ok(AnswerBody::Vouched(
+                self.neighbours.is_member && self.neighbours.successors.first() == Some(from),
+            )),
+            PeerRequest::Store { group, records } => match self.keep(&group, records) {
+                // The answer says that they are durable.
+                Ok(newer) => {
+                    return self.reply_when_durable(token, AnswerBody::Stored { newer });
+                }
+                Err(denial) => Err(denial),
+            },
+            PeerRequest::Confirm { group } => self.confirmed(&group),
+            PeerRequest::Compare { range, digest } => {
+                compare(&*self.store, range, digest, self.settings.size)
+                    .map(|comparison| AnswerBody::Compared { standing: self.standing(range), comparison })
+                    .map_err(|error| self.deny(error))
+            }
+            PeerRequest::List { range, cursor } => self.list(range, cursor.as_ref()),
+            PeerRequest::Pull { range, cursor } => self.page(range, cursor.as_ref()),
+            PeerRequest::Fetch { keys } => self.fetch(&keys),
+            PeerRequest::Offer { headers, leaving } => self.judge_all(from, &headers, leaving),
+            PeerRequest::Deliver { records } => match self.take_delivery(records) {
+                Ok(count) => return self.reply_when_durable(token, AnswerBody::Delivered(count)),
+                Err(denial) => Err(denial),
+            },
+            PeerRequest::Purge { group, headers } => self.purge_copies(&group, &headers),
+        };
+        self.reply(token, body.unwrap_or_else(AnswerBody::Refused));
+    }
+
+    pub(super) fn reply(&mut self, token: Token, body: AnswerBody) {
+        let leaving = self.leaving.is_some();
+        self.outputs.push_back(Output::Reply(token, PeerAnswer { leaving, body }));
+    }
+
+    fn reply_when_durable(&mut self, token: Token, body: AnswerBody) {
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::AcknowledgesBeforeDurable) {
+            return self.reply(token, body);
+        }
+        self.undurable.push_back((self.applied, token, body));
+    }
+
+    fn deny(&mut self, error: StoreError) -> Denial {
+        self.report(error);
+        Denial::Store
+    }
+
+    /// Copies from an owner. Returns what is newer here, by the index of what it is newer than.
+    fn keep(&mut self, group: &Group, records: Vec<Record>) -> Result<Vec<(usize, Version)>, Denial> {
+        self.check_member(group)?;
+        let range = group.range();
+        let is_sound = |record: &Record| {
+            range.contains(record.position)
+                && record.key.position(self.settings.size) == record.position
+                && record.version.can_be_surpassed()
+        };
+        if records.len() > MESSAGE_RECORDS_MAX || !records.iter().all(is_sound) {
+            return Err(Denial::Senseless);
+        }
+        if records.iter().any(|record| self.tenure.answers_for(record.position)) {
+            return Err(Denial::NotOwner);
+        }
+        self.note_versions(&records);
+        let headers: Vec<Header> = records.iter().map(Header::from).collect();
+        let applied = self.store.apply(records).map_err(|error| self.deny(error))?;
+        self.applied = self.applied.max(applied.sequence);
+        if applied.news == headers.len() {
+            return Ok(Vec::new());
+        }
+        let mut newer = Vec::new();
+        for (idx, header) in headers.iter().enumerate() {
+            let stored = self.store.read(header.position, &header.key).map_err(|error| self.deny(error))?;
+            newer.extend(
+                stored.filter(|stored| stored.version > header.version).map(|stored| (idx, stored.version)),
+            );
+        }
+        Ok(newer)
+    }
+
+    /// Whether this node is a member of that group, and knows of no later one.
+    fn check_member(&mut self, group: &Group) -> Result<(), Denial> {
+        if !self.neighbours.is_member {
+            return Err(Denial::NotMember);
+        }
+        if !group.has(&self.me.name) || group.owner == self.me {
+            return Err(Denial::Senseless);
+        }
+        if self.holdings.hear(group, self.now.elapsed) { Ok(()) } else { Err(Denial::NotOwner) }
+    }
+
+    fn confirmed(&mut self, group: &Group) -> Result<AnswerBody, Denial> {
+        self.check_member(group)?;
+        self.holdings.confirm(group, self.now.elapsed);
+        Ok(AnswerBody::Done)
+    }
+
+    fn standing(&self, range: Range) -> Standing {
+        self.standing_if(self.holdings.cover(range, self.tenure.complete_range()))
+    }
+
+    fn standing_at(&self, position: Position) -> Standing {
+        self.standing_if(self.is_settled_at(position))
+    }
+
+    /// Whether this node has everything at that position, by its own account.
+    pub(super) fn is_settled_at(&self, position: Position) -> bool {
+        let own = self.tenure.complete_range();
+        own.is_some_and(|own| own.contains(position)) || self.holdings.is_confirmed_at(position)
+    }
+
+    fn standing_if(&self, is_settled: bool) -> Standing {
+        let beyond = if is_settled { Vec::new() } else { self.neighbours.successors.clone() };
+        Standing { is_settled, beyond }
+    }
+
+    fn list(&mut self, range: Range, cursor: Option<&Cursor>) -> Result<AnswerBody, Denial> {
+        let page = self.store.range(&range, cursor, PAGE).map_err(|error| self.deny_read(error))?;
+        let headers = page.records.iter().map(Header::from).collect();
+        Ok(AnswerBody::Listed { headers, next: page.next })
+    }
+
+    fn page(&mut self, range: Range, cursor: Option<&Cursor>) -> Result<AnswerBody, Denial> {
+        let page = self.store.range(&range, cursor, PAGE).map_err(|error| self.deny_read(error))?;
+        Ok(AnswerBody::Page { records: page.records, next: page.next })
+    }
+
+    /// A cursor that lies outside of the range is the asker's fault.
+    fn deny_read(&mut self, error: StoreError) -> Denial {
+        if error == StoreError::ForeignCursor { Denial::Senseless } else { self.deny(error) }
+    }
+
+    fn fetch(&mut self, keys: &[(Position, Key)]) -> Result<AnswerBody, Denial> {
+        let is_sound = |(position, key): &(Position, Key)| key.position(self.settings.size) == *position;
+        if keys.is_empty() || keys.len() > MESSAGE_RECORDS_MAX || !keys.iter().all(is_sound) {
+            return Err(Denial::Senseless);
+        }
+        let (mut records, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
+        for (position, key) in keys {
+            if bytes > MESSAGE_BYTES_MAX {
+                break;
+            }
+            let record = self.store.read(*position, key).map_err(|error| self.deny(error))?;
+            bytes += record.as_ref().map_or(0, Record::size_bytes);
+            records.extend(record);
+            looked_at += 1;
+        }
+        let standing = match keys {
+            [(position, _)] => self.standing_at(*position),
+            _ => Standing::default(), // A list of keys comes from one who knows it already.
+        };
+        Ok(AnswerBody::Fetched { standing, looked_at, records })
+    }
+
+    fn judge_all(&mut self, from: &Peer, headers: &[Header], leaving: bool) -> Result<AnswerBody, Denial> {
+        if headers.len() > MESSAGE_RECORDS_MAX {
+            return Err(Denial::Senseless);
+        }
+        if leaving && self.unreliable.add(&from.name, self.now.elapsed) {
+            self.regroup();
+        }
+        let verdicts = headers.iter().map(|header| self.judge(from, header)).collect::<Result<_, _>>();
+        verdicts.map(AnswerBody::Judged).map_err(|error| self.deny(error))
+    }
+
+    fn judge(&self, from: &Peer, header: &Header) -> Result<Verdict, StoreError> {
+        let Header { position, key, version } = header;
+        if !self.tenure.answers_for(*position) {
+            return Ok(Verdict::NotMine);
+        }
+        if self.group.group.has(&from.name) || !self.tenure.has_newest(*position, key) {
+            return Ok(Verdict::Keep);
+        }
+        match self.store.read(*position, key)? {
+            Some(record) if record.version >= *version => {
+                let is_durable = self.store.durable() >= self.applied;
+                let is_kept = self.tenure.is_complete() && self.group.is_synced() && is_durable;
+                Ok(if is_kept && self.works.is_free(key) { Verdict::Drop } else { Verdict::Keep })
+            }
+            Some(_) | None => Ok(Verdict::Deliver),
+        }
+    }
+
+    /// Records that another node has kept for this one. That node goes on to keep them until all members have them.
+    fn take_delivery(&mut self, records: Vec<Record>) -> Result<usize, Denial> {
+        let size = self.settings.size;
+        let is_sound = |record: &Record| {
+            record.key.position(size) == record.position && record.version.can_be_surpassed()
+        };
+        if records.len() > MESSAGE_RECORDS_MAX || !records.iter().all(is_sound) {
+            return Err(Denial::Senseless);
+        }
+        let records: Vec<Record> =
+            records.into_iter().take_while(|record| self.tenure.answers_for(record.position)).collect();
+        let count = records.len();
+        for member in &mut self.group.members {
+            for record in &records {
+                self.outboxes.add(&member.peer, record.clone());
+            }
+            // Only what begins after this tells whether it has them.
+            member.is_behind = true;
+            member.due_at = member.due_at.min(self.now.elapsed + super::repair::RETRY_PAUSE);
+        }
+        match self.take_copies(records) {
+            Ok(()) => Ok(count),
+            Err(_) => Err(Denial::Store),
+        }
+    }
+
+    fn purge_copies(&mut self, group: &Group, headers: &[Header]) -> Result<AnswerBody, Denial> {
+        self.check_member(group)?;
+        let range = group.range();
+        for header in headers.iter().take(MESSAGE_RECORDS_MAX) {
+            let Header { position, key, version } = header;
+            let stored = self.store.read(*position, key).map_err(|error| self.deny(error))?;
+            let is_over = stored.is_some_and(|record| record.live_value(self.now.wall_ms).is_none());
+            if is_over && range.contains(*position) {
+                self.store.remove(*position, key, version).map_err(|error| self.deny(error))?;
+            }
+        }
+        Ok(AnswerBody::Done)
+    }
+}

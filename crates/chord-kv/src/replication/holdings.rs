@@ -1,0 +1,207 @@
+//! Holdings: of whose ranges a node keeps copies, by the word of their owners.
+
+use std::time::Duration;
+
+use chord_ring::{Position, between, owned};
+
+use super::message::Group;
+use crate::{Range, Version};
+
+/// Groups that a node remembers being a member of, at most. A node is in R - 1 of them at a time, and in a few more while the
+/// ring changes.
+pub const HOLDINGS_MAX: usize = 64;
+
+/// After so long without a word of its owner a holding is offered to whoever owns the range by then: several rounds of
+/// repair, so that a few may be lost.
+pub const HOLDING_LAPSES_AFTER: Duration = Duration::from_secs(30);
+
+/// One range of which a node keeps copies.
+#[derive(Clone, Debug)]
+struct Holding {
+    group: Group,
+    /// Whether its owner has confirmed that this node has everything.
+    is_confirmed: bool,
+    heard_at: Duration,
+}
+
+/// All of a node's holdings, at most one for each owner.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holdings(Vec<Holding>);
+
+impl Holdings {
+    /// An owner names this node as a member of that group. Returns `false` if a later one is known: of the same owner, or of
+    /// another one for a part of the same range, who has taken it over.
+    pub(super) fn hear(&mut self, group: &Group, now: Duration) -> bool {
+        let is_later = |holding: &Holding| {
+            let is_current = now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER;
+            let is_rival = is_current && overlap(holding.group.range(), group.range());
+            holding.group.owner != group.owner && is_rival && holding.group.id > group.id
+        };
+        if self.0.iter().any(is_later) {
+            return false;
+        }
+        match self.0.iter_mut().find(|holding| holding.group.owner == group.owner) {
+            Some(holding) if holding.group.id > group.id => return false,
+            Some(holding) => {
+                // A range that has become smaller is as complete as before.
+                let is_within = is_within(group.range(), holding.group.range());
+                holding.is_confirmed &= holding.group.id == group.id || is_within;
+                holding.group.clone_from(group);
+                holding.heard_at = now;
+            }
+            None => {
+                if self.0.len() >= HOLDINGS_MAX {
+                    let oldest = self.0.iter().enumerate().min_by_key(|(_, holding)| holding.heard_at);
+                    if let Some((idx, _)) = oldest {
+                        self.0.swap_remove(idx);
+                    }
+                }
+                self.0.push(Holding { group: group.clone(), is_confirmed: false, heard_at: now });
+            }
+        }
+        true
+    }
+
+    /// The latest group that is known for a part of that range.
+    pub(super) fn latest_of(&self, range: Range) -> Option<Version> {
+        let rivals = self.0.iter().filter(|holding| overlap(holding.group.range(), range));
+        rivals.map(|holding| holding.group.id).max()
+    }
+
+    /// The owner confirms that this node has everything of that group's range.
+    pub(super) fn confirm(&mut self, group: &Group, now: Duration) -> bool {
+        let is_latest = self.hear(group, now);
+        if is_latest {
+            let holding = self.0.iter_mut().find(|holding| holding.group.owner == group.owner);
+            if let Some(holding) = holding {
+                holding.is_confirmed = true;
+            }
+        }
+        is_latest
+    }
+
+    /// Whether an owner counts on this node for that position.
+    pub(super) fn holds(&self, position: Position, now: Duration) -> bool {
+        let mut current =
+            self.0.iter().filter(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+        current.any(|holding| holding.group.range().contains(position))
+    }
+
+    /// Whether owners have confirmed, range by range, that this node has everything of `range`, or it knows so of `own`.
+    pub(super) fn cover(&self, range: Range, own: Option<Range>) -> bool {
+        let confirmed = self.0.iter().filter(|holding| holding.is_confirmed);
+        let arcs: Vec<Range> = confirmed.map(|holding| holding.group.range()).chain(own).collect();
+        covers(&arcs, range)
+    }
+
+    /// Whether an owner has confirmed that this node has everything at that position.
+    pub(super) fn is_confirmed_at(&self, position: Position) -> bool {
+        self.0.iter().any(|holding| holding.is_confirmed && holding.group.range().contains(position))
+    }
+
+    /// The ranges for which owners count on this node.
+    pub(super) fn current(&self, now: Duration) -> Vec<Range> {
+        let current =
+            self.0.iter().filter(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+        current.map(|holding| holding.group.range()).collect()
+    }
+
+    /// Forgets the holdings of which nothing is here any more: those that lapsed, all of whose records were dropped.
+    pub(super) fn forget_lapsed(&mut self, now: Duration) {
+        self.0.retain(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Whether the one range lies in the other.
+pub(super) fn is_within(inner: Range, outer: Range) -> bool {
+    if outer.after == outer.up_to {
+        return true;
+    }
+    let begins_within = inner.after == outer.after || between(outer.after, inner.after, outer.up_to);
+    // Clockwise from there, it ends before the outer one does.
+    inner.after != inner.up_to && begins_within && owned(inner.after, inner.up_to, outer.up_to)
+}
+
+/// Whether two ranges have a position in common.
+fn overlap(one: Range, other: Range) -> bool {
+    one.contains(other.up_to) || other.contains(one.up_to)
+}
+
+/// Whether each position of `range` lies in one of the arcs.
+fn covers(arcs: &[Range], range: Range) -> bool {
+    let mut reached = range.after;
+    // Each step ends at the end of another arc, so there are no more of them than arcs.
+    for _ in 0..=arcs.len() {
+        let rest = Range { after: reached, up_to: range.up_to };
+        if arcs.iter().any(|arc| is_within(rest, *arc)) {
+            return true;
+        }
+        // The arc that begins here or earlier, and goes farthest before the range ends.
+        let steps = arcs.iter().filter(|arc| arc.after == reached || arc.contains(reached));
+        let steps = steps.map(|arc| arc.up_to).filter(|end| *end != reached && rest.contains(*end));
+        let farthest = steps.reduce(|far, end| if owned(reached, far, end) { end } else { far });
+        match farthest {
+            Some(end) if end != range.up_to => reached = end,
+            Some(_) => return true,
+            None => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(after: u64, up_to: u64) -> Range {
+        Range { after: after.into(), up_to: up_to.into() }
+    }
+
+    /// The positions of a ring of 16 that lie in a range.
+    fn members(range: Range) -> Vec<u64> {
+        (0..16).filter(|position| range.contains((*position).into())).collect()
+    }
+
+    #[test]
+    fn one_range_lies_in_another_when_each_of_its_positions_does() {
+        let all = || (0..16).flat_map(|after| (0..16).map(move |up_to| range(after, up_to)));
+        for (inner, outer) in all().flat_map(|inner| all().map(move |outer| (inner, outer))) {
+            let expected = members(inner).iter().all(|position| members(outer).contains(position));
+            assert_eq!(is_within(inner, outer), expected, "{inner:?} in {outer:?}");
+        }
+    }
+
+    #[test]
+    fn two_ranges_overlap_when_they_have_a_position_in_common() {
+        let all = || (0..16).flat_map(|after| (0..16).map(move |up_to| range(after, up_to)));
+        for (one, other) in all().flat_map(|one| all().map(move |other| (one, other))) {
+            let expected = members(one).iter().any(|position| members(other).contains(position));
+            assert_eq!(overlap(one, other), expected, "{one:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn arcs_cover_a_range_when_each_of_its_positions_lies_in_one() {
+        let mut state = 1u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % 16
+        };
+        let mut covered = 0;
+        for _ in 0..20_000 {
+            let arcs: Vec<Range> = (0..next() % 5).map(|_| range(next(), next())).collect();
+            let wanted = range(next(), next());
+            let expected = members(wanted).iter().all(|position| {
+                let position = (*position).into();
+                arcs.iter().any(|arc| arc.contains(position))
+            });
+            covered += u32::from(expected);
+            assert_eq!(covers(&arcs, wanted), expected, "{arcs:?} over {wanted:?}");
+        }
+        assert!(covered > 1000, "{covered}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Leaving: what a node does before it tells the ring that it goes.
+
+use std::time::Duration;
+
+use super::{Output, Replicator};
+
+/// How a node left, as far as its records go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Departure {
+    /// Records of its own range of which not every member of the next group has a copy.
+    pub own_left: u64,
+    /// Records of other ranges whose owners have not said that they can do without this node.
+    pub others_left: u64,
+    /// Whether there was nobody who could have taken anything.
+    pub was_alone: bool,
+}
+
+/// A departure under way.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    until: Duration,
+    /// Looks for strays that had ended when it began: one that began before does not count.
+    sweeps: u64,
+    is_done: bool,
+}
+
+impl Replicator {
+    pub(super) fn begin_leaving(&mut self) {
+        if self.leaving.is_none() {
+            let until = self.now.elapsed + self.settings.departure_max;
+            self.leaving = Some(Leaving { until, sweeps: self.sweep.ended, is_done: false });
+            self.hasten_sweep();
+            self.regroup();
+            self.drive_repair();
+            self.drive_sweep();
+        }
+        self.drive_leaving();
+    }
+
+    /// Whether everything is with others, or the time is up.
+    pub(super) fn drive_leaving(&mut self) {
+        let Some(leaving) = self.leaving.as_ref().filter(|leaving| !leaving.is_done) else { return };
+        let was_alone = self.group.members.is_empty();
+        let is_own_safe = self.tenure.is_complete() && self.group.is_synced() && self.works.len() == 0;
+        let are_others_safe = self.sweep.ended > leaving.sweeps + 1 && self.sweep.last_kept == 0;
+        #[cfg(feature = "defects")]
+        let (is_own_safe, are_others_safe) = {
+            let at_once = self.settings.has(super::Defect::LeavesAtOnce);
+            (is_own_safe || at_once, are_others_safe || at_once)
+        };
+        let is_over = self.now.elapsed >= leaving.until || !self.neighbours.is_member;
+        if !(is_over || was_alone || (is_own_safe && are_others_safe)) {
+            return;
+        }
+        let own = || self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
+        let departure = Departure {
+            own_left: if is_own_safe && !was_alone { 0 } else { own() },
+            others_left: if are_others_safe || was_alone { 0 } else { self.sweep.last_kept.max(1) },
+            was_alone,
+        };
+        if let Some(leaving) = &mut self.leaving {
+            leaving.is_done = true;
+        }
+        self.outputs.push_back(Output::Left(departure));
+    }
+}

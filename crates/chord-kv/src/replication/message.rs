@@ -1,0 +1,235 @@
+//! What nodes say to each other about records.
+
+use chord_ring::{NodeName, Peer, Position};
+
+use crate::{Cursor, Digest, Key, Range, Record, Version};
+
+/// Records in one message, at most: few enough that a node is not busy with one message for a millisecond.
+pub const MESSAGE_RECORDS_MAX: usize = 512;
+
+/// Bytes of records in one message, at most, unless a single record is larger: a quarter of a second on a 10 Mbit/s line.
+pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Parts into which a range is divided whose digests differ. A level costs 16 times 40 bytes; a million records that differ
+/// in one take four of them.
+pub const PARTS: u8 = 16;
+
+/// Records of a range that are listed one by one rather than told by digests of its parts: their list is about as long.
+pub const LISTED_MAX: u64 = 32;
+
+/// The nodes that keep copies of one owner's range, as that owner has chosen them. Every message about the copies names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// The owner, whose position ends the range.
+    pub owner: Peer,
+    /// The position before the range.
+    pub after: Position,
+    /// Which of the owner's groups it is: a later one is greater.
+    pub id: Version,
+    /// All members, the owner among them, in the order of the ring.
+    pub members: Vec<NodeName>,
+}
+
+impl Group {
+    /// The records of which its members keep copies.
+    pub fn range(&self) -> Range {
+        Range { after: self.after, up_to: self.owner.position }
+    }
+
+    /// Whether that node is a member.
+    pub fn has(&self, name: &NodeName) -> bool {
+        self.members.contains(name)
+    }
+}
+
+/// A record without what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// Where its key lies.
+    pub position: Position,
+    /// Its key.
+    pub key: Key,
+    /// Its version.
+    pub version: Version,
+}
+
+impl From<&Record> for Header {
+    fn from(record: &Record) -> Self {
+        Self { position: record.position, key: record.key.clone(), version: record.version }
+    }
+}
+
+/// What a node asks another about records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerRequest {
+    /// Do you name me as your successor?
+    Vouch,
+    /// Keep these copies.
+    Store {
+        /// The group that you are a member of.
+        group: Group,
+        /// Records of its range.
+        records: Vec<Record>,
+    },
+    /// You have all records of the range of this group, of which you are a member.
+    Confirm {
+        /// The group.
+        group: Group,
+    },
+    /// Is this what you have of the range?
+    Compare {
+        /// The range.
+        range: Range,
+        /// What the asker has of it.
+        digest: Digest,
+    },
+    /// What do you have of the range, from there on?
+    List {
+        /// The range.
+        range: Range,
+        /// After which record to begin.
+        cursor: Option<Cursor>,
+    },
+    /// Give me what you have of the range, from there on.
+    Pull {
+        /// The range.
+        range: Range,
+        /// After which record to begin.
+        cursor: Option<Cursor>,
+    },
+    /// Give me these records.
+    Fetch {
+        /// Their positions and keys.
+        keys: Vec<(Position, Key)>,
+    },
+    /// The sender keeps these, and should not: does their owner have them?
+    Offer {
+        /// The records.
+        headers: Vec<Header>,
+        /// Whether the sender leaves, so that nobody should count on it.
+        leaving: bool,
+    },
+    /// Take these, which you have asked for.
+    Deliver {
+        /// The records.
+        records: Vec<Record>,
+    },
+    /// Drop these: everybody who has them may, and each is a tombstone, or has expired.
+    Purge {
+        /// The group.
+        group: Group,
+        /// The records.
+        headers: Vec<Header>,
+    },
+}
+
+/// What a node answers, and what it says of itself with each answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAnswer {
+    /// Whether it leaves the ring, so that nobody should count on it.
+    pub leaving: bool,
+    /// The answer.
+    pub body: AnswerBody,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerBody {
+    /// To [`PeerRequest::Vouch`]: whether it names the asker as its successor.
+    Vouched(bool),
+    /// To [`PeerRequest::Store`]: all is durable. Where something newer was there, its version, by the record's index.
+    Stored {
+        /// The newer ones.
+        newer: Vec<(usize, Version)>,
+    },
+    /// To [`PeerRequest::Confirm`] and [`PeerRequest::Purge`].
+    Done,
+    /// To [`PeerRequest::Compare`].
+    Compared {
+        /// What is known about the range here.
+        standing: Standing,
+        /// How it compares.
+        comparison: Comparison,
+    },
+    /// To [`PeerRequest::List`].
+    Listed {
+        /// What is there, in order.
+        headers: Vec<Header>,
+        /// Where to go on; `None` when the range has no more.
+        next: Option<Cursor>,
+    },
+    /// To [`PeerRequest::Pull`].
+    Page {
+        /// What is there, in order.
+        records: Vec<Record>,
+        /// Where to go on; `None` when the range has no more.
+        next: Option<Cursor>,
+    },
+    /// To [`PeerRequest::Fetch`]: those that are there, as many as fit a message, the first ones at least.
+    Fetched {
+        /// What is known about the positions here.
+        standing: Standing,
+        /// How many of the keys were looked at.
+        looked_at: usize,
+        /// The records.
+        records: Vec<Record>,
+    },
+    /// To [`PeerRequest::Offer`], one for each.
+    Judged(Vec<Verdict>),
+    /// To [`PeerRequest::Deliver`]: how many of them are kept by enough members of their group, from the first.
+    Delivered(usize),
+    /// It does not do that.
+    Refused(Denial),
+}
+
+/// What a node knows about a range that it is asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// Whether it has, by its own account, every acknowledged write: it owns the range and has asked all who may have
+    /// something, or such an owner has confirmed that it has everything.
+    pub is_settled: bool,
+    /// Its successors, if it is not settled: some of them may be.
+    pub beyond: Vec<Peer>,
+}
+
+/// How what a node has of a range compares with what the asker has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is the same.
+    Same,
+    /// It differs; the digests of its parts, as [`chord_ring::RingSize::divide`] makes [`PARTS`] of them.
+    Parts(Vec<Digest>),
+    /// It differs and is short, or cannot be divided: to be listed.
+    Short,
+}
+
+/// What the owner says about a record that another node has and should not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is not this node's: look the owner up again.
+    NotMine,
+    /// Keep it for now: the owner does not know yet whether the group has it, or the sender is a member.
+    Keep,
+    /// The owner lacks it.
+    Deliver,
+    /// The group has it, or something newer.
+    Drop,
+}
+
+/// Why a node does not do what another asks about records. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denial {
+    /// It is in no ring.
+    #[error("this node is in no ring")]
+    NotMember,
+    /// It owns these records itself, or knows a later group of them.
+    #[error("another node owns these records by now")]
+    NotOwner,
+    /// The request makes no sense: too many records, or some that lie outside of the range.
+    #[error("the request makes no sense: it names too many records, or some outside of its range")]
+    Senseless,
+    /// The store does not take them: it is full, or its disk fails.
+    #[error("the store does not take them at the moment")]
+    Store,
+}

@@ -1,0 +1,212 @@
+//! What a client wants done to a key, and what its owner makes of it.
+
+use crate::{Key, Record, StoreError, Value, ValueTooLong, Version};
+use chord_ring::Position;
+
+/// What a client wants done to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// What is there?
+    Get,
+    /// Change it.
+    Change {
+        /// How.
+        change: Change,
+        /// Only if this holds; else nothing happens.
+        condition: Condition,
+        /// When it is to go.
+        expiry: Expiry,
+    },
+}
+
+impl Operation {
+    /// A plain put.
+    pub fn put(value: Value) -> Self {
+        Self::Change { change: Change::Set(value), condition: Condition::Always, expiry: Expiry::Never }
+    }
+
+    /// A plain delete.
+    pub fn delete() -> Self {
+        Self::Change { change: Change::Delete, condition: Condition::Always, expiry: Expiry::Never }
+    }
+}
+
+/// A change of what is under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This value from now on.
+    Set(Value),
+    /// Nothing from now on.
+    Delete,
+    /// The number that is there, plus this one; 0 if nothing is there.
+    Add(i64),
+    /// What is there, and this behind it.
+    Append(Value),
+}
+
+/// What must hold for a change to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Nothing.
+    Always,
+    /// Nothing is there.
+    Absent,
+    /// Something is there.
+    Present,
+    /// What is there has this version.
+    Version(Version),
+}
+
+/// When what is written goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// When what was there before would have gone.
+    Keep,
+    /// Never.
+    Never,
+    /// At that time, in milliseconds since 1970.
+    At(u64),
+}
+
+/// How many copies an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Consistency {
+    /// As the node is set: a read asks the owner alone, a write waits for the write quorum.
+    Usual,
+    /// A write waits for the owner's copy alone.
+    One,
+    /// A read asks more than half of the group, a write waits for them.
+    Quorum,
+    /// Every member of the group.
+    All,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What is under the key now, if it is live.
+    pub record: Option<Record>,
+    /// What was there before the change, if it was live; `None` for a get.
+    pub before: Option<Record>,
+    /// Members of the group that have it, this node included; 0 for a get that asked nobody.
+    pub copies: usize,
+}
+
+/// Why an operation did not do what it was to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// This node may not answer for the key at the moment. Nothing changed.
+    #[error("another node owns this key, or it is not known yet who does: try again")]
+    NotOwner,
+    /// Too many operations wait. Nothing changed.
+    #[error("this node has as many operations under way as it can: try again later")]
+    Busy,
+    /// The condition does not hold. Nothing changed.
+    #[error("the condition does not hold")]
+    ConditionFailed {
+        /// The version of what is there, if anything is.
+        found: Option<Version>,
+    },
+    /// Something newer was written meanwhile. Nothing changed; with a version greater than this one it can be tried again.
+    #[error("a newer version is stored")]
+    Outdated {
+        /// The newer version.
+        stored: Version,
+    },
+    /// The version lies too far in the future. Nothing changed.
+    #[error(transparent)]
+    ClockAhead(#[from] crate::ClockAhead),
+    /// What is there is no whole number of 64 bits, or the sum is none. Nothing changed.
+    #[error("the value is no whole number from -2^63 to 2^63 - 1, or would not be one any more")]
+    NotANumber,
+    /// What would be there is longer than a value may be. Nothing changed.
+    #[error(transparent)]
+    TooLong(#[from] ValueTooLong),
+    /// The store does not do it. Nothing that was acknowledged changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too few copies were made in time. It may take effect or not: the outcome is unknown.
+    #[error(
+        "{copies} of {wanted} copies were made in time: it is not known whether the change will take effect"
+    )]
+    TooFewCopies {
+        /// How many copies were made.
+        copies: usize,
+        /// How many were wanted.
+        wanted: usize,
+    },
+    /// Those who may have something under the key did not tell in time. Nothing changed.
+    #[error("those who may have something under this key did not answer in time: try again")]
+    Unanswered,
+}
+
+/// What a change makes of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// This record is to be written.
+    Write(Record),
+    /// Nothing is to be written.
+    Nothing,
+}
+
+/// What a change is made of: the key, what is stored under it, and the circumstances.
+pub(super) struct Circumstances<'a> {
+    pub(super) position: Position,
+    pub(super) key: &'a Key,
+    pub(super) stored: Option<&'a Record>,
+    pub(super) version: Version,
+    pub(super) now_ms: u64,
+    pub(super) value_bytes_max: usize,
+}
+
+impl Circumstances<'_> {
+    /// What the change does, if its condition holds.
+    pub(super) fn effect(
+        &self,
+        change: &Change,
+        condition: Condition,
+        expiry: Expiry,
+    ) -> Result<Effect, OperationError> {
+        let live = self.stored.filter(|record| record.live_value(self.now_ms).is_some());
+        let found = live.map(|record| record.version);
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::Absent => live.is_none(),
+            Condition::Present => live.is_some(),
+            Condition::Version(version) => found == Some(version),
+        };
+        if !holds {
+            return Err(OperationError::ConditionFailed { found });
+        }
+        let value = live.and_then(|record| record.value.as_ref());
+        let value = match change {
+            Change::Set(value) => Some(Value::new(value.as_bytes(), self.value_bytes_max)?),
+            Change::Delete if live.is_none() => return Ok(Effect::Nothing),
+            Change::Delete => None,
+            Change::Add(addend) => Some(self.sum(value, *addend)?),
+            Change::Append(tail) => {
+                let head = value.map_or(&[][..], Value::as_bytes);
+                Some(Value::new(&[head, tail.as_bytes()].concat(), self.value_bytes_max)?)
+            }
+        };
+        let expires_at_ms = match expiry {
+            _ if value.is_none() => None,
+            Expiry::Keep => live.and_then(|record| record.expires_at_ms),
+            Expiry::Never => None,
+            Expiry::At(at_ms) => Some(at_ms),
+        };
+        let (position, key, version) = (self.position, self.key.clone(), self.version);
+        Ok(Effect::Write(Record { position, key, value, version, expires_at_ms }))
+    }
+
+    fn sum(&self, value: Option<&Value>, addend: i64) -> Result<Value, OperationError> {
+        let number = match value {
+            None => Some(0),
+            Some(value) => std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.parse().ok()),
+        };
+        let sum = number.and_then(|number: i64| number.checked_add(addend));
+        let sum = sum.ok_or(OperationError::NotANumber)?.to_string();
+        Ok(Value::new(sum.as_bytes(), self.value_bytes_max)?)
+    }
+}

@@ -1,0 +1,100 @@
+//! Copies on their way to the members of a group: many in one message, a few messages at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chord_ring::{NodeName, Peer};
+
+use super::message::{MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX};
+use crate::{Key, Record, Version};
+
+/// Messages with copies that one peer is sent before it has answered: enough to keep it busy while answers travel, few
+/// enough that many copies share a message when there are many.
+pub const FLIGHTS_MAX: usize = 4;
+
+/// Copies that wait for one peer, at most. More are left to repair.
+pub const OUTBOX_MAX: usize = 16 << 10;
+
+/// Bytes of copies that wait for one peer, at most.
+pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+
+/// The copies that wait for each peer.
+#[derive(Debug, Default)]
+pub(super) struct Outboxes(BTreeMap<NodeName, Outbox>);
+
+#[derive(Debug)]
+struct Outbox {
+    peer: Peer,
+    waiting: VecDeque<Record>,
+    bytes: usize,
+    in_flight: usize,
+}
+
+/// Copies in one message.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// Which writes they are.
+    pub(super) writes: Vec<(Key, Version)>,
+}
+
+impl Outboxes {
+    /// One more copy for a peer. Returns `false` if too many wait already.
+    pub(super) fn add(&mut self, peer: &Peer, record: Record) -> bool {
+        let outbox = self.0.entry(peer.name.clone()).or_insert_with(|| Outbox {
+            peer: peer.clone(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            in_flight: 0,
+        });
+        let bytes = outbox.bytes.saturating_add(record.size_bytes());
+        if outbox.waiting.len() >= OUTBOX_MAX || bytes > OUTBOX_BYTES_MAX {
+            return false;
+        }
+        outbox.bytes = bytes;
+        outbox.waiting.push_back(record);
+        true
+    }
+
+    /// Some peer to which a message can go now, and what is in it.
+    pub(super) fn next(&mut self) -> Option<(Peer, Vec<Record>)> {
+        let ready = |outbox: &&mut Outbox| outbox.in_flight < FLIGHTS_MAX && !outbox.waiting.is_empty();
+        let outbox = self.0.values_mut().find(ready)?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while let Some(record) = outbox.waiting.front() {
+            bytes += record.size_bytes();
+            if records.len() >= MESSAGE_RECORDS_MAX || (bytes > MESSAGE_BYTES_MAX && !records.is_empty()) {
+                break;
+            }
+            outbox.bytes -= record.size_bytes();
+            records.extend(outbox.waiting.pop_front());
+        }
+        outbox.in_flight += 1;
+        Some((outbox.peer.clone(), records))
+    }
+
+    /// A message to that peer has ended.
+    pub(super) fn ended(&mut self, name: &NodeName) {
+        if let Some(outbox) = self.0.get_mut(name) {
+            outbox.in_flight = outbox.in_flight.saturating_sub(1);
+            if outbox.in_flight == 0 && outbox.waiting.is_empty() {
+                self.0.remove(name);
+            }
+        }
+    }
+
+    /// Nothing more goes to those who are not in the group. What is on its way to them ends as it may.
+    pub(super) fn keep_only(&mut self, is_member: impl Fn(&NodeName) -> bool) {
+        for (name, outbox) in &mut self.0 {
+            if !is_member(name) {
+                outbox.waiting.clear();
+                outbox.bytes = 0;
+            }
+        }
+        self.0.retain(|_, outbox| outbox.in_flight > 0 || !outbox.waiting.is_empty());
+    }
+}
+
+impl Batch {
+    pub(super) fn of(records: &[Record]) -> Self {
+        Self { writes: records.iter().map(|record| (record.key.clone(), record.version)).collect() }
+    }
+}

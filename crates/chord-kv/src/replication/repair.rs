@@ -1,0 +1,239 @@
+//! Repair: an owner looks again and again whether each member of its group has what it has.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chord_ring::{Failure, NodeName, Peer};
+
+use super::message::{AnswerBody, Header, PeerRequest};
+use super::sync::{Direction, Move, PAGE, Sync};
+use super::{Purpose, Replicator, failure_of};
+use crate::{Cursor, Record, Version};
+
+/// Pause before a member is tried again that could not be brought up to date, at first.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Pages of the own range that are looked through in one round for what can be purged.
+const PURGE_PAGES: usize = 16;
+
+/// What repair may move.
+#[derive(Debug)]
+pub(super) struct Budget {
+    bytes_per_second: u64,
+    left: i64,
+    refilled_at: Duration,
+}
+
+impl Budget {
+    pub(super) fn new(bytes_per_second: u64) -> Self {
+        let left = i64::try_from(bytes_per_second).unwrap_or(i64::MAX);
+        Self { bytes_per_second, left, refilled_at: Duration::ZERO }
+    }
+
+    /// Time has passed; at most a second's worth is saved up.
+    pub(super) fn refill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.refilled_at).min(Duration::from_secs(1));
+        let whole = i64::try_from(self.bytes_per_second).unwrap_or(i64::MAX);
+        let share = i64::try_from(passed.as_micros()).unwrap_or(0).saturating_mul(whole / 1_000_000 + 1);
+        self.left = self.left.saturating_add(share).min(whole);
+        self.refilled_at = now;
+    }
+
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    fn is_spent(&self) -> bool {
+        self.left <= 0
+    }
+}
+
+/// Dropping what says that a key was deleted, once nobody has anything older.
+#[derive(Debug, Default)]
+pub(super) struct Purging {
+    cursor: Option<Cursor>,
+    headers: Vec<Header>,
+    /// Members that have not dropped them yet.
+    waiting: BTreeSet<NodeName>,
+    group: Option<Version>,
+    due_at: Duration,
+}
+
+impl Replicator {
+    /// Begins what is due, and goes on with what waited for the budget.
+    pub(super) fn drive_repair(&mut self) {
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::SkipsRepair) {
+            return;
+        }
+        if !self.tenure.is_complete() {
+            return;
+        }
+        let now = self.now.elapsed;
+        let range = self.group.group.range();
+        let mut begun = Vec::new();
+        for member in &mut self.group.members {
+            if member.is_due(now) {
+                member.is_behind = false;
+                member.due_at = now + self.settings.repair_pause;
+                member.sync = Some(Box::new(Sync::new(member.peer.clone(), range, Direction::Both)));
+                begun.push(member.peer.name.clone());
+            } else if member.sync.as_ref().is_some_and(|sync| !sync.is_asking()) {
+                begun.push(member.peer.name.clone());
+            }
+        }
+        for name in begun {
+            self.step_sync(&name);
+        }
+    }
+
+    fn step_sync(&mut self, name: &NodeName) {
+        if self.budget.is_spent() {
+            return; // The next tick goes on.
+        }
+        let id = self.group.group.id;
+        let Some(member) = self.group.member(name) else { return };
+        let Some(sync) = &mut member.sync else { return };
+        let peer = member.peer.clone();
+        match sync.next(&*self.store) {
+            Ok(Move::Ask(request)) => self.send(&peer, request, Purpose::Sync(id)),
+            Ok(Move::Store(records)) => {
+                self.budget.spend(records.iter().map(Record::size_bytes).sum());
+                let group = self.group.group.clone();
+                self.send(&peer, PeerRequest::Store { group, records }, Purpose::Sync(id));
+            }
+            Ok(Move::Done(_)) => {
+                member.sync = None;
+                member.is_confirming = true;
+                let group = self.group.group.clone();
+                self.send(&peer, PeerRequest::Confirm { group }, Purpose::Confirm(id));
+            }
+            Err(_) => self.fail_sync(name),
+        }
+    }
+
+    pub(super) fn heard_sync(&mut self, peer: &Peer, group: Version, answer: Result<AnswerBody, Failure>) {
+        if group != self.group.group.id {
+            return;
+        }
+        let (size, store) = (self.settings.size, self.store.clone());
+        let Some(member) = self.group.member(&peer.name) else { return };
+        let Some(sync) = &mut member.sync else { return };
+        let taken = match answer {
+            Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
+            Ok(body) => sync.answered(body, size, &*store).map_err(|_| Failure::Garbled),
+            Err(failure) => Err(failure),
+        };
+        // What a member has and the owner lacks may lack at the other members too; their own comparison shows it.
+        match taken.and_then(|records| self.take_copies(records)) {
+            Ok(()) => self.step_sync(&peer.name),
+            Err(_) => self.fail_sync(&peer.name),
+        }
+    }
+
+    pub(super) fn heard_confirm(
+        &mut self,
+        peer: &Peer,
+        group: Version,
+        answer: &Result<AnswerBody, Failure>,
+    ) {
+        if group != self.group.group.id {
+            return;
+        }
+        let Some(member) = self.group.member(&peer.name) else { return };
+        member.is_confirming = false;
+        if *answer != Ok(AnswerBody::Done) {
+            return self.fail_sync(&peer.name);
+        }
+        member.is_confirmed = true;
+        member.failures = 0;
+        if member.is_behind {
+            member.due_at = self.now.elapsed + RETRY_PAUSE;
+        }
+    }
+
+    fn fail_sync(&mut self, name: &NodeName) {
+        let now = self.now.elapsed;
+        let longest = self.settings.repair_pause;
+        let Some(member) = self.group.member(name) else { return };
+        member.failures = member.failures.saturating_add(1);
+        member.sync = None;
+        member.is_confirming = false;
+        member.is_behind = true;
+        let pause = RETRY_PAUSE.saturating_mul(1 << member.failures.min(8));
+        member.due_at = now + pause.min(longest);
+    }
+
+    /// Looks for what can be dropped, and has everybody drop it who has it.
+    pub(super) fn drive_purge(&mut self) {
+        let group = &self.group;
+        let others_left = self.neighbours.successors.len() > group.members.len();
+        let is_whole = group.members.len() + 1 >= usize::from(self.settings.replicas) || !others_left;
+        let is_safe = self.tenure.is_complete() && is_whole && group.is_synced();
+        if !is_safe || self.purge.due_at > self.now.elapsed || !self.purge.waiting.is_empty() {
+            return;
+        }
+        self.purge.due_at = self.now.elapsed + self.settings.repair_pause;
+        let headers = self.purgeable();
+        if headers.is_empty() {
+            return;
+        }
+        self.purge.headers.clone_from(&headers);
+        self.purge.group = Some(self.group.group.id);
+        let peers: Vec<Peer> = self.group.members.iter().map(|member| member.peer.clone()).collect();
+        self.purge.waiting = peers.iter().map(|peer| peer.name.clone()).collect();
+        for peer in &peers {
+            let (group, headers) = (self.group.group.clone(), headers.clone());
+            self.send(peer, PeerRequest::Purge { group, headers }, Purpose::Purge);
+        }
+        self.end_purge();
+    }
+
+    /// The next ones that have been over for longer than the grace.
+    fn purgeable(&mut self) -> Vec<Header> {
+        let grace_ms = u64::try_from(self.settings.tombstone_grace.as_millis()).unwrap_or(u64::MAX);
+        #[cfg(feature = "defects")]
+        let grace_ms = if self.settings.has(super::Defect::ForgetsTombstones) { 0 } else { grace_ms };
+        let now_ms = self.now.wall_ms;
+        let range = self.group.group.range();
+        let mut headers = Vec::new();
+        let mut cursor = self.purge.cursor.take().filter(|cursor| range.contains(cursor.position));
+        for _ in 0..PURGE_PAGES {
+            let Ok(page) = self.store.range(&range, cursor.as_ref(), PAGE) else { break };
+            let is_over = |record: &&Record| {
+                let over_since = record.expires_at_ms.unwrap_or(u64::MAX);
+                let over_since = if record.is_tombstone() { record.version.time_ms() } else { over_since };
+                over_since.saturating_add(grace_ms) <= now_ms
+            };
+            headers.extend(page.records.iter().filter(is_over).map(Header::from));
+            cursor = page.next;
+            if cursor.is_none() || !headers.is_empty() {
+                break;
+            }
+        }
+        self.purge.cursor = cursor;
+        headers
+    }
+
+    pub(super) fn heard_purge(&mut self, peer: &Peer, answer: &Result<AnswerBody, Failure>) {
+        self.purge.waiting.remove(&peer.name);
+        if *answer != Ok(AnswerBody::Done) {
+            // Who has dropped them gets them back by repair.
+            self.purge.headers.clear();
+        }
+        self.end_purge();
+    }
+
+    fn end_purge(&mut self) {
+        if !self.purge.waiting.is_empty() {
+            return;
+        }
+        let is_current = self.purge.group == Some(self.group.group.id);
+        for header in std::mem::take(&mut self.purge.headers) {
+            if is_current && let Err(error) = self.store.remove(header.position, &header.key, &header.version)
+            {
+                return self.report(error);
+            }
+        }
+    }
+}

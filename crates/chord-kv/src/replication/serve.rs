@@ -1,0 +1,466 @@
+//! The owner's side of operations: find out what is under the key, decide, write, copy, acknowledge.
+
+use chord_ring::{Failure, Peer, Position, Token};
+use std::collections::BTreeSet;
+
+use super::message::{AnswerBody, PeerRequest};
+use super::operation::{Circumstances, Effect};
+use super::outbox::Batch;
+use super::tenure::Epoch;
+use super::walk::{Next, Walk};
+use super::work::{Stage, Work, Writing};
+use super::{Consistency, Operation, OperationError, Outcome, Output, Purpose, Replicator, UNCONFIRMED_MAX};
+use crate::{Key, Record, Version};
+
+impl Replicator {
+    pub(super) fn operate(&mut self, key: &Key, work: Work) {
+        let (token, position) = (work.token, work.position);
+        if !self.tenure.answers_for(position) {
+            return self.done(token, Err(OperationError::NotOwner));
+        }
+        let is_plain_read = work.operation == Operation::Get && work.consistency == Consistency::Usual;
+        if is_plain_read
+            && self.works.is_free(key)
+            && self.tenure.has_newest(position, key)
+            && !self.unconfirmed.contains_key(key)
+        {
+            let outcome = self.read_live(position, key);
+            return self.done(token, outcome);
+        }
+        match self.works.add(key, work) {
+            Some(true) => self.advance(key),
+            Some(false) => {}
+            None => self.done(token, Err(OperationError::Busy)),
+        }
+    }
+
+    fn done(&mut self, token: Token, result: Result<Outcome, OperationError>) {
+        self.outputs.push_back(Output::Done(token, result));
+    }
+
+    fn read_live(&self, position: Position, key: &Key) -> Result<Outcome, OperationError> {
+        let record = self.store.read(position, key)?;
+        let record = record.filter(|record| record.live_value(self.now.wall_ms).is_some());
+        Ok(Outcome { record, before: None, copies: 0 })
+    }
+
+    /// Takes the operation that is done for a key as far as it goes, and those behind it.
+    pub(super) fn advance(&mut self, key: &Key) {
+        while let Some(work) = self.works.first(key) {
+            let ended = match &work.stage {
+                Stage::Waiting => self.inform(key),
+                Stage::Asking(..) | Stage::Consulting(_) => None,
+                Stage::Informed => self.execute(key),
+                Stage::Writing(_) => self.written(key),
+            };
+            let Some(result) = ended else {
+                let is_stuck = |work: &mut Work| !matches!(work.stage, Stage::Informed);
+                if self.works.first(key).is_none_or(is_stuck) {
+                    return;
+                }
+                continue;
+            };
+            if let Some(work) = self.works.end_first(key) {
+                self.done(work.token, result);
+            }
+        }
+    }
+
+    /// Finds out what is under the key. Returns how the operation ends, if it does.
+    fn inform(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
+        let work = self.works.first(key)?;
+        if !self.tenure.answers_for(work.position) {
+            return Some(Err(OperationError::NotOwner));
+        }
+        if !self.tenure.has_newest(work.position, key) {
+            self.ask_all(key);
+            return None;
+        }
+        let needs_others = matches!(work.consistency, Consistency::Quorum | Consistency::All);
+        if work.operation == Operation::Get && needs_others && !self.group.members.is_empty() {
+            work.stage = Stage::Consulting(BTreeSet::new());
+            self.consult(key);
+            return None;
+        }
+        work.stage = Stage::Informed;
+        None
+    }
+
+    /// Asks everybody who may have something under the key.
+    fn ask_all(&mut self, key: &Key) {
+        let epoch = self.tenure.epoch();
+        if let Some(work) = self.works.first(key) {
+            let position = work.position;
+            let is_settled = self.holdings.is_confirmed_at(position);
+            work.stage = Stage::Asking(Box::new(Walk::new(is_settled)), epoch);
+            self.drive_key(key);
+        }
+    }
+
+    fn drive_key(&mut self, key: &Key) {
+        loop {
+            let Some(Work { position, stage: Stage::Asking(walk, epoch), .. }) = self.works.first(key) else {
+                return;
+            };
+            let (position, epoch) = (*position, *epoch);
+            match walk.next(&self.me.name, &self.neighbours.successors, self.now.elapsed) {
+                Next::Ask(peer) => {
+                    let request = PeerRequest::Fetch { keys: vec![(position, key.clone())] };
+                    self.send(&peer, request, Purpose::KeyOf(key.clone(), epoch));
+                }
+                Next::Wait => return,
+                Next::Done => {
+                    self.tenure.found_key(epoch, key);
+                    if let Some(work) = self.works.first(key) {
+                        work.stage = Stage::Informed;
+                    }
+                    return self.advance(key);
+                }
+            }
+        }
+    }
+
+    pub(super) fn heard_key(
+        &mut self,
+        peer: &Peer,
+        key: &Key,
+        epoch: Epoch,
+        answer: Result<AnswerBody, Failure>,
+    ) {
+        let taken = match answer {
+            Ok(AnswerBody::Fetched { standing, looked_at: 1.., records }) => self
+                .take_copies(records.into_iter().filter(|record| record.key == *key).collect())
+                .map(|()| standing),
+            Ok(body) => Err(super::failure_of(&body)),
+            Err(failure) => Err(failure),
+        };
+        let now = self.now.elapsed;
+        let Some(Work { stage: Stage::Asking(walk, asked), .. }) = self.works.first(key) else { return };
+        if *asked != epoch {
+            return;
+        }
+        match taken {
+            Ok(standing) => walk.answered(&peer.name, standing),
+            Err(failure) => walk.failed(&peer.name, &failure, now),
+        }
+        self.drive_key(key);
+    }
+
+    /// Asks the members of the group what they have under the key.
+    fn consult(&mut self, key: &Key) {
+        let Some(position) = self.works.first(key).map(|work| work.position) else { return };
+        let peers: Vec<Peer> = self.group.members.iter().map(|member| member.peer.clone()).collect();
+        for peer in peers {
+            let request = PeerRequest::Fetch { keys: vec![(position, key.clone())] };
+            self.send(&peer, request, Purpose::Consult(key.clone()));
+        }
+    }
+
+    pub(super) fn heard_consulted(&mut self, peer: &Peer, key: &Key, answer: Result<AnswerBody, Failure>) {
+        let Ok(AnswerBody::Fetched { looked_at: 1.., records, .. }) = answer else { return };
+        let theirs = records.iter().find(|record| record.key == *key).map(|record| record.version);
+        if self.take_copies(records.into_iter().filter(|record| record.key == *key).collect()).is_err() {
+            return;
+        }
+        let members = self.group.group.members.len();
+        let Some(work) = self.works.first(key) else { return };
+        let wanted = self.settings.quorum(work.consistency, members);
+        let (position, Stage::Consulting(told)) = (work.position, &mut work.stage) else { return };
+        told.insert(peer.name.clone());
+        if told.len() + 1 >= wanted {
+            work.stage = Stage::Informed;
+        }
+        // Whoever has less is brought up to date.
+        if let Ok(Some(ours)) = self.store.read(position, key)
+            && theirs.is_none_or(|theirs| theirs < ours.version)
+        {
+            self.outboxes.add(peer, ours);
+        }
+        self.advance(key);
+    }
+
+    /// Does what is to be done, now that it is known what is under the key.
+    fn execute(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
+        let work = self.works.first(key)?;
+        let (position, version) = (work.position, work.version);
+        if !self.tenure.answers_for(position) {
+            return Some(Err(OperationError::NotOwner));
+        }
+        let stored = match self.store.read(position, key) {
+            Ok(stored) => stored,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let Operation::Change { change, condition, expiry } = work.operation.clone() else {
+            return match stored {
+                Some(record) if self.unconfirmed.contains_key(key) => self.confirm_earlier(key, record),
+                _ => Some(self.read_live(position, key)),
+            };
+        };
+        if let Some(record) = stored.clone().filter(|record| Some(record.version) == version) {
+            return self.begin_writing(key, record, None, Duplicate::Yes); // It came twice.
+        }
+        let version = match self.version_over(version, stored.as_ref()) {
+            Ok(version) => version,
+            Err(error) => return Some(Err(error)),
+        };
+        let now_ms = self.now.wall_ms;
+        let value_bytes_max = self.settings.value_bytes_max;
+        let circumstances =
+            Circumstances { position, key, stored: stored.as_ref(), version, now_ms, value_bytes_max };
+        match circumstances.effect(&change, condition, expiry) {
+            Ok(Effect::Write(record)) => {
+                let before = stored.filter(|record| record.live_value(now_ms).is_some());
+                self.begin_writing(key, record, before, Duplicate::No)
+            }
+            Ok(Effect::Nothing) => Some(Ok(Outcome { record: None, before: None, copies: 0 })),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The version of a write over what is stored: the one that was proposed, if it is greater and to be believed.
+    fn version_over(
+        &mut self,
+        proposed: Option<Version>,
+        stored: Option<&Record>,
+    ) -> Result<Version, OperationError> {
+        let stored = stored.map(|record| record.version);
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::TrustsTheClock) {
+            return Ok(Version::new(self.now.wall_ms, 0, self.me.position));
+        }
+        let Some(proposed) = proposed else {
+            return Ok(self.clock.next_after(self.now.wall_ms, self.me.position, stored.as_ref()));
+        };
+        if let Some(stored) = stored.filter(|stored| *stored >= proposed) {
+            return Err(OperationError::Outdated { stored });
+        }
+        if let Err(ahead) = self.clock.observe(&proposed, self.now.wall_ms)
+            && !stored.is_some_and(|stored| proposed.follows_closely(&stored))
+        {
+            return Err(ahead.into());
+        }
+        Ok(proposed)
+    }
+
+    /// A reader must not see what a crash could undo: first there must be enough copies of it.
+    fn confirm_earlier(&mut self, key: &Key, record: Record) -> Option<Result<Outcome, OperationError>> {
+        self.begin_writing(key, record, None, Duplicate::Earlier)
+    }
+
+    fn begin_writing(
+        &mut self,
+        key: &Key,
+        record: Record,
+        before: Option<Record>,
+        duplicate: Duplicate,
+    ) -> Option<Result<Outcome, OperationError>> {
+        let sequence = match duplicate {
+            Duplicate::No => match self.store.apply(vec![record.clone()]) {
+                Ok(applied) => applied.sequence,
+                Err(error) => return Some(Err(error.into())),
+            },
+            // It was applied before, so everything that was is enough.
+            Duplicate::Yes | Duplicate::Earlier => self.applied,
+        };
+        self.applied = self.applied.max(sequence);
+        for member in &mut self.group.members {
+            member.is_behind |= !self.outboxes.add(&member.peer, record.clone());
+        }
+        let sent = self.group.members.iter().map(|member| member.peer.name.clone()).collect();
+        let work = self.works.first(key)?;
+        work.stage = Stage::Writing(Box::new(Writing {
+            record,
+            before,
+            sequence,
+            is_earlier: duplicate == Duplicate::Earlier,
+            sent,
+            copies: BTreeSet::new(),
+            newer: None,
+        }));
+        self.written(key)
+    }
+
+    /// Whether enough copies are made.
+    fn written(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
+        let group = &self.group.group;
+        let work = self.works.first(key)?;
+        let Stage::Writing(writing) = &work.stage else { return None };
+        if let Some(newer) = writing.newer {
+            self.remember_unconfirmed(key, newer);
+            self.ask_all(key);
+            return None;
+        }
+        let copies = writing.copies.iter().filter(|name| group.has(name)).count() + 1;
+        let wanted = self.settings.quorum(work.consistency, group.members.len());
+        let is_durable = self.store.durable() >= writing.sequence;
+        #[cfg(feature = "defects")]
+        let (is_durable, wanted) = (
+            is_durable || self.settings.has(super::Defect::AcknowledgesBeforeDurable),
+            if self.settings.has(super::Defect::AcknowledgesAlone) { 1 } else { wanted },
+        );
+        if !is_durable || copies < wanted {
+            return None;
+        }
+        let (record, before) = (writing.record.clone(), writing.before.clone());
+        if !self.tenure.answers_for(work.position) {
+            // Whoever is the owner by now may have looked before there was this record.
+            return Some(Err(OperationError::TooFewCopies { copies, wanted }));
+        }
+        if self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
+            self.unconfirmed.remove(key);
+        }
+        let record = Some(record).filter(|record| record.live_value(self.now.wall_ms).is_some());
+        Some(Ok(Outcome { record, before, copies }))
+    }
+
+    fn remember_unconfirmed(&mut self, key: &Key, version: Version) {
+        if self.unconfirmed.len() >= UNCONFIRMED_MAX {
+            self.unconfirmed.pop_first();
+        }
+        self.unconfirmed.insert(key.clone(), version);
+    }
+
+    /// Something has become durable: what waited for it goes on.
+    pub(super) fn check_durable(&mut self) {
+        let durable = self.store.durable();
+        while self.undurable.front().is_some_and(|(sequence, ..)| *sequence <= durable) {
+            if let Some((_, token, body)) = self.undurable.pop_front() {
+                self.reply(token, body);
+            }
+        }
+        if std::mem::replace(&mut self.durable, durable) < durable {
+            self.recheck_all();
+        }
+    }
+
+    /// Looks at every write again: the group has changed, or what is durable.
+    pub(super) fn recheck_all(&mut self) {
+        for key in self.works.keys() {
+            self.advance(&key);
+        }
+    }
+
+    /// Sends what waits for the members of the group.
+    pub(super) fn flush(&mut self) {
+        while let Some((peer, records)) = self.outboxes.next() {
+            let batch = Batch::of(&records);
+            let group = self.group.group.clone();
+            self.send(&peer, PeerRequest::Store { group, records }, Purpose::Copies(batch));
+        }
+    }
+
+    pub(super) fn heard_copies(&mut self, peer: &Peer, batch: &Batch, answer: Result<AnswerBody, Failure>) {
+        self.outboxes.ended(&peer.name);
+        let newer = match answer {
+            Ok(AnswerBody::Stored { newer }) => Some(newer),
+            Ok(_) | Err(_) => None,
+        };
+        if newer.is_none()
+            && let Some(member) = self.group.member(&peer.name)
+        {
+            member.is_behind = true;
+            member.due_at = member.due_at.min(self.now.elapsed + super::repair::RETRY_PAUSE);
+        }
+        for (idx, (key, version)) in batch.writes.iter().enumerate() {
+            let Some(Work { stage: Stage::Writing(writing), .. }) = self.works.first(key) else { continue };
+            if writing.record.version != *version {
+                continue;
+            }
+            match &newer {
+                Some(newer) => match newer.iter().find(|(newer_idx, _)| *newer_idx == idx) {
+                    Some((_, newer)) => writing.newer = Some(*newer),
+                    None => drop(writing.copies.insert(peer.name.clone())),
+                },
+                None => drop(writing.sent.remove(&peer.name)),
+            }
+            self.advance(key);
+        }
+    }
+
+    /// Sends copies again that did not reach a member, and to new members.
+    pub(super) fn retry_copies(&mut self) {
+        for member in &mut self.group.members {
+            let name = &member.peer.name;
+            for writing in self.works.being_written_mut() {
+                if !writing.sent.contains(name) && !writing.copies.contains(name) {
+                    member.is_behind |= !self.outboxes.add(&member.peer, writing.record.clone());
+                    writing.sent.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    /// Asks again those who did not tell what they have.
+    pub(super) fn retry_keys(&mut self) {
+        for key in self.works.keys() {
+            self.drive_key(&key);
+        }
+    }
+
+    /// Ends the operations whose time is over.
+    pub(super) fn end_overdue(&mut self) {
+        let now = self.now.elapsed;
+        for work in self.works.take_overdue(now) {
+            self.done(work.token, Err(OperationError::Busy));
+        }
+        for key in self.works.keys() {
+            let members = self.group.group.members.clone();
+            let Some(work) = self.works.first(&key).filter(|work| work.until <= now) else { continue };
+            let error = match &work.stage {
+                Stage::Writing(writing) if !writing.is_earlier => {
+                    let copies = writing.copies.iter().filter(|name| members.contains(name)).count() + 1;
+                    let wanted = self.settings.quorum(work.consistency, members.len());
+                    let version = writing.record.version;
+                    self.remember_unconfirmed(&key, version);
+                    OperationError::TooFewCopies { copies, wanted }
+                }
+                Stage::Waiting
+                | Stage::Asking(..)
+                | Stage::Consulting(_)
+                | Stage::Informed
+                | Stage::Writing(_) => OperationError::Unanswered,
+            };
+            if let Some(work) = self.works.end_first(&key) {
+                self.done(work.token, Err(error));
+            }
+            self.advance(&key);
+        }
+    }
+
+    /// Merges copies that came from another node.
+    pub(super) fn take_copies(&mut self, records: Vec<Record>) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let bytes: usize = records.iter().map(Record::size_bytes).sum();
+        self.budget.spend(bytes);
+        self.note_versions(&records);
+        match self.store.apply(records) {
+            Ok(applied) => {
+                self.applied = self.applied.max(applied.sequence);
+                Ok(())
+            }
+            Err(error) => {
+                self.report(error);
+                Err(Failure::Silent)
+            }
+        }
+    }
+
+    /// New versions surpass all that were seen, unless a clock was so far ahead that it is not to be followed.
+    pub(super) fn note_versions(&mut self, records: &[Record]) {
+        for record in records {
+            let _ = self.clock.observe(&record.version, self.now.wall_ms);
+        }
+    }
+}
+
+/// Whether a record that is written was written before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duplicate {
+    No,
+    /// It is the same write, which came twice.
+    Yes,
+    /// It is what an earlier write left, which has too few copies.
+    Earlier,
+}

@@ -1,0 +1,252 @@
+//! Strays: records that a node has though it does not own them and nobody counts on it for them.
+//!
+//! They are offered to their owner, and dropped only when that says that its whole group has them. A node that leaves
+//! offers all that it does not own, so that owners choose others in its place.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chord_ring::{Failure, Peer, owned};
+
+use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, PeerRequest, Verdict};
+use super::sync::PAGE;
+use super::{Output, Purpose, Replicator, RequestId};
+use crate::{Cursor, Range, Record};
+
+/// Pause between two looks for strays: while there are some, at first and at most, and when there are none.
+const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// One look for strays.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// Ranges that are to be looked through.
+    gaps: Vec<Range>,
+    cursor: Option<Cursor>,
+    /// Strays that are to be offered.
+    found: VecDeque<Header>,
+    /// Those of them that were offered, and may be delivered.
+    offered: Vec<Header>,
+    owner: Option<Peer>,
+    is_asking: bool,
+    is_running: bool,
+    /// Strays that have to be kept for now.
+    kept: u64,
+    pause: Duration,
+    due_at: Duration,
+    /// How many looks have ended since the node began to leave, and what the last one kept.
+    pub(super) ended: u64,
+    pub(super) last_kept: u64,
+}
+
+impl Replicator {
+    pub(super) fn drive_sweep(&mut self) {
+        if self.sweep.is_asking || self.sweep.due_at > self.now.elapsed {
+            return;
+        }
+        if !self.sweep.is_running {
+            let Some(own) = self.tenure.range().filter(|_| self.neighbours.is_member) else { return };
+            let own_only = [own];
+            let mut kept = self.holdings.current(self.now.elapsed);
+            if self.leaving.is_some() {
+                kept.clear();
+            }
+            kept.extend(own_only);
+            self.sweep.gaps = gaps(&kept);
+            self.sweep.is_running = true;
+            self.sweep.kept = 0;
+        }
+        self.continue_sweep();
+    }
+
+    fn continue_sweep(&mut self) {
+        loop {
+            if let Some(header) = self.sweep.found.front() {
+                self.requests += 1;
+                let id = RequestId(self.requests);
+                self.asked.insert(id, (self.me.clone(), Purpose::FindOwner));
+                self.outputs.push_back(Output::FindOwner(id, header.position));
+                self.sweep.is_asking = true;
+                return;
+            }
+            let Some(gap) = self.sweep.gaps.last().copied() else { return self.end_sweep() };
+            match self.store.range(&gap, self.sweep.cursor.as_ref(), PAGE) {
+                Ok(page) => {
+                    self.sweep.found = page.records.iter().map(Header::from).collect();
+                    self.sweep.cursor = page.next;
+                    if self.sweep.cursor.is_none() {
+                        self.sweep.gaps.pop();
+                    }
+                }
+                Err(error) => {
+                    self.report(error);
+                    self.sweep.kept += 1;
+                    return self.end_sweep();
+                }
+            }
+        }
+    }
+
+    fn end_sweep(&mut self) {
+        let (soon, later) = SWEEP_PAUSE;
+        let sweep = &mut self.sweep;
+        sweep.is_running = false;
+        sweep.gaps.clear();
+        sweep.cursor = None;
+        sweep.found.clear();
+        sweep.ended += 1;
+        sweep.last_kept = sweep.kept;
+        sweep.pause = if sweep.kept > 0 { (sweep.pause * 2).clamp(soon, later) } else { later };
+        if self.leaving.is_some() {
+            sweep.pause = soon;
+        }
+        sweep.due_at = self.now.elapsed + sweep.pause;
+        if sweep.kept == 0 {
+            self.holdings.forget_lapsed(self.now.elapsed);
+        }
+    }
+
+    pub(super) fn hasten_sweep(&mut self) {
+        self.sweep.pause = Duration::ZERO;
+        self.sweep.due_at = self.now.elapsed;
+    }
+
+    /// The rest has to be kept for now.
+    fn break_off_sweep(&mut self) {
+        self.sweep.is_asking = false;
+        self.sweep.kept += 1 + self.sweep.found.len() as u64;
+        self.end_sweep();
+    }
+
+    pub(super) fn found_owner(&mut self, owner: Option<Peer>) {
+        let Some(owner) = owner else { return self.break_off_sweep() };
+        if owner == self.me {
+            // The range has changed since.
+            self.sweep.kept += 1;
+            self.sweep.found.pop_front();
+            self.sweep.is_asking = false;
+            return self.continue_sweep();
+        }
+        let headers: Vec<Header> = self.sweep.found.iter().cloned().collect();
+        self.sweep.owner = Some(owner.clone());
+        let leaving = self.leaving.is_some();
+        self.send(&owner, PeerRequest::Offer { headers, leaving }, Purpose::Offer);
+    }
+
+    pub(super) fn heard_offer(&mut self, peer: &Peer, answer: Result<AnswerBody, Failure>) {
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::DropsWhatItOffers) {
+            for header in std::mem::take(&mut self.sweep.found) {
+                self.drop_stray(&header);
+            }
+            self.sweep.is_asking = false;
+            return self.continue_sweep();
+        }
+        let verdicts = match answer {
+            Ok(AnswerBody::Judged(verdicts)) if verdicts.len() == self.sweep.found.len() => verdicts,
+            Ok(_) | Err(_) => return self.break_off_sweep(),
+        };
+        let is_owner = verdicts.first() != Some(&Verdict::NotMine);
+        let mut others = VecDeque::new();
+        for (header, verdict) in std::mem::take(&mut self.sweep.found).into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Drop => self.drop_stray(&header),
+                Verdict::Deliver => self.sweep.offered.push(header),
+                // Another owner's, unless whoever was named as the owner of the first is none.
+                Verdict::NotMine if is_owner => others.push_back(header),
+                Verdict::NotMine | Verdict::Keep => self.sweep.kept += 1,
+            }
+        }
+        self.sweep.found = others;
+        self.deliver(peer);
+    }
+
+    fn drop_stray(&mut self, header: &Header) {
+        let is_own = self.tenure.answers_for(header.position);
+        let is_held = self.leaving.is_none() && self.holdings.holds(header.position, self.now.elapsed);
+        // A node that leaves keeps what it has to its end: somebody may yet ask.
+        if is_own || is_held || self.leaving.is_some() {
+            return;
+        }
+        if let Err(error) = self.store.remove(header.position, &header.key, &header.version) {
+            self.report(error);
+        }
+    }
+
+    /// Gives an owner what it lacks, as much as fits a message.
+    fn deliver(&mut self, owner: &Peer) {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while bytes < MESSAGE_BYTES_MAX {
+            let Some(header) = self.sweep.offered.pop() else { break };
+            let Ok(Some(record)) = self.store.read(header.position, &header.key) else { continue };
+            bytes += record.size_bytes();
+            records.push(record);
+        }
+        if records.is_empty() {
+            self.sweep.is_asking = false;
+            return self.continue_sweep();
+        }
+        // The next look shows whether the whole group has them.
+        self.sweep.kept += records.len() as u64;
+        self.budget.spend(records.iter().map(Record::size_bytes).sum());
+        self.send(owner, PeerRequest::Deliver { records }, Purpose::Deliver);
+    }
+
+    pub(super) fn heard_deliver(&mut self, answer: &Result<AnswerBody, Failure>) {
+        if let (Ok(AnswerBody::Delivered(_)), Some(owner)) = (answer, self.sweep.owner.clone()) {
+            self.deliver(&owner);
+        } else {
+            self.sweep.offered.clear();
+            self.break_off_sweep();
+        }
+    }
+}
+
+/// The ranges of the circle that lie in none of those.
+fn gaps(kept: &[Range]) -> Vec<Range> {
+    if kept.iter().any(|range| range.after == range.up_to) {
+        return Vec::new();
+    }
+    let mut gaps = Vec::new();
+    for range in kept {
+        // A gap begins where a range ends that no other goes beyond, and ends where the next one begins.
+        let begin = range.up_to;
+        let goes_on =
+            |other: &&Range| other.up_to != begin && (other.after == begin || other.contains(begin));
+        if kept.iter().any(|other| goes_on(&other)) {
+            continue;
+        }
+        let ends = kept.iter().map(|other| other.after);
+        let nearest = ends.reduce(|near, end| if owned(begin, end, near) { end } else { near });
+        gaps.extend(nearest.filter(|end| *end != begin).map(|end| Range { after: begin, up_to: end }));
+    }
+    gaps.dedup();
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_what_no_range_holds() {
+        let mut state = 7u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % 16
+        };
+        let mut open = 0;
+        for _ in 0..20_000 {
+            let range = |after: u64, up_to: u64| Range { after: after.into(), up_to: up_to.into() };
+            let kept: Vec<Range> = (0..=next() % 4).map(|_| range(next(), next())).collect();
+            let gaps = gaps(&kept);
+            for position in 0..16 {
+                let position = position.into();
+                let is_kept = kept.iter().any(|range| range.contains(position));
+                let holders = gaps.iter().filter(|gap| gap.contains(position)).count();
+                assert_eq!(holders > 0, !is_kept, "{position} of {kept:?} in {gaps:?}");
+                open += usize::from(!is_kept);
+            }
+        }
+        assert!(open > 1000, "{open}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Taking over: how a node comes to answer for its range, and to have everything of it.
+
+use std::time::Duration;
+
+use chord_ring::{Failure, NodeName, Peer};
+
+use super::message::{AnswerBody, PeerRequest};
+use super::sync::{Direction, Move, Sync};
+use super::tenure::Epoch;
+use super::walk::{Next, Walk};
+use super::{Event, Output, Purpose, Replicator, failure_of};
+use crate::Range;
+
+/// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
+/// takes it a round trip or two.
+const VOUCH_PAUSE: Duration = Duration::from_millis(50);
+
+/// Asking everybody who may have something of a range.
+#[derive(Debug)]
+pub(super) struct Takeover {
+    range: Range,
+    epoch: Epoch,
+    walk: Walk,
+    sync: Option<Sync>,
+}
+
+impl Replicator {
+    /// Asks the predecessor, if it has to vouch.
+    pub(super) fn seek_vouching(&mut self) {
+        let Some((predecessor, epoch)) = self.tenure.question() else { return };
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::AnswersUnvouched) {
+            self.tenure.vouch(&predecessor, epoch);
+            return;
+        }
+        if !self.is_vouching && self.vouch_due_at <= self.now.elapsed {
+            self.is_vouching = true;
+            self.send(&predecessor, PeerRequest::Vouch, Purpose::Vouch(epoch));
+        }
+    }
+
+    pub(super) fn heard_vouch(&mut self, peer: &Peer, epoch: Epoch, answer: &Result<AnswerBody, Failure>) {
+        self.is_vouching = false;
+        self.vouch_due_at = self.now.elapsed + VOUCH_PAUSE;
+        // Those who keep no records cannot tell, and are believed to name this node.
+        if matches!(answer, Ok(AnswerBody::Vouched(true)) | Err(Failure::Garbled)) {
+            self.tenure.vouch(peer, epoch);
+            self.regroup();
+            self.drive_takeover();
+        }
+    }
+
+    /// Goes on asking for what may be missing.
+    pub(super) fn drive_takeover(&mut self) {
+        let missing = self.tenure.missing().filter(|_| self.tenure.range().is_some());
+        let Some((range, epoch)) = missing else {
+            self.takeover = None;
+            return;
+        };
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::TakesOverBlindly) {
+            return self.tenure.found_all(epoch);
+        }
+        if self.takeover.as_ref().is_none_or(|takeover| takeover.epoch != epoch) {
+            let is_settled = self.holdings.cover(range, self.tenure.complete_range());
+            self.takeover = Some(Takeover { range, epoch, walk: Walk::new(is_settled), sync: None });
+        }
+        let Some(takeover) = self.takeover.as_mut().filter(|takeover| takeover.sync.is_none()) else {
+            return;
+        };
+        match takeover.walk.next(&self.me.name, &self.neighbours.successors, self.now.elapsed) {
+            Next::Wait => {}
+            Next::Ask(peer) => {
+                takeover.sync = Some(Sync::new(peer, takeover.range, Direction::In));
+                self.step_takeover();
+            }
+            Next::Done => {
+                self.takeover = None;
+                self.tenure.found_all(epoch);
+                self.outputs.push_back(Output::Event(Event::Complete(range)));
+                self.drive_repair();
+            }
+        }
+    }
+
+    fn step_takeover(&mut self) {
+        let Some(takeover) = &mut self.takeover else { return };
+        let Some(sync) = &mut takeover.sync else { return };
+        let peer = sync.peer.clone();
+        match sync.next(&*self.store) {
+            Ok(Move::Ask(request)) => {
+                let purpose = Purpose::Takeover(takeover.epoch);
+                self.send(&peer, request, purpose);
+            }
+            // Nothing goes to the peer.
+            Ok(Move::Store(_)) => self.fail_takeover(&peer.name, &Failure::Garbled),
+            Ok(Move::Done(standing)) => {
+                takeover.sync = None;
+                takeover.walk.answered(&peer.name, standing);
+                self.drive_takeover();
+            }
+            Err(_) => self.fail_takeover(&peer.name, &Failure::Silent),
+        }
+    }
+
+    pub(super) fn heard_takeover(&mut self, peer: &Peer, epoch: Epoch, answer: Result<AnswerBody, Failure>) {
+        let Some(takeover) = self.takeover.as_mut().filter(|takeover| takeover.epoch == epoch) else {
+            return;
+        };
+        let Some(sync) = takeover.sync.as_mut().filter(|sync| sync.peer == *peer) else { return };
+        let taken = match answer {
+            Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
+            Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(|_| Failure::Garbled),
+            Err(failure) => Err(failure),
+        };
+        match taken.and_then(|records| self.take_copies(records)) {
+            Ok(()) => self.step_takeover(),
+            Err(failure) => self.fail_takeover(&peer.name, &failure),
+        }
+    }
+
+    /// It is asked again later, unless it is gone.
+    fn fail_takeover(&mut self, name: &NodeName, failure: &Failure) {
+        let now = self.now.elapsed;
+        if let Some(takeover) = &mut self.takeover {
+            takeover.sync = None;
+            takeover.walk.failed(name, failure, now);
+        }
+        self.drive_takeover();
+    }
+}

@@ -1,0 +1,137 @@
+//! Operations under way at the owner of their keys, one at a time for each key.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use chord_ring::{NodeName, Position, Token};
+
+use super::operation::{Consistency, Operation};
+use super::tenure::Epoch;
+use super::walk::Walk;
+use crate::{Key, Record, Sequence, Version};
+
+/// Operations under way at one node, at most: beyond that, clients outnumber what the node can do within their deadlines.
+pub const OPERATIONS_MAX: usize = 16 << 10;
+
+/// Operations that wait for one key, at most.
+pub const OPERATIONS_OF_KEY_MAX: usize = 1 << 10;
+
+/// One operation.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) token: Token,
+    pub(super) position: Position,
+    pub(super) operation: Operation,
+    pub(super) consistency: Consistency,
+    /// The version that its first node has proposed for it.
+    pub(super) version: Option<Version>,
+    pub(super) until: Duration,
+    pub(super) stage: Stage,
+}
+
+/// How far an operation is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    Waiting,
+    /// Others may have something under the key.
+    Asking(Box<Walk>, Epoch),
+    /// Other members of the group are asked what they have.
+    Consulting(BTreeSet<NodeName>),
+    /// It has been found out what is under the key.
+    Informed,
+    Writing(Box<Writing>),
+}
+
+/// A record that is being copied.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) record: Record,
+    pub(super) before: Option<Record>,
+    pub(super) sequence: Sequence,
+    /// Whether it is an earlier write, of which too few copies were known, that a reader must not see before there are more.
+    pub(super) is_earlier: bool,
+    /// The others to which it was sent.
+    pub(super) sent: BTreeSet<NodeName>,
+    /// The others that have it.
+    pub(super) copies: BTreeSet<NodeName>,
+    /// A version that somebody has who is not known to this node.
+    pub(super) newer: Option<Version>,
+}
+
+/// All operations under way, the first of each key being done.
+#[derive(Debug, Default)]
+pub(super) struct Works {
+    of_key: BTreeMap<Key, VecDeque<Work>>,
+    count: usize,
+}
+
+impl Works {
+    /// One more. Returns `None` if there are too many, else whether it is the only one of its key.
+    pub(super) fn add(&mut self, key: &Key, work: Work) -> Option<bool> {
+        if self.count >= OPERATIONS_MAX {
+            return None;
+        }
+        let line = self.of_key.entry(key.clone()).or_default();
+        if line.len() >= OPERATIONS_OF_KEY_MAX {
+            return None;
+        }
+        self.count += 1;
+        line.push_back(work);
+        Some(line.len() == 1)
+    }
+
+    /// Whether none is under way for that key.
+    pub(super) fn is_free(&self, key: &Key) -> bool {
+        !self.of_key.contains_key(key)
+    }
+
+    /// The one of that key that is being done.
+    pub(super) fn first(&mut self, key: &Key) -> Option<&mut Work> {
+        self.of_key.get_mut(key).and_then(VecDeque::front_mut)
+    }
+
+    /// The first one of that key has ended.
+    pub(super) fn end_first(&mut self, key: &Key) -> Option<Work> {
+        let line = self.of_key.get_mut(key)?;
+        let ended = line.pop_front();
+        if line.is_empty() {
+            self.of_key.remove(key);
+        }
+        self.count -= usize::from(ended.is_some());
+        ended
+    }
+
+    /// The keys of all that are under way.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.of_key.keys().cloned().collect()
+    }
+
+    /// Those that wait behind another and whose time is over.
+    pub(super) fn take_overdue(&mut self, now: Duration) -> Vec<Work> {
+        let mut overdue = Vec::new();
+        for line in self.of_key.values_mut() {
+            if line.iter().skip(1).all(|work| work.until > now) {
+                continue;
+            }
+            let waiting = line.split_off(1);
+            let (late, rest): (Vec<Work>, Vec<Work>) =
+                waiting.into_iter().partition(|work| work.until <= now);
+            line.extend(rest);
+            overdue.extend(late);
+        }
+        self.count -= overdue.len();
+        overdue
+    }
+
+    /// The records that are being copied.
+    pub(super) fn being_written_mut(&mut self) -> impl Iterator<Item = &mut Writing> {
+        self.of_key.values_mut().filter_map(VecDeque::front_mut).filter_map(|work| match &mut work.stage {
+            Stage::Writing(writing) => Some(&mut **writing),
+            Stage::Waiting | Stage::Asking(..) | Stage::Consulting(_) | Stage::Informed => None,
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+}
