@@ -8,6 +8,7 @@
 mod custody;
 mod digest;
 mod digest_index;
+pub mod engine;
 mod memory;
 mod record;
 mod store;

@@ -4,12 +4,7 @@ use std::num::NonZeroUsize;
 
 use chord_ring::{Position, owned};
 
-use crate::{Digest, Key, Record, Version};
-
-/// How many records the default [`Store::digest`] looks at together: enough to make the cost of a page
-/// small, few enough that an engine's locks are not held for long.
-const DIGEST_PAGE: PageLimit =
-    PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: usize::MAX };
+use crate::{Digest, Key, Record, Version, engine};
 
 /// Holds records, at most one for each position and key, and always the newest that it was given.
 ///
@@ -76,15 +71,8 @@ pub trait Store: Send + Sync {
     /// The engine cannot read.
     fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
         let mut digest = Digest::EMPTY;
-        let mut cursor = None;
-        loop {
-            let page = self.range(range, cursor.as_ref(), DIGEST_PAGE)?;
-            page.records.iter().for_each(|record| digest.add(record));
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(digest),
-            }
-        }
+        engine::scan(|cursor, limit| self.range(range, cursor, limit), |record| digest.add(record))?;
+        Ok(digest)
     }
 }
 
