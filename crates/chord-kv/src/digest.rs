@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::Record;
+use chord_ring::Position;
+
+use crate::{Record, Version};
 
 /// The sum of a set of records: equal for equal sets, in whatever order they were added.
 ///
@@ -19,9 +21,19 @@ impl Digest {
     /// The digest of no records.
     pub const EMPTY: Self = Self { sum: [0; 4], records: 0 };
 
+    /// The digest of one record.
+    pub fn of(record: &Record) -> Self {
+        Self::of_identity(record.position, record.key.as_bytes(), &record.version)
+    }
+
+    /// The digest of one record with that identity.
+    pub fn of_identity(position: Position, key: &[u8], version: &Version) -> Self {
+        Self { sum: identity(position, key, version), records: 1 }
+    }
+
     /// Adds one record.
     pub fn add(&mut self, record: &Record) {
-        self.combine(&Self { sum: identity(record), records: 1 });
+        self.combine(&Self::of(record));
     }
 
     /// Adds the records of `other`, none of which may be here already: the digest of a range is the
@@ -35,6 +47,18 @@ impl Digest {
             carry = over_a || over_b;
         }
         self.records = self.records.wrapping_add(other.records);
+    }
+
+    /// Takes the records of `other` away, all of which are here.
+    pub fn take_away(&mut self, other: &Self) {
+        let mut borrow = false;
+        for (limb, subtrahend) in self.sum.iter_mut().zip(other.sum) {
+            let (difference, under_a) = limb.overflowing_sub(subtrahend);
+            let (difference, under_b) = difference.overflowing_sub(u64::from(borrow));
+            *limb = difference;
+            borrow = under_a || under_b;
+        }
+        self.records = self.records.wrapping_sub(other.records);
     }
 
     /// How many records there are.
@@ -68,14 +92,14 @@ impl fmt::Debug for Digest {
 }
 
 /// The parts of fixed length come first, so that no two identities are the same bytes.
-fn identity(record: &Record) -> [u64; 4] {
+fn identity(position: Position, key: &[u8], version: &Version) -> [u64; 4] {
     use sha2::{Digest as _, Sha256};
     let mut hasher = Sha256::new();
-    hasher.update(record.position.to_be_bytes());
-    hasher.update(record.version.time_ms().to_be_bytes());
-    hasher.update(record.version.counter().to_be_bytes());
-    hasher.update(record.version.writer().to_be_bytes());
-    hasher.update(record.key.as_bytes());
+    hasher.update(position.to_be_bytes());
+    hasher.update(version.time_ms().to_be_bytes());
+    hasher.update(version.counter().to_be_bytes());
+    hasher.update(version.writer().to_be_bytes());
+    hasher.update(key);
     let hash: [u8; 32] = hasher.finalize().into();
     let mut limbs = hash.chunks_exact(8).map(little_endian);
     std::array::from_fn(|_| limbs.next().unwrap_or(0))

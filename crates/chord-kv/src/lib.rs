@@ -7,6 +7,8 @@
 
 mod custody;
 mod digest;
+mod digest_index;
+pub mod engine;
 mod memory;
 mod record;
 pub mod replication;
@@ -15,6 +17,7 @@ mod version;
 
 pub use custody::{Custody, HOLDERS_MAX, KEYS_KNOWN_MAX, Pull, Question, Rest, STOPPED_AFTER};
 pub use digest::Digest;
+pub use digest_index::{Crowded, DigestIndex, STRETCH_RECORDS_MAX};
 pub use memory::MemoryStore;
 pub use record::*;
 pub use store::*;

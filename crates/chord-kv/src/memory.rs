@@ -5,8 +5,9 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chord_ring::{Position, RING_BITS_MAX, RingSize};
+use chord_ring::{Position, RingSize};
 
+use crate::engine::{Filling, Slot, Stretch, stretches};
 use crate::record::size_bytes;
 use crate::{
     Applied, Cursor, Key, Page, PageLimit, Range, Record, Sequence, Store, StoreError, Usage, Value, Version,
@@ -35,9 +36,6 @@ struct Shard {
     first: Position,
     records: Mutex<BTreeMap<Slot, Held>>,
 }
-
-/// Where a record stands: by position, then by key.
-type Slot = (Position, Key);
 
 /// What a record holds beside its slot.
 #[derive(Debug)]
@@ -142,14 +140,11 @@ impl Store for MemoryStore {
     }
 
     fn range(&self, range: &Range, cursor: Option<&Cursor>, limit: PageLimit) -> Result<Page, StoreError> {
-        if cursor.is_some_and(|cursor| !range.contains(cursor.position)) {
-            return Err(StoreError::ForeignCursor);
-        }
         let mut filling = Filling::new(limit);
-        for stretch in stretches(range, cursor).iter().flatten() {
+        for stretch in stretches(range, cursor)?.iter().flatten() {
             self.fill(stretch, &mut filling);
         }
-        Ok(filling.page)
+        Ok(filling.into_page())
     }
 
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
@@ -198,59 +193,5 @@ fn put_together(slot: &Slot, held: &Held) -> Record {
         value: held.value.clone(),
         version: held.version,
         expires_at_ms: held.expires_at_ms,
-    }
-}
-
-/// A stretch of slots that does not pass the ring's origin.
-type Stretch = (Bound<Slot>, Bound<Slot>);
-
-/// What is left of `range` after `cursor`, which lies in it: one stretch, or two when it passes the origin.
-fn stretches(range: &Range, cursor: Option<&Cursor>) -> [Option<Stretch>; 2] {
-    let begin = match cursor {
-        Some(cursor) => Some(Bound::Excluded((cursor.position, cursor.key.clone()))),
-        None => first_slot_above(range.after).map(Bound::Included),
-    };
-    let end = first_slot_above(range.up_to).map_or(Bound::Unbounded, Bound::Excluded);
-    if range.after < range.up_to {
-        return [begin.map(|begin| (begin, end)), None];
-    }
-    match cursor {
-        Some(cursor) if cursor.position <= range.after => [begin.map(|begin| (begin, end)), None],
-        Some(_) | None => [begin.map(|begin| (begin, Bound::Unbounded)), Some((Bound::Unbounded, end))],
-    }
-}
-
-/// The first slot after all those at `position`, unless that is the last position there can be.
-fn first_slot_above(position: Position) -> Option<Slot> {
-    let widest = RingSize::new(u64::from(RING_BITS_MAX)).expect("the largest size is a size");
-    (position < Position::MAX).then(|| (widest.finger_start(position, 0), Key::empty()))
-}
-
-/// A page that is being filled.
-struct Filling {
-    page: Page,
-    limit: PageLimit,
-    bytes: usize,
-}
-
-impl Filling {
-    fn new(limit: PageLimit) -> Self {
-        Self { page: Page { records: Vec::new(), next: None }, limit, bytes: 0 }
-    }
-
-    /// Adds a record and returns true, unless the page is full: then it is to be gone on from its last record.
-    fn add(&mut self, record: Record) -> bool {
-        if self.page.next.is_some() {
-            return false;
-        }
-        let bytes = self.bytes.saturating_add(record.size_bytes());
-        let full = self.page.records.len() >= self.limit.records.get() || bytes > self.limit.bytes;
-        if let Some(last) = self.page.records.last().filter(|_| full) {
-            self.page.next = Some(Cursor { position: last.position, key: last.key.clone() });
-            return false;
-        }
-        self.bytes = bytes;
-        self.page.records.push(record);
-        true
     }
 }

@@ -4,16 +4,12 @@ use std::num::NonZeroUsize;
 
 use chord_ring::{Position, owned};
 
-use crate::{Digest, Key, Record, Version};
-
-/// How many records the default [`Store::digest`] looks at together: enough to make the cost of a page
-/// small, few enough that an engine's locks are not held for long.
-const DIGEST_PAGE: PageLimit =
-    PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: usize::MAX };
+use crate::{Digest, Key, Record, Version, engine};
 
 /// Holds records, at most one for each position and key, and always the newest that it was given.
 ///
-/// Every method may be called from any thread, and none waits for a disk or a peer.
+/// Every method may be called from any thread. None waits for a peer, nor until something is written to a disk; an
+/// engine that keeps its records on one may have to read it.
 pub trait Store: Send + Sync {
     /// The record of that key, whether live, expired or a tombstone.
     ///
@@ -27,12 +23,26 @@ pub trait Store: Send + Sync {
     /// sequence that is returned. Two records with the same version are taken to be the same.
     ///
     /// # Errors
-    /// A record does not fit. Those before it in the batch are merged, those after it are not; merging all of
-    /// them again is harmless.
+    /// A record does not fit, or the engine cannot take more for now. Those before it in the batch are merged, those
+    /// after it are not; merging all of them again is harmless.
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError>;
 
     /// Up to which sequence everything that was applied survives a crash.
     fn durable(&self) -> Sequence;
+
+    /// Has `notify` called, from a thread of the engine's own, each time that [`Store::durable`] has grown after an
+    /// `apply` had returned; it must not wait. It takes the place of the one that was given before.
+    ///
+    /// Whoever waits for a sequence gives this first and then asks [`Store::durable`], so that nothing is missed. An
+    /// engine whose records are durable when `apply` returns never calls it.
+    fn on_durable(&self, notify: DurableNotifier) {
+        drop(notify);
+    }
+
+    /// Whether the engine can do its work.
+    fn health(&self) -> Health {
+        Health::Good
+    }
 
     /// A page of the records in `range`: clockwise from its beginning, by key at the same position, from
     /// the first one after `cursor`.
@@ -61,16 +71,28 @@ pub trait Store: Send + Sync {
     /// The engine cannot read.
     fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
         let mut digest = Digest::EMPTY;
-        let mut cursor = None;
-        loop {
-            let page = self.range(range, cursor.as_ref(), DIGEST_PAGE)?;
-            page.records.iter().for_each(|record| digest.add(record));
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(digest),
-            }
-        }
+        engine::scan(|cursor, limit| self.range(range, cursor, limit), |record| digest.add(record))?;
+        Ok(digest)
     }
+}
+
+/// What an engine calls with the sequence up to which everything is durable now; see [`Store::on_durable`].
+pub type DurableNotifier = Box<dyn Fn(Sequence) + Send + Sync>;
+
+/// Whether an engine can do its work, in words for whoever runs the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// It reads and writes.
+    #[default]
+    Good,
+    /// It reads, but what was applied does not become durable. It goes on trying, and takes no new records meanwhile.
+    NotWriting {
+        /// What is wrong, in one sentence.
+        reason: String,
+        /// What to do about it, in one sentence.
+        remedy: String,
+    },
 }
 
 /// Why a store did not do what it was asked.
@@ -83,6 +105,22 @@ pub enum StoreError {
     Full {
         /// The limit.
         limit_bytes: u64,
+    },
+    /// More is waiting to be made durable than the engine keeps in memory. The record was not merged; retrying helps in
+    /// a moment.
+    #[error("the store is busy: {pending_bytes_limit} bytes wait for the disk; try again in a moment")]
+    Busy {
+        /// How much may wait.
+        pending_bytes_limit: u64,
+    },
+    /// What is applied cannot be made durable at present, as on a full disk. The record was not merged; retrying helps
+    /// once the remedy was applied.
+    #[error("the store takes no writes: {reason}; {remedy}")]
+    NotWriting {
+        /// What happened.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
     },
     /// A cursor from another range. Nothing changed; retrying does not help.
     #[error("the cursor lies outside the range that is read")]

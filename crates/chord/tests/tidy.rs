@@ -8,13 +8,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The house: each of our crates and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("chord-ring", &[]),
     ("chord-kv", &["chord-ring"]),
+    ("chord-disk", &["chord-ring", "chord-kv"]),
     ("chord-wire", &["chord-ring", "chord-kv"]),
-    ("chord-node", &["chord-ring", "chord-kv", "chord-wire"]),
+    ("chord-node", &["chord-ring", "chord-kv", "chord-wire", "chord-disk"]),
     ("chord-sim", &["chord-ring", "chord-kv"]),
-    ("chord", &["chord-ring", "chord-kv", "chord-wire", "chord-node", "chord-sim"]),
+    ("chord", &["chord-ring", "chord-kv", "chord-wire", "chord-disk", "chord-node", "chord-sim"]),
 ];
 
 /// What the crates without I/O may use of other people's, and for what. A crate that is missing here is free to

@@ -1,0 +1,360 @@
+//! The records' file as redb knows it: opened, checked, and relieved of whatever in it is damaged.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use chord_kv::{Digest, DigestIndex, Usage};
+use chord_ring::Position;
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError};
+
+use crate::directory;
+use crate::encoding::{self, Malformed};
+use crate::medium::{Medium, Patient};
+use crate::store::DamagePolicy;
+use crate::{OpenError, Options};
+
+/// The one table: [`encoding`] says what is in it.
+pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+
+/// How many damaged records a report names one by one; the others it counts, and the quarantine file has them all.
+pub const QUARANTINED_NAMED_MAX: usize = 100;
+
+/// How many bytes of records are carried over from a damaged file in one commit.
+const SALVAGE_BYTES: usize = 8 << 20;
+
+/// What was found when a data directory was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many sound records there are.
+    pub records: u64,
+    /// How many records were damaged; they are not served, and were moved to the quarantine file.
+    pub quarantined: u64,
+    /// The first of them.
+    pub quarantine: Vec<Quarantined>,
+    /// Where they were moved.
+    pub quarantine_file: Option<PathBuf>,
+    /// The whole file was damaged and renamed to this, and a fresh one was begun.
+    pub set_aside: Option<PathBuf>,
+    /// What was wrong with it.
+    pub reason: Option<String>,
+    /// The directory has an owner, but the records' file was gone.
+    pub missing: bool,
+}
+
+/// A record that was found damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Where it lay, if that can be told.
+    pub position: Option<Position>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Report {
+    /// Whether nothing was lost or damaged.
+    pub fn is_clean(&self) -> bool {
+        self.quarantined == 0 && self.set_aside.is_none() && !self.missing
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} records", self.records)?;
+        if let Some(aside) = &self.set_aside {
+            let reason = self.reason.as_deref().unwrap_or("damaged");
+            write!(
+                f,
+                ", which is all that could be read of the file: it is damaged ({reason}) and was set aside as {}",
+                aside.display()
+            )?;
+        }
+        if self.missing {
+            write!(f, "; the file with the records was gone, and a new one was begun")?;
+        }
+        if let Some(file) = &self.quarantine_file {
+            write!(f, "; {} damaged records were moved to {}", self.quarantined, file.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the file cannot be used.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// What is in it is wrong.
+    Damaged(String),
+    /// The system refused something.
+    Io(io::Error),
+}
+
+impl Fault {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Damaged(reason) => io::Error::new(io::ErrorKind::InvalidData, reason),
+            Self::Io(error) => error,
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::Corrupted(reason) => Self::Damaged(reason),
+            redb::Error::Io(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Self::Damaged(error.to_string())
+            }
+            redb::Error::Io(error) => Self::Io(error),
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+/// What an engine begins with.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    pub(crate) index: DigestIndex,
+    pub(crate) usage: Usage,
+    pub(crate) report: Report,
+}
+
+/// Opens the file, checks every page and every record in it, and sets aside what is damaged.
+pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Opened, OpenError> {
+    let path = medium.path();
+    let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), source: error };
+    let mut report = Report::default();
+    let opened = match open_file(medium, options.cache_bytes) {
+        Ok((database, empty)) => {
+            report.missing = owned && empty;
+            scan(&database, path, &mut report).map(|(index, usage)| (database, index, usage))
+        }
+        Err(fault) => Err(fault),
+    };
+    let (database, index, usage) = match opened {
+        Ok(opened) => opened,
+        Err(Fault::Io(error)) => return Err(is_io(error)),
+        Err(Fault::Damaged(reason)) if options.damage == DamagePolicy::Refuse => {
+            return Err(OpenError::Damaged { path: path.to_path_buf(), reason });
+        }
+        Err(Fault::Damaged(reason)) => {
+            report = Report { reason: Some(reason), ..Report::default() };
+            begin_afresh(medium, options.cache_bytes, &mut report).map_err(|fault| is_io(fault.into_io()))?
+        }
+    };
+    report.records = usage.records;
+    Ok(Opened { database, index, usage, report })
+}
+
+/// Opens the file and checks that each page is as it was written; tells whether there was none before.
+pub(crate) fn open_file(medium: &Medium, cache_bytes: usize) -> Result<(Database, bool), Fault> {
+    let backend = medium.open().map_err(Fault::Io)?;
+    let is_empty = backend.len().map_err(Fault::Io)? == 0;
+    let database = caught(|| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(!is_empty);
+        Ok(builder.create_with_backend(backend)?)
+    })?;
+    Ok((database, is_empty))
+}
+
+/// redb may panic over pages that contradict each other; here that is damage like any other.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Fault::Damaged("its pages contradict each other".into())))
+}
+
+/// Looks at every record, and moves the damaged ones out of the way.
+fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(DigestIndex, Usage), Fault> {
+    let mut usage = Usage::default();
+    let mut quarantine = Quarantine::new(path);
+    let sound = |key: &[u8], value: &[u8]| match encoding::record(key, value) {
+        Ok(record) => {
+            usage.records += 1;
+            usage.bytes += record.size_bytes() as u64;
+            Ok(Some((record.position, Digest::of(&record))))
+        }
+        Err(malformed) => {
+            quarantine.add(key, value, malformed, report).map_err(Fault::Io)?;
+            Ok(None)
+        }
+    };
+    let index = caught(|| index_of(database, sound))?;
+    let damaged = quarantine.finish().map_err(Fault::Io)?;
+    if !damaged.is_empty() {
+        let transaction = database.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            for key in &damaged {
+                table.remove(key.as_slice())?;
+            }
+        }
+        transaction.commit()?;
+    }
+    Ok((index, usage))
+}
+
+fn index_of(
+    database: &Database,
+    mut sound: impl FnMut(&[u8], &[u8]) -> Result<Option<(Position, Digest)>, Fault>,
+) -> Result<DigestIndex, Fault> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(RECORDS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(DigestIndex::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let records = table.iter()?.map(|entry| {
+        let (key, value) = entry?;
+        sound(key.value(), value.value())
+    });
+    DigestIndex::of_sorted(records.filter_map(Result::transpose))
+}
+
+/// Damaged records on their way to a file of their own.
+struct Quarantine {
+    beside: PathBuf,
+    file: Option<File>,
+    keys: Vec<Vec<u8>>,
+}
+
+impl Quarantine {
+    fn new(beside: &Path) -> Self {
+        Self { beside: beside.to_path_buf(), file: None, keys: Vec::new() }
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8], malformed: Malformed, report: &mut Report) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.begin(report)?,
+        };
+        let (key_hex, value_hex) = (hex(key), hex(value));
+        writeln!(file, r#"{{"reason":"{malformed}","key_hex":"{key_hex}","value_hex":"{value_hex}"}}"#)?;
+        self.file = Some(file);
+        self.keys.push(key.to_vec());
+        report.quarantined += 1;
+        if report.quarantine.len() < QUARANTINED_NAMED_MAX {
+            let position = encoding::slot(key).map(|slot| slot.0);
+            report.quarantine.push(Quarantined { position, reason: malformed.to_string() });
+        }
+        Ok(())
+    }
+
+    fn begin(&self, report: &mut Report) -> io::Result<File> {
+        let path = directory::unused(|n| self.beside.with_file_name(format!("quarantine-{n}.jsonl")))?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        report.quarantine_file = Some(path);
+        Ok(file)
+    }
+
+    /// Makes sure that they are kept, before they are removed from where they were.
+    fn finish(self) -> io::Result<Vec<Vec<u8>>> {
+        if let Some(file) = self.file {
+            file.sync_all()?;
+        }
+        Ok(self.keys)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Renames the damaged file, begins a new one, and carries over what can still be read.
+fn begin_afresh(
+    medium: &Medium,
+    cache_bytes: usize,
+    report: &mut Report,
+) -> Result<(Database, DigestIndex, Usage), Fault> {
+    let aside = directory::set_aside(medium.path()).map_err(Fault::Io)?;
+    let (fresh, _) = open_file(medium, cache_bytes)?;
+    // No copy or nothing to be read from it is as good as nothing to salvage.
+    if let Ok(Ok(old)) = medium.open_copy(&aside).map(open_damaged) {
+        salvage(&old, &fresh)?;
+    }
+    report.set_aside = Some(aside);
+    let (index, usage) = scan(&fresh, medium.path(), report)?;
+    Ok((fresh, index, usage))
+}
+
+fn open_damaged(copy: Patient) -> Result<Database, Fault> {
+    caught(|| Ok(Database::builder().create_with_backend(copy)?))
+}
+
+/// Copies what can be read from the front, and if that ends early, what can be read from the back.
+fn salvage(old: &Database, fresh: &Database) -> Result<(), Fault> {
+    let mut last = None;
+    let mut carried = Carried { fresh, keys: Vec::new(), bytes: 0, failed: None };
+    let forward = caught(|| {
+        let transaction = old.begin_read()?;
+        for entry in transaction.open_table(RECORDS)?.iter()? {
+            let (key, value) = entry?;
+            if last.as_deref().is_some_and(|last| key.value() <= last) {
+                return Err(Fault::Damaged("its records are out of order".into()));
+            }
+            carried.take(key.value(), value.value());
+            last = Some(key.value().to_vec());
+        }
+        Ok(())
+    });
+    if forward.is_err() {
+        // How it ends does not matter: more than was read cannot be had.
+        let _ = caught(|| {
+            let transaction = old.begin_read()?;
+            for entry in transaction.open_table(RECORDS)?.iter()?.rev() {
+                let (key, value) = entry?;
+                if last.as_deref().is_some_and(|last| key.value() <= last) {
+                    break;
+                }
+                carried.take(key.value(), value.value());
+            }
+            Ok(())
+        });
+    }
+    carried.finish()
+}
+
+/// Records on their way from a damaged file to a fresh one.
+struct Carried<'a> {
+    fresh: &'a Database,
+    keys: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+    failed: Option<Fault>,
+}
+
+impl Carried<'_> {
+    fn take(&mut self, key: &[u8], value: &[u8]) {
+        if self.failed.is_some() || encoding::record(key, value).is_err() {
+            return;
+        }
+        self.keys.push((key.to_vec(), value.to_vec()));
+        self.bytes += key.len() + value.len();
+        if self.bytes >= SALVAGE_BYTES {
+            self.failed = self.write().err();
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        self.bytes = 0;
+        let transaction = self.fresh.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            for (key, value) in self.keys.drain(..) {
+                table.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn finish(mut self) -> Result<(), Fault> {
+        match self.failed.take() {
+            Some(fault) => Err(fault),
+            None => self.write(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The data directory: whose it is, who uses it, and files in it that change as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use chord_ring::RingSize;
+use serde::{Deserialize, Serialize};
+
+use crate::OpenError;
+
+/// The newest format of a data directory that this version reads, and the one that it writes.
+pub const FORMAT: u64 = 1;
+
+/// How many peers are remembered at most: more than a successor list and all fingers of a node name, so that whoever
+/// knows them finds its ring again, and few enough that asking them one by one ends.
+pub const PEERS_MAX: usize = 512;
+
+/// Longest name of a peer in bytes: a host name has at most 253, and a port 5.
+const PEER_BYTES_MAX: usize = 300;
+
+/// How often something damaged is set aside before its number is full: beyond that an operator must tidy up.
+const SET_ASIDE_MAX: u32 = 10_000;
+
+const IDENTITY_FILE: &str = "identity.json";
+const PEERS_FILE: &str = "peers.json";
+const LOCK_FILE: &str = "lock";
+
+/// Whose data a directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name of the ring; empty where rings have no names.
+    pub ring: String,
+    /// The size of the ring.
+    pub size: RingSize,
+    /// The name of the node, which is its address.
+    pub node: String,
+}
+
+/// As it is in the file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u64,
+    ring: String,
+    ring_bits: u64,
+    node: String,
+}
+
+/// The format alone, which every version can read.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+/// A directory that this process alone uses, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    was_owned: bool,
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes a directory, which is made if it is not there, for that node.
+    pub(crate) fn take(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        fs::create_dir_all(path).map_err(OpenError::io("cannot make", path))?;
+        let mut directory = Self::lock(path)?;
+        if let Some(found) = directory.read_identity()? {
+            directory.compare(&found, identity)?;
+            directory.was_owned = true;
+        }
+        Ok(directory)
+    }
+
+    /// Whether it had an owner when it was taken.
+    pub(crate) fn was_owned(&self) -> bool {
+        self.was_owned
+    }
+
+    /// Writes down whose it is, unless that stands there already.
+    pub(crate) fn own(&self, identity: &Identity) -> Result<(), OpenError> {
+        if self.was_owned { Ok(()) } else { self.write_identity(identity) }
+    }
+
+    /// Takes a directory that has an owner already, whoever it is.
+    pub(crate) fn take_existing(path: &Path) -> Result<(Self, Identity), OpenError> {
+        let no_data = || OpenError::NoData { dir: path.to_path_buf() };
+        match path.join(IDENTITY_FILE).try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(no_data()),
+            Err(error) => return Err(OpenError::io("cannot look into", path)(error)),
+        }
+        let mut directory = Self::lock(path)?;
+        let identity = directory.read_identity()?.ok_or_else(no_data)?;
+        directory.was_owned = true;
+        Ok((directory, identity))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(path: &Path) -> Result<Self, OpenError> {
+        let file = path.join(LOCK_FILE);
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&file)
+            .map_err(OpenError::io("cannot open", &file))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = lock.take(20).read_to_string(&mut pid);
+                return Err(OpenError::InUse { dir: path.to_path_buf(), pid: pid.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::io("cannot lock", &file)(error)),
+        }
+        // The number is a courtesy to whoever is refused: without it, the lock holds all the same.
+        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(Self { path: path.to_path_buf(), was_owned: false, _lock: lock })
+    }
+
+    fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
+        let path = self.path.join(IDENTITY_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(OpenError::io("cannot read", &path)(error)),
+        };
+        let bad = |reason: String| OpenError::BadIdentity { path: path.clone(), reason };
+        let Format { format } = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        if format > FORMAT {
+            return Err(OpenError::NewerFormat { dir: self.path.clone(), theirs: format, ours: FORMAT });
+        }
+        let written: Written = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        let size = RingSize::new(written.ring_bits).map_err(|error| bad(error.to_string()))?;
+        Ok(Some(Identity { ring: written.ring, size, node: written.node }))
+    }
+
+    fn write_identity(&self, identity: &Identity) -> Result<(), OpenError> {
+        let written = Written {
+            format: FORMAT,
+            ring: identity.ring.clone(),
+            ring_bits: identity.size.bits().into(),
+            node: identity.node.clone(),
+        };
+        let path = self.path.join(IDENTITY_FILE);
+        let text = serde_json::to_vec_pretty(&written).map_err(io::Error::from);
+        text.and_then(|text| replace(&path, &text)).map_err(OpenError::io("cannot write", &path))
+    }
+
+    fn compare(&self, found: &Identity, ours: &Identity) -> Result<(), OpenError> {
+        let dir = self.path.clone();
+        if found.ring != ours.ring {
+            return Err(OpenError::OtherRing { dir, theirs: found.ring.clone(), ours: ours.ring.clone() });
+        }
+        if found.size != ours.size {
+            let (theirs, ours) = (found.size.bits().into(), ours.size.bits().into());
+            return Err(OpenError::OtherSize { dir, theirs, ours });
+        }
+        if found.node != ours.node {
+            return Err(OpenError::OtherNode { dir, theirs: found.node.clone(), ours: ours.node.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Peers by name that a node remembers across restarts, the ones worth asking first at the front.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RememberedPeers {
+    /// Their names; at most [`PEERS_MAX`] are kept.
+    pub names: Vec<String>,
+    /// Where a file that could not be read was moved to.
+    pub damaged: Option<PathBuf>,
+}
+
+impl RememberedPeers {
+    /// The peers that were saved in a directory: none if there are none yet. A file that is damaged is renamed, and
+    /// named in the result.
+    ///
+    /// # Errors
+    /// The file cannot be read or renamed.
+    pub(crate) fn load(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(PEERS_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice::<Vec<String>>(&text) {
+            Ok(names) => Ok(Self { names: bounded(names), damaged: None }),
+            Err(_) => Ok(Self { names: Vec::new(), damaged: Some(set_aside(&path)?) }),
+        }
+    }
+
+    /// Saves the first [`PEERS_MAX`] of the names: all of them, or on an error none.
+    pub(crate) fn save(dir: &Path, names: &[String]) -> io::Result<()> {
+        replace(&dir.join(PEERS_FILE), &serde_json::to_vec_pretty(&bounded(names.to_vec()))?)
+    }
+}
+
+fn bounded(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| name.len() <= PEER_BYTES_MAX);
+    names.truncate(PEERS_MAX);
+    names
+}
+
+/// Gives a file new content. Whatever happens, it has the old content or the new one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    rename(&fresh, path)
+}
+
+/// Renames a file for good.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    match to.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Renames a damaged file, so that it is kept and no longer used; says how it is called now.
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged-");
+    let aside = unused(|n| {
+        let mut name = name.clone();
+        name.push(n.to_string());
+        PathBuf::from(name)
+    })?;
+    rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// The first of these paths, from number 1, at which there is nothing.
+pub(crate) fn unused(path: impl Fn(u32) -> PathBuf) -> io::Result<PathBuf> {
+    for number in 1..=SET_ASIDE_MAX {
+        let path = path(number);
+        if !path.try_exists()? {
+            return Ok(path);
+        }
+    }
+    Err(io::Error::other("too many damaged files were set aside; delete some"))
+}

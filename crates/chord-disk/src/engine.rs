@@ -1,0 +1,363 @@
+//! What the committing thread shares with everybody else: the file, and the changes that are not in it yet.
+
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use chord_kv::engine::{Filling, Slot, Stretch, scan, stretches};
+use chord_kv::{
+    Crowded, Cursor, Digest, DigestIndex, DurableNotifier, Page, PageLimit, Range, Record, Sequence,
+    StoreError, Usage,
+};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, TableError};
+
+use crate::database::{Fault, RECORDS, caught};
+use crate::encoding;
+use crate::medium::{Cause, Medium};
+use crate::pending::{Change, Changes, Pending};
+use crate::store::Options;
+
+/// The records, on their way to the file and in it.
+///
+/// Locks are taken in the order of the fields, and none is held while a commit is under way but that on the file, which
+/// readers share.
+pub(crate) struct Engine {
+    pub(crate) options: Options,
+    pub(crate) medium: Medium,
+    /// Held by whoever changes records, while it reads what is there and decides.
+    index: Mutex<DigestIndex>,
+    pending: RwLock<Pending>,
+    /// None while it is being opened again after an error.
+    database: RwLock<Option<Database>>,
+    signal: Mutex<Signal>,
+    signalled: Condvar,
+    notifier: Mutex<Option<Arc<DurableNotifier>>>,
+    durable: AtomicU64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) damaged_reads: AtomicU64,
+}
+
+/// What the committing thread waits for.
+#[derive(Default)]
+struct Signal {
+    has_work: bool,
+    is_urgent: bool,
+    is_closing: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        options: Options,
+        medium: Medium,
+        database: Database,
+        index: DigestIndex,
+        usage: Usage,
+    ) -> Self {
+        Self {
+            options,
+            medium,
+            index: Mutex::new(index),
+            pending: RwLock::default(),
+            database: RwLock::new(Some(database)),
+            signal: Mutex::default(),
+            signalled: Condvar::new(),
+            notifier: Mutex::default(),
+            durable: AtomicU64::new(0),
+            records: AtomicU64::new(usage.records),
+            bytes: AtomicU64::new(usage.bytes),
+            commits: AtomicU64::new(0),
+            damaged_reads: AtomicU64::new(0),
+        }
+    }
+
+    /// Merges a record that is newer than the one that is there.
+    pub(crate) fn merge(&self, index: &mut DigestIndex, record: Record) -> Result<bool, StoreError> {
+        let slot = (record.position, record.key.clone());
+        // A record that cannot be read any more is replaced, whatever it was: that is how repair heals it.
+        let old = self.find(&slot)?.and_then(Result::ok);
+        if old.as_ref().is_some_and(|old| old.version >= record.version) {
+            return Ok(false);
+        }
+        self.check_room_to_wait()?;
+        let old_bytes = old.as_ref().map_or(0, |old| old.size_bytes() as u64);
+        self.reserve(old_bytes, record.size_bytes() as u64)?;
+        match &old {
+            Some(old) => index.remove(slot.0, &Digest::of(old)),
+            None => _ = self.records.fetch_add(1, Ordering::Relaxed),
+        }
+        let digest = Digest::of(&record);
+        self.pending_mut().put(slot.clone(), Change::Put(record));
+        if let Some(crowded) = index.add(slot.0, &digest) {
+            self.split(index, crowded);
+        }
+        Ok(true)
+    }
+
+    /// Drops a record, which is there.
+    pub(crate) fn drop_record(
+        &self,
+        index: &mut DigestIndex,
+        slot: Slot,
+        old: &Record,
+    ) -> Result<(), StoreError> {
+        self.check_room_to_wait()?;
+        index.remove(slot.0, &Digest::of(old));
+        self.records.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(old.size_bytes() as u64, Ordering::Relaxed);
+        let mut pending = self.pending_mut();
+        pending.put(slot, Change::Gone);
+        pending.end_batch();
+        Ok(())
+    }
+
+    /// If the records cannot be read now, the stretch stays crowded until it has doubled.
+    fn split(&self, index: &mut DigestIndex, crowded: Crowded) {
+        let mut records = Vec::new();
+        let page = |cursor: Option<&Cursor>, limit| self.range(&crowded.range, cursor, limit);
+        if scan(page, |record| records.push((record.position, Digest::of(record)))).is_ok() {
+            index.split(crowded, &records);
+        }
+    }
+
+    fn check_room_to_wait(&self) -> Result<(), StoreError> {
+        if let Some(cause) = self.medium.trouble().cause() {
+            return Err(not_writing(cause));
+        }
+        let pending_bytes_limit = self.options.pending_bytes_limit;
+        if self.pending().bytes() < pending_bytes_limit {
+            return Ok(());
+        }
+        Err(StoreError::Busy { pending_bytes_limit })
+    }
+
+    /// Counts a record that replaces another. One that is not larger always fits: a full store can still delete.
+    fn reserve(&self, old_bytes: u64, new_bytes: u64) -> Result<(), StoreError> {
+        let Some(growth) = new_bytes.checked_sub(old_bytes) else {
+            self.bytes.fetch_sub(old_bytes - new_bytes, Ordering::Relaxed);
+            return Ok(());
+        };
+        let limit_bytes = self.options.bytes_limit;
+        let grown =
+            |bytes: u64| bytes.checked_add(growth).filter(|grown| growth == 0 || *grown <= limit_bytes);
+        match self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Full { limit_bytes }),
+        }
+    }
+
+    pub(crate) fn read(&self, slot: &Slot) -> Result<Option<Record>, StoreError> {
+        match self.find(slot)? {
+            None => Ok(None),
+            Some(Ok(record)) => Ok(Some(record)),
+            Some(Err(malformed)) => {
+                self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+                let reason = format!("the record at position {} is damaged: {malformed}", slot.0);
+                Err(StoreError::Failed { reason })
+            }
+        }
+    }
+
+    /// Pending first: what is no longer pending by the time the file is opened is in it.
+    fn find(&self, slot: &Slot) -> Result<Option<Result<Record, encoding::Malformed>>, StoreError> {
+        match self.pending().change(slot) {
+            Some(Change::Put(record)) => return Ok(Some(Ok(record.clone()))),
+            Some(Change::Gone) => return Ok(None),
+            None => {}
+        }
+        let key = encoding::key_bytes(slot.0, &slot.1);
+        self.reading(|table| {
+            Ok(table.get(key.as_slice())?.map(|value| encoding::record(&key, value.value())))
+        })
+        .map(Option::flatten)
+    }
+
+    pub(crate) fn range(
+        &self,
+        range: &Range,
+        cursor: Option<&Cursor>,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        let mut filling = Filling::new(limit);
+        for stretch in stretches(range, cursor)?.into_iter().flatten() {
+            self.fill(stretch, &mut filling)?;
+        }
+        Ok(filling.into_page())
+    }
+
+    /// Adds the records of a stretch to the page, as many changes at a time as are laid over the file at once.
+    fn fill(&self, mut stretch: Stretch, filling: &mut Filling) -> Result<(), StoreError> {
+        loop {
+            let (overlay, horizon) = self.pending().overlay(&stretch);
+            let end = horizon.clone().map_or_else(|| stretch.1.clone(), Bound::Included);
+            if !self.fill_over(&(stretch.0, end), overlay, filling)? {
+                return Ok(());
+            }
+            match horizon {
+                Some(horizon) => stretch.0 = Bound::Excluded(horizon),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Adds the records of a stretch, which has these changes; false once the page is full.
+    fn fill_over(
+        &self,
+        stretch: &Stretch,
+        overlay: Changes,
+        filling: &mut Filling,
+    ) -> Result<bool, StoreError> {
+        let [begin, end] = [&stretch.0, &stretch.1]
+            .map(|bound| bound.as_ref().map(|(position, key)| encoding::key_bytes(*position, key)));
+        let bounds = (begin.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+        let mut overlay = overlay.into_iter().peekable();
+        let merged = self.reading(|table| {
+            for entry in table.range::<&[u8]>(bounds)? {
+                let (key, value) = entry?;
+                let Ok(record) = encoding::record(key.value(), value.value()) else {
+                    self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+                    continue; // Repair brings it back from another node.
+                };
+                let slot = (record.position, record.key.clone());
+                while let Some((_, change)) = overlay.next_if(|(earlier, _)| *earlier < slot) {
+                    if !add(change, filling) {
+                        return Ok(false);
+                    }
+                }
+                let here = overlay.next_if(|(other, _)| *other == slot).map(|(_, change)| change);
+                if !add(here.unwrap_or(Change::Put(record)), filling) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(merged.unwrap_or(true) && overlay.all(|(_, change)| add(change, filling)))
+    }
+
+    /// The whole stretches come from the index; the parts are read after its lock was let go.
+    pub(crate) fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
+        let mut parts = Vec::new();
+        let whole = self.index().digest(range, |part| {
+            parts.push(*part);
+            Ok::<_, StoreError>(Digest::EMPTY)
+        });
+        let mut sum = whole?;
+        for part in parts {
+            scan(|cursor, limit| self.range(&part, cursor, limit), |record| sum.add(record))?;
+        }
+        Ok(sum)
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage { records: self.records.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Reads from the file as it is now; none if it has no records yet.
+    fn reading<T>(
+        &self,
+        read: impl FnOnce(&ReadOnlyTable<&'static [u8], &'static [u8]>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, StoreError> {
+        let database = self.database();
+        let Some(database) = &*database else {
+            let reason = "the file with the records is being opened again after an error".into();
+            return Err(StoreError::Failed { reason });
+        };
+        let read = || match database.begin_read()?.open_table(RECORDS) {
+            Ok(table) => read(&table).map(Some),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        caught(read).map_err(|fault| StoreError::Failed { reason: fault.into_io().to_string() })
+    }
+
+    pub(crate) fn durable(&self) -> Sequence {
+        Sequence(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn report_durable(&self, sequence: Sequence) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.durable.store(sequence.0, Ordering::Release);
+        let notifier = lock(&self.notifier).clone();
+        if let Some(notify) = notifier {
+            notify(sequence);
+        }
+    }
+
+    pub(crate) fn set_notifier(&self, notify: DurableNotifier) {
+        *lock(&self.notifier) = Some(Arc::new(notify));
+    }
+
+    pub(crate) fn announce_work(&self) {
+        let is_urgent = self.pending().waiting_bytes() > self.options.pending_bytes_limit / 2;
+        let mut signal = lock(&self.signal);
+        signal.has_work = true;
+        signal.is_urgent |= is_urgent;
+        self.signalled.notify_one();
+    }
+
+    /// Whether there is something to commit, for which it waits until the engine closes.
+    pub(crate) fn wait_for_work(&self) -> bool {
+        let signal = lock(&self.signal);
+        let idle = |signal: &mut Signal| !signal.has_work && !signal.is_closing;
+        let mut signal = self.signalled.wait_while(signal, idle).unwrap_or_else(PoisonError::into_inner);
+        signal.is_urgent = false;
+        std::mem::take(&mut signal.has_work)
+    }
+
+    /// Waits that long, or until much has gathered.
+    pub(crate) fn wait_for_interval(&self, interval: Duration) {
+        let calm = |signal: &mut Signal| !signal.is_urgent && !signal.is_closing;
+        let waited = self.signalled.wait_timeout_while(lock(&self.signal), interval, calm);
+        drop(waited);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        lock(&self.signal).is_closing
+    }
+
+    pub(crate) fn close(&self) {
+        lock(&self.signal).is_closing = true;
+        self.signalled.notify_all();
+        self.medium.trouble().close();
+    }
+
+    // A thread that panicked while it held one of these locks left something whole behind: what is changed under them
+    // is changed by calls that do not panic half-way. So a lock is taken all the same, and one failure stays one.
+
+    pub(crate) fn index(&self) -> MutexGuard<'_, DigestIndex> {
+        lock(&self.index)
+    }
+
+    pub(crate) fn pending(&self) -> RwLockReadGuard<'_, Pending> {
+        self.pending.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pending_mut(&self) -> RwLockWriteGuard<'_, Pending> {
+        self.pending.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add(change: Change, filling: &mut Filling) -> bool {
+    match change {
+        Change::Put(record) => filling.add(record),
+        Change::Gone => true,
+    }
+}
+
+pub(crate) fn not_writing(cause: Cause) -> StoreError {
+    StoreError::NotWriting { reason: cause.reason, remedy: cause.remedy }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

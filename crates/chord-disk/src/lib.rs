@@ -1,0 +1,28 @@
+//! The durable engine: records in one file, many writes in one synced commit, nothing damaged ever served.
+//!
+//! A data directory belongs to one node. It holds:
+//!
+//! | file | what |
+//! |---|---|
+//! | `identity.json` | whose it is: ring, ring size, node, and the version of the format |
+//! | `records.redb` | the records, in the order of their positions |
+//! | `peers.json` | peers that the node remembers, to join again through |
+//! | `lock` | held by the process that uses the directory, with its number inside |
+//! | `*.damaged-N`, `quarantine-N.jsonl` | what was found damaged and set aside; safe to delete |
+//!
+//! It knows nothing of the ring's protocol, of sockets or of tokio: one thread of its own commits.
+
+mod commit;
+mod database;
+mod directory;
+mod encoding;
+mod engine;
+mod error;
+mod medium;
+mod pending;
+mod store;
+
+pub use database::{QUARANTINED_NAMED_MAX, Quarantined, Report};
+pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};
+pub use error::{OpenError, TransferError};
+pub use store::{DamagePolicy, DiskStore, Options, PENDING_BYTES_DEFAULT, Statistics, Sync};

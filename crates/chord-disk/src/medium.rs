@@ -1,0 +1,233 @@
+//! Where the records' file lies, and what stands between it and redb: patience while a disk is full.
+//!
+//! After an error of the backend redb refuses everything, reads included, until it is opened again. A disk that is full
+//! is no reason for that: the write waits, here, until there is room. Only the committing thread writes, so only
+//! that thread waits, and reads go on.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use crate::directory;
+use crate::error::remedy;
+
+/// How long to wait before a write that found no room is tried again: soon enough that clients hardly notice, and a
+/// cheap question to a file system.
+const ROOM_RETRY: Duration = Duration::from_millis(100);
+
+/// Opens the file at a path: another backend in tests.
+type Opener = dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
+
+/// The records' file.
+pub(crate) struct Medium {
+    path: PathBuf,
+    opener: Box<Opener>,
+    trouble: Arc<Trouble>,
+}
+
+impl fmt::Debug for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Medium").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Medium {
+    /// The file at that path.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        Self::with_opener(path, Box::new(open_file))
+    }
+
+    /// Something else in its place.
+    pub(crate) fn with_opener(path: PathBuf, opener: Box<Opener>) -> Self {
+        Self { path, opener, trouble: Arc::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn trouble(&self) -> &Arc<Trouble> {
+        &self.trouble
+    }
+
+    pub(crate) fn open(&self) -> io::Result<Patient> {
+        Ok(Patient { inner: (self.opener)(&self.path)?, trouble: Arc::clone(&self.trouble) })
+    }
+
+    /// Opens a copy of another file, which is gone once it is closed.
+    pub(crate) fn open_copy(&self, of: &Path) -> io::Result<Patient> {
+        let path = self.path.with_extension("copy");
+        fs::copy(of, &path)?;
+        let inner = open_file(&path);
+        let _ = fs::remove_file(&path);
+        Ok(Patient { inner: inner?, trouble: Arc::default() })
+    }
+
+    /// Writes the whole file anew. After a sync has failed the system may take pages for written that are not, so
+    /// what is read from the old file cannot be relied on to be on the disk.
+    pub(crate) fn rewrite(&self) -> io::Result<()> {
+        if !self.path.try_exists()? {
+            return Ok(());
+        }
+        let copy = self.path.with_extension("copy");
+        fs::copy(&self.path, &copy)?;
+        File::open(&copy)?.sync_all()?;
+        directory::rename(&copy, &self.path)
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+/// A backend that waits for room instead of failing, once it was told to.
+#[derive(Debug)]
+pub(crate) struct Patient {
+    inner: Box<dyn StorageBackend>,
+    trouble: Arc<Trouble>,
+}
+
+impl Patient {
+    fn patiently(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        loop {
+            match work() {
+                Err(error) if is_no_room(&error) && self.trouble.wait_for_room(&error) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl StorageBackend for Patient {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.patiently(|| self.inner.set_len(len))
+    }
+
+    /// Never tried again: the second attempt may say that all is well when it is not.
+    fn sync_data(&self) -> io::Result<()> {
+        self.trouble.syncs.fetch_add(1, Ordering::Relaxed);
+        let done = self.inner.sync_data();
+        if done.is_err() {
+            self.trouble.sync_has_failed();
+        }
+        done
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.patiently(|| self.inner.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What keeps records from becoming durable, if anything does.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    state: Mutex<State>,
+    closing: Condvar,
+    sync_failed: AtomicBool,
+    syncs: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cause: Option<Cause>,
+    is_patient: bool,
+    is_closing: bool,
+}
+
+/// What is wrong, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) reason: String,
+    pub(crate) remedy: String,
+}
+
+impl Cause {
+    fn of(error: &io::Error) -> Self {
+        Self { reason: error.to_string(), remedy: remedy(error).into() }
+    }
+}
+
+impl Trouble {
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.lock().cause.clone()
+    }
+
+    pub(crate) fn set(&self, error: &io::Error) {
+        self.lock().cause = Some(Cause::of(error));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().cause = None;
+    }
+
+    /// From now on a write that finds no room waits for it.
+    pub(crate) fn become_patient(&self) {
+        self.lock().is_patient = true;
+    }
+
+    /// From now on nothing waits.
+    pub(crate) fn close(&self) {
+        self.lock().is_closing = true;
+        self.closing.notify_all();
+    }
+
+    /// Waits that long, or until the engine closes; tells whether it goes on.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.closing.wait_timeout_while(state, time, |state| !state.is_closing);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_closing
+    }
+
+    /// Whether a sync has failed since the last time this was asked.
+    pub(crate) fn take_sync_failed(&self) -> bool {
+        self.sync_failed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn sync_has_failed(&self) {
+        self.sync_failed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Waits a while for room; false if the write is to be given up.
+    fn wait_for_room(&self, error: &io::Error) -> bool {
+        let mut state = self.lock();
+        if !state.is_patient || state.is_closing {
+            return false;
+        }
+        state.cause = Some(Cause::of(error));
+        drop(state);
+        self.pause(ROOM_RETRY)
+    }
+
+    /// Each change of the state is one assignment, so a thread that panicked left a whole one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

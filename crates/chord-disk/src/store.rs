@@ -1,0 +1,265 @@
+//! The engine: records in a file, and before they are there, in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use chord_kv::{
+    Applied, Cursor, Digest, DurableNotifier, Health, Key, Page, PageLimit, Range, Record, Sequence, Store,
+    StoreError, Usage, Version,
+};
+use chord_ring::Position;
+
+use crate::database::{self, Report};
+use crate::directory::{Directory, Identity, RememberedPeers};
+use crate::engine::{Engine, not_writing};
+use crate::medium::{Cause, Medium};
+use crate::{OpenError, commit};
+
+/// How many bytes of records may wait for the disk unless told otherwise: what a slow disk writes in about a second.
+pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// How much memory is used to keep parts of the file at hand unless told otherwise, in bytes: it holds the upper levels
+/// of the tree of any store, and all of a small one.
+const CACHE_BYTES_DEFAULT: usize = 128 << 20;
+
+const RECORDS_FILE: &str = "records.redb";
+
+/// When records are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// As soon as possible: all that is there when the disk becomes free, in one commit. Power loss loses nothing that
+    /// was reported as durable, and reports come within two commits of a write.
+    #[default]
+    Always,
+    /// One commit in so long, or sooner when many bytes wait. What was applied and is not reported as durable, at most that
+    /// of one interval and a commit, is lost by power loss and by the end of the process alike.
+    Interval(Duration),
+}
+
+/// What to do with a file that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DamagePolicy {
+    /// Rename it, begin a fresh one with whatever can be read of it, and say so in the [`Report`]: other nodes have
+    /// copies, and repair brings them back.
+    #[default]
+    SetAside,
+    /// Refuse to open it: for a node that has the only copy.
+    Refuse,
+}
+
+/// How an engine is to work.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whose data it is.
+    pub identity: Identity,
+    /// When records are synced.
+    pub sync: Sync,
+    /// What to do with a file that cannot be read.
+    pub damage: DamagePolicy,
+    /// How many bytes it holds at most, by [`Record::size_bytes`].
+    pub bytes_limit: u64,
+    /// How many bytes of records may wait for the disk before [`StoreError::Busy`]; one batch may exceed it.
+    pub pending_bytes_limit: u64,
+    /// How much memory is used to keep parts of the file at hand, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Options {
+    /// The usual ones for that node: synced always, without a limit on bytes.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            sync: Sync::default(),
+            damage: DamagePolicy::default(),
+            bytes_limit: u64::MAX,
+            pending_bytes_limit: PENDING_BYTES_DEFAULT,
+            cache_bytes: CACHE_BYTES_DEFAULT,
+        }
+    }
+}
+
+/// A [`Store`] on disk.
+///
+/// What is applied can be read at once, from memory; one thread writes whatever has gathered into the file in one synced
+/// commit, and only then reports it as durable. If a commit fails, its records stay readable and it is tried again
+/// until it succeeds; meanwhile [`Store::health`] says why, and new records are refused with
+/// [`StoreError::NotWriting`]. Dropping it commits what is left, unless the disk refuses.
+pub struct DiskStore {
+    engine: Arc<Engine>,
+    committer: Option<JoinHandle<()>>,
+    directory: Directory,
+    report: Report,
+}
+
+impl fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// What an engine has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// How many commits became durable.
+    pub commits: u64,
+    /// How often the file was synced.
+    pub syncs: u64,
+    /// How often a record was read whose checksum is wrong.
+    pub damaged_reads: u64,
+    /// How many bytes of records wait for the disk.
+    pub pending_bytes: u64,
+}
+
+impl DiskStore {
+    /// Opens the data directory at `dir`, which is made if it is not there. Every page and record is checked, which takes
+    /// about a second for each million of records; [`DiskStore::report`] says what was found.
+    ///
+    /// # Errors
+    /// The directory cannot be used, belongs to another node, or is in use; see [`OpenError`].
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::open_on(Medium::file(dir.join(RECORDS_FILE)), dir, options)
+    }
+
+    pub(crate) fn open_on(medium: Medium, dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let directory = Directory::take(dir, &options.identity)?;
+        Self::open_in(medium, directory, options)
+    }
+
+    /// Opens the records of a directory that was taken.
+    pub(crate) fn open_in(medium: Medium, directory: Directory, options: Options) -> Result<Self, OpenError> {
+        let opened = database::open(&medium, &options, directory.was_owned())?;
+        directory.own(&options.identity)?;
+        medium.trouble().become_patient();
+        let engine = Arc::new(Engine::new(options, medium, opened.database, opened.index, opened.usage));
+        let shared = Arc::clone(&engine);
+        let committer = thread::Builder::new()
+            .name("chord-commit".into())
+            .spawn(move || commit::run(&shared))
+            .map_err(OpenError::io("cannot start a thread for", directory.path()))?;
+        Ok(Self { engine, committer: Some(committer), directory, report: opened.report })
+    }
+
+    /// What was found when it was opened.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What it has done since.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            commits: self.engine.commits.load(Ordering::Relaxed),
+            syncs: self.engine.medium.trouble().syncs(),
+            damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
+            pending_bytes: self.engine.pending().bytes(),
+        }
+    }
+
+    /// The peers that were remembered last; a file of theirs that is damaged is set aside and named.
+    ///
+    /// # Errors
+    /// The file cannot be read or renamed.
+    pub fn remembered_peers(&self) -> io::Result<RememberedPeers> {
+        RememberedPeers::load(self.directory.path())
+    }
+
+    /// Remembers peers, by name, the ones worth asking first at the front; at most [`crate::PEERS_MAX`] of them. Waits for
+    /// the disk.
+    ///
+    /// # Errors
+    /// The file cannot be written; the one before is still there.
+    pub fn remember_peers(&self, names: &[String]) -> io::Result<()> {
+        RememberedPeers::save(self.directory.path(), names)
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Commits what is left and closes the file. Dropping does the same, but does not say how it went.
+    ///
+    /// # Errors
+    /// The disk refuses; what was not reported as durable is lost.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        let cause = self.shut();
+        cause.map_or(Ok(()), |cause| Err(not_writing(cause)))
+    }
+
+    fn shut(&mut self) -> Option<Cause> {
+        self.engine.close();
+        if let Some(committer) = self.committer.take() {
+            // A panic there has been printed, and what was not committed was never reported as durable.
+            let _ = committer.join();
+        }
+        *self.engine.database_mut() = None;
+        self.engine.medium.trouble().cause()
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+impl Store for DiskStore {
+    fn read(&self, position: Position, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.engine.read(&(position, key.clone()))
+    }
+
+    fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
+        let mut index = self.engine.index();
+        let mut news = 0;
+        let merged = batch.into_iter().try_for_each(|record| {
+            news += usize::from(self.engine.merge(&mut index, record)?);
+            Ok(())
+        });
+        let sequence = self.engine.pending_mut().end_batch();
+        drop(index);
+        self.engine.announce_work();
+        merged.map(|()| Applied { sequence, news })
+    }
+
+    fn durable(&self) -> Sequence {
+        self.engine.durable()
+    }
+
+    fn on_durable(&self, notify: DurableNotifier) {
+        self.engine.set_notifier(notify);
+    }
+
+    fn health(&self) -> Health {
+        match self.engine.medium.trouble().cause() {
+            Some(Cause { reason, remedy }) => Health::NotWriting { reason, remedy },
+            None => Health::Good,
+        }
+    }
+
+    fn range(&self, range: &Range, cursor: Option<&Cursor>, limit: PageLimit) -> Result<Page, StoreError> {
+        self.engine.range(range, cursor, limit)
+    }
+
+    fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
+        let slot = (position, key.clone());
+        let mut index = self.engine.index();
+        let Some(old) = self.engine.read(&slot)?.filter(|old| old.version == *version) else {
+            return Ok(false);
+        };
+        self.engine.drop_record(&mut index, slot, &old)?;
+        drop(index);
+        self.engine.announce_work();
+        Ok(true)
+    }
+
+    fn usage(&self) -> Usage {
+        self.engine.usage()
+    }
+
+    fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
+        self.engine.digest(range)
+    }
+}
