@@ -11,6 +11,7 @@
 //! with each input. [`Input::Tick`] has to come every [`TICK`], by which it also notices that it was stopped.
 
 mod answer;
+mod attempts;
 mod group;
 mod holdings;
 mod leave;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use chord_ring::{Failure, Peer, Position, RingSize, Token};
 
+pub use attempts::{Afterwards, Attempts};
 use group::{OwnGroup, Unreliable};
 use holdings::Holdings;
 pub use holdings::{HOLDING_LAPSES_AFTER, HOLDINGS_MAX};
@@ -268,6 +270,7 @@ enum Purpose {
     Consult(Key),
     Sync(Version),
     Confirm(Version),
+    Probe,
     FindOwner,
     Offer,
     Deliver,
@@ -284,6 +287,8 @@ pub struct Replicator {
     neighbours: Neighbours,
     tenure: Tenure,
     group: OwnGroup,
+    /// The latest group that others know of this node.
+    known_group_id: Option<Version>,
     holdings: Holdings,
     unreliable: Unreliable,
     works: Works,
@@ -312,7 +317,7 @@ impl Replicator {
         let mut clock = VersionClock::new();
         let group = OwnGroup::alone(&me, me.position, clock.next(now.wall_ms, me.position));
         Self {
-            tenure: Tenure::new(me.position),
+            tenure: Tenure::new(me.position, now.elapsed),
             budget: Budget::new(settings.repair_bytes_per_second),
             me,
             settings,
@@ -321,6 +326,7 @@ impl Replicator {
             now,
             neighbours: Neighbours::default(),
             group,
+            known_group_id: None,
             holdings: Holdings::default(),
             unreliable: Unreliable::default(),
             works: Works::default(),
@@ -375,9 +381,16 @@ impl Replicator {
         self.outputs.pop_front()
     }
 
-    /// The version of a new write that begins at this node, greater than `stored`, which stands in its way.
-    pub fn propose(&mut self, now: Now, stored: Option<&Version>) -> Version {
-        self.clock.next_after(now.wall_ms, self.me.position, stored)
+    /// The version of a new write that begins at this node.
+    pub fn propose(&mut self, now: Now) -> Version {
+        self.clock.next(now.wall_ms, self.me.position)
+    }
+
+    /// A version for a write in whose way another stands; `None` if that is from too far in the future. Then its owner has to
+    /// make one, since this node's clock does not follow it, and would make the same one twice.
+    pub fn propose_over(&mut self, now: Now, stored: &Version) -> Option<Version> {
+        self.clock.observe(stored, now.wall_ms).ok()?;
+        Some(self.propose(now))
     }
 
     /// Whether this node may answer for a position.
@@ -432,6 +445,7 @@ impl Replicator {
         self.budget.refill(self.now.elapsed);
         self.end_overdue();
         self.seek_vouching();
+        self.probe_unreliable();
         self.regroup();
         self.drive_takeover();
         self.retry_keys();
@@ -449,7 +463,8 @@ impl Replicator {
         let others = usize::from(self.settings.replicas) - usize::from(self.leaving.is_none());
         let elapsed = self.now.elapsed;
         let peers = group::choose(&self.me, &self.neighbours.successors, others, &self.unreliable, elapsed);
-        if self.group.is(&peers, range.after) {
+        let is_old = self.known_group_id.is_some_and(|known| known > self.group.group.id);
+        if self.group.is(&peers, range.after) && !is_old {
             return;
         }
         let id = self.next_group_id(range);
@@ -460,9 +475,19 @@ impl Replicator {
         self.recheck_all();
     }
 
+    /// Asks successors that have said that they leave whether they are back.
+    fn probe_unreliable(&mut self) {
+        let now = self.now.elapsed;
+        let due = self.neighbours.successors.iter().filter(|peer| self.unreliable.is_due(&peer.name, now));
+        for peer in due.cloned().collect::<Vec<_>>() {
+            self.unreliable.probed(&peer.name, now);
+            self.send(&peer, PeerRequest::Vouch, Purpose::Probe);
+        }
+    }
+
     /// Greater than that of any group that is known for a part of the range: this one takes its place.
     fn next_group_id(&mut self, range: Range) -> Version {
-        let known = self.holdings.latest_of(range).max(Some(self.group.group.id));
+        let known = self.holdings.latest_of(range).max(Some(self.group.group.id)).max(self.known_group_id);
         self.clock.next_after(self.now.wall_ms, self.me.position, known.as_ref())
     }
 
@@ -482,10 +507,14 @@ impl Replicator {
             // One that does not understand keeps no records.
             Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
         };
-        if changes {
+        let answer = answer.map(|answer| answer.body);
+        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer {
+            // An earlier life of this node made it, by another clock perhaps.
+            self.known_group_id = self.known_group_id.max(Some(*known));
+        }
+        if changes || self.known_group_id.is_some_and(|known| known > self.group.group.id) {
             self.regroup();
         }
-        let answer = answer.map(|answer| answer.body);
         match purpose {
             Purpose::Vouch(epoch) => self.heard_vouch(&peer, epoch, &answer),
             Purpose::Copies(batch) => self.heard_copies(&peer, &batch, answer),
@@ -494,7 +523,7 @@ impl Replicator {
             Purpose::Consult(key) => self.heard_consulted(&peer, &key, answer),
             Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
             Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
-            Purpose::FindOwner => {}
+            Purpose::Probe | Purpose::FindOwner => {}
             Purpose::Offer => self.heard_offer(&peer, answer),
             Purpose::Deliver => self.heard_deliver(&answer),
             Purpose::Purge => self.heard_purge(&peer, &answer),

@@ -10,6 +10,7 @@
 
 pub mod check;
 mod cluster;
+pub mod data;
 mod ideal;
 pub mod numbered;
 mod oracle;

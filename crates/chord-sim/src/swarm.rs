@@ -11,6 +11,7 @@ mod shrink;
 
 pub use churn::{Churn, Churned, Ring};
 pub use merge::{Apart, Merged, merge};
+pub(crate) use plan::peers_of;
 pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
 pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};
 pub use shrink::{Shrunk, shrink};

@@ -5,6 +5,8 @@
 //! How long a host waits for a peer in a lookup is its own choice, simpler than that of `chord-node`: half of the time
 //! that is left, whoever the peer is.
 
+mod data;
+mod disk;
 mod errand;
 mod host;
 mod network;
@@ -23,6 +25,9 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rustc_hash::FxHashMap;
 
+pub use data::{Action, ActionId, DataSettings};
+use data::{DataAnswer, DataRequest};
+pub use disk::Keeping;
 pub use errand::{Errand, Outcome};
 use host::{Asker, Call, CallId, Host};
 pub use host::{Down, HostId, LookupId};
@@ -49,6 +54,8 @@ pub struct Settings {
     pub lookup_patience: Duration,
     /// When a node maintains itself.
     pub pace: Pace,
+    /// How records are kept; `None` where only the ring is of interest.
+    pub data: Option<DataSettings>,
 }
 
 /// When a node maintains itself.
@@ -83,6 +90,24 @@ enum Event {
         host: HostId,
         life: u32,
     },
+    /// A host's records are looked after.
+    Tick {
+        host: HostId,
+        life: u32,
+    },
+    /// A host's disk has written everything down.
+    Synced {
+        host: HostId,
+        life: u32,
+    },
+    /// An operation is tried again.
+    Attempt {
+        host: HostId,
+        life: u32,
+        action: ActionId,
+    },
+    /// The client of an operation has waited long enough.
+    Expire(ActionId),
     /// Something that whoever drives the world has asked to be told.
     Alarm(u64),
 }
@@ -99,6 +124,8 @@ struct Parcel {
 enum Content {
     Request { call: CallId, ring: RingTag, request: Request, until: Time, errand: Option<LookupId> },
     Answer { call: CallId, answer: Result<Answer, Failure> },
+    DataRequest { call: CallId, request: DataRequest },
+    DataAnswer { call: CallId, answer: DataAnswer },
 }
 
 /// What one step was.
@@ -131,7 +158,7 @@ pub struct Complaint {
 }
 
 /// Hosts, the network between them, and what will happen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct World {
     settings: Settings,
     now: Time,
@@ -144,6 +171,7 @@ pub struct World {
     calls: u64,
     carried: u64,
     errands: Vec<Errand>,
+    actions: Vec<Action>,
     complaints: Vec<Complaint>,
     changed: Changed,
     /// The call that a node is answering at this moment.
@@ -168,6 +196,7 @@ impl World {
             calls: 0,
             carried: 0,
             errands: Vec::new(),
+            actions: Vec::new(),
             complaints: Vec::new(),
             changed: Changed::No,
             answering: None,
@@ -200,7 +229,9 @@ impl World {
         let id = HostId(u32::try_from(self.hosts.len()).ok().filter(|_| is_free)?);
         self.by_name.insert(me.name.clone(), id);
         let place = self.random.random();
-        self.hosts.push(Host::new(me, self.settings.config.clone(), place));
+        let mut host = Host::new(me, self.settings.config.clone(), place);
+        host.data = self.new_host_data();
+        self.hosts.push(host);
         Some(id)
     }
 
@@ -232,6 +263,8 @@ impl World {
         for view in ring.views() {
             let id = self.by_name[&view.me().name];
             self.host_mut(id).start_as(view.clone());
+            self.start_data(id);
+            self.tell_neighbours(id);
             self.remember_seeds(id);
             let pause = self.pause(Duration::from_secs(1)).mul_f64(self.random.random());
             self.schedule_wake(id, Wake::Maintain, pause);
@@ -268,6 +301,7 @@ impl World {
             self.abandon(&carried);
         }
         let now = self.now;
+        self.stop_data(host);
         let gone = self.host_mut(host);
         gone.stop(now);
         gone.down = down;
@@ -280,7 +314,9 @@ impl World {
     /// The node leaves its ring in good order, and its process ends when that is done.
     pub fn leave(&mut self, host: HostId) {
         self.note(|world| format!("{} leaves", world.name(host)));
-        self.command(host, Command::Leave);
+        if !self.leave_data(host) {
+            self.command(host, Command::Leave);
+        }
     }
 
     /// The process stands still: it hears nothing and says nothing.
@@ -316,7 +352,19 @@ impl World {
             Event::Deadline(host, _)
             | Event::Wake { host, .. }
             | Event::Resume { host, .. }
-            | Event::Rejoin { host, .. } => *host,
+            | Event::Rejoin { host, .. }
+            | Event::Tick { host, .. }
+            | Event::Synced { host, .. }
+            | Event::Attempt { host, .. } => *host,
+            // The client does not stand still with the host.
+            Event::Expire(action) => {
+                let is_real = self.expire(*action);
+                return Some(if is_real {
+                    Step::At(self.actions[action.0 as usize].host, Changed::No)
+                } else {
+                    Step::Nothing
+                });
+            }
             Event::Alarm(number) => return Some(Step::Alarm(*number)),
         };
         if let Some(missed) = &mut self.hosts[host.0 as usize].asleep {
@@ -353,7 +401,28 @@ impl World {
                 }
                 is_wanted
             }
-            Event::Alarm(_) => false,
+            Event::Tick { life, .. } => {
+                let is_wanted = is_life(self, life);
+                if is_wanted {
+                    self.tick(host);
+                }
+                is_wanted
+            }
+            Event::Synced { life, .. } => {
+                let is_wanted = is_life(self, life);
+                if is_wanted {
+                    self.synced(host);
+                }
+                is_wanted
+            }
+            Event::Attempt { life, action, .. } => {
+                let is_wanted = is_life(self, life);
+                if is_wanted {
+                    self.attempt(action);
+                }
+                is_wanted
+            }
+            Event::Expire(_) | Event::Alarm(_) => false,
         }
     }
 
@@ -373,6 +442,7 @@ impl World {
     fn start(&mut self, host: HostId) {
         self.note(|world| format!("{} starts", world.name(host)));
         self.host_mut(host).start();
+        self.start_data(host);
         self.remember_seeds(host);
     }
 
@@ -410,6 +480,7 @@ impl World {
         while let Some(output) = self.hosts[host.0 as usize].node.as_mut().and_then(Node::poll) {
             self.act(host, output);
         }
+        self.tell_neighbours(host);
     }
 
     /// Carries out one effect.

@@ -108,6 +108,7 @@ fn two_rings(other: &Config) -> (World, [Vec<HostId>; 2]) {
         patience: Duration::from_millis(500),
         lookup_patience: Duration::from_secs(5),
         pace: Pace::AsAsked,
+        data: None,
     };
     let mut world = World::new(settings, Network::reliable(Latency::Constant(Duration::from_millis(5))));
     let hosts: Vec<HostId> = (0..6)

@@ -100,12 +100,12 @@ impl Replicator {
         if !group.has(&self.me.name) || group.owner == self.me {
             return Err(Denial::Senseless);
         }
-        if self.holdings.hear(group, self.now.elapsed) { Ok(()) } else { Err(Denial::NotOwner) }
+        self.holdings.hear(group, self.now.elapsed)
     }
 
     fn confirmed(&mut self, group: &Group) -> Result<AnswerBody, Denial> {
         self.check_member(group)?;
-        self.holdings.confirm(group, self.now.elapsed);
+        self.holdings.confirm(group, self.now.elapsed)?;
         Ok(AnswerBody::Done)
     }
 

@@ -13,6 +13,9 @@ use crate::Version;
 /// For so long a node is not counted on after it said that it leaves: longer than a departure takes.
 const LEAVING_FOR: Duration = Duration::from_secs(60);
 
+/// Pause before a node that leaves is asked whether it is back.
+const PROBE_PAUSE: Duration = Duration::from_millis(500);
+
 /// Nodes of which it is remembered that they leave, at most.
 const LEAVING_MAX: usize = 64;
 
@@ -119,14 +122,20 @@ impl Member {
 
 /// The nodes that have said that they leave, or that keep no records.
 #[derive(Debug, Default)]
-pub(super) struct Unreliable(BTreeMap<NodeName, Duration>);
+pub(super) struct Unreliable(BTreeMap<NodeName, Doubt>);
+
+#[derive(Debug)]
+struct Doubt {
+    since: Duration,
+    probed_at: Duration,
+}
 
 impl Unreliable {
     /// Returns whether that is news.
     pub(super) fn add(&mut self, name: &NodeName, now: Duration) -> bool {
-        self.0.retain(|_, since| now.saturating_sub(*since) <= LEAVING_FOR);
-        let has_room = self.0.len() < LEAVING_MAX;
-        has_room && self.0.insert(name.clone(), now).is_none()
+        self.0.retain(|_, doubt| now.saturating_sub(doubt.since) <= LEAVING_FOR);
+        let doubt = Doubt { since: now, probed_at: now };
+        self.0.len() < LEAVING_MAX && self.0.insert(name.clone(), doubt).is_none()
     }
 
     /// It answers as one that stays.
@@ -134,8 +143,19 @@ impl Unreliable {
         self.0.remove(name).is_some()
     }
 
+    /// Whether it is time to ask whether it is back.
+    pub(super) fn is_due(&self, name: &NodeName, now: Duration) -> bool {
+        self.0.get(name).is_some_and(|doubt| now.saturating_sub(doubt.probed_at) >= PROBE_PAUSE)
+    }
+
+    pub(super) fn probed(&mut self, name: &NodeName, now: Duration) {
+        if let Some(doubt) = self.0.get_mut(name) {
+            doubt.probed_at = now;
+        }
+    }
+
     fn has(&self, name: &NodeName, now: Duration) -> bool {
-        self.0.get(name).is_some_and(|since| now.saturating_sub(*since) <= LEAVING_FOR)
+        self.0.get(name).is_some_and(|doubt| now.saturating_sub(doubt.since) <= LEAVING_FOR)
     }
 }
 

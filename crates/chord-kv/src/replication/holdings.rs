@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chord_ring::{Position, between, owned};
 
-use super::message::Group;
+use super::message::{Denial, Group};
 use crate::{Range, Version};
 
 /// Groups that a node remembers being a member of, at most. A node is in R - 1 of them at a time, and in a few more while the
@@ -29,19 +29,23 @@ struct Holding {
 pub(super) struct Holdings(Vec<Holding>);
 
 impl Holdings {
-    /// An owner names this node as a member of that group. Returns `false` if a later one is known: of the same owner, or of
-    /// another one for a part of the same range, who has taken it over.
-    pub(super) fn hear(&mut self, group: &Group, now: Duration) -> bool {
+    /// An owner names this node as a member of that group.
+    ///
+    /// # Errors
+    /// A later one is known: of the same owner, or of another one for a part of the same range, who has taken it over.
+    pub(super) fn hear(&mut self, group: &Group, now: Duration) -> Result<(), Denial> {
         let is_later = |holding: &Holding| {
             let is_current = now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER;
             let is_rival = is_current && overlap(holding.group.range(), group.range());
             holding.group.owner != group.owner && is_rival && holding.group.id > group.id
         };
         if self.0.iter().any(is_later) {
-            return false;
+            return Err(Denial::NotOwner);
         }
         match self.0.iter_mut().find(|holding| holding.group.owner == group.owner) {
-            Some(holding) if holding.group.id > group.id => return false,
+            Some(holding) if holding.group.id > group.id => {
+                return Err(Denial::OldGroup { known: holding.group.id });
+            }
             Some(holding) => {
                 // A range that has become smaller is as complete as before.
                 let is_within = is_within(group.range(), holding.group.range());
@@ -59,7 +63,7 @@ impl Holdings {
                 self.0.push(Holding { group: group.clone(), is_confirmed: false, heard_at: now });
             }
         }
-        true
+        Ok(())
     }
 
     /// The latest group that is known for a part of that range.
@@ -69,15 +73,15 @@ impl Holdings {
     }
 
     /// The owner confirms that this node has everything of that group's range.
-    pub(super) fn confirm(&mut self, group: &Group, now: Duration) -> bool {
-        let is_latest = self.hear(group, now);
-        if is_latest {
-            let holding = self.0.iter_mut().find(|holding| holding.group.owner == group.owner);
-            if let Some(holding) = holding {
-                holding.is_confirmed = true;
-            }
+    ///
+    /// # Errors
+    /// As for [`Holdings::hear`].
+    pub(super) fn confirm(&mut self, group: &Group, now: Duration) -> Result<(), Denial> {
+        self.hear(group, now)?;
+        if let Some(holding) = self.0.iter_mut().find(|holding| holding.group.owner == group.owner) {
+            holding.is_confirmed = true;
         }
-        is_latest
+        Ok(())
     }
 
     /// Whether an owner counts on this node for that position.

@@ -223,9 +223,15 @@ pub enum Denial {
     /// It is in no ring.
     #[error("this node is in no ring")]
     NotMember,
-    /// It owns these records itself, or knows a later group of them.
+    /// It owns these records itself, or knows a later group of another owner.
     #[error("another node owns these records by now")]
     NotOwner,
+    /// It knows a later group of the same owner, from before that was started again perhaps.
+    #[error("this group is older than {known}")]
+    OldGroup {
+        /// The later one.
+        known: Version,
+    },
     /// The request makes no sense: too many records, or some that lie outside of the range.
     #[error("the request makes no sense: it names too many records, or some outside of its range")]
     Senseless,

@@ -136,6 +136,9 @@ pub enum OperationError {
         /// How many were wanted.
         wanted: usize,
     },
+    /// An attempt had no answer. It may take effect or not: the outcome is unknown.
+    #[error("the owner did not answer in time: it is not known whether the change will take effect")]
+    Uncertain,
     /// Those who may have something under the key did not tell in time. Nothing changed.
     #[error("those who may have something under this key did not answer in time: try again")]
     Unanswered,

@@ -285,27 +285,32 @@ impl Replicator {
         let group = &self.group.group;
         let work = self.works.first(key)?;
         let Stage::Writing(writing) = &work.stage else { return None };
+        let copies = writing.copies.iter().filter(|name| group.has(name)).count() + 1;
+        let wanted = self.settings.quorum(work.consistency, group.members.len());
         if let Some(newer) = writing.newer {
+            let is_earlier = writing.is_earlier;
             self.remember_unconfirmed(key, newer);
+            if !is_earlier {
+                // Whoever wrote that may have seen this one, and built on it.
+                return Some(Err(OperationError::TooFewCopies { copies, wanted }));
+            }
             self.ask_all(key);
             return None;
         }
-        let copies = writing.copies.iter().filter(|name| group.has(name)).count() + 1;
-        let wanted = self.settings.quorum(work.consistency, group.members.len());
         let is_durable = self.store.durable() >= writing.sequence;
         #[cfg(feature = "defects")]
         let (is_durable, wanted) = (
             is_durable || self.settings.has(super::Defect::AcknowledgesBeforeDurable),
             if self.settings.has(super::Defect::AcknowledgesAlone) { 1 } else { wanted },
         );
-        if !is_durable || copies < wanted {
-            return None;
-        }
-        let (record, before) = (writing.record.clone(), writing.before.clone());
         if !self.tenure.answers_for(work.position) {
             // Whoever is the owner by now may have looked before there was this record.
             return Some(Err(OperationError::TooFewCopies { copies, wanted }));
         }
+        if !is_durable || copies < wanted {
+            return None;
+        }
+        let (record, before) = (writing.record.clone(), writing.before.clone());
         if self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
             self.unconfirmed.remove(key);
         }

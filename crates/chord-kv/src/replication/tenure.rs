@@ -39,13 +39,13 @@ struct Missing {
 pub(super) struct Epoch(u64);
 
 impl Tenure {
-    pub(super) fn new(me: Position) -> Self {
-        Self { me, predecessor: None, vouched: None, missing: None, epoch: 0, last_beat: Duration::ZERO }
+    pub(super) fn new(me: Position, now: Duration) -> Self {
+        Self { me, predecessor: None, vouched: None, missing: None, epoch: 0, last_beat: now }
     }
 
     /// The node has become a member between these two; of a ring of its own if there is nobody.
     pub(super) fn join(&mut self, predecessor: Option<&Peer>, head: Option<&Peer>) {
-        *self = Self { epoch: self.epoch + 1, last_beat: self.last_beat, ..Self::new(self.me) };
+        *self = Self { epoch: self.epoch + 1, ..Self::new(self.me, self.last_beat) };
         let after = predecessor.map_or(self.me, |peer| peer.position);
         self.miss(Range { after, up_to: self.me });
         self.set_neighbours(predecessor, head);
@@ -53,7 +53,7 @@ impl Tenure {
 
     /// The node is no longer a member.
     pub(super) fn leave(&mut self) {
-        *self = Self { epoch: self.epoch + 1, last_beat: self.last_beat, ..Self::new(self.me) };
+        *self = Self { epoch: self.epoch + 1, ..Self::new(self.me, self.last_beat) };
     }
 
     /// These are the member's neighbours now.
@@ -117,9 +117,9 @@ impl Tenure {
             return;
         }
         let after = predecessor.position;
-        if let Some(before) = self.vouched.replace(after) {
-            self.miss(Range { after, up_to: before });
-        }
+        // It may be farther than the one that there was when this node joined, or doubted itself.
+        let before = self.vouched.replace(after).unwrap_or(self.me);
+        self.miss(Range { after, up_to: before });
     }
 
     fn miss(&mut self, range: Range) {

@@ -104,6 +104,7 @@ impl Churn {
             patience: PATIENCE,
             lookup_patience: LOOKUP_PATIENCE,
             pace: Pace::Uniform(ROUND_LEAST, ROUND_MOST),
+            data: None,
         };
         let network = Network::reliable(Latency::Exponential(DELAY));
         let ring = settings.config.ring().clone();

@@ -68,6 +68,7 @@ impl Ring {
             patience: Duration::from_millis(500),
             lookup_patience: Duration::from_secs(5),
             pace: Pace::AsAsked,
+            data: None,
         };
         let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(50));
         let mut world = World::new(settings, Network::reliable(latency));

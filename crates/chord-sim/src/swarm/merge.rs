@@ -43,6 +43,7 @@ pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Optio
         patience: Duration::from_millis(500),
         lookup_patience: Duration::from_secs(5),
         pace: Pace::AsAsked,
+        data: None,
     };
     let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(20));
     let mut world = World::new(settings, Network::reliable(latency));

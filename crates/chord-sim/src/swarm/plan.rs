@@ -190,6 +190,7 @@ impl Plan {
             patience: PATIENCE,
             lookup_patience: LOOKUP_PATIENCE,
             pace: Pace::AsAsked,
+            data: None,
         }
     }
 
@@ -206,7 +207,7 @@ impl Plan {
 
 /// So many peers, each at a position of its own. A name tells the number of the host, and the seed, so that each run has
 /// other neighbours.
-pub(super) fn peers_of(seed: u64, n_hosts: usize, size: RingSize) -> Vec<Peer> {
+pub(crate) fn peers_of(seed: u64, n_hosts: usize, size: RingSize) -> Vec<Peer> {
     let mut peers: Vec<Peer> = Vec::new();
     let mut taken = BTreeSet::new();
     let mut spare = 0_u32;

@@ -159,6 +159,8 @@ impl World {
                 self.note(|world| format!("{} answers its client: {result:?}", world.name(host)));
                 self.end_errand(lookup, result.map_or_else(Outcome::Failed, Outcome::Found));
             }
+            Origin::Data(id) => self.data_owner_found(host, id, result.ok().map(|found| found.owner)),
+            Origin::Operation(action) => self.owner_found(action, result.ok().map(|found| found.owner)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use chord_ring::{Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, View, Wake};
 
+use super::data::{ActionId, HostData};
 use super::network::Place;
 use super::{Event, Time};
 
@@ -44,6 +45,10 @@ pub(super) enum Asker {
     Node(RequestId),
     /// A lookup that is carried here.
     Lookup(u64),
+    /// The records of the host.
+    Data(chord_kv::replication::RequestId),
+    /// A client's operation.
+    Operation(ActionId),
 }
 
 /// A lookup that a host carries on.
@@ -63,9 +68,13 @@ pub(super) struct Carried {
 pub(super) enum Origin {
     Client(LookupId),
     Peer(HostId, CallId),
+    /// The records of the host.
+    Data(chord_kv::replication::RequestId),
+    /// A client's operation.
+    Operation(ActionId),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Host {
     pub(super) me: Peer,
     pub(super) config: Config,
@@ -93,6 +102,8 @@ pub(super) struct Host {
     pub(super) stopped_at: Option<Time>,
     /// How many rounds of maintenance it has begun.
     pub(super) rounds: u64,
+    /// Its records, if it keeps any.
+    pub(super) data: Option<Box<HostData>>,
 }
 
 /// How many of a node's own incarnations one process may have.
@@ -117,6 +128,7 @@ impl Host {
             remembered: Vec::new(),
             stopped_at: None,
             rounds: 0,
+            data: None,
         }
     }
 

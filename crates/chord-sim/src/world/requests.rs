@@ -2,8 +2,8 @@
 
 use super::host::{Down, Origin};
 use super::{
-    Answer, Asker, Call, CallId, Content, Event, Failure, HostId, Incoming, Input, LookupId, Loss, NodeName,
-    Parcel, Request, RequestId, State, Time, World,
+    Answer, Asker, Call, CallId, Content, DataRequest, Event, Failure, HostId, Incoming, Input, LookupId,
+    Loss, NodeName, Parcel, Request, RequestId, State, Time, World,
 };
 use chord_ring::Purpose;
 
@@ -42,11 +42,14 @@ impl World {
         self.send(from, to, Content::Answer { call, answer });
     }
 
-    fn send(&mut self, from: HostId, to: HostId, content: Content) {
+    pub(super) fn send(&mut self, from: HostId, to: HostId, content: Content) {
         self.n_messages += 1;
         let place = |host: HostId| (host, self.hosts[host.0 as usize].place);
         let [first, second] = self.network.arrivals(place(from), place(to), &mut self.random);
-        if let Some(pause) = second {
+        // A connection delivers once. What goes between nodes may be sent again by whoever had no answer; a client's operation
+        // is sent again only by who knows that it is.
+        let is_once = matches!(content, Content::DataRequest { request: DataRequest::Operate { .. }, .. });
+        if let Some(pause) = second.filter(|_| !is_once) {
             let content = content.clone();
             self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, content }));
         }
@@ -85,6 +88,18 @@ impl World {
                 true
             }
             Content::Answer { call, answer } => self.hear(to, call, answer),
+            Content::DataRequest { call, request } => {
+                if self.hosts[to.0 as usize].node.is_none() {
+                    return self.turn_away(from, to, call);
+                }
+                self.note(|world| format!("{} asks {}: {request:?}", world.name(from), world.name(to)));
+                self.take_data_request(from, to, call, request);
+                true
+            }
+            Content::DataAnswer { call, answer } => {
+                self.note(|world| format!("{} hears of {}: {answer:?}", world.name(to), world.name(from)));
+                self.hear_data(to, call, answer)
+            }
         }
     }
 
@@ -111,6 +126,8 @@ impl World {
         match call.asker {
             Asker::Node(id) => self.feed(host, Input::Answer(id, answer)),
             Asker::Lookup(carried) => self.hear_of_lookup(host, carried, &call.to, answer),
+            Asker::Data(id) => self.data_failed(host, id, answer.err().unwrap_or(Failure::Garbled)),
+            Asker::Operation(action) => self.attempt_lost(action),
         }
         true
     }
@@ -149,7 +166,7 @@ impl World {
                 let calls = &self.hosts[to.0 as usize].calls;
                 match calls.iter().find(|open| open.id == *call)?.asker {
                     Asker::Node(id) => Some((*to, id, answer)),
-                    Asker::Lookup(_) => None,
+                    Asker::Lookup(_) | Asker::Data(_) | Asker::Operation(_) => None,
                 }
             }
             _ => None,

@@ -1,0 +1,120 @@
+//! The attempts at one operation, at the node that its client asked: when to try again, and what to tell the client.
+//!
+//! That node proposes the version of a change, once for all attempts. So one that comes late or twice, from the buffers of a
+//! node that was stopped perhaps, is no newer than it was, and what was acknowledged meanwhile stays.
+
+use super::operation::{Change, Condition, Operation, OperationError, Outcome};
+use crate::Version;
+
+/// What has become of an operation so far.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    proposal: Proposal,
+    repeats: Repeats,
+    /// Whether an attempt may have been done without our hearing of it.
+    is_uncertain: bool,
+    /// Whether an attempt is under way.
+    is_under_way: bool,
+}
+
+/// Under which version a change is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proposal {
+    Version(Version),
+    /// Without one: the owner makes it.
+    LeftToOwner,
+}
+
+/// What comes of doing an operation twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeats {
+    /// Nothing changes at all.
+    Read,
+    /// The same record, however the key was before.
+    Same,
+    /// Perhaps another record of the same version.
+    Another,
+}
+
+/// What to do after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Look for the owner and try again, while there is time.
+    TryAgain,
+    /// Tell the client.
+    Tell(Result<Outcome, OperationError>),
+}
+
+impl Attempts {
+    /// Nothing was tried yet; a change is to have this version.
+    pub fn new(operation: &Operation, version: Version) -> Self {
+        let repeats = match operation {
+            Operation::Get => Repeats::Read,
+            Operation::Change {
+                change: Change::Set(_) | Change::Delete,
+                condition: Condition::Always,
+                ..
+            } => Repeats::Same,
+            Operation::Change { .. } => Repeats::Another,
+        };
+        Self { proposal: Proposal::Version(version), repeats, is_uncertain: false, is_under_way: false }
+    }
+
+    /// An attempt begins, with this version; `None` leaves it to the owner.
+    pub fn begin(&mut self) -> Option<Version> {
+        self.is_under_way = true;
+        match self.proposal {
+            Proposal::Version(version) if self.repeats != Repeats::Read => Some(version),
+            Proposal::Version(_) | Proposal::LeftToOwner => None,
+        }
+    }
+
+    /// The owner has said how it went. `propose` makes a version that is greater than another, unless that is from too far
+    /// in the future.
+    pub fn answered(
+        &mut self,
+        result: Result<Outcome, OperationError>,
+        propose: impl FnOnce(&Version) -> Option<Version>,
+    ) -> Afterwards {
+        self.is_under_way = false;
+        match result {
+            Err(OperationError::NotOwner | OperationError::Busy | OperationError::Unanswered) => {
+                Afterwards::TryAgain
+            }
+            Err(OperationError::TooFewCopies { .. }) if self.repeats == Repeats::Same => {
+                self.is_uncertain = true;
+                Afterwards::TryAgain // With the same version it is the same write.
+            }
+            Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
+                // Over such a one, two proposals could be the same.
+                self.proposal = propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version);
+                Afterwards::TryAgain
+            }
+            // This node's clock is ahead, or the owner's behind: the owner has to live with its own.
+            Err(OperationError::ClockAhead(_))
+                if !self.is_uncertain && self.proposal != Proposal::LeftToOwner =>
+            {
+                self.proposal = Proposal::LeftToOwner;
+                Afterwards::TryAgain
+            }
+            // Something else may have been written over what an attempt did.
+            Err(_) if self.is_uncertain => Afterwards::Tell(Err(OperationError::Uncertain)),
+            result => Afterwards::Tell(result),
+        }
+    }
+
+    /// No answer came.
+    pub fn lost(&mut self) -> Afterwards {
+        self.is_under_way = false;
+        self.is_uncertain |= self.repeats != Repeats::Read;
+        let is_safe = self.repeats == Repeats::Read
+            || (self.repeats == Repeats::Same && self.proposal != Proposal::LeftToOwner);
+        if is_safe { Afterwards::TryAgain } else { Afterwards::Tell(Err(OperationError::Uncertain)) }
+    }
+
+    /// The time is over.
+    pub fn expired(&self) -> OperationError {
+        let may_happen = self.is_under_way && self.repeats != Repeats::Read;
+        if self.is_uncertain || may_happen { OperationError::Uncertain } else { OperationError::Unanswered }
+    }
+}

@@ -1,0 +1,16 @@
+//! Simulation of whole nodes: ring and records together, under faults drawn from seeds, with clients whose histories are
+//! checked.
+//!
+//! As in the [`swarm`](crate::swarm), a run has two phases: first the faults, then none. A run destroys no more copies of a
+//! key than its write quorum bears, so nothing that was acknowledged may be lost; and what [`Class`] it is of says what
+//! else may go wrong.
+
+mod history;
+mod plan;
+mod run;
+mod shrink;
+
+pub use history::{Deed, History, Saw};
+pub use plan::{Class, DataPlan, Mishap, TimedMishap};
+pub use run::{DataBroken, DataPassed, DataRule, DataRun, READY_WITHIN};
+pub use shrink::{DataShrunk, shrink_data};

@@ -1,0 +1,292 @@
+//! A plan: the ring, its clients, and everything that will happen to them, drawn from one seed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use chord_kv::replication;
+use chord_ring::{Config, Peer, RingName, RingSize, RingTag};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use crate::swarm::peers_of;
+use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Pace, Settings};
+
+/// How long a node waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a client waits, and a lookup may take.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Bits of the identifier space.
+const BITS: u64 = 16;
+
+/// Most hosts of a plan.
+const HOSTS_MAX: usize = 12;
+
+/// How far a clock may be off on the wall, where it may: an hour either way.
+const SKEW_MS: i64 = 3_600_000;
+
+/// What may go wrong in a run, and so what is promised of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Nodes join, leave, crash and come back; messages are prompt, so nobody who lives is taken for dead. Every read sees
+    /// the newest acknowledged write.
+    Steady,
+    /// The same, and the clock on one host's wall is off by up to an hour.
+    Skewed,
+    /// Nodes freeze, links are slow, lossy and cut too. When all of that is over every key has what was written last, and
+    /// reads see it.
+    Rough,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Steady => "steady",
+            Self::Skewed => "skewed",
+            Self::Rough => "rough",
+        })
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mishap {
+    /// A host that is down starts a node, with what its disk holds.
+    Start(HostId),
+    /// A process ends. Unless it keeps records on disk, copies are destroyed.
+    Crash(HostId, Down),
+    /// A node leaves in good order.
+    Leave(HostId),
+    /// A process stands still.
+    Freeze(HostId),
+    /// It runs on.
+    Thaw(HostId),
+    /// These hosts and the others do not reach each other.
+    Cut(BTreeSet<HostId>),
+    /// All cuts are mended.
+    Mend,
+    /// Messages to and from a host take so much longer; zero ends it.
+    Slow(HostId, Duration),
+    /// So many of all messages are lost from now on.
+    Loss(f64),
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(host) => write!(f, "host {} starts", host.0),
+            Self::Crash(host, Down::Refuses) => write!(f, "host {} crashes, its machine refuses", host.0),
+            Self::Crash(host, Down::Silent) => write!(f, "host {} crashes with its machine", host.0),
+            Self::Leave(host) => write!(f, "host {} leaves", host.0),
+            Self::Freeze(host) => write!(f, "host {} freezes", host.0),
+            Self::Thaw(host) => write!(f, "host {} thaws", host.0),
+            Self::Cut(side) => {
+                let hosts: Vec<String> = side.iter().map(|host| host.0.to_string()).collect();
+                write!(f, "cut off: hosts {}", hosts.join(", "))
+            }
+            Self::Mend => f.write_str("all cuts are mended"),
+            Self::Slow(host, by) => write!(f, "messages of host {} take {by:?} longer", host.0),
+            Self::Loss(rate) => write!(f, "{:.0} % of messages are lost", rate * 100.0),
+        }
+    }
+}
+
+/// A mishap with its number in the plan, and when it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimedMishap {
+    /// Its number: the same however much of the plan is left out.
+    pub number: usize,
+    /// How long after the beginning.
+    pub at: Duration,
+    /// What happens.
+    pub mishap: Mishap,
+}
+
+/// Everything that will happen in one run.
+#[derive(Clone, Debug)]
+pub struct DataPlan {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// What may go wrong.
+    pub class: Class,
+    /// What survives the end of a process.
+    pub keeping: Keeping,
+    /// How many hosts there are.
+    pub hosts: usize,
+    /// How many of them are an ideal ring when it begins.
+    pub founders: usize,
+    /// Copies of a key.
+    pub replicas: u8,
+    /// The network when it begins.
+    pub network: Network,
+    /// How far the clock on each host's wall is off, in milliseconds.
+    pub skews_ms: Vec<i64>,
+    /// How long a disk takes to sync, at most.
+    pub sync_max: Duration,
+    /// How many keys there are.
+    pub keys: usize,
+    /// Pause between two operations of clients, on average.
+    pub pause: Duration,
+    /// What happens, in order.
+    pub mishaps: Vec<TimedMishap>,
+    /// How long all that takes.
+    pub length: Duration,
+    /// How long it is remembered that a key was deleted.
+    pub tombstone_grace: Duration,
+}
+
+impl DataPlan {
+    /// The plan of a seed: always the same.
+    pub fn draw(seed: u64) -> Self {
+        let mut random = Pcg64Mcg::seed_from_u64(seed ^ 0xda7a);
+        let class = match random.random_range(0..10) {
+            0..4 => Class::Steady,
+            4..6 => Class::Skewed,
+            _ => Class::Rough,
+        };
+        let keeping = if random.random_bool(0.5) { Keeping::Disk } else { Keeping::Memory };
+        let founders = random.random_range(1..=7);
+        let hosts = (founders + random.random_range(1..=5)).min(HOSTS_MAX);
+        let length = Duration::from_millis(random.random_range(5_000..30_000));
+        let mut skews_ms = vec![0; hosts];
+        if class == Class::Skewed {
+            skews_ms[random.random_range(0..hosts)] = random.random_range(-SKEW_MS..=SKEW_MS);
+        }
+        let network = draw_network(class, &mut random);
+        let mishaps = draw_mishaps(class, hosts, length, &mut random);
+        Self {
+            seed,
+            class,
+            keeping,
+            hosts,
+            founders,
+            replicas: *[1, 2, 3, 3, 3, 3, 4, 5].choose(&mut random).unwrap_or(&3),
+            network,
+            skews_ms,
+            sync_max: Duration::from_millis(random.random_range(1..60)),
+            keys: random.random_range(1..=12),
+            pause: Duration::from_millis(random.random_range(10..150)),
+            mishaps,
+            length,
+            // Longer than anybody is away and comes back.
+            tombstone_grace: Duration::from_secs(60),
+        }
+    }
+
+    /// The same with only the mishaps of these numbers.
+    pub fn with_only(mut self, numbers: &BTreeSet<usize>) -> Self {
+        self.mishaps.retain(|timed| numbers.contains(&timed.number));
+        self
+    }
+
+    /// How the hosts behave.
+    pub fn settings(&self) -> Settings {
+        let size = ring_size();
+        let replication = replication::Settings {
+            replicas: self.replicas,
+            repair_pause: Duration::from_secs(2),
+            tombstone_grace: self.tombstone_grace,
+            ..replication::Settings::new(size)
+        };
+        Settings {
+            config: Config::new(RingTag { name: RingName::default(), size }),
+            seed: self.seed,
+            patience: PATIENCE,
+            lookup_patience: CLIENT_PATIENCE,
+            pace: Pace::AsAsked,
+            data: Some(DataSettings {
+                replication,
+                keeping: self.keeping,
+                sync_max: self.sync_max,
+                patience: CLIENT_PATIENCE,
+            }),
+        }
+    }
+
+    /// The peer on each host.
+    pub fn peers(&self) -> Vec<Peer> {
+        peers_of(self.seed, self.hosts, ring_size())
+    }
+}
+
+fn ring_size() -> RingSize {
+    RingSize::new(BITS).expect("a ring may be so large")
+}
+
+fn draw_network(class: Class, random: &mut Pcg64Mcg) -> Network {
+    let most = Duration::from_millis(random.random_range(2..40));
+    let mut network = Network::reliable(Latency::Uniform(Duration::from_micros(200), most));
+    if random.random_bool(0.5) {
+        network.duplication = random.random_range(0.0..0.2);
+    }
+    if random.random_bool(0.5) {
+        network.reordering = random.random_range(0.0..0.3);
+        network.lateness = Duration::from_millis(60);
+    }
+    if class == Class::Rough && random.random_bool(0.4) {
+        network.loss = random.random_range(0.0..0.1);
+    }
+    network
+}
+
+/// What may be drawn, and how often against the others.
+#[derive(Clone, Copy)]
+enum Draw {
+    Start,
+    Crash,
+    Leave,
+    Freeze,
+    Cut,
+    Slow,
+    Loss,
+}
+
+fn draw_mishaps(class: Class, hosts: usize, length: Duration, random: &mut Pcg64Mcg) -> Vec<TimedMishap> {
+    use Draw::{Crash, Cut, Freeze, Leave, Loss, Slow, Start};
+    let mut kinds = vec![(Start, 5), (Crash, 3), (Leave, 2)];
+    if class == Class::Rough {
+        for extra in [(Freeze, 3), (Cut, 2), (Slow, 1), (Loss, 1)] {
+            if random.random_bool(0.6) {
+                kinds.push(extra);
+            }
+        }
+    }
+    let mut timed = Vec::new();
+    for _ in 0..random.random_range(1..=25) {
+        let at = length.mul_f64(random.random());
+        let draw = kinds.choose_weighted(random, |(_, weight)| *weight).map_or(Start, |(draw, _)| *draw);
+        let (mishap, undone) = draw_mishap(draw, hosts, random);
+        timed.push((at, mishap));
+        timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
+    }
+    timed.sort_by_key(|(at, _)| *at);
+    let number = |(number, (at, mishap))| TimedMishap { number, at, mishap };
+    timed.into_iter().enumerate().map(number).collect()
+}
+
+/// A mishap, and what undoes it some time later.
+fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Option<Mishap>) {
+    let n_hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+    let host = HostId(random.random_range(0..n_hosts));
+    match draw {
+        Draw::Start => (Mishap::Start(host), None),
+        Draw::Crash => {
+            let down = if random.random_bool(0.5) { Down::Refuses } else { Down::Silent };
+            (Mishap::Crash(host, down), random.random_bool(0.7).then_some(Mishap::Start(host)))
+        }
+        Draw::Leave => (Mishap::Leave(host), None),
+        Draw::Freeze => (Mishap::Freeze(host), Some(Mishap::Thaw(host))),
+        Draw::Cut => {
+            let side = (0..n_hosts).filter(|_| random.random_bool(0.5)).map(HostId).collect();
+            (Mishap::Cut(side), Some(Mishap::Mend))
+        }
+        Draw::Slow => {
+            let by = Duration::from_millis(random.random_range(50..1_500));
+            (Mishap::Slow(host, by), Some(Mishap::Slow(host, Duration::ZERO)))
+        }
+        Draw::Loss => (Mishap::Loss(random.random_range(0.0..0.4)), Some(Mishap::Loss(0.0))),
+    }
+}

@@ -1,0 +1,451 @@
+//! The records of a world: a [`Replicator`] beside the node of each host, a disk under it, and clients that put and get.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_kv::replication::{
+    Afterwards, Attempts, Consistency, Input, Neighbours, Now, Operation, OperationError, Outcome, Output,
+    PeerAnswer, PeerRequest, Replicator, RequestId, Status, TICK,
+};
+use chord_kv::{Key, Record, Version};
+use chord_ring::{Command, Failure, Peer, Position, Question, Token};
+use rand::RngExt;
+
+use super::disk::{Disk, Keeping};
+use super::host::{Asker, Call, CallId, Origin};
+use super::{Content, Event, HostId, Time, World};
+
+/// When a world begins, by a clock on the wall that is right: in 2026.
+const BEGINNING_MS: u64 = 1_770_000_000_000;
+
+/// Pause before an operation that came to nothing is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the hosts of a world keep records.
+#[derive(Clone, Debug)]
+pub struct DataSettings {
+    /// How nodes replicate.
+    pub replication: chord_kv::replication::Settings,
+    /// What survives the end of a process.
+    pub keeping: Keeping,
+    /// How long a disk takes to sync, at most.
+    pub sync_max: Duration,
+    /// How long a client waits.
+    pub patience: Duration,
+}
+
+/// Names an operation of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u32);
+
+/// An operation of a client.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// The host that it asked.
+    pub host: HostId,
+    /// The key.
+    pub key: Key,
+    /// What is to be done.
+    pub operation: Operation,
+    /// When it began.
+    pub began: Time,
+    /// When it ended, and how, if it has. The client's own node is gone if the error is [`OperationError::Uncertain`] or
+    /// the time was over.
+    pub ended: Option<(Time, Result<Outcome, OperationError>)>,
+    attempts: Attempts,
+    until: Time,
+}
+
+/// What one host asks another about records.
+#[derive(Clone, Debug)]
+pub(super) enum DataRequest {
+    Peer(PeerRequest),
+    Operate { key: Key, operation: Operation, version: Option<Version>, until: Time },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum DataAnswer {
+    Peer(PeerAnswer),
+    Operated(Result<Outcome, OperationError>),
+}
+
+/// Who waits for an output of a host's [`Replicator`].
+#[derive(Clone, Copy, Debug)]
+enum Waiter {
+    Peer(HostId, CallId),
+    Operator(HostId, CallId),
+    Client(ActionId),
+}
+
+/// The records of one host.
+pub(super) struct HostData {
+    pub(super) disk: Arc<Disk>,
+    replicator: Option<Replicator>,
+    /// How far the clock on its wall is off.
+    skew_ms: i64,
+    waiting: Vec<(Token, Waiter)>,
+    is_syncing: bool,
+    told: Neighbours,
+}
+
+impl fmt::Debug for HostData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostData").field("disk", &self.disk).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// How far the clock on a host's wall is off, in milliseconds.
+    pub fn set_skew(&mut self, host: HostId, skew_ms: i64) {
+        if let Some(data) = &mut self.host_mut(host).data {
+            data.skew_ms = skew_ms;
+        }
+    }
+
+    /// A client asks the node on a host to do something to a key. `None` if no node runs there.
+    pub fn operate(&mut self, host: HostId, key: Key, operation: Operation) -> Option<ActionId> {
+        let patience = self.settings.data.as_ref()?.patience;
+        let now = self.time_of(host);
+        let replicator = self.hosts[host.0 as usize].data.as_mut()?.replicator.as_mut()?;
+        let attempts = Attempts::new(&operation, replicator.propose(now));
+        let id = ActionId(u32::try_from(self.actions.len()).ok()?);
+        let (began, until) = (self.now, self.now.after(patience));
+        self.note(|world| format!("a client asks {}: {operation:?} {key:?}", world.name(host)));
+        self.actions.push(Action { host, key, operation, began, ended: None, attempts, until });
+        self.queue.push(until, Event::Expire(id));
+        self.attempt(id);
+        Some(id)
+    }
+
+    /// The clients' operations, in the order in which they began.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// How well the records of a host are kept, if a node runs there.
+    pub fn data_status(&self, host: HostId) -> Option<Status> {
+        Some(self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?.status())
+    }
+
+    /// What a host has.
+    pub fn records(&self, host: HostId) -> Vec<Record> {
+        self.hosts[host.0 as usize].data.as_ref().map(|data| data.disk.records()).unwrap_or_default()
+    }
+
+    pub(super) fn new_host_data(&self) -> Option<Box<HostData>> {
+        let settings = self.settings.data.as_ref()?;
+        Some(Box::new(HostData {
+            disk: Arc::new(Disk::new(settings.replication.size, settings.keeping)),
+            replicator: None,
+            skew_ms: 0,
+            waiting: Vec::new(),
+            is_syncing: false,
+            told: Neighbours::default(),
+        }))
+    }
+
+    fn time_of(&self, host: HostId) -> Now {
+        let elapsed = self.now.since(Time::ZERO);
+        let skew_ms = self.hosts[host.0 as usize].data.as_ref().map_or(0, |data| data.skew_ms);
+        let passed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        Now { elapsed, wall_ms: (BEGINNING_MS + passed_ms).saturating_add_signed(skew_ms) }
+    }
+
+    /// A process has begun on a host.
+    pub(super) fn start_data(&mut self, host: HostId) {
+        let Some(settings) = self.settings.data.as_ref().map(|data| data.replication.clone()) else { return };
+        let now = self.time_of(host);
+        let me = self.hosts[host.0 as usize].me.clone();
+        let Some(data) = &mut self.host_mut(host).data else { return };
+        data.replicator = Some(Replicator::new(me, settings, data.disk.clone(), now));
+        data.told = Neighbours::default();
+        self.schedule_tick(host);
+    }
+
+    fn schedule_tick(&mut self, host: HostId) {
+        let pause = chord_ring::jittered(TICK, self.random.random());
+        let life = self.hosts[host.0 as usize].life;
+        let pause = pause.div_f64(self.hosts[host.0 as usize].clock);
+        self.queue.push(self.now.after(pause), Event::Tick { host, life });
+    }
+
+    pub(super) fn tick(&mut self, host: HostId) {
+        self.schedule_tick(host);
+        self.feed_data(host, Input::Tick);
+    }
+
+    pub(super) fn synced(&mut self, host: HostId) {
+        if let Some(data) = &mut self.host_mut(host).data {
+            data.is_syncing = false;
+            data.disk.sync();
+        }
+        self.feed_data(host, Input::Durable);
+    }
+
+    /// The process on a host ends.
+    pub(super) fn stop_data(&mut self, host: HostId) {
+        let lucky = self.random.random_range(0..4);
+        if let Some(data) = &mut self.host_mut(host).data {
+            data.replicator = None;
+            data.waiting.clear();
+            data.is_syncing = false;
+            data.disk.crash(lucky);
+        }
+        let open = (0..self.actions.len()).filter(|idx| {
+            let action = &self.actions[*idx];
+            action.host == host && action.ended.is_none()
+        });
+        for idx in open.collect::<Vec<_>>() {
+            self.end_action(idx, Err(OperationError::Uncertain));
+        }
+    }
+
+    /// Begins to hand over what a host has. Returns whether there is anything to wait for.
+    pub(super) fn leave_data(&mut self, host: HostId) -> bool {
+        let runs = self.hosts[host.0 as usize].data.as_ref().is_some_and(|data| data.replicator.is_some());
+        if runs && self.hosts[host.0 as usize].is_awake() {
+            self.feed_data(host, Input::Leave);
+        }
+        runs
+    }
+
+    /// Tells a host's replicator whom its node knows now.
+    pub(super) fn tell_neighbours(&mut self, host: HostId) {
+        let Some(view) = self.node(host).map(chord_ring::Node::view) else { return };
+        let neighbours = Neighbours {
+            is_member: view.is_member(),
+            predecessor: view.predecessor().cloned(),
+            successors: view.successors().as_slice().to_vec(),
+        };
+        let Some(data) = &mut self.host_mut(host).data else { return };
+        if data.told != neighbours {
+            data.told = neighbours.clone();
+            self.feed_data(host, Input::Neighbours(neighbours));
+        }
+    }
+
+    fn feed_data(&mut self, host: HostId, input: Input) {
+        let now = self.time_of(host);
+        let Some(replicator) =
+            self.hosts[host.0 as usize].data.as_mut().and_then(|data| data.replicator.as_mut())
+        else {
+            return;
+        };
+        replicator.handle(now, input);
+        loop {
+            let replicator =
+                self.hosts[host.0 as usize].data.as_mut().and_then(|data| data.replicator.as_mut());
+            let Some(output) = replicator.and_then(Replicator::poll) else { break };
+            self.act_on_data(host, output);
+        }
+        self.sync_soon(host);
+    }
+
+    fn sync_soon(&mut self, host: HostId) {
+        let Some(most) = self.settings.data.as_ref().map(|data| data.sync_max) else { return };
+        let life = self.hosts[host.0 as usize].life;
+        let Some(data) = &mut self.host_mut(host).data else { return };
+        if data.disk.is_dirty() && !data.is_syncing {
+            data.is_syncing = true;
+            let pause = most.mul_f64(self.random.random());
+            self.queue.push(self.now.after(pause), Event::Synced { host, life });
+        }
+    }
+
+    fn act_on_data(&mut self, host: HostId, output: Output) {
+        match output {
+            Output::Send(id, peer, request) => {
+                let patience = self.settings.patience.div_f64(self.hosts[host.0 as usize].clock);
+                let until = self.now.after(patience);
+                self.call_data(host, &peer, DataRequest::Peer(request), Asker::Data(id), until);
+            }
+            Output::FindOwner(id, position) => {
+                let until = self.now.after(self.settings.lookup_patience);
+                let question = Question { target: position, named: false, path: Vec::new() };
+                self.carry(host, question, Origin::Data(id), until, None);
+            }
+            Output::Reply(token, answer) => {
+                if let Some(Waiter::Peer(asker, call)) = self.take_waiter(host, token) {
+                    self.answer_data(host, asker, call, DataAnswer::Peer(answer));
+                }
+            }
+            Output::Done(token, result) => match self.take_waiter(host, token) {
+                Some(Waiter::Operator(asker, call)) => {
+                    self.answer_data(host, asker, call, DataAnswer::Operated(result));
+                }
+                Some(Waiter::Client(action)) => self.attempt_ended(action, result),
+                Some(Waiter::Peer(..)) | None => {}
+            },
+            Output::Left(departure) => {
+                self.note(|world| format!("{} has handed over: {departure:?}", world.name(host)));
+                self.command(host, Command::Leave);
+            }
+            Output::Event(event) => {
+                self.note(|world| format!("{}: {event:?}", world.name(host)));
+            }
+        }
+    }
+
+    fn take_waiter(&mut self, host: HostId, token: Token) -> Option<Waiter> {
+        let waiting = &mut self.host_mut(host).data.as_mut()?.waiting;
+        let place = waiting.iter().position(|(waits, _)| *waits == token)?;
+        Some(waiting.swap_remove(place).1)
+    }
+
+    fn call_data(&mut self, from: HostId, to: &Peer, request: DataRequest, asker: Asker, until: Time) {
+        self.calls += 1;
+        let id = CallId(self.calls);
+        let call = Call { id, to: to.name.clone(), asker, is_doomed: false };
+        self.hosts[from.0 as usize].calls.push(call);
+        self.queue.push(until, Event::Deadline(from, id));
+        match self.host(&to.name) {
+            Some(receiver) => self.send(from, receiver, Content::DataRequest { call: id, request }),
+            None => self.answer(from, from, id, Err(Failure::Unreachable)),
+        }
+    }
+
+    fn answer_data(&mut self, from: HostId, to: HostId, call: CallId, answer: DataAnswer) {
+        self.send(from, to, Content::DataAnswer { call, answer });
+    }
+
+    /// A request about records has come to a host where a node runs.
+    pub(super) fn take_data_request(&mut self, from: HostId, to: HostId, call: CallId, request: DataRequest) {
+        // A call that comes twice is a request of its own, whose answer nobody waits for.
+        self.calls += 1;
+        let token = Token(self.calls);
+        let (waiter, input) = match request {
+            DataRequest::Peer(request) => {
+                let from_peer = self.hosts[from.0 as usize].me.clone();
+                (Waiter::Peer(from, call), Input::Request { token, from: from_peer, request })
+            }
+            DataRequest::Operate { key, operation, version, until } => {
+                let until = until.since(Time::ZERO);
+                let consistency = Consistency::Usual;
+                (
+                    Waiter::Operator(from, call),
+                    Input::Operate { token, key, operation, version, consistency, until },
+                )
+            }
+        };
+        if let Some(data) = &mut self.host_mut(to).data {
+            data.waiting.push((token, waiter));
+        }
+        self.feed_data(to, input);
+    }
+
+    /// The answer to a request about records, if that still waits.
+    pub(super) fn hear_data(&mut self, host: HostId, call: CallId, answer: DataAnswer) -> bool {
+        let Some(call) = self.host_mut(host).take_call(call) else { return false };
+        match (call.asker, answer) {
+            (Asker::Data(id), DataAnswer::Peer(answer)) => {
+                self.feed_data(host, Input::Answer(id, Ok(answer)))
+            }
+            (Asker::Operation(action), DataAnswer::Operated(result)) => self.attempt_ended(action, result),
+            _ => {}
+        }
+        true
+    }
+
+    /// A request about records has failed.
+    pub(super) fn data_failed(&mut self, host: HostId, id: RequestId, failure: Failure) {
+        self.feed_data(host, Input::Answer(id, Err(failure)));
+    }
+
+    pub(super) fn data_owner_found(&mut self, host: HostId, id: RequestId, owner: Option<Peer>) {
+        self.feed_data(host, Input::Found(id, owner));
+    }
+
+    /// Looks for the owner of the key of an operation.
+    pub(super) fn attempt(&mut self, id: ActionId) {
+        let Some(action) = self.actions.get(id.0 as usize).filter(|action| action.ended.is_none()) else {
+            return;
+        };
+        let target = self.position_of(&action.key);
+        let question = Question { target, named: false, path: Vec::new() };
+        self.carry(action.host, question, Origin::Operation(id), action.until, None);
+    }
+
+    fn position_of(&self, key: &Key) -> Position {
+        key.position(self.settings.config.ring().size)
+    }
+
+    pub(super) fn owner_found(&mut self, id: ActionId, owner: Option<Peer>) {
+        let open = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none());
+        let Some(action) = open else { return };
+        let Some(owner) = owner else { return self.attempt_later(id) };
+        let (host, until) = (action.host, action.until);
+        let (key, operation) = (action.key.clone(), action.operation.clone());
+        let version = action.attempts.begin();
+        if self.host(&owner.name) == Some(host) {
+            self.calls += 1;
+            let token = Token(self.calls);
+            if let Some(data) = &mut self.host_mut(host).data {
+                data.waiting.push((token, Waiter::Client(id)));
+            }
+            let (consistency, until) = (Consistency::Usual, until.since(Time::ZERO));
+            let input = Input::Operate { token, key, operation, version, consistency, until };
+            return self.feed_data(host, input);
+        }
+        let patience = self.settings.patience.saturating_mul(4);
+        let deadline = until.min(self.now.after(patience));
+        let request = DataRequest::Operate { key, operation, version, until };
+        self.call_data(host, &owner, request, Asker::Operation(id), deadline);
+    }
+
+    fn attempt_ended(&mut self, id: ActionId, result: Result<Outcome, OperationError>) {
+        let idx = id.0 as usize;
+        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else { return };
+        let host = action.host;
+        let now = self.time_of(host);
+        let replicator = self.hosts[host.0 as usize].data.as_mut().and_then(|data| data.replicator.as_mut());
+        let Some(replicator) = replicator else { return };
+        let attempts = &mut self.actions[idx].attempts;
+        let afterwards = attempts.answered(result, |stored| replicator.propose_over(now, stored));
+        self.go_on(id, afterwards);
+    }
+
+    /// An attempt brought no answer.
+    pub(super) fn attempt_lost(&mut self, id: ActionId) {
+        let Some(action) = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none()) else {
+            return;
+        };
+        let afterwards = action.attempts.lost();
+        self.go_on(id, afterwards);
+    }
+
+    fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
+        match afterwards {
+            Afterwards::TryAgain => self.attempt_later(id),
+            Afterwards::Tell(result) => self.end_action(id.0 as usize, result),
+        }
+    }
+
+    fn attempt_later(&mut self, id: ActionId) {
+        let host = self.actions[id.0 as usize].host;
+        let life = self.hosts[host.0 as usize].life;
+        self.queue.push(self.now.after(RETRY_PAUSE), Event::Attempt { host, life, action: id });
+    }
+
+    /// The client has waited long enough.
+    pub(super) fn expire(&mut self, id: ActionId) -> bool {
+        let idx = id.0 as usize;
+        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else {
+            return false;
+        };
+        let error = action.attempts.expired();
+        self.end_action(idx, Err(error));
+        true
+    }
+
+    fn end_action(&mut self, idx: usize, result: Result<Outcome, OperationError>) {
+        let now = self.now;
+        let action = &self.actions[idx];
+        let line = match &result {
+            Ok(outcome) => format!("{:?} of {:?}: {outcome:?}", action.operation, action.key),
+            Err(error) => format!("{:?} of {:?}: {error}", action.operation, action.key),
+        };
+        self.note(|_| line.clone());
+        self.actions[idx].ended = Some((now, result));
+    }
+}
