@@ -178,7 +178,7 @@ impl Replicator {
     }
 
     fn judge(&self, from: &Peer, header: &Header) -> Result<Verdict, StoreError> {
-        let Header { position, key, version } = header;
+        let Header { position, key, version, .. } = header;
         if !self.tenure.answers_for(*position) {
             return Ok(Verdict::NotMine);
         }
@@ -191,6 +191,8 @@ impl Replicator {
                 let is_kept = self.tenure.is_complete() && self.group.is_synced() && is_durable;
                 Ok(if is_kept && self.works.is_free(key) { Verdict::Drop } else { Verdict::Keep })
             }
+            // It was here, and is over for everybody.
+            None if self.is_purgeable(header) => Ok(Verdict::Drop),
             Some(_) | None => Ok(Verdict::Deliver),
         }
     }
@@ -225,7 +227,7 @@ impl Replicator {
         self.check_member(group)?;
         let range = group.range();
         for header in headers.iter().take(MESSAGE_RECORDS_MAX) {
-            let Header { position, key, version } = header;
+            let Header { position, key, version, .. } = header;
             let stored = self.store.read(*position, key).map_err(|error| self.deny(error))?;
             let is_over = stored.is_some_and(|record| record.live_value(self.now.wall_ms).is_none());
             if is_over && range.contains(*position) {

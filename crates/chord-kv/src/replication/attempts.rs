@@ -81,9 +81,9 @@ impl Attempts {
             Err(OperationError::NotOwner | OperationError::Busy | OperationError::Unanswered) => {
                 Afterwards::TryAgain
             }
-            Err(OperationError::TooFewCopies { .. }) if self.repeats == Repeats::Same => {
+            Err(OperationError::TooFewCopies { .. }) if self.is_repeatable() => {
                 self.is_uncertain = true;
-                Afterwards::TryAgain // With the same version it is the same write.
+                Afterwards::TryAgain
             }
             Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
                 // Over such a one, two proposals could be the same.
@@ -107,9 +107,16 @@ impl Attempts {
     pub fn lost(&mut self) -> Afterwards {
         self.is_under_way = false;
         self.is_uncertain |= self.repeats != Repeats::Read;
-        let is_safe = self.repeats == Repeats::Read
-            || (self.repeats == Repeats::Same && self.proposal != Proposal::LeftToOwner);
-        if is_safe { Afterwards::TryAgain } else { Afterwards::Tell(Err(OperationError::Uncertain)) }
+        if self.repeats == Repeats::Read || self.is_repeatable() {
+            Afterwards::TryAgain
+        } else {
+            Afterwards::Tell(Err(OperationError::Uncertain))
+        }
+    }
+
+    /// Whether another attempt would be the same write: the same record, of the same version.
+    fn is_repeatable(&self) -> bool {
+        self.repeats == Repeats::Same && self.proposal != Proposal::LeftToOwner
     }
 
     /// The time is over.

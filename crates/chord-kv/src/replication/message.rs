@@ -51,11 +51,16 @@ pub struct Header {
     pub key: Key,
     /// Its version.
     pub version: Version,
+    /// Since when nothing is there, or from when on, in milliseconds since 1970; `None` if the value stays.
+    pub over_at_ms: Option<u64>,
 }
 
 impl From<&Record> for Header {
     fn from(record: &Record) -> Self {
-        Self { position: record.position, key: record.key.clone(), version: record.version }
+        let Record { position, version, .. } = *record;
+        let deleted_at_ms = record.is_tombstone().then(|| version.time_ms());
+        let over_at_ms = deleted_at_ms.or(record.expires_at_ms);
+        Self { position, key: record.key.clone(), version, over_at_ms }
     }
 }
 

@@ -191,21 +191,13 @@ impl Replicator {
 
     /// The next ones that have been over for longer than the grace.
     fn purgeable(&mut self) -> Vec<Header> {
-        let grace_ms = u64::try_from(self.settings.tombstone_grace.as_millis()).unwrap_or(u64::MAX);
-        #[cfg(feature = "defects")]
-        let grace_ms = if self.settings.has(super::Defect::ForgetsTombstones) { 0 } else { grace_ms };
-        let now_ms = self.now.wall_ms;
         let range = self.group.group.range();
         let mut headers = Vec::new();
         let mut cursor = self.purge.cursor.take().filter(|cursor| range.contains(cursor.position));
         for _ in 0..PURGE_PAGES {
             let Ok(page) = self.store.range(&range, cursor.as_ref(), PAGE) else { break };
-            let is_over = |record: &&Record| {
-                let over_since = record.expires_at_ms.unwrap_or(u64::MAX);
-                let over_since = if record.is_tombstone() { record.version.time_ms() } else { over_since };
-                over_since.saturating_add(grace_ms) <= now_ms
-            };
-            headers.extend(page.records.iter().filter(is_over).map(Header::from));
+            let headers_here = page.records.iter().map(Header::from);
+            headers.extend(headers_here.filter(|header| self.is_purgeable(header)));
             cursor = page.next;
             if cursor.is_none() || !headers.is_empty() {
                 break;
@@ -213,6 +205,14 @@ impl Replicator {
         }
         self.purge.cursor = cursor;
         headers
+    }
+
+    /// Whether that record has been over for longer than the grace.
+    pub(super) fn is_purgeable(&self, header: &Header) -> bool {
+        let grace_ms = u64::try_from(self.settings.tombstone_grace.as_millis()).unwrap_or(u64::MAX);
+        #[cfg(feature = "defects")]
+        let grace_ms = if self.settings.has(super::Defect::ForgetsTombstones) { 0 } else { grace_ms };
+        header.over_at_ms.is_some_and(|over_at_ms| over_at_ms.saturating_add(grace_ms) <= self.now.wall_ms)
     }
 
     pub(super) fn heard_purge(&mut self, peer: &Peer, answer: &Result<AnswerBody, Failure>) {

@@ -445,7 +445,8 @@ impl DataRun {
             let of = |host: HostId| {
                 let records = self.world.records(host).into_iter();
                 records
-                    .filter(|record| range.contains(record.position))
+                    // What says that a key was deleted may just be being dropped.
+                    .filter(|record| range.contains(record.position) && !record.is_tombstone())
                     .map(|record| (record.key.clone(), record))
                     .collect::<BTreeMap<_, _>>()
             };
