@@ -306,6 +306,8 @@ pub struct Replicator {
     budget: Budget,
     purge: repair::Purging,
     leaving: Option<Leaving>,
+    /// Since when there is nobody else who keeps records and stays.
+    alone_since: Option<Duration>,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
     requests: u64,
     outputs: VecDeque<Output>,
@@ -341,6 +343,7 @@ impl Replicator {
             sweep: Sweep::default(),
             purge: repair::Purging::default(),
             leaving: None,
+            alone_since: Some(now.elapsed),
             asked: BTreeMap::new(),
             requests: 0,
             outputs: VecDeque::new(),
@@ -463,6 +466,8 @@ impl Replicator {
         let others = usize::from(self.settings.replicas) - usize::from(self.leaving.is_none());
         let elapsed = self.now.elapsed;
         let peers = group::choose(&self.me, &self.neighbours.successors, others, &self.unreliable, elapsed);
+        let stay = group::choose(&self.me, &self.neighbours.successors, 1, &self.unreliable, elapsed);
+        self.alone_since = if stay.is_empty() { self.alone_since.or(Some(elapsed)) } else { None };
         let is_old = self.known_group_id.is_some_and(|known| known > self.group.group.id);
         if self.group.is(&peers, range.after) && !is_old {
             return;

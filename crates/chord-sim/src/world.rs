@@ -100,6 +100,11 @@ enum Event {
         host: HostId,
         life: u32,
     },
+    /// A node that could not hand everything over tries again to leave.
+    LeaveAgain {
+        host: HostId,
+        life: u32,
+    },
     /// An operation is tried again.
     Attempt {
         host: HostId,
@@ -355,6 +360,7 @@ impl World {
             | Event::Rejoin { host, .. }
             | Event::Tick { host, .. }
             | Event::Synced { host, .. }
+            | Event::LeaveAgain { host, .. }
             | Event::Attempt { host, .. } => *host,
             // The client does not stand still with the host.
             Event::Expire(action) => {
@@ -412,6 +418,13 @@ impl World {
                 let is_wanted = is_life(self, life);
                 if is_wanted {
                     self.synced(host);
+                }
+                is_wanted
+            }
+            Event::LeaveAgain { life, .. } => {
+                let is_wanted = is_life(self, life);
+                if is_wanted {
+                    self.leave_again(host);
                 }
                 is_wanted
             }

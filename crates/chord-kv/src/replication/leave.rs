@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::{Output, Replicator};
 
+/// How long a node that leaves has found nobody who could take anything before it believes that: those that it lost may
+/// be found again, and those that leave too may be back.
+const ALONE_WAIT: Duration = Duration::from_secs(3);
+
 /// How a node left, as far as its records go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Departure {
@@ -26,7 +30,7 @@ pub(super) struct Leaving {
 
 impl Replicator {
     pub(super) fn begin_leaving(&mut self) {
-        if self.leaving.is_none() {
+        if self.leaving.as_ref().is_none_or(|leaving| leaving.is_done) {
             let until = self.now.elapsed + self.settings.departure_max;
             self.leaving = Some(Leaving { until, sweeps: self.sweep.ended, is_done: false });
             self.hasten_sweep();
@@ -40,9 +44,13 @@ impl Replicator {
     /// Whether everything is with others, or the time is up.
     pub(super) fn drive_leaving(&mut self) {
         let Some(leaving) = self.leaving.as_ref().filter(|leaving| !leaving.is_done) else { return };
-        let was_alone = self.group.members.is_empty();
-        let is_own_safe = self.tenure.is_complete() && self.group.is_synced() && self.works.len() == 0;
-        let are_others_safe = self.sweep.ended > leaving.sweeps + 1 && self.sweep.last_kept == 0;
+        let now = self.now.elapsed;
+        let was_alone = self.alone_since.is_some_and(|since| now.saturating_sub(since) >= ALONE_WAIT);
+        let has_nobody = self.alone_since.is_some();
+        let is_own_safe =
+            !has_nobody && self.tenure.is_complete() && self.group.is_synced() && self.works.len() == 0;
+        let are_others_safe =
+            !has_nobody && self.sweep.ended > leaving.sweeps + 1 && self.sweep.last_kept == 0;
         #[cfg(feature = "defects")]
         let (is_own_safe, are_others_safe) = {
             let at_once = self.settings.has(super::Defect::LeavesAtOnce);

@@ -247,9 +247,9 @@ impl DataRun {
         self.may_do_without(host) && quorum > 1 && self.is_calm()
     }
 
-    /// Whether others are there: the last one takes everything with it.
+    /// Whether others are there and stay: the last one takes everything with it.
     fn may_do_without(&self, host: HostId) -> bool {
-        self.members().iter().any(|other| *other != host)
+        self.members().iter().any(|other| *other != host && !self.world.is_leaving(*other))
     }
 
     fn members(&self) -> Vec<HostId> {
@@ -264,7 +264,7 @@ impl DataRun {
         };
         world.is_ideal()
             && world.network.cuts.is_empty()
-            && world.hosts().all(|host| !world.is_asleep(host) && is_ready(host))
+            && world.hosts().all(|host| !world.is_asleep(host) && !world.is_leaving(host) && is_ready(host))
     }
 
     fn start(&mut self, host: HostId) {
@@ -294,6 +294,12 @@ impl DataRun {
                 self.world.crash(host, crate::world::Down::Refuses);
             }
             self.world.create(hosts[0]);
+        }
+        let stays = |host: &HostId| !self.world.is_leaving(*host);
+        if !self.members().iter().any(stays)
+            && let Some(host) = hosts.iter().copied().find(|host| self.world.node(*host).is_none())
+        {
+            self.start(host); // Those who leave wait for somebody who stays.
         }
         if self.plan.keeping == Keeping::Disk {
             // A disk that stays away takes its copies with it.

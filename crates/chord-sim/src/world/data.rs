@@ -22,6 +22,9 @@ const BEGINNING_MS: u64 = 1_770_000_000_000;
 /// Pause before an operation that came to nothing is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
+/// Pause before a node tries again to leave that could not hand everything over.
+const LEAVE_PAUSE: Duration = Duration::from_millis(500);
+
 /// How the hosts of a world keep records.
 #[derive(Clone, Debug)]
 pub struct DataSettings {
@@ -86,6 +89,7 @@ pub(super) struct HostData {
     skew_ms: i64,
     waiting: Vec<(Token, Waiter)>,
     is_syncing: bool,
+    is_leaving: bool,
     told: Neighbours,
 }
 
@@ -128,6 +132,11 @@ impl World {
         Some(self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?.status())
     }
 
+    /// Whether the node on a host is handing over what it has, to leave.
+    pub fn is_leaving(&self, host: HostId) -> bool {
+        self.hosts[host.0 as usize].data.as_ref().is_some_and(|data| data.is_leaving)
+    }
+
     /// What a host has.
     pub fn records(&self, host: HostId) -> Vec<Record> {
         self.hosts[host.0 as usize].data.as_ref().map(|data| data.disk.records()).unwrap_or_default()
@@ -141,6 +150,7 @@ impl World {
             skew_ms: 0,
             waiting: Vec::new(),
             is_syncing: false,
+            is_leaving: false,
             told: Neighbours::default(),
         }))
     }
@@ -160,6 +170,7 @@ impl World {
         let Some(data) = &mut self.host_mut(host).data else { return };
         data.replicator = Some(Replicator::new(me, settings, data.disk.clone(), now));
         data.told = Neighbours::default();
+        data.is_leaving = false;
         self.schedule_tick(host);
     }
 
@@ -189,7 +200,7 @@ impl World {
         if let Some(data) = &mut self.host_mut(host).data {
             data.replicator = None;
             data.waiting.clear();
-            data.is_syncing = false;
+            (data.is_syncing, data.is_leaving) = (false, false);
             data.disk.crash(lucky);
         }
         let open = (0..self.actions.len()).filter(|idx| {
@@ -205,9 +216,16 @@ impl World {
     pub(super) fn leave_data(&mut self, host: HostId) -> bool {
         let runs = self.hosts[host.0 as usize].data.as_ref().is_some_and(|data| data.replicator.is_some());
         if runs && self.hosts[host.0 as usize].is_awake() {
+            if let Some(data) = &mut self.host_mut(host).data {
+                data.is_leaving = true;
+            }
             self.feed_data(host, Input::Leave);
         }
         runs
+    }
+
+    pub(super) fn leave_again(&mut self, host: HostId) {
+        self.feed_data(host, Input::Leave);
     }
 
     /// Tells a host's replicator whom its node knows now.
@@ -279,7 +297,13 @@ impl World {
             },
             Output::Left(departure) => {
                 self.note(|world| format!("{} has handed over: {departure:?}", world.name(host)));
-                self.command(host, Command::Leave);
+                if departure.own_left == 0 && departure.others_left == 0 {
+                    self.command(host, Command::Leave);
+                } else {
+                    // Whoever runs it sees that, and has it try again.
+                    let life = self.hosts[host.0 as usize].life;
+                    self.queue.push(self.now.after(LEAVE_PAUSE), Event::LeaveAgain { host, life });
+                }
             }
             Output::Event(event) => {
                 self.note(|world| format!("{}: {event:?}", world.name(host)));
