@@ -82,7 +82,8 @@ pub struct Settings {
     pub repair_pause: Duration,
     /// Bytes of records that repair may move in a second.
     pub repair_bytes_per_second: u64,
-    /// For how long it is remembered that a key was deleted or has expired: longer than any node is away and comes back with its records.
+    /// For how long it is remembered that a key was deleted or has expired: longer than any node is away and comes back with
+    /// its records, and than clocks differ.
     pub tombstone_grace: Duration,
     /// How long a node that leaves tries to hand over what it has.
     pub departure_max: Duration,
@@ -473,6 +474,9 @@ impl Replicator {
             return;
         }
         let id = self.next_group_id(range);
+        if self.group.group.after != range.after {
+            self.range_changed();
+        }
         self.group.change(peers, range.after, id, elapsed);
         let group = &self.group.group;
         self.outboxes.keep_only(|name| group.has(name));

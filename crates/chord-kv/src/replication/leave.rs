@@ -23,7 +23,7 @@ pub struct Departure {
 #[derive(Debug)]
 pub(super) struct Leaving {
     until: Duration,
-    /// Looks for strays that had ended when it began: one that began before does not count.
+    /// Looks for strays that had ended when it began, or when the range changed last: one that began before does not count.
     sweeps: u64,
     is_done: bool,
 }
@@ -39,6 +39,15 @@ impl Replicator {
             self.drive_sweep();
         }
         self.drive_leaving();
+    }
+
+    /// Some of what was this node's own is not any more, or the other way round.
+    pub(super) fn range_changed(&mut self) {
+        let ended = self.sweep.ended;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.sweeps = ended;
+        }
+        self.hasten_sweep();
     }
 
     /// Whether everything is with others, or the time is up.

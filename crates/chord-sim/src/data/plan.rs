@@ -171,8 +171,11 @@ impl DataPlan {
             pause: Duration::from_millis(random.random_range(10..150)),
             mishaps,
             length,
-            // Longer than anybody is away and comes back.
-            tombstone_grace: Duration::from_secs(60),
+            // Longer than anybody is away and comes back, by clocks that differ.
+            tombstone_grace: match class {
+                Class::Skewed => Duration::from_secs(3 * 3600),
+                Class::Steady | Class::Rough => Duration::from_secs(60),
+            },
         }
     }
 

@@ -295,6 +295,10 @@ impl DataRun {
             }
             self.world.create(hosts[0]);
         }
+        // All others remember it, so that rings find each other that have nobody in common.
+        if self.world.node(hosts[0]).is_none() {
+            self.start(hosts[0]);
+        }
         let stays = |host: &HostId| !self.world.is_leaving(*host);
         if !self.members().iter().any(stays)
             && let Some(host) = hosts.iter().copied().find(|host| self.world.node(*host).is_none())
