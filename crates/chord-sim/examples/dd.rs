@@ -3,6 +3,34 @@ use std::collections::BTreeMap;
 fn main() {
     let args: Vec<u64> = std::env::args().skip(1).map(|a| a.parse().unwrap()).collect();
     let (first, n) = (args[0], args[1]);
+    if let Ok(d) = std::env::var("DEFECTS") {
+        use chord_kv::replication::Defect::*;
+        for defect in [
+            TakesOverBlindly,
+            AcknowledgesBeforeDurable,
+            AcknowledgesAlone,
+            SkipsRepair,
+            ForgetsTombstones,
+            DropsWhatItOffers,
+            AnswersUnvouched,
+            TrustsTheClock,
+            LeavesAtOnce,
+            StoresOlderCopies,
+        ] {
+            let mut rules: BTreeMap<String, u64> = BTreeMap::new();
+            let mut firsts = None;
+            for seed in first..first + n {
+                if let Err(b) =
+                    DataRun::with_defect(DataPlan::draw(seed), |s| s.defect = Some(defect)).finish()
+                {
+                    *rules.entry(format!("{:?}", b.rule)).or_default() += 1;
+                    firsts.get_or_insert(seed);
+                }
+            }
+            println!("{defect:?}: {rules:?} first {firsts:?} {d}");
+        }
+        return;
+    }
     if args.len() > 2 {
         let mut plan = DataPlan::draw(first);
         if args.len() > 3 {

@@ -122,6 +122,8 @@ enum Event {
 struct Parcel {
     from: HostId,
     to: HostId,
+    /// Which life of the sender's process has sent it.
+    life: u32,
     content: Content,
 }
 

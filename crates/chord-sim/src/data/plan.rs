@@ -72,6 +72,8 @@ pub enum Mishap {
     Slow(HostId, Duration),
     /// So many of all messages are lost from now on.
     Loss(f64),
+    /// All processes end at one instant, and are started again.
+    Blackout,
 }
 
 impl fmt::Display for Mishap {
@@ -90,6 +92,7 @@ impl fmt::Display for Mishap {
             Self::Mend => f.write_str("all cuts are mended"),
             Self::Slow(host, by) => write!(f, "messages of host {} take {by:?} longer", host.0),
             Self::Loss(rate) => write!(f, "{:.0} % of messages are lost", rate * 100.0),
+            Self::Blackout => f.write_str("all crash at once, and start again"),
         }
     }
 }
@@ -155,8 +158,9 @@ impl DataPlan {
         if class == Class::Skewed {
             skews_ms[random.random_range(0..hosts)] = random.random_range(-SKEW_MS..=SKEW_MS);
         }
+        let slowest_ms = if random.random_bool(0.5) { 60 } else { 600 };
         let network = draw_network(class, &mut random);
-        let mishaps = draw_mishaps(class, hosts, length, &mut random);
+        let mishaps = draw_mishaps(class, keeping, hosts, length, &mut random);
         Self {
             seed,
             class,
@@ -166,7 +170,7 @@ impl DataPlan {
             replicas: *[1, 2, 3, 3, 3, 3, 4, 5].choose(&mut random).unwrap_or(&3),
             network,
             skews_ms,
-            sync_max: Duration::from_millis(random.random_range(1..60)),
+            sync_max: Duration::from_millis(random.random_range(1..slowest_ms)),
             keys: random.random_range(1..=12),
             pause: Duration::from_millis(random.random_range(10..150)),
             mishaps,
@@ -245,10 +249,17 @@ enum Draw {
     Cut,
     Slow,
     Loss,
+    Blackout,
 }
 
-fn draw_mishaps(class: Class, hosts: usize, length: Duration, random: &mut Pcg64Mcg) -> Vec<TimedMishap> {
-    use Draw::{Crash, Cut, Freeze, Leave, Loss, Slow, Start};
+fn draw_mishaps(
+    class: Class,
+    keeping: Keeping,
+    hosts: usize,
+    length: Duration,
+    random: &mut Pcg64Mcg,
+) -> Vec<TimedMishap> {
+    use Draw::{Blackout, Crash, Cut, Freeze, Leave, Loss, Slow, Start};
     let mut kinds = vec![(Start, 5), (Crash, 3), (Leave, 2)];
     if class == Class::Rough {
         for extra in [(Freeze, 3), (Cut, 2), (Slow, 1), (Loss, 1)] {
@@ -256,6 +267,9 @@ fn draw_mishaps(class: Class, hosts: usize, length: Duration, random: &mut Pcg64
                 kinds.push(extra);
             }
         }
+    }
+    if class == Class::Rough && keeping == Keeping::Disk && random.random_bool(0.4) {
+        kinds.push((Blackout, 2));
     }
     let mut timed = Vec::new();
     for _ in 0..random.random_range(1..=25) {
@@ -290,6 +304,7 @@ fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Opti
             let by = Duration::from_millis(random.random_range(50..1_500));
             (Mishap::Slow(host, by), Some(Mishap::Slow(host, Duration::ZERO)))
         }
+        Draw::Blackout => (Mishap::Blackout, None),
         Draw::Loss => (Mishap::Loss(random.random_range(0.0..0.4)), Some(Mishap::Loss(0.0))),
     }
 }

@@ -216,6 +216,20 @@ impl DataRun {
                 world.network.slow.push((host, by));
             }
             Mishap::Loss(rate) => world.network.loss = rate,
+            Mishap::Blackout => self.black_out(),
+        }
+    }
+
+    /// The power goes and comes back. Somebody has to begin a ring again.
+    fn black_out(&mut self) {
+        let is_up = |host: &HostId| self.world.node(*host).is_some();
+        let hosts: Vec<HostId> = self.world.hosts().filter(is_up).collect();
+        for host in &hosts {
+            self.world.crash(*host, crate::world::Down::Refuses);
+        }
+        if let Some((first, others)) = hosts.split_first() {
+            self.world.create(*first);
+            others.iter().for_each(|host| self.world.join_with_memory(*host, &[*first]));
         }
     }
 
@@ -231,7 +245,7 @@ impl DataRun {
                     && self.may_do_without(*host)
             }
             Mishap::Freeze(host) | Mishap::Thaw(host) => is_up(*host),
-            Mishap::Cut(_) | Mishap::Mend | Mishap::Slow(..) | Mishap::Loss(_) => true,
+            Mishap::Cut(_) | Mishap::Mend | Mishap::Slow(..) | Mishap::Loss(_) | Mishap::Blackout => true,
         }
     }
 
@@ -513,8 +527,8 @@ fn deed(action: &Action) -> Option<Deed> {
         Change::Add(_) | Change::Append(_) => return None,
     };
     let (ended, is_acknowledged) = match &action.ended {
-        // A deletion that found nothing is a look.
-        Some((_, Ok(outcome))) if value.is_none() && outcome.copies == 0 => return None,
+        // A deletion that found nothing is a look; but an earlier attempt at it may have found something.
+        Some((at, Ok(outcome))) if value.is_none() && outcome.copies == 0 => (*at, false),
         Some((at, Ok(_))) => (*at, true),
         Some((_, Err(error))) if is_definite(error) => return None,
         Some((at, Err(_))) => (*at, false),

@@ -6,6 +6,7 @@ use super::{
     Loss, NodeName, Parcel, Request, RequestId, State, Time, World,
 };
 use chord_ring::Purpose;
+use rand::RngExt;
 
 impl World {
     /// Puts a request to a peer.
@@ -44,6 +45,7 @@ impl World {
 
     pub(super) fn send(&mut self, from: HostId, to: HostId, content: Content) {
         self.n_messages += 1;
+        let life = self.hosts[from.0 as usize].life;
         let place = |host: HostId| (host, self.hosts[host.0 as usize].place);
         let [first, second] = self.network.arrivals(place(from), place(to), &mut self.random);
         // A connection delivers once. What goes between nodes may be sent again by whoever had no answer; a client's operation
@@ -51,11 +53,11 @@ impl World {
         let is_once = matches!(content, Content::DataRequest { request: DataRequest::Operate { .. }, .. });
         if let Some(pause) = second.filter(|_| !is_once) {
             let content = content.clone();
-            self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, content }));
+            self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, life, content }));
         }
         match first {
             Some(pause) => {
-                self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, content }));
+                self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, life, content }));
             }
             None => self.note(|world| format!("{} to {}: lost", world.name(from), world.name(to))),
         }
@@ -63,7 +65,13 @@ impl World {
 
     /// A message has come to a host that does not stand still. Returns whether it mattered to anybody.
     pub(super) fn arrive(&mut self, parcel: Parcel) -> bool {
-        let Parcel { from, to, content } = parcel;
+        let Parcel { from, to, life, content } = parcel;
+        // What a process had just sent may end with it. A world without records leaves that to loss.
+        let has_ended = self.settings.data.is_some() && self.hosts[from.0 as usize].life != life;
+        if has_ended && self.random.random_bool(0.5) {
+            self.note(|world| format!("{} to {}: lost with its sender", world.name(from), world.name(to)));
+            return true;
+        }
         match content {
             Content::Request { call, ring, request, until, errand } => {
                 if self.hosts[to.0 as usize].node.is_none() {
