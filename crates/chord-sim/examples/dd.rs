@@ -21,7 +21,7 @@ fn main() {
             let mut firsts = None;
             for seed in first..first + n {
                 if let Err(b) =
-                    DataRun::with_defect(DataPlan::draw(seed), |s| s.defect = Some(defect)).finish()
+                    DataRun::with_settings(DataPlan::draw(seed), |s| s.defect = Some(defect)).finish()
                 {
                     *rules.entry(format!("{:?}", b.rule)).or_default() += 1;
                     firsts.get_or_insert(seed);

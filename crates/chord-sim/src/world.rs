@@ -179,6 +179,7 @@ pub struct World {
     carried: u64,
     errands: Vec<Errand>,
     actions: Vec<Action>,
+    acknowledged: Option<chord_ring::Position>,
     complaints: Vec<Complaint>,
     changed: Changed,
     /// The call that a node is answering at this moment.
@@ -204,6 +205,7 @@ impl World {
             carried: 0,
             errands: Vec::new(),
             actions: Vec::new(),
+            acknowledged: None,
             complaints: Vec::new(),
             changed: Changed::No,
             answering: None,

@@ -1,19 +1,22 @@
 //! Ring and records together, under faults that seeds decide.
 
-use chord_sim::data::{DataPlan, DataRun, shrink_data};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-/// Enough to see everything that the classes of runs have, in seconds.
-const SEEDS: u64 = 300;
+use chord_kv::replication::Defect;
+use chord_sim::data::{DataPlan, DataRule, DataRun, shrink_data};
 
-fn run(seed: u64) {
-    let plan = DataPlan::draw(seed);
-    if let Err(broken) = DataRun::new(plan.clone()).finish() {
+/// A run that fails is made smaller, and told with the command that replays it.
+fn run_all(seeds: Range<u64>) {
+    for seed in seeds {
+        let plan = DataPlan::draw(seed);
+        let Err(broken) = DataRun::new(plan.clone()).finish() else { continue };
         let small = shrink_data(&plan, &broken);
         let numbers: Vec<String> = small.plan.mishaps.iter().map(|timed| timed.number.to_string()).collect();
         panic!(
-            "seed {seed} ({} of {:?}): at {} s {}: {}\nreplay: chord sim data --seed {seed} --only-faults {} --trace",
-            small.plan.class,
-            small.plan.keeping,
+            "seed {seed}, {}, records {}: at {} s {}: {}\nreplay: chord sim data --seed {seed} --only-faults {} --trace",
+            plan.class,
+            plan.keeping,
             small.broken.at,
             small.broken.rule,
             small.broken.description,
@@ -23,8 +26,55 @@ fn run(seed: u64) {
 }
 
 #[test]
-fn no_acknowledged_write_is_lost_whatever_happens_within_the_bounds() {
-    let seeds = std::env::var("CHORD_DATA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    let first = std::env::var("CHORD_DATA_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    (first..first + seeds).for_each(run);
+fn no_acknowledged_write_is_lost_and_no_deleted_key_comes_back() {
+    run_all(0..150);
+}
+
+#[test]
+fn nor_in_as_many_other_runs() {
+    run_all(150..300);
+}
+
+#[test]
+fn two_runs_of_one_seed_are_the_same_event_by_event() {
+    for seed in [3, 8, 21] {
+        let trace = || {
+            let mut run = DataRun::new(DataPlan::draw(seed));
+            run.world.start_trace();
+            let ended = run.finish_here();
+            (ended, run.world.take_trace())
+        };
+        let (first, second) = (trace(), trace());
+        assert!(first.1.len() > 1000, "{}", first.1.len());
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// What breaks when a rule is broken on purpose, in which of a number of runs first.
+fn found(defect: Defect, seeds: Range<u64>) -> Option<(u64, DataRule)> {
+    seeds.into_iter().find_map(|seed| {
+        let run = DataRun::with_settings(DataPlan::draw(seed), |settings| settings.defect = Some(defect));
+        let broken = run.finish().err()?;
+        println!(
+            "{defect:?}: seed {seed}: {}: {}",
+            broken.rule,
+            broken.description.lines().next().unwrap_or("")
+        );
+        Some((seed, broken.rule))
+    })
+}
+
+#[test]
+fn each_rule_that_is_broken_on_purpose_is_caught() {
+    use DataRule::{BecomesReplicated, NothingLost, NothingMiscounted};
+    // A run before the first that shows it costs time; where the plans change, other runs show it.
+    let defects = [(Defect::TakesOverBlindly, 0, [NothingLost, NothingMiscounted])];
+    let mut missed = BTreeMap::new();
+    for (defect, first, rules) in defects {
+        match found(defect, first..first + 200) {
+            Some((_, rule)) if rules.contains(&rule) => {}
+            other => drop(missed.insert(format!("{defect:?}"), other)),
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
 }

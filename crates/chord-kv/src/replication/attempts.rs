@@ -125,3 +125,93 @@ impl Attempts {
         if self.is_uncertain || may_happen { OperationError::Uncertain } else { OperationError::Unanswered }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chord_ring::Position;
+
+    use super::*;
+    use crate::{ClockAhead, Value};
+
+    fn version(time_ms: u64) -> Version {
+        Version::new(time_ms, 0, Position::ZERO)
+    }
+
+    fn put() -> Attempts {
+        let value = Value::new(b"value", usize::MAX).unwrap();
+        Attempts::new(&Operation::put(value), version(5))
+    }
+
+    fn add() -> Attempts {
+        let (change, condition) = (Change::Add(1), Condition::Always);
+        let expiry = crate::replication::Expiry::Never;
+        Attempts::new(&Operation::Change { change, condition, expiry }, version(5))
+    }
+
+    fn answered(attempts: &mut Attempts, error: OperationError) -> Afterwards {
+        attempts.answered(Err(error), |stored| Some(version(stored.time_ms() + 1)))
+    }
+
+    #[test]
+    fn a_put_keeps_its_version_through_attempts_that_came_to_nothing() {
+        let mut attempts = put();
+        assert_eq!(attempts.begin(), Some(version(5)));
+        assert_eq!(answered(&mut attempts, OperationError::NotOwner), Afterwards::TryAgain);
+        assert_eq!(attempts.begin(), Some(version(5)));
+        assert_eq!(attempts.lost(), Afterwards::TryAgain);
+        assert_eq!(attempts.begin(), Some(version(5)));
+    }
+
+    #[test]
+    fn a_put_that_is_outdated_gets_a_greater_version() {
+        let mut attempts = put();
+        let outdated = OperationError::Outdated { stored: version(9) };
+        assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAgain);
+        assert_eq!(attempts.begin(), Some(version(10)));
+    }
+
+    #[test]
+    fn a_put_that_may_have_happened_is_not_done_again_with_another_version() {
+        let mut attempts = put();
+        attempts.begin();
+        attempts.lost();
+        let outdated = OperationError::Outdated { stored: version(9) };
+        assert_eq!(answered(&mut attempts, outdated), Afterwards::Tell(Err(OperationError::Uncertain)));
+    }
+
+    #[test]
+    fn an_increment_without_an_answer_is_not_tried_again() {
+        let mut attempts = add();
+        attempts.begin();
+        assert_eq!(attempts.lost(), Afterwards::Tell(Err(OperationError::Uncertain)));
+    }
+
+    #[test]
+    fn a_version_from_too_far_in_the_future_is_left_to_the_owner() {
+        let mut attempts = put();
+        let ahead = OperationError::ClockAhead(ClockAhead { ahead_ms: 1_000_000 });
+        assert_eq!(answered(&mut attempts, ahead), Afterwards::TryAgain);
+        assert_eq!(attempts.begin(), None);
+        assert_eq!(
+            attempts.lost(),
+            Afterwards::Tell(Err(OperationError::Uncertain)),
+            "it would be another write"
+        );
+        let mut attempts = put();
+        let outdated = OperationError::Outdated { stored: version(9) };
+        assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAgain);
+        assert_eq!(attempts.begin(), None);
+    }
+
+    #[test]
+    fn what_is_under_way_when_the_time_is_over_may_happen() {
+        let mut attempts = put();
+        assert_eq!(attempts.expired(), OperationError::Unanswered);
+        attempts.begin();
+        assert_eq!(attempts.expired(), OperationError::Uncertain);
+        let mut read = Attempts::new(&Operation::Get, version(5));
+        assert_eq!(read.begin(), None, "a read has no version");
+        assert_eq!(read.lost(), Afterwards::TryAgain);
+        assert_eq!(read.expired(), OperationError::Unanswered);
+    }
+}

@@ -58,6 +58,8 @@ pub enum Mishap {
     Start(HostId),
     /// A process ends. Unless it keeps records on disk, copies are destroyed.
     Crash(HostId, Down),
+    /// The next node that acknowledges a write crashes at that instant.
+    CrashOwner(Down),
     /// A node leaves in good order.
     Leave(HostId),
     /// A process stands still.
@@ -82,6 +84,9 @@ impl fmt::Display for Mishap {
             Self::Start(host) => write!(f, "host {} starts", host.0),
             Self::Crash(host, Down::Refuses) => write!(f, "host {} crashes, its machine refuses", host.0),
             Self::Crash(host, Down::Silent) => write!(f, "host {} crashes with its machine", host.0),
+            Self::CrashOwner(_) => {
+                f.write_str("the next node that acknowledges a write crashes at that instant")
+            }
             Self::Leave(host) => write!(f, "host {} leaves", host.0),
             Self::Freeze(host) => write!(f, "host {} freezes", host.0),
             Self::Thaw(host) => write!(f, "host {} thaws", host.0),
@@ -244,6 +249,7 @@ fn draw_network(class: Class, random: &mut Pcg64Mcg) -> Network {
 enum Draw {
     Start,
     Crash,
+    CrashOwner,
     Leave,
     Freeze,
     Cut,
@@ -259,8 +265,8 @@ fn draw_mishaps(
     length: Duration,
     random: &mut Pcg64Mcg,
 ) -> Vec<TimedMishap> {
-    use Draw::{Blackout, Crash, Cut, Freeze, Leave, Loss, Slow, Start};
-    let mut kinds = vec![(Start, 5), (Crash, 3), (Leave, 2)];
+    use Draw::{Blackout, Crash, CrashOwner, Cut, Freeze, Leave, Loss, Slow, Start};
+    let mut kinds = vec![(Start, 5), (Crash, 2), (CrashOwner, 1), (Leave, 2)];
     if class == Class::Rough {
         for extra in [(Freeze, 3), (Cut, 2), (Slow, 1), (Loss, 1)] {
             if random.random_bool(0.6) {
@@ -293,6 +299,10 @@ fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Opti
         Draw::Crash => {
             let down = if random.random_bool(0.5) { Down::Refuses } else { Down::Silent };
             (Mishap::Crash(host, down), random.random_bool(0.7).then_some(Mishap::Start(host)))
+        }
+        Draw::CrashOwner => {
+            let down = if random.random_bool(0.5) { Down::Refuses } else { Down::Silent };
+            (Mishap::CrashOwner(down), Some(Mishap::Start(host)))
         }
         Draw::Leave => (Mishap::Leave(host), None),
         Draw::Freeze => (Mishap::Freeze(host), Some(Mishap::Thaw(host))),

@@ -93,17 +93,19 @@ pub struct DataRun {
     /// What each action wrote, in order.
     written: u64,
     passed: DataPassed,
+    /// Whether the next node that acknowledges a write crashes, and how.
+    armed: Option<crate::world::Down>,
     is_over: bool,
 }
 
 impl DataRun {
     /// The beginning of a run.
     pub fn new(plan: DataPlan) -> Self {
-        Self::with_defect(plan, |_| {})
+        Self::with_settings(plan, |_| {})
     }
 
     /// The same with other settings of replication than the plan's.
-    pub fn with_defect(plan: DataPlan, change: impl FnOnce(&mut chord_kv::replication::Settings)) -> Self {
+    pub fn with_settings(plan: DataPlan, change: impl FnOnce(&mut chord_kv::replication::Settings)) -> Self {
         let mut settings = plan.settings();
         if let Some(data) = &mut settings.data {
             change(&mut data.replication);
@@ -124,7 +126,7 @@ impl DataRun {
         }
         world.set_alarm(Duration::from_millis(500), CLIENT);
         let random = Pcg64Mcg::seed_from_u64(plan.seed ^ 2);
-        Self { plan, world, random, written: 0, passed: DataPassed::default(), is_over: false }
+        Self { plan, world, random, written: 0, passed: DataPassed::default(), armed: None, is_over: false }
     }
 
     /// Runs the whole plan.
@@ -155,7 +157,8 @@ impl DataRun {
             match self.world.step() {
                 Some(Step::Alarm(CLIENT)) => self.act_as_client(),
                 Some(Step::Alarm(number)) => self.strike(number),
-                Some(Step::At(..) | Step::Nothing) => {}
+                Some(Step::At(..)) => self.crash_if_armed(),
+                Some(Step::Nothing) => {}
                 None => break,
             }
         }
@@ -206,6 +209,7 @@ impl DataRun {
         match mishap {
             Mishap::Start(host) => self.start(host),
             Mishap::Crash(host, down) => world.crash(host, down),
+            Mishap::CrashOwner(down) => self.armed = Some(down),
             Mishap::Leave(host) => world.leave(host),
             Mishap::Freeze(host) => world.freeze(host),
             Mishap::Thaw(host) => world.thaw(host),
@@ -229,7 +233,20 @@ impl DataRun {
         }
         if let Some((first, others)) = hosts.split_first() {
             self.world.create(*first);
-            others.iter().for_each(|host| self.world.join_with_memory(*host, &[*first]));
+            let contacts: Vec<HostId> = std::iter::once(*first).chain(self.world.hosts()).collect();
+            others.iter().for_each(|host| self.world.join_with_memory(*host, &contacts));
+        }
+    }
+
+    /// Ends the process that has just acknowledged a write, if one is to be.
+    fn crash_if_armed(&mut self) {
+        let acknowledged = self.world.take_acknowledged();
+        let Some(down) = self.armed.filter(|_| !self.is_over) else { return };
+        let Some(position) = acknowledged else { return };
+        let owner = self.ranges().into_iter().find(|(_, range)| range.contains(position));
+        if let Some((host, _)) = owner.filter(|(host, _)| self.may_lose(*host)) {
+            self.world.crash(host, down);
+            self.armed = None;
         }
     }
 
@@ -245,7 +262,12 @@ impl DataRun {
                     && self.may_do_without(*host)
             }
             Mishap::Freeze(host) | Mishap::Thaw(host) => is_up(*host),
-            Mishap::Cut(_) | Mishap::Mend | Mishap::Slow(..) | Mishap::Loss(_) | Mishap::Blackout => true,
+            Mishap::CrashOwner(_)
+            | Mishap::Cut(_)
+            | Mishap::Mend
+            | Mishap::Slow(..)
+            | Mishap::Loss(_)
+            | Mishap::Blackout => true,
         }
     }
 
@@ -309,10 +331,6 @@ impl DataRun {
             }
             self.world.create(hosts[0]);
         }
-        // All others remember it, so that rings find each other that have nobody in common.
-        if self.world.node(hosts[0]).is_none() {
-            self.start(hosts[0]);
-        }
         let stays = |host: &HostId| !self.world.is_leaving(*host);
         if !self.members().iter().any(stays)
             && let Some(host) = hosts.iter().copied().find(|host| self.world.node(*host).is_none())
@@ -337,6 +355,10 @@ impl DataRun {
         let mut calm = 0;
         loop {
             self.run_until(self.world.now().after(LOOK));
+            // All others remember it, so that rings find each other that have nobody in common.
+            if self.world.node(HostId(0)).is_none() {
+                self.start(HostId(0));
+            }
             calm = if self.is_calm() && self.members().len() == self.running() { calm + 1 } else { 0 };
             let are_ended = self.world.actions().iter().all(|action| action.ended.is_some());
             if calm >= 2 && self.world.now() > settled && are_ended && self.holds_no_strays() {

@@ -127,6 +127,11 @@ impl World {
         &self.actions
     }
 
+    /// Where the key lies of the write that was acknowledged last, if one was since the last time.
+    pub fn take_acknowledged(&mut self) -> Option<Position> {
+        self.acknowledged.take()
+    }
+
     /// How well the records of a host are kept, if a node runs there.
     pub fn data_status(&self, host: HostId) -> Option<Status> {
         Some(self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?.status())
@@ -470,6 +475,9 @@ impl World {
             Err(error) => format!("{:?} of {:?}: {error}", action.operation, action.key),
         };
         self.note(|_| line.clone());
+        if result.as_ref().is_ok_and(|outcome| outcome.copies > 0) {
+            self.acknowledged = Some(self.position_of(&self.actions[idx].key));
+        }
         self.actions[idx].ended = Some((now, result));
     }
 }

@@ -1,6 +1,7 @@
 //! A disk: a store of which a crash loses what was not synced yet.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chord_kv::{
@@ -19,6 +20,15 @@ pub enum Keeping {
     Memory,
     /// What was synced.
     Disk,
+}
+
+impl fmt::Display for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Memory => "in memory",
+            Self::Disk => "on disk",
+        })
+    }
 }
 
 /// The store of one host.

@@ -1,9 +1,11 @@
 //! `chord sim`: whole rings in one process, in no time and without a network.
 
+mod data;
 mod merge;
 mod paper;
 mod run;
 mod script;
+mod seeds;
 
 use clap::Subcommand;
 
@@ -11,6 +13,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimCommand {
     Run(run::RunArgs),
+    Data(data::DataArgs),
     Merge(merge::MergeArgs),
     Paper(paper::PaperArgs),
     Script(script::ScriptArgs),
@@ -20,6 +23,7 @@ impl SimCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Run(args) => args.run().await,
+            Self::Data(args) => args.run().await,
             Self::Merge(args) => args.run(),
             Self::Paper(args) => args.run().await,
             Self::Script(args) => args.run(),

@@ -1,0 +1,209 @@
+//! `chord sim data`: ring and records together under faults that seeds decide, with clients whose histories are checked.
+
+use anyhow::bail;
+use chord_sim::data::{DataBroken, DataPassed, DataPlan, DataRun, DataShrunk, READY_WITHIN, shrink_data};
+use clap::Args;
+use serde_json::json;
+
+use super::seeds::{self, Seeds};
+use crate::cli::number;
+use crate::cli::output;
+use crate::cli::table::thousands;
+
+/// Most seeds of one run: weeks.
+const SEEDS_MAX: u64 = 1_000_000_000;
+/// Threads beyond this are more than any machine has cores for.
+const THREADS_MAX: u64 = 256;
+/// Failures that are shrunk and told; the rest is counted.
+const TOLD_MAX: usize = 10;
+
+/// Run whole nodes in virtual time, with clients that write and read, under faults drawn from seeds
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord sim data --seeds 10000
+  chord sim data --seed 17 --trace
+  chord sim data --seed 17 --only-faults 3,5,9
+
+A seed decides everything: the hosts, whether they keep records in memory or on a disk, how many copies there are, their \
+network and their clocks, what clients do, and what goes wrong when. Runs are of three classes. Steady: nodes join, leave, \
+crash and come back. Skewed: the same, and one clock is off by up to an hour. Rough: nodes freeze too, links are slow, \
+lossy and cut, and all nodes crash at once. No run destroys more copies of a key than its write quorum bears.
+
+No acknowledged write may be lost, no deleted key may come back, no increment may be lost or counted twice; afterwards \
+every range has as many copies as it should, and they agree. Steady and skewed runs are held to that in every read, rough \
+ones when everything is mended.
+
+A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
+pub(crate) struct DataArgs {
+    /// The first seed
+    #[arg(long, value_name = "NUMBER", default_value = "0",
+        value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
+    seed: u64,
+
+    /// How many seeds, one after the other
+    #[arg(long, value_name = "COUNT", default_value = "1",
+        value_parser = number::within::<u64>("the number of seeds", 1..=SEEDS_MAX))]
+    seeds: u64,
+
+    /// Only the faults of these numbers, separated by commas; for one seed
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', conflicts_with = "seeds")]
+    only_faults: Option<Vec<usize>>,
+
+    /// Print everything that happens, one line an event; for one seed
+    #[arg(long, conflicts_with_all = ["seeds", "json"])]
+    trace: bool,
+
+    /// How many threads, 1 to 256: one for each core unless given
+    #[arg(long, value_name = "COUNT",
+        value_parser = number::within::<usize>("the number of threads", 1..=THREADS_MAX))]
+    threads: Option<usize>,
+
+    /// Print one JSON object with what was found
+    #[arg(long)]
+    json: bool,
+}
+
+impl DataArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.seeds == 1 && !self.json {
+            return self.run_one();
+        }
+        let which = Seeds { first: self.seed, count: self.seeds, threads: self.threads };
+        let ended = seeds::run_all(which, |seed| DataRun::new(DataPlan::draw(seed)).finish()).await?;
+        self.conclude(&ended)
+    }
+
+    /// Tells one run in full.
+    fn run_one(&self) -> anyhow::Result<()> {
+        let plan = self.plan()?;
+        tell_plan(&plan)?;
+        let mut run = DataRun::new(plan.clone());
+        if self.trace {
+            run.world.start_trace();
+        }
+        let ended = run.finish_here();
+        for line in run.world.take_trace() {
+            output::answer(line)?;
+        }
+        match ended {
+            Ok(passed) => output::answer(sentence(&passed)),
+            Err(broken) => {
+                if self.trace || self.only_faults.is_some() {
+                    tell_broken(&broken)?;
+                } else {
+                    tell_shrunk(&plan, &shrink_data(&plan, &broken))?;
+                }
+                bail!("seed {}: {}", self.seed, broken.rule)
+            }
+        }
+    }
+
+    fn plan(&self) -> anyhow::Result<DataPlan> {
+        let plan = DataPlan::draw(self.seed);
+        let Some(numbers) = &self.only_faults else { return Ok(plan) };
+        if let Some(number) = numbers.iter().find(|number| **number >= plan.mishaps.len()) {
+            bail!("there is no fault {number}: the plan of seed {} has {}", self.seed, plan.mishaps.len());
+        }
+        Ok(plan.with_only(&numbers.iter().copied().collect()))
+    }
+
+    fn conclude(&self, ended: &[(u64, Result<DataPassed, DataBroken>)]) -> anyhow::Result<()> {
+        let n_runs = ended.len() as u64;
+        let failed: Vec<(u64, &DataBroken)> =
+            ended.iter().filter_map(|(seed, result)| Some((*seed, result.as_ref().err()?))).collect();
+        let total =
+            ended.iter().filter_map(|(_, result)| result.as_ref().ok()).fold(DataPassed::default(), add);
+        if self.json {
+            output::json(&json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "first_seed": self.seed,
+                "runs": n_runs,
+                "failed_seeds": failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
+                "steps": total.n_steps,
+                "faults": total.n_mishaps,
+                "writes_acknowledged": total.n_acknowledged,
+                "operations_uncertain": total.n_uncertain,
+                "reads_checked": total.n_reads,
+                "ready_after_max_s": total.ready_after.as_secs_f64(),
+            }))?;
+        } else {
+            for (seed, broken) in failed.iter().take(TOLD_MAX) {
+                let plan = DataPlan::draw(*seed);
+                tell_shrunk(&plan, &shrink_data(&plan, broken))?;
+            }
+            let n_failed = failed.len() as u64;
+            output::answer(format_args!(
+                "{} runs: {} passed, {} failed; {}",
+                thousands(n_runs),
+                thousands(n_runs - n_failed),
+                thousands(n_failed),
+                sentence(&total)
+            ))?;
+        }
+        if !failed.is_empty() {
+            bail!("{} of {n_runs} runs failed", failed.len());
+        }
+        if n_runs < self.seeds {
+            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.seeds);
+        }
+        Ok(())
+    }
+}
+
+fn add(sum: DataPassed, one: &DataPassed) -> DataPassed {
+    DataPassed {
+        n_steps: sum.n_steps + one.n_steps,
+        n_mishaps: sum.n_mishaps + one.n_mishaps,
+        n_acknowledged: sum.n_acknowledged + one.n_acknowledged,
+        n_uncertain: sum.n_uncertain + one.n_uncertain,
+        n_reads: sum.n_reads + one.n_reads,
+        ready_after: sum.ready_after.max(one.ready_after),
+    }
+}
+
+fn sentence(passed: &DataPassed) -> String {
+    format!(
+        "{} events, {} faults, {} writes acknowledged, {} operations uncertain, {} reads checked; every copy in its place \
+         again within {:.1} s, of {} allowed",
+        thousands(passed.n_steps),
+        thousands(passed.n_mishaps as u64),
+        thousands(passed.n_acknowledged as u64),
+        thousands(passed.n_uncertain as u64),
+        thousands(passed.n_reads as u64),
+        passed.ready_after.as_secs_f64(),
+        READY_WITHIN.as_secs()
+    )
+}
+
+fn tell_plan(plan: &DataPlan) -> anyhow::Result<()> {
+    output::answer(format_args!(
+        "seed {}, {}: {} hosts, of which {} are a ring; {} copies, kept {}; messages take {:?}",
+        plan.seed, plan.class, plan.hosts, plan.founders, plan.replicas, plan.keeping, plan.network.latency
+    ))?;
+    for timed in &plan.mishaps {
+        let at = timed.at.as_secs_f64();
+        output::answer(format_args!("{:>4}  {at:>9.3} s  {}", timed.number, timed.mishap))?;
+    }
+    Ok(())
+}
+
+fn tell_broken(broken: &DataBroken) -> anyhow::Result<()> {
+    output::answer(format_args!("at {} s {}: {}", broken.at, broken.rule, broken.description))
+}
+
+fn tell_shrunk(plan: &DataPlan, small: &DataShrunk) -> anyhow::Result<()> {
+    output::answer(format_args!(
+        "seed {} FAILED: shrunk from {} faults to this:",
+        plan.seed,
+        plan.mishaps.len()
+    ))?;
+    tell_plan(&small.plan)?;
+    tell_broken(&small.broken)?;
+    let numbers: Vec<String> = small.plan.mishaps.iter().map(|timed| timed.number.to_string()).collect();
+    output::answer(format_args!(
+        "replay: chord sim data --seed {} --only-faults {} --trace",
+        plan.seed,
+        numbers.join(",")
+    ))
+}
