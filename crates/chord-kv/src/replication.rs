@@ -150,8 +150,6 @@ pub enum Defect {
     TrustsTheClock,
     /// A node leaves without handing anything over.
     LeavesAtOnce,
-    /// A copy replaces a newer one.
-    StoresOlderCopies,
 }
 
 /// What time it is.

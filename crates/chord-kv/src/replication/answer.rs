@@ -77,10 +77,6 @@ impl Replicator {
         }
         self.note_versions(&records);
         let headers: Vec<Header> = records.iter().map(Header::from).collect();
-        #[cfg(feature = "defects")]
-        if self.settings.has(super::Defect::StoresOlderCopies) {
-            self.make_way(&headers);
-        }
         let applied = self.store.apply(records).map_err(|error| self.deny(error))?;
         self.applied = self.applied.max(applied.sequence);
         if applied.news == headers.len() {
@@ -94,16 +90,6 @@ impl Replicator {
             );
         }
         Ok(newer)
-    }
-
-    /// Drops what is newer than what comes.
-    #[cfg(feature = "defects")]
-    fn make_way(&self, headers: &[Header]) {
-        for header in headers {
-            if let Ok(Some(stored)) = self.store.read(header.position, &header.key) {
-                let _ = self.store.remove(header.position, &header.key, &stored.version);
-            }
-        }
     }
 
     /// Whether this node is a member of that group, and knows of no later one.

@@ -1,0 +1,326 @@
+//! One node's part in replication, told whatever a peer could say: it never panics, and what it keeps stays bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_kv::replication::{
+    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, Input, Neighbours,
+    Now, Operation, Output, PeerAnswer, PeerRequest, Replicator, RequestId, Settings, Standing, Verdict,
+};
+use chord_kv::{Cursor, Digest, Key, MemoryStore, Range, Record, Store, Value, Version};
+use chord_ring::{Failure, Peer, Position, Refusal, RingSize, Token};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+const PEERS: u8 = 5;
+
+fn size() -> RingSize {
+    RingSize::new(6).unwrap()
+}
+
+fn peer(number: u8) -> Peer {
+    Peer::of_name(format!("host{number}:1").parse().unwrap(), size())
+}
+
+fn any_peer() -> impl Strategy<Value = Peer> {
+    (0..PEERS).prop_map(peer)
+}
+
+fn any_position() -> impl Strategy<Value = Position> {
+    prop_oneof![9 => (0..64_u64).prop_map(Position::from), 1 => Just(Position::MAX)]
+}
+
+fn any_range() -> impl Strategy<Value = Range> {
+    (any_position(), any_position()).prop_map(|(after, up_to)| Range { after, up_to })
+}
+
+fn any_key() -> impl Strategy<Value = Key> {
+    (0..8_u8).prop_map(|number| Key::new(&[b'a' + number]).unwrap())
+}
+
+fn any_version() -> impl Strategy<Value = Version> {
+    let time_ms = prop_oneof![8 => 0..10_000_u64, 1 => Just(u64::MAX), 1 => Just(1 << 47)];
+    (time_ms, any::<u16>(), any_position())
+        .prop_map(|(time_ms, counter, writer)| Version::new(time_ms, counter, writer))
+}
+
+/// A record, mostly where its key lies.
+fn any_record() -> impl Strategy<Value = Record> {
+    let value = option::of(vec(any::<u8>(), 0..8));
+    (any_key(), value, any_version(), option::of(any::<u64>()), option::weighted(0.1, any_position()))
+        .prop_map(|(key, value, version, expires_at_ms, elsewhere)| Record {
+            position: elsewhere.unwrap_or_else(|| key.position(size())),
+            key,
+            value: value.map(|bytes| Value::new(&bytes, 100).unwrap()),
+            version,
+            expires_at_ms,
+        })
+}
+
+fn any_header() -> impl Strategy<Value = Header> {
+    any_record().prop_map(|record| Header::from(&record))
+}
+
+fn any_cursor() -> impl Strategy<Value = Option<Cursor>> {
+    option::of((any_position(), any_key()).prop_map(|(position, key)| Cursor { position, key }))
+}
+
+fn any_digest() -> impl Strategy<Value = Digest> {
+    prop_oneof![
+        Just(Digest::EMPTY),
+        vec(any_record(), 0..3).prop_map(|records| {
+            let mut digest = Digest::EMPTY;
+            records.iter().for_each(|record| digest.add(record));
+            digest
+        }),
+        any::<[u8; 8]>().prop_map(|bytes| {
+            let mut all = [0; 40];
+            all[..8].copy_from_slice(&bytes);
+            all[32..].copy_from_slice(&bytes); // Any number of records.
+            Digest::from_bytes(all)
+        }),
+    ]
+}
+
+fn any_group() -> impl Strategy<Value = Group> {
+    (any_peer(), any_position(), any_version(), vec(any_peer(), 0..5)).prop_map(
+        |(owner, after, id, members)| Group {
+            owner,
+            after,
+            id,
+            members: members.into_iter().map(|member| member.name).collect(),
+        },
+    )
+}
+
+fn any_request() -> impl Strategy<Value = PeerRequest> {
+    let records = || vec(any_record(), 0..4);
+    let headers = || vec(any_header(), 0..4);
+    prop_oneof![
+        Just(PeerRequest::Vouch),
+        (any_group(), records()).prop_map(|(group, records)| PeerRequest::Store { group, records }),
+        any_group().prop_map(|group| PeerRequest::Confirm { group }),
+        (any_range(), any_digest()).prop_map(|(range, digest)| PeerRequest::Compare { range, digest }),
+        (any_range(), any_cursor()).prop_map(|(range, cursor)| PeerRequest::List { range, cursor }),
+        (any_range(), any_cursor()).prop_map(|(range, cursor)| PeerRequest::Pull { range, cursor }),
+        vec((any_position(), any_key()), 0..4).prop_map(|keys| PeerRequest::Fetch { keys }),
+        (headers(), any::<bool>()).prop_map(|(headers, leaving)| PeerRequest::Offer { headers, leaving }),
+        records().prop_map(|records| PeerRequest::Deliver { records }),
+        (any_group(), headers()).prop_map(|(group, headers)| PeerRequest::Purge { group, headers }),
+    ]
+}
+
+fn any_body() -> impl Strategy<Value = AnswerBody> {
+    let standing = || {
+        (any::<bool>(), vec(any_peer(), 0..4))
+            .prop_map(|(is_settled, beyond)| Standing { is_settled, beyond })
+    };
+    let comparison = prop_oneof![
+        Just(Comparison::Same),
+        Just(Comparison::Short),
+        vec(any_digest(), 0..20).prop_map(Comparison::Parts),
+        vec(any_digest(), 16..=16).prop_map(Comparison::Parts),
+    ];
+    let verdict =
+        prop_oneof![Just(Verdict::NotMine), Just(Verdict::Keep), Just(Verdict::Deliver), Just(Verdict::Drop)];
+    let denial = prop_oneof![
+        Just(Denial::NotMember),
+        Just(Denial::NotOwner),
+        Just(Denial::Senseless),
+        Just(Denial::Store),
+        any_version().prop_map(|known| Denial::OldGroup { known }),
+    ];
+    prop_oneof![
+        any::<bool>().prop_map(AnswerBody::Vouched),
+        vec((0..5_usize, any_version()), 0..3).prop_map(|newer| AnswerBody::Stored { newer }),
+        Just(AnswerBody::Done),
+        (standing(), comparison)
+            .prop_map(|(standing, comparison)| AnswerBody::Compared { standing, comparison }),
+        (vec(any_header(), 0..4), any_cursor())
+            .prop_map(|(headers, next)| AnswerBody::Listed { headers, next }),
+        (vec(any_record(), 0..4), any_cursor())
+            .prop_map(|(records, next)| AnswerBody::Page { records, next }),
+        (standing(), 0..5_usize, vec(any_record(), 0..4)).prop_map(|(standing, looked_at, records)| {
+            AnswerBody::Fetched { standing, looked_at, records }
+        }),
+        vec(verdict, 0..5).prop_map(AnswerBody::Judged),
+        any::<usize>().prop_map(AnswerBody::Delivered),
+        denial.prop_map(AnswerBody::Refused),
+    ]
+}
+
+fn any_failure() -> impl Strategy<Value = Failure> {
+    prop_oneof![
+        Just(Failure::Unreachable),
+        Just(Failure::Silent),
+        Just(Failure::Garbled),
+        Just(Failure::Refused(Refusal::NotMember)),
+    ]
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let value = || vec(any::<u8>(), 0..8).prop_map(|bytes| Value::new(&bytes, 100).unwrap());
+    let change = prop_oneof![
+        value().prop_map(Change::Set),
+        Just(Change::Delete),
+        any::<i64>().prop_map(Change::Add),
+        value().prop_map(Change::Append),
+    ];
+    let condition = prop_oneof![
+        Just(Condition::Always),
+        Just(Condition::Absent),
+        Just(Condition::Present),
+        any_version().prop_map(Condition::Version),
+    ];
+    let expiry = prop_oneof![Just(Expiry::Keep), Just(Expiry::Never), any::<u64>().prop_map(Expiry::At)];
+    prop_oneof![
+        Just(Operation::Get),
+        (change, condition, expiry).prop_map(|(change, condition, expiry)| Operation::Change {
+            change,
+            condition,
+            expiry
+        }),
+    ]
+}
+
+/// What happens to a node, and how long after the last thing, in milliseconds.
+#[derive(Clone, Debug)]
+enum Happens {
+    Input(Input),
+    /// The end of one of its open requests, by its place among them.
+    Answer(usize, Result<PeerAnswer, Failure>),
+    Found(usize, Option<Peer>),
+}
+
+fn anything() -> impl Strategy<Value = (u64, Happens)> {
+    let neighbours = (any::<bool>(), option::of(any_peer()), vec(any_peer(), 0..4))
+        .prop_map(|(is_member, predecessor, successors)| Neighbours { is_member, predecessor, successors });
+    let consistency = prop_oneof![
+        Just(Consistency::Usual),
+        Just(Consistency::One),
+        Just(Consistency::Quorum),
+        Just(Consistency::All)
+    ];
+    let operate = (any_key(), any_operation(), option::of(any_version()), consistency, 0..20_000_u64)
+        .prop_map(|(key, operation, version, consistency, until_ms)| Input::Operate {
+            token: Token(until_ms),
+            key,
+            operation,
+            version,
+            consistency,
+            until: Duration::from_millis(until_ms),
+        });
+    let request = (any_peer(), any_request()).prop_map(|(from, request)| Input::Request {
+        token: Token(0),
+        from,
+        request,
+    });
+    let answer = (any::<bool>(), any_body()).prop_map(|(leaving, body)| PeerAnswer { leaving, body });
+    let ended = prop_oneof![4 => answer.prop_map(Ok), 1 => any_failure().prop_map(Err)];
+    let happens = prop_oneof![
+        2 => neighbours.prop_map(|neighbours| Happens::Input(Input::Neighbours(neighbours))),
+        4 => operate.prop_map(Happens::Input),
+        6 => request.prop_map(Happens::Input),
+        12 => (any::<usize>(), ended).prop_map(|(idx, ended)| Happens::Answer(idx, ended)),
+        2 => (any::<usize>(), option::of(any_peer())).prop_map(|(idx, owner)| Happens::Found(idx, owner)),
+        6 => Just(Happens::Input(Input::Tick)),
+        1 => Just(Happens::Input(Input::Durable)),
+        1 => Just(Happens::Input(Input::Leave)),
+    ];
+    (0..700_u64, happens)
+}
+
+/// A node, and its requests that have not ended.
+struct Driven {
+    node: Replicator,
+    asked: Vec<RequestId>,
+    searches: Vec<RequestId>,
+    now_ms: u64,
+    outputs: usize,
+}
+
+impl Driven {
+    fn new(store: Arc<dyn Store>) -> Self {
+        let settings = Settings { value_bytes_max: 100, ..Settings::new(size()) };
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let node = Replicator::new(peer(0), settings, store, now);
+        Self { node, asked: Vec::new(), searches: Vec::new(), now_ms: 1, outputs: 0 }
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
+        self.node.handle(now, input);
+        while let Some(output) = self.node.poll() {
+            self.outputs += 1;
+            match output {
+                Output::Send(id, ..) => self.asked.push(id),
+                Output::FindOwner(id, _) => self.searches.push(id),
+                Output::Reply(..) | Output::Done(..) | Output::Left(_) | Output::Event(_) => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn nothing_that_a_peer_says_makes_a_node_panic_or_talk_without_end(events in vec(anything(), 1..120)) {
+        let store = Arc::new(MemoryStore::new(size(), 1 << 20));
+        let mut driven = Driven::new(store.clone());
+        for (pause_ms, happens) in events {
+            driven.now_ms += pause_ms;
+            let before = driven.outputs;
+            match happens {
+                Happens::Input(input) => driven.feed(input),
+                Happens::Answer(idx, answer) if !driven.asked.is_empty() => {
+                    let id = driven.asked.swap_remove(idx % driven.asked.len());
+                    driven.feed(Input::Answer(id, answer));
+                }
+                Happens::Found(idx, owner) if !driven.searches.is_empty() => {
+                    let id = driven.searches.swap_remove(idx % driven.searches.len());
+                    driven.feed(Input::Found(id, owner));
+                }
+                Happens::Answer(..) | Happens::Found(..) => {}
+            }
+            prop_assert!(driven.outputs - before < 1000, "{} outputs of one input", driven.outputs - before);
+        }
+        // Eight keys, whatever was said.
+        prop_assert!(store.usage().records <= 8 * 65);
+        let _ = driven.node.status();
+    }
+}
+
+#[test]
+fn a_ring_of_one_answers_at_once() {
+    let mut driven = Driven::new(Arc::new(MemoryStore::new(size(), 1 << 20)));
+    driven.feed(Input::Neighbours(Neighbours { is_member: true, ..Neighbours::default() }));
+    let key = Key::new(b"key").unwrap();
+    let until = Duration::from_secs(9);
+    let operate = |operation| Input::Operate {
+        token: Token(1),
+        key: key.clone(),
+        operation,
+        version: None,
+        consistency: Consistency::Usual,
+        until,
+    };
+    let now = Now { elapsed: Duration::from_millis(2), wall_ms: 2 };
+    let value = Value::new(b"value", 100).unwrap();
+    for (operation, expected) in [
+        (Operation::Get, None),
+        (Operation::put(value.clone()), Some(value.clone())),
+        (Operation::Get, Some(value)),
+        (Operation::delete(), None),
+        (Operation::Get, None),
+    ] {
+        driven.node.handle(now, operate(operation.clone()));
+        let output = driven.node.poll();
+        let Some(Output::Done(Token(1), Ok(outcome))) = output else {
+            panic!("{operation:?} of a ring of one: {output:?}")
+        };
+        assert_eq!(outcome.record.and_then(|record| record.value), expected, "{operation:?}");
+        assert_eq!(driven.node.poll(), None);
+    }
+}
