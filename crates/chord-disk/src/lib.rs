@@ -21,6 +21,8 @@ mod error;
 mod medium;
 mod pending;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use database::{QUARANTINED_NAMED_MAX, Quarantined, Report};
 pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};

@@ -131,16 +131,17 @@ impl DiskStore {
 
     /// Opens the records of a directory that was taken.
     pub(crate) fn open_in(medium: Medium, directory: Directory, options: Options) -> Result<Self, OpenError> {
-        let opened = database::open(&medium, &options, directory.was_owned())?;
+        let mut opened = database::open(&medium, &options, directory.was_owned())?;
         directory.own(&options.identity)?;
         medium.trouble().become_patient();
-        let engine = Arc::new(Engine::new(options, medium, opened.database, opened.index, opened.usage));
+        let report = std::mem::take(&mut opened.report);
+        let engine = Arc::new(Engine::new(options, medium, opened));
         let shared = Arc::clone(&engine);
         let committer = thread::Builder::new()
             .name("chord-commit".into())
             .spawn(move || commit::run(&shared))
             .map_err(OpenError::io("cannot start a thread for", directory.path()))?;
-        Ok(Self { engine, committer: Some(committer), directory, report: opened.report })
+        Ok(Self { engine, committer: Some(committer), directory, report })
     }
 
     /// What was found when it was opened.
@@ -195,7 +196,8 @@ impl DiskStore {
             // A panic there has been printed, and what was not committed was never reported as durable.
             let _ = committer.join();
         }
-        *self.engine.database_mut() = None;
+        self.engine.set_table(None);
+        *self.engine.database() = None;
         self.engine.medium.trouble().cause()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A test file of an engine includes this one and calls [`contract!`](crate::contract) with its [`Engine`].
 
+#![allow(clippy::unwrap_used, reason = "these are tests, though not by name")]
+
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
