@@ -132,6 +132,9 @@ impl DiskStore {
     /// Opens the records of a directory that was taken.
     pub(crate) fn open_in(medium: Medium, directory: Directory, options: Options) -> Result<Self, OpenError> {
         let mut opened = database::open(&medium, &options, directory.was_owned())?;
+        if !directory.was_owned() && opened.usage.records > 0 {
+            return Err(directory.without_identity());
+        }
         directory.own(&options.identity)?;
         medium.trouble().become_patient();
         let report = std::mem::take(&mut opened.report);

@@ -93,6 +93,14 @@ fn a_damaged_identity_is_not_guessed_at() {
 }
 
 #[test]
+fn records_without_an_owner_are_not_taken_over() {
+    let dir = filled();
+    fs::remove_file(dir.path().join("identity.json")).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("it is missing, and there are records"), "{text}");
+}
+
+#[test]
 fn a_path_that_cannot_be_used_is_named_with_what_helps() {
     let dir = scratch();
     let file = dir.path().join("file");

@@ -11,6 +11,7 @@ use chord_kv::{PageLimit, Range, Record, Store};
 use super::tape::{Op, Tape, apply};
 use super::{options, record, scratch, wait_durable};
 use crate::DiskStore;
+use crate::directory::Directory;
 
 /// A disk keeps or loses so many bytes as one.
 const SECTOR: usize = 512;
@@ -125,6 +126,8 @@ fn image(synced: &[u8], unsynced: &[Op], left: Left, random: &mut Random) -> Vec
 
 fn found(bytes: Vec<u8>, what: &str) -> Held {
     let dir = scratch();
+    let identity = options().identity;
+    Directory::take(dir.path(), &identity).unwrap().own(&identity).unwrap();
     let store = DiskStore::open_on(Tape::of(bytes).medium(dir.path()), dir.path(), options());
     let store = store.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(store.report().is_clean(), "{what}: {}", store.report());
