@@ -8,7 +8,8 @@
 use std::ops::ControlFlow;
 
 use chord_sim::check::{
-    CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, check,
+    CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
+    check,
 };
 
 /// The report of a check that nobody stops.
@@ -22,7 +23,7 @@ fn holds(settings: &Settings) -> (usize, u64, Repair) {
     match report.outcome {
         Outcome::Holds(repair) => (report.states, report.steps, repair),
         Outcome::Broken(example) => panic!("{settings:?}: {example}"),
-        Outcome::Stopped => panic!("{settings:?}: nobody stopped it"),
+        Outcome::Stopped(stop) => panic!("{settings:?}: {stop:?}"),
     }
 }
 
@@ -149,6 +150,23 @@ fn a_check_that_is_stopped_says_how_far_it_came() {
         if progress.explored > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let report = check(&Settings::new(Layer::C, 4, 2), stop).unwrap();
-    assert_eq!(report.outcome, Outcome::Stopped);
+    assert_eq!(report.outcome, Outcome::Stopped(Stop::Asked));
     assert!(report.states > 10_000, "{}", report.states);
+}
+
+#[test]
+fn a_check_that_is_stopped_while_it_asks_for_repair_says_so() {
+    let stop = &mut |progress: Progress| {
+        if progress.repaired > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let report = check(&Settings { start: Start::One, ..Settings::new(Layer::B, 5, 2) }, stop).unwrap();
+    assert_eq!((report.outcome, report.states), (Outcome::Stopped(Stop::BeforeRepair), 350_227));
+}
+
+#[test]
+fn a_check_that_does_not_fit_says_so_and_how_far_it_came() {
+    let settings = Settings { bytes_max: 1 << 20, ..Settings::new(Layer::C, 4, 2) };
+    let report = run(&settings);
+    assert_eq!(report.outcome, Outcome::Stopped(Stop::Memory));
+    assert!(report.depth > 0 && report.states > 10_000, "{report:?}");
 }

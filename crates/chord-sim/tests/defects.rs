@@ -71,7 +71,7 @@ impl Check {
         match report.unwrap().outcome {
             Outcome::Broken(example) => Some(example),
             Outcome::Holds(_) => None,
-            Outcome::Stopped => panic!("nobody stopped it"),
+            Outcome::Stopped(stop) => panic!("{stop:?}"),
         }
     }
 }

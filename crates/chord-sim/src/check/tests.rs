@@ -15,7 +15,7 @@ use super::graph::{Graph, Judge, Seen};
 use super::local::{Locals, Open};
 use super::property::Property;
 use super::world::{Event, World};
-use super::{Layer, Progress, Settings, Start, run};
+use super::{BYTES_MAX, Layer, Progress, Settings, Start, run};
 use crate::{Incoming, Loss, Oracle};
 
 /// How many states of a larger ring are compared.
@@ -131,7 +131,7 @@ fn positions(set: Set) -> BTreeSet<Position> {
 fn compare_all(settings: &Settings) -> usize {
     let mut world = run::world(settings, Circle::config(settings.successors).unwrap()).unwrap();
     let starts = run::starts(&mut world, settings);
-    Graph::explore(&mut world, &starts, &Compared, &mut |progress: Progress| {
+    Graph::explore(&mut world, &starts, &Compared, BYTES_MAX, &mut |progress: Progress| {
         if progress.explored < STATES_COMPARED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .store

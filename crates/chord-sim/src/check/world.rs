@@ -78,6 +78,14 @@ impl World {
         }
     }
 
+    /// The steps of these that are repair: nobody comes or goes.
+    pub(super) fn repairs(&mut self, global: &Global, out: &mut Vec<(Event, Global)>) {
+        out.clear();
+        for at in 0..global.len() {
+            self.own_steps(global, at, out);
+        }
+    }
+
     /// What becomes of a ring by that event.
     pub(super) fn after(&mut self, global: &Global, event: Event) -> Global {
         let mut next = *global;

@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use chord_sim::check::{NODES_MAX, Outcome, Progress, Settings, check};
+use chord_sim::check::{BYTES_MAX, NODES_MAX, Outcome, Progress, Settings, Stop, check};
 use clap::Args;
 
 use super::exit::Usage;
 use super::number;
 use super::output;
 use super::signals::Signals;
-use super::table::thousands;
 use report::{Done, json, table};
 use settings::{Claim, Failures, Grain, Layer, Start};
 
@@ -79,6 +78,11 @@ pub(crate) struct CheckArgs {
     #[arg(long, requires = "layer")]
     lookups: bool,
 
+    /// How many GB the states may take, in layers B and C
+    #[arg(long, value_name = "GB", default_value_t = BYTES_MAX >> 30, requires = "layer",
+        value_parser = number::within::<usize>("the memory in GB", 1..=1 << 20))]
+    memory: usize,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -130,6 +134,7 @@ impl CheckArgs {
             claim: claim.into(),
             leaves: !self.no_leaves,
             lookups: self.lookups,
+            bytes_max: self.memory << 30,
             ..Settings::new(layer.into(), self.nodes.unwrap_or(layer.nodes()), self.r)
         };
         settings.validate().map_err(|error| Usage::new(error.to_string()))?;
@@ -144,12 +149,12 @@ fn run_all(all: &[Settings], stop: &AtomicBool) -> anyhow::Result<Vec<Done>> {
         let begin = Instant::now();
         let name = report::name(settings);
         let mut watch = |progress: Progress| {
-            show(&format!("{name}: {} states", thousands(progress.states as u64)));
+            show(&format!("{name}: {}", report::progress(progress)));
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let report = check(settings, &mut watch)?;
         show("");
-        let is_last = report.outcome == Outcome::Stopped;
+        let is_last = matches!(report.outcome, Outcome::Stopped(Stop::Asked | Stop::BeforeRepair));
         done.push(Done { settings: settings.clone(), report, elapsed: begin.elapsed() });
         if is_last {
             break;
@@ -172,8 +177,22 @@ fn end(done: &[Done]) -> anyhow::Result<()> {
     if broken > 0 {
         bail!("{broken} of {} checks failed", done.len());
     }
-    if done.last().is_some_and(|done| done.report.outcome == Outcome::Stopped) {
-        bail!("stopped before every state was met: what is above holds for those that were");
+    let mut stops = done.iter().filter_map(|done| match done.report.outcome {
+        Outcome::Stopped(stop) => Some(stop),
+        Outcome::Holds(_) | Outcome::Broken(_) => None,
+    });
+    match stops.next_back() {
+        None => {}
+        Some(Stop::Asked) => {
+            bail!("stopped before every state was met: what is above holds for those that were")
+        }
+        Some(Stop::BeforeRepair) => {
+            bail!("stopped: every state was met, but not asked whether it leads to the ideal ring")
+        }
+        Some(Stop::Memory) => bail!(
+            "there are more states than fit: what is above holds for those that were met, and whether they lead to the \
+             ideal ring was not asked; choose fewer nodes, or more with --memory"
+        ),
     }
     Ok(())
 }
