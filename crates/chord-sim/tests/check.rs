@@ -87,6 +87,16 @@ fn only_the_order_of_the_positions_counts_not_where_the_circle_begins() {
 }
 
 #[test]
+fn c_a_ring_is_sound_and_repairs_itself_when_each_message_and_each_wake_up_is_a_step() {
+    let settings = Settings { grain: Grain::Everything, ..Settings::new(Layer::C, 3, 1) };
+    assert_eq!(holds(&settings), (291_148, 1_909_559, Repair::UnlessStarved));
+    let from_one = Settings { start: Start::One, leaves: false, ..settings };
+    assert_eq!(holds(&from_one), (683_036, 4_287_516, Repair::UnlessStarved));
+    let three_of_three = Settings { leaves: true, successors: 2, ..from_one };
+    assert_eq!(holds(&three_of_three), (422_363, 2_488_554, Repair::UnlessStarved));
+}
+
+#[test]
 fn whoever_knows_of_each_other_ends_in_one_ring_whatever_failed() {
     let settings = Settings {
         start: Start::One,
