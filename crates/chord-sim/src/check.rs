@@ -168,6 +168,7 @@ impl Settings {
             ..Self::new(Layer::B, 3, 2)
         };
         let merging = Self { start: Start::Two, claim: Claim::Together, ..Self::new(Layer::B, 4, 2) };
+        let everything = Self { start: Start::One, grain: Grain::Everything, ..Self::new(Layer::C, 3, 1) };
         vec![
             Self::new(Layer::A, 6, 2),
             Self::new(Layer::A, 7, 2),
@@ -177,10 +178,10 @@ impl Settings {
             from_one,
             Self::new(Layer::C, 4, 2),
             Self { start: Start::One, ..Self::new(Layer::C, 4, 2) },
+            everything,
             small,
-            merging.clone(),
             Self { grain: Grain::Messages, ..merging.clone() },
-            Self { grain: Grain::Messages, layer: Layer::C, ..merging },
+            Self { layer: Layer::C, ..merging },
         ]
     }
 
@@ -259,6 +260,8 @@ pub struct Report {
     pub local_states: usize,
     /// How often the shipped code was run.
     pub runs: usize,
+    /// In how many of these runs a probe found another ring, and the node took one of its members for its head.
+    pub merges: usize,
     /// Memory of the states and the steps between them, in bytes.
     pub bytes: usize,
     /// What came out.

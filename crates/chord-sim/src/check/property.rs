@@ -35,6 +35,8 @@ pub(super) enum Property {
     FellApart,
     /// Members that know of each other do not become one ring.
     Apart,
+    /// Two rings were to be seen to merge, and no probe ever made them: whatever else was found says nothing about that.
+    NeverMerged,
 }
 
 impl fmt::Display for Property {
@@ -53,6 +55,7 @@ impl fmt::Display for Property {
                 f.write_str("members that knew of each other do not any more, and nobody failed")
             }
             Self::Apart => f.write_str("from here members that know of each other never become one ring"),
+            Self::NeverMerged => f.write_str("no probe ever led from one ring to the other"),
         }
     }
 }

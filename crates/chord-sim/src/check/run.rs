@@ -10,10 +10,10 @@ use super::graph::{self, Graph, Judge};
 use super::local::Locals;
 use super::property::{Memory, Proof, Property};
 use super::repair::{self, Repair as Repaired};
-use super::world::World;
+use super::world::{Rounds, World};
 use super::{
-    CheckError, Claim, Counterexample, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
-    induction, scenario,
+    CheckError, Claim, Counterexample, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start,
+    Stop, induction, scenario,
 };
 
 /// Layer A.
@@ -41,6 +41,7 @@ pub(super) fn induction(
         depth: 0,
         local_states: locals.len(),
         runs: locals.n_runs(),
+        merges: locals.n_merges(),
         bytes: 0,
         outcome,
     })
@@ -62,7 +63,11 @@ pub(super) fn reachability(
         }),
     };
     let graph = Graph::explore(&mut world, &starts, &*judge, settings.bytes_max, watch);
-    let outcome = outcome(&mut world, &graph, settings, watch);
+    let mut outcome = outcome(&mut world, &graph, settings, watch);
+    if matches!(outcome, Outcome::Holds(_)) && settings.start == Start::Two && world.locals.n_merges() == 0 {
+        let property = Property::NeverMerged.to_string();
+        outcome = Outcome::Broken(Counterexample { property, scenario: Vec::new() });
+    }
     Ok(Report {
         states: graph.store.len(),
         anchored: None,
@@ -70,6 +75,7 @@ pub(super) fn reachability(
         depth: graph.depth,
         local_states: world.locals.len(),
         runs: world.locals.n_runs(),
+        merges: world.locals.n_merges(),
         bytes: graph.bytes(),
         outcome,
     })
@@ -107,6 +113,10 @@ pub(super) fn world(settings: &Settings, config: Config) -> Result<World, CheckE
             settings.claim != Claim::Proof,
         ),
         grain: settings.grain,
+        rounds: match (settings.grain, settings.claim) {
+            (Grain::Lists, Claim::Proof) => Rounds::AtOnce,
+            (Grain::Lists | Grain::Messages | Grain::Everything, _) => Rounds::Apart,
+        },
         answers_apart: settings.layer == Layer::C,
         failures: settings.failures,
         leaves: settings.leaves,
