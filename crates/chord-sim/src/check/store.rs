@@ -1,6 +1,6 @@
 //! The states of a ring that were met, each once, in the order in which they were.
 //!
-//! They are what fills the memory: 2 bytes a position, 4 for the way that led to each, and some 6 to find it again. All of
+//! They are what fills the memory: 2 bytes a position, 4 for the way that led to each, and some 8 to find it again. All of
 //! it is kept, and not a hash of it, so that no two states are ever taken for one.
 
 use super::global::Global;
@@ -24,6 +24,16 @@ pub(super) struct Store {
     parents: Vec<u32>,
     /// Numbers at the hash of their state or after.
     index: Vec<u32>,
+    /// A part of that hash for each of them, so that few other states are looked at on the way to one: they are far apart
+    /// in memory.
+    tags: Vec<u8>,
+}
+
+/// Where a state belongs in the index.
+#[derive(Clone, Copy)]
+struct Home {
+    place: usize,
+    tag: u8,
 }
 
 impl Store {
@@ -33,6 +43,7 @@ impl Store {
             locals: Numbers::default(),
             parents: Vec::new(),
             index: vec![NONE; INDEX_LEN_FIRST],
+            tags: vec![0; INDEX_LEN_FIRST],
         }
     }
 
@@ -41,13 +52,13 @@ impl Store {
     /// # Panics
     /// There are 2^32 - 1 others.
     pub(super) fn number(&mut self, state: &Global, parent: Option<u32>) -> u32 {
-        let place = match self.find(state) {
+        let free = match self.find(state) {
             Ok(number) => return number,
-            Err(place) => place,
+            Err(free) => free,
         };
         let number = u32::try_from(self.len()).ok().filter(|number| *number != NONE);
         let number = number.expect("fewer than 2^32 states fit into memory");
-        self.index[place] = number;
+        (self.index[free.place], self.tags[free.place]) = (number, free.tag);
         self.locals.extend(state.places());
         self.parents.push(parent.unwrap_or(NONE));
         if self.len() * 4 > self.index.len() * INDEX_QUARTERS_MAX {
@@ -61,7 +72,7 @@ impl Store {
     /// # Panics
     /// It was not.
     pub(super) fn number_of(&self, state: &Global) -> u32 {
-        self.find(state).expect("who goes on from a state that was met comes to states that were met")
+        self.find(state).ok().expect("who goes on from a state that was met comes to states that were met")
     }
 
     pub(super) fn len(&self) -> usize {
@@ -91,17 +102,17 @@ impl Store {
 
     /// Memory taken, in bytes. Room that was never used takes none.
     pub(super) fn bytes(&self) -> usize {
-        self.locals.bytes() + (self.parents.len() + self.index.len()) * size_of::<u32>()
+        self.locals.bytes() + (self.parents.len() + self.index.len()) * size_of::<u32>() + self.tags.len()
     }
 
     /// The number of this state, or its place in the index if it is new.
-    fn find(&self, state: &Global) -> Result<u32, usize> {
-        let mut place = self.home(state);
+    fn find(&self, state: &Global) -> Result<u32, Home> {
+        let mut home = self.home(state);
         loop {
-            match self.index[place] {
-                NONE => return Err(place),
-                number if self.is(number, state) => return Ok(number),
-                _ => place = (place + 1) & (self.index.len() - 1),
+            match self.index[home.place] {
+                NONE => return Err(home),
+                number if self.tags[home.place] == home.tag && self.is(number, state) => return Ok(number),
+                _ => home.place = (home.place + 1) & (self.index.len() - 1),
             }
         }
     }
@@ -111,28 +122,31 @@ impl Store {
         self.locals.are(begin, state.places())
     }
 
-    fn home(&self, state: &Global) -> usize {
+    fn home(&self, state: &Global) -> Home {
         let mut hash = 0_u64;
         for local in state.places() {
             hash = (hash.rotate_left(5) ^ u64::from(*local)).wrapping_mul(SPREAD);
         }
         // The high bits of a product depend on all bits of its factors.
-        let home = hash >> (u64::BITS - self.index.len().ilog2());
-        usize::try_from(home).expect("it is below the length of the index")
+        let n_bits = self.index.len().ilog2();
+        let place =
+            usize::try_from(hash >> (u64::BITS - n_bits)).expect("it is below the length of the index");
+        let [.., tag] = (hash << n_bits).to_le_bytes();
+        Home { place, tag }
     }
 
     fn grow(&mut self) {
         let longer = self.index.len() * 2;
-        // Before the new one is there: the two together would be half as much again.
-        self.index = Vec::new();
-        self.index = vec![NONE; longer];
+        // Before the new ones are there: all of them together would be half as much again.
+        (self.index, self.tags) = (Vec::new(), Vec::new());
+        (self.index, self.tags) = (vec![NONE; longer], vec![0; longer]);
         for number in 0..self.len() {
             let number = u32::try_from(number).expect("it was given before");
-            let mut place = self.home(&self.state(number));
-            while self.index[place] != NONE {
-                place = (place + 1) & (self.index.len() - 1);
+            let mut home = self.home(&self.state(number));
+            while self.index[home.place] != NONE {
+                home.place = (home.place + 1) & (self.index.len() - 1);
             }
-            self.index[place] = number;
+            (self.index[home.place], self.tags[home.place]) = (number, home.tag);
         }
     }
 }
