@@ -26,8 +26,11 @@ use settings::{Claim, Failures, Grain, Layer, Start};
 Examples:
   chord check
   chord check --layer C --nodes 4
-  chord check --layer C --grain messages --no-leaves      17 million states: minutes, and 2 GB
-  chord check --layer B --nodes 6 --no-leaves             13 million states: minutes, and 1 GB
+  chord check --layer C --nodes 3 --r 1 --grain everything --start one
+  chord check --layer B --nodes 6 --no-leaves             13 million states: 2 minutes, and 1 GB
+  chord check --layer B --nodes 6                         more than 100 million: half an hour, and 4 GB
+  chord check --layer C --nodes 5 --no-leaves             more than 200 million: half an hour, and 6 GB
+  chord check --layer C --nodes 5 --memory 2              does not fit: says how far it came
   chord check --layer B --start one --failures any        what becomes of a ring beyond the assumption of the proof
 
 Without --layer it checks each layer as far as it goes in some seconds.
