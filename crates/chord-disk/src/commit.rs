@@ -89,7 +89,12 @@ fn commit(engine: &Engine, changes: &Changes) -> Result<(), Fault> {
     let Some(database) = &*open else {
         return Err(Fault::Damaged("the file is closed".into()));
     };
-    database::caught(|| write(database, changes))
+    let table = database::caught(|| {
+        write(database, changes)?;
+        database::table(database)
+    });
+    engine.set_table(Some(table?));
+    Ok(())
 }
 
 fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
@@ -113,7 +118,8 @@ fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
 
 /// After an error redb does nothing more until the file is opened again. What was in the failed commit is still pending.
 fn reopen(engine: &Engine) -> Result<(), Fault> {
-    let mut database = engine.database_mut();
+    let mut database = engine.database();
+    engine.set_table(None);
     *database = None;
     let trouble = engine.medium.trouble();
     if trouble.take_sync_failed()
@@ -123,6 +129,7 @@ fn reopen(engine: &Engine) -> Result<(), Fault> {
         return Err(Fault::Io(error));
     }
     let (opened, _) = database::open_file(&engine.medium, engine.options.cache_bytes)?;
+    engine.set_table(Some(database::table(&opened)?));
     *database = Some(opened);
     Ok(())
 }

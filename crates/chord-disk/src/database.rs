@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use chord_kv::{Digest, DigestIndex, Usage};
 use chord_ring::Position;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use crate::directory;
 use crate::encoding::{self, Malformed};
+use crate::engine::Table;
 use crate::medium::{Medium, Patient};
 use crate::store::DamagePolicy;
 use crate::{OpenError, Options};
@@ -119,6 +120,7 @@ impl<E: Into<redb::Error>> From<E> for Fault {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) database: Database,
+    pub(crate) table: Table,
     pub(crate) index: DigestIndex,
     pub(crate) usage: Usage,
     pub(crate) report: Report,
@@ -148,7 +150,8 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
         }
     };
     report.records = usage.records;
-    Ok(Opened { database, index, usage, report })
+    let table = table(&database).map_err(|fault| is_io(fault.into_io()))?;
+    Ok(Opened { database, table, index, usage, report })
 }
 
 /// Opens the file and checks that each page is as it was written; tells whether there was none before.
@@ -158,9 +161,26 @@ pub(crate) fn open_file(medium: &Medium, cache_bytes: usize) -> Result<(Database
     let database = caught(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(cache_bytes).set_check_integrity_on_open(!is_empty);
-        Ok(builder.create_with_backend(backend)?)
+        let database = builder.create_with_backend(backend)?;
+        make_table(&database)?;
+        Ok(database)
     })?;
     Ok((database, is_empty))
+}
+
+/// A file that was begun in this moment, or just before a crash, has no table.
+fn make_table(database: &Database) -> Result<(), Fault> {
+    if database.begin_read()?.list_tables()?.next().is_none() {
+        let transaction = database.begin_write()?;
+        transaction.open_table(RECORDS)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The records as they are now.
+pub(crate) fn table(database: &Database) -> Result<Table, Fault> {
+    Ok(database.begin_read()?.open_table(RECORDS)?)
 }
 
 /// redb may panic over pages that contradict each other; here that is damage like any other.
@@ -203,12 +223,7 @@ fn index_of(
     database: &Database,
     mut sound: impl FnMut(&[u8], &[u8]) -> Result<Option<(Position, Digest)>, Fault>,
 ) -> Result<DigestIndex, Fault> {
-    let transaction = database.begin_read()?;
-    let table = match transaction.open_table(RECORDS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(DigestIndex::new()),
-        Err(error) => return Err(error.into()),
-    };
+    let table = table(database)?;
     let records = table.iter()?.map(|entry| {
         let (key, value) = entry?;
         sound(key.value(), value.value())

@@ -77,6 +77,12 @@ impl Directory {
         self.was_owned
     }
 
+    /// There are records in it, and nothing says whose.
+    pub(crate) fn without_identity(&self) -> OpenError {
+        let reason = "it is missing, and there are records".into();
+        OpenError::BadIdentity { path: self.path.join(IDENTITY_FILE), reason }
+    }
+
     /// Writes down whose it is, unless that stands there already.
     pub(crate) fn own(&self, identity: &Identity) -> Result<(), OpenError> {
         if self.was_owned { Ok(()) } else { self.write_identity(identity) }

@@ -10,9 +10,9 @@ use chord_kv::{
     Crowded, Cursor, Digest, DigestIndex, DurableNotifier, Page, PageLimit, Range, Record, Sequence,
     StoreError, Usage,
 };
-use redb::{Database, ReadOnlyTable, ReadableDatabase, TableError};
+use redb::{Database, ReadOnlyTable};
 
-use crate::database::{Fault, RECORDS, caught};
+use crate::database::{Fault, Opened, caught};
 use crate::encoding;
 use crate::medium::{Cause, Medium};
 use crate::pending::{Change, Changes, Pending};
@@ -20,16 +20,18 @@ use crate::store::Options;
 
 /// The records, on their way to the file and in it.
 ///
-/// Locks are taken in the order of the fields, and none is held while a commit is under way but that on the file, which
-/// readers share.
+/// Locks are taken in the order of the fields, and none is held while a commit is under way but the committing thread's own.
 pub(crate) struct Engine {
     pub(crate) options: Options,
     pub(crate) medium: Medium,
     /// Held by whoever changes records, while it reads what is there and decides.
     index: Mutex<DigestIndex>,
     pending: RwLock<Pending>,
-    /// None while it is being opened again after an error.
-    database: RwLock<Option<Database>>,
+    /// The file as the last commit left it, which is read without a lock of redb's: those are held while a commit waits for
+    /// room. None while the file is being opened again after an error.
+    table: RwLock<Option<Arc<Table>>>,
+    /// The committing thread's.
+    database: Mutex<Option<Database>>,
     signal: Mutex<Signal>,
     signalled: Condvar,
     notifier: Mutex<Option<Arc<DurableNotifier>>>,
@@ -40,6 +42,9 @@ pub(crate) struct Engine {
     pub(crate) damaged_reads: AtomicU64,
 }
 
+/// The records in the file at a moment.
+pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 /// What the committing thread waits for.
 #[derive(Default)]
 struct Signal {
@@ -49,19 +54,15 @@ struct Signal {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        options: Options,
-        medium: Medium,
-        database: Database,
-        index: DigestIndex,
-        usage: Usage,
-    ) -> Self {
+    pub(crate) fn new(options: Options, medium: Medium, opened: Opened) -> Self {
+        let Opened { database, table, index, usage, .. } = opened;
         Self {
             options,
             medium,
             index: Mutex::new(index),
             pending: RwLock::default(),
-            database: RwLock::new(Some(database)),
+            table: RwLock::new(Some(Arc::new(table))),
+            database: Mutex::new(Some(database)),
             signal: Mutex::default(),
             signalled: Condvar::new(),
             notifier: Mutex::default(),
@@ -171,7 +172,6 @@ impl Engine {
         self.reading(|table| {
             Ok(table.get(key.as_slice())?.map(|value| encoding::record(&key, value.value())))
         })
-        .map(Option::flatten)
     }
 
     pub(crate) fn range(
@@ -233,7 +233,7 @@ impl Engine {
             }
             Ok(true)
         })?;
-        Ok(merged.unwrap_or(true) && overlay.all(|(_, change)| add(change, filling)))
+        Ok(merged && overlay.all(|(_, change)| add(change, filling)))
     }
 
     /// The whole stretches come from the index; the parts are read after its lock was let go.
@@ -254,22 +254,18 @@ impl Engine {
         Usage { records: self.records.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
-    /// Reads from the file as it is now; none if it has no records yet.
-    fn reading<T>(
-        &self,
-        read: impl FnOnce(&ReadOnlyTable<&'static [u8], &'static [u8]>) -> Result<T, Fault>,
-    ) -> Result<Option<T>, StoreError> {
-        let database = self.database();
-        let Some(database) = &*database else {
+    /// Reads from the file as the last commit left it.
+    fn reading<T>(&self, read: impl FnOnce(&Table) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(table) = table else {
             let reason = "the file with the records is being opened again after an error".into();
             return Err(StoreError::Failed { reason });
         };
-        let read = || match database.begin_read()?.open_table(RECORDS) {
-            Ok(table) => read(&table).map(Some),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        };
-        caught(read).map_err(|fault| StoreError::Failed { reason: fault.into_io().to_string() })
+        caught(|| read(&table)).map_err(|fault| StoreError::Failed { reason: fault.into_io().to_string() })
+    }
+
+    pub(crate) fn set_table(&self, table: Option<Table>) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table.map(Arc::new);
     }
 
     pub(crate) fn durable(&self) -> Sequence {
@@ -338,12 +334,8 @@ impl Engine {
         self.pending.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
-        self.database.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn database(&self) -> MutexGuard<'_, Option<Database>> {
+        lock(&self.database)
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! It knows nothing of the ring's protocol, of sockets or of tokio: one thread of its own commits.
 
+mod check;
 mod commit;
 mod database;
 mod directory;
@@ -21,8 +22,14 @@ mod error;
 mod medium;
 mod pending;
 mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+mod transfer;
 
+pub use check::{Checked, check};
 pub use database::{QUARANTINED_NAMED_MAX, Quarantined, Report};
 pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};
 pub use error::{OpenError, TransferError};
 pub use store::{DamagePolicy, DiskStore, Options, PENDING_BYTES_DEFAULT, Statistics, Sync};
+pub use transfer::{Exported, Imported, export, import};

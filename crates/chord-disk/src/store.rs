@@ -24,9 +24,9 @@ pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
 
 /// How much memory is used to keep parts of the file at hand unless told otherwise, in bytes: it holds the upper levels
 /// of the tree of any store, and all of a small one.
-const CACHE_BYTES_DEFAULT: usize = 128 << 20;
+pub(crate) const CACHE_BYTES_DEFAULT: usize = 128 << 20;
 
-const RECORDS_FILE: &str = "records.redb";
+pub(crate) const RECORDS_FILE: &str = "records.redb";
 
 /// When records are synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -131,16 +131,20 @@ impl DiskStore {
 
     /// Opens the records of a directory that was taken.
     pub(crate) fn open_in(medium: Medium, directory: Directory, options: Options) -> Result<Self, OpenError> {
-        let opened = database::open(&medium, &options, directory.was_owned())?;
+        let mut opened = database::open(&medium, &options, directory.was_owned())?;
+        if !directory.was_owned() && opened.usage.records > 0 {
+            return Err(directory.without_identity());
+        }
         directory.own(&options.identity)?;
         medium.trouble().become_patient();
-        let engine = Arc::new(Engine::new(options, medium, opened.database, opened.index, opened.usage));
+        let report = std::mem::take(&mut opened.report);
+        let engine = Arc::new(Engine::new(options, medium, opened));
         let shared = Arc::clone(&engine);
         let committer = thread::Builder::new()
             .name("chord-commit".into())
             .spawn(move || commit::run(&shared))
             .map_err(OpenError::io("cannot start a thread for", directory.path()))?;
-        Ok(Self { engine, committer: Some(committer), directory, report: opened.report })
+        Ok(Self { engine, committer: Some(committer), directory, report })
     }
 
     /// What was found when it was opened.
@@ -195,7 +199,8 @@ impl DiskStore {
             // A panic there has been printed, and what was not committed was never reported as durable.
             let _ = committer.join();
         }
-        *self.engine.database_mut() = None;
+        self.engine.set_table(None);
+        *self.engine.database() = None;
         self.engine.medium.trouble().cause()
     }
 }

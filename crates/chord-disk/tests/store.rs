@@ -1,5 +1,7 @@
 //! The disk engine keeps the contract of engines, whether records are in the file yet or not.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 #[path = "../../chord-kv/tests/contract/mod.rs"]
 mod contract;
 mod support;
@@ -26,8 +28,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(dir: &Path, options: &Options) -> Option<DiskStore> {
-        Some(DiskStore::open(dir, options.clone()).unwrap())
+    fn open(dir: &Path, options: &Options) -> DiskStore {
+        DiskStore::open(dir, options.clone()).unwrap()
     }
 
     fn store(&self) -> &DiskStore {
@@ -45,12 +47,12 @@ impl contract::Engine for Disk {
         let mut options = Options::new(identity());
         options.identity.size = size;
         options.bytes_limit = bytes_limit;
-        Kept { store: Kept::open(dir.path(), &options), dir, options }
+        Kept { store: Some(Kept::open(dir.path(), &options)), dir, options }
     }
 
     fn settled(mut store: Kept) -> Kept {
         store.store.take().expect("it is open").close().unwrap();
-        store.store = Kept::open(store.dir.path(), &store.options);
+        store.store = Some(Kept::open(store.dir.path(), &store.options));
         assert!(store.store().report().is_clean(), "{}", store.store().report());
         store
     }

@@ -1,17 +1,21 @@
-//! The memory engine: records in search trees, gone when the process is.
+//! The memory engine: records packed into little, gone when the process is.
 
-use std::collections::BTreeMap;
+mod packed;
+mod shelf;
+
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chord_ring::{Position, RingSize};
 
-use crate::engine::{Filling, Slot, Stretch, stretches};
-use crate::record::size_bytes;
+use crate::engine::{Filling, Stretch, stretches};
 use crate::{
-    Applied, Cursor, Key, Page, PageLimit, Range, Record, Sequence, Store, StoreError, Usage, Value, Version,
+    Applied, Cursor, Digest, DigestIndex, Key, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
+    Usage, Version,
 };
+use packed::{Layout, Packed, Writers};
+use shelf::{Place, Shelf};
 
 /// The ring is cut into 2^this many shards, or one for each position of a smaller ring: several times the
 /// cores of a large host, so that two threads seldom want the same one.
@@ -24,6 +28,7 @@ const SHARD_BITS_MAX: u16 = 6;
 #[derive(Debug)]
 pub struct MemoryStore {
     shards: Vec<Shard>,
+    layout: Layout,
     bytes_limit: u64,
     bytes: AtomicU64,
     records: AtomicU64,
@@ -34,15 +39,15 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shard {
     first: Position,
-    records: Mutex<BTreeMap<Slot, Held>>,
+    content: Mutex<Content>,
 }
 
-/// What a record holds beside its slot.
-#[derive(Debug)]
-struct Held {
-    value: Option<Value>,
-    version: Version,
-    expires_at_ms: Option<u64>,
+/// What a shard holds.
+#[derive(Debug, Default)]
+struct Content {
+    shelf: Shelf,
+    writers: Writers,
+    index: DigestIndex,
 }
 
 impl MemoryStore {
@@ -53,11 +58,18 @@ impl MemoryStore {
         let mut first = Position::ZERO;
         let mut shards = Vec::with_capacity(1 << shard_bits);
         for _ in 0..1 << shard_bits {
-            shards.push(Shard { first, records: Mutex::default() });
+            shards.push(Shard { first, content: Mutex::default() });
             first = size.finger_start(first, size.bits() - shard_bits);
         }
         let zero = || AtomicU64::new(0);
-        Self { shards, bytes_limit, bytes: zero(), records: zero(), sequence: zero() }
+        Self {
+            shards,
+            layout: Layout::new(size),
+            bytes_limit,
+            bytes: zero(),
+            records: zero(),
+            sequence: zero(),
+        }
     }
 
     /// The first shard begins at 0, so every position has one, be it on the ring or beyond its end.
@@ -65,22 +77,40 @@ impl MemoryStore {
         self.shards.partition_point(|shard| shard.first <= position) - 1
     }
 
-    fn lock(&self, position: Position) -> MutexGuard<'_, BTreeMap<Slot, Held>> {
+    fn lock(&self, position: Position) -> MutexGuard<'_, Content> {
         self.shards[self.shard_idx(position)].lock()
     }
 
+    fn find(&self, content: &Content, position: Position, key: &Key) -> Result<Place, Place> {
+        let probe = self.layout.probe(position, key);
+        content.shelf.find(probe.prefix, |packed| self.layout.compare((probe.prefix, packed), &probe))
+    }
+
     fn merge(&self, record: Record) -> Result<bool, StoreError> {
-        let size_bytes = record.size_bytes() as u64;
-        let (slot, held) = take_apart(record);
-        let mut records = self.lock(slot.0);
-        let old_bytes = match records.get(&slot) {
-            Some(old) if old.version >= held.version => return Ok(false),
-            Some(old) => old.size_bytes(&slot),
-            None => 0,
-        };
-        self.reserve(old_bytes, size_bytes)?;
-        if records.insert(slot, held).is_none() {
-            self.records.fetch_add(1, Ordering::Relaxed);
+        let (position, digest, bytes) = (record.position, Digest::of(&record), record.size_bytes() as u64);
+        let mut content = self.lock(position);
+        let found = self.find(&content, position, &record.key);
+        let content = &mut *content;
+        match found {
+            Ok(place) => {
+                let old = content.shelf.get(place);
+                if self.layout.version(old, &content.writers) >= record.version {
+                    return Ok(false);
+                }
+                self.reserve(self.layout.size_bytes(old) as u64, bytes)?;
+                content.index.remove(position, &self.layout.digest(old, &content.writers).1);
+                content.shelf.replace(place, self.layout.pack(record, &mut content.writers));
+            }
+            Err(place) => {
+                self.reserve(0, bytes)?;
+                self.records.fetch_add(1, Ordering::Relaxed);
+                let prefix = self.layout.probe(position, &record.key).prefix;
+                content.shelf.insert(place, prefix, self.layout.pack(record, &mut content.writers));
+            }
+        }
+        if let Some(crowded) = content.index.add(position, &digest) {
+            let records: Vec<_> = self.digests(content, &crowded.range).collect();
+            content.index.split(crowded, &records);
         }
         Ok(true)
     }
@@ -100,6 +130,40 @@ impl MemoryStore {
         }
     }
 
+    /// The digests of a shard's records in a range, in the order of their positions if it does not pass the origin.
+    fn digests(&self, content: &Content, range: &Range) -> impl Iterator<Item = (Position, Digest)> {
+        let stretches = stretches(range, None).expect("no cursor lies outside of it");
+        let records = stretches.into_iter().flatten().flat_map(|stretch| self.records(content, stretch));
+        records.map(|packed| self.layout.digest(packed, &content.writers))
+    }
+
+    /// A shard's records in a stretch.
+    fn records<'a>(
+        &self,
+        content: &'a Content,
+        stretch: Stretch,
+    ) -> impl Iterator<Item = (u64, &'a Packed)> + use<'a> {
+        let layout = self.layout;
+        let first = match &stretch.0 {
+            Bound::Unbounded => Place::FIRST,
+            Bound::Included((position, key)) => {
+                self.find(content, *position, key).unwrap_or_else(|place| place)
+            }
+            Bound::Excluded((position, key)) => {
+                self.find(content, *position, key).map_or_else(|place| place, Place::next)
+            }
+        };
+        content.shelf.from(first).take_while(move |packed| match &stretch.1 {
+            Bound::Unbounded => true,
+            Bound::Included((position, key)) => {
+                layout.compare(*packed, &layout.probe(*position, key)).is_le()
+            }
+            Bound::Excluded((position, key)) => {
+                layout.compare(*packed, &layout.probe(*position, key)).is_lt()
+            }
+        })
+    }
+
     /// Adds the records of a stretch to the page, until that is full. One shard is locked at a time.
     fn fill(&self, stretch: &Stretch, filling: &mut Filling) {
         let first_idx = match &stretch.0 {
@@ -111,8 +175,9 @@ impl MemoryStore {
             Bound::Unbounded => true,
         };
         for shard in self.shards.iter().skip(first_idx).take_while(reached) {
-            for (slot, held) in shard.lock().range(stretch.clone()) {
-                if !filling.add(put_together(slot, held)) {
+            let content = shard.lock();
+            for packed in self.records(&content, stretch.clone()) {
+                if !filling.add(self.layout.unpack(packed, &content.writers, None)) {
                     return;
                 }
             }
@@ -122,8 +187,9 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn read(&self, position: Position, key: &Key) -> Result<Option<Record>, StoreError> {
-        let slot = (position, key.clone());
-        Ok(self.lock(position).get(&slot).map(|held| put_together(&slot, held)))
+        let content = self.lock(position);
+        let found = self.find(&content, position, key).ok().map(|place| content.shelf.get(place));
+        Ok(found.map(|packed| self.layout.unpack(packed, &content.writers, Some(key))))
     }
 
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
@@ -148,50 +214,44 @@ impl Store for MemoryStore {
     }
 
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
-        let slot = (position, key.clone());
-        let mut records = self.lock(position);
-        match records.get(&slot) {
-            Some(held) if held.version == *version => {
-                self.bytes.fetch_sub(held.size_bytes(&slot), Ordering::Relaxed);
-                self.records.fetch_sub(1, Ordering::Relaxed);
-                records.remove(&slot);
-                Ok(true)
-            }
-            Some(_) | None => Ok(false),
+        let mut content = self.lock(position);
+        let Ok(place) = self.find(&content, position, key) else { return Ok(false) };
+        let content = &mut *content;
+        let old = content.shelf.get(place);
+        if self.layout.version(old, &content.writers) != *version {
+            return Ok(false);
         }
+        self.bytes.fetch_sub(self.layout.size_bytes(old) as u64, Ordering::Relaxed);
+        self.records.fetch_sub(1, Ordering::Relaxed);
+        content.index.remove(position, &self.layout.digest(old, &content.writers).1);
+        content.shelf.remove(place);
+        Ok(true)
     }
 
     fn usage(&self) -> Usage {
         Usage { records: self.records.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
+
+    fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
+        let mut sum = Digest::EMPTY;
+        for shard in &self.shards {
+            let content = shard.lock();
+            sum.combine(&content.index.digest(range, |part| {
+                let mut looked_at = Digest::EMPTY;
+                for (_, digest) in self.digests(&content, part) {
+                    looked_at.combine(&digest);
+                }
+                Ok::<_, StoreError>(looked_at)
+            })?);
+        }
+        Ok(sum)
+    }
 }
 
 impl Shard {
-    /// A thread that panicked while it held the lock left a whole tree behind: each change here is one
-    /// insertion or one removal. So the lock is taken all the same, and one failure stays one.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Slot, Held>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn size_bytes(&self, slot: &Slot) -> u64 {
-        size_bytes(&slot.1, self.value.as_ref()) as u64
-    }
-}
-
-fn take_apart(record: Record) -> (Slot, Held) {
-    let Record { position, key, value, version, expires_at_ms } = record;
-    ((position, key), Held { value, version, expires_at_ms })
-}
-
-fn put_together(slot: &Slot, held: &Held) -> Record {
-    let (position, key) = slot.clone();
-    Record {
-        position,
-        key,
-        value: held.value.clone(),
-        version: held.version,
-        expires_at_ms: held.expires_at_ms,
+    /// Nothing that is done under the lock panics half-way, unless memory runs out and the process ends. So the lock is
+    /// taken all the same after a panic, and one failure stays one.
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

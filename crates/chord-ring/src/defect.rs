@@ -23,7 +23,7 @@ pub(crate) use breaks;
 
 /// A rule of the protocol that is broken on purpose.
 ///
-/// The first nine are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the Dynamic
+/// The first ten are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the Dynamic
 /// Evolution of Peer-to-Peer Networks", PODC 2002, as Zave renders them. The others are mistakes that we could have made.
 #[cfg(feature = "defects")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,8 @@ pub enum Defect {
     NeverNotifies,
     /// Remembered peers are never probed.
     NeverProbes,
+    /// One missed deadline is death.
+    SuspectsAtOnce,
     /// An interval with its ends exchanged: a candidate is closer if it lies beyond the head.
     TurnsInterval,
     /// Lists have r - 1 entries.
@@ -73,12 +75,14 @@ pub enum Defect {
     IgnoresCloser,
     /// A head or predecessor that was dropped is not remembered.
     ForgetsDropped,
+    /// A notification is answered, and its turn never comes.
+    StarvesNotifications,
 }
 
 #[cfg(feature = "defects")]
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::JoinsUnchecked,
         Self::JoinsWithoutTail,
         Self::AdoptsUnasked,
@@ -88,6 +92,7 @@ impl Defect {
         Self::NeverRefreshes,
         Self::NeverNotifies,
         Self::NeverProbes,
+        Self::SuspectsAtOnce,
         Self::TurnsInterval,
         Self::CutsListShort,
         Self::CutsListLong,
@@ -101,5 +106,6 @@ impl Defect {
         Self::KeepsOldPredecessor,
         Self::IgnoresCloser,
         Self::ForgetsDropped,
+        Self::StarvesNotifications,
     ];
 }

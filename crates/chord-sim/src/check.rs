@@ -32,6 +32,7 @@ mod induction;
 mod interner;
 mod local;
 mod property;
+mod repair;
 mod run;
 mod scenario;
 mod store;
@@ -49,8 +50,9 @@ use circle::Circle;
 /// Most positions of a ring that is checked: a set of them is one byte.
 pub const NODES_MAX: usize = 8;
 
-/// Most states that are kept: some 10 GB with the steps between them.
-pub const STATES_MAX: usize = 100_000_000;
+/// Memory that a check takes at most, in bytes, unless it is told otherwise: half of what a larger workstation has. A state
+/// takes some 25 bytes, so that these are 300 million.
+pub const BYTES_MAX: usize = 8 << 30;
 
 /// What a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +136,8 @@ pub struct Settings {
     pub lookups: bool,
     /// Where each node sees itself, among the positions: a turn that changes nothing.
     pub origin: usize,
+    /// How many bytes the states may take, in layers B and C. Then the check ends, and says so.
+    pub bytes_max: usize,
 }
 
 impl Settings {
@@ -150,6 +154,7 @@ impl Settings {
             claim: Claim::Proof,
             lookups: false,
             origin: 0,
+            bytes_max: BYTES_MAX,
         }
     }
 
@@ -163,6 +168,7 @@ impl Settings {
             ..Self::new(Layer::B, 3, 2)
         };
         let merging = Self { start: Start::Two, claim: Claim::Together, ..Self::new(Layer::B, 4, 2) };
+        let everything = Self { start: Start::One, grain: Grain::Everything, ..Self::new(Layer::C, 3, 1) };
         vec![
             Self::new(Layer::A, 6, 2),
             Self::new(Layer::A, 7, 2),
@@ -172,10 +178,10 @@ impl Settings {
             from_one,
             Self::new(Layer::C, 4, 2),
             Self { start: Start::One, ..Self::new(Layer::C, 4, 2) },
+            everything,
             small,
-            merging.clone(),
             Self { grain: Grain::Messages, ..merging.clone() },
-            Self { grain: Grain::Messages, layer: Layer::C, ..merging },
+            Self { layer: Layer::C, ..merging },
         ]
     }
 
@@ -235,6 +241,8 @@ pub struct Progress {
     pub states: usize,
     /// States whose steps were all taken.
     pub explored: usize,
+    /// States of which is known how they repair themselves: it is asked once all are explored.
+    pub repaired: usize,
 }
 
 /// What was found.
@@ -252,6 +260,8 @@ pub struct Report {
     pub local_states: usize,
     /// How often the shipped code was run.
     pub runs: usize,
+    /// In how many of these runs a probe found another ring, and the node took one of its members for its head.
+    pub merges: usize,
     /// Memory of the states and the steps between them, in bytes.
     pub bytes: usize,
     /// What came out.
@@ -263,10 +273,22 @@ pub struct Report {
 pub enum Outcome {
     /// Every state and every step holds what it must.
     Holds(Repair),
-    /// It was stopped, or became too large; what was met till then holds what it must.
-    Stopped,
+    /// It ended before everything was met; what was met till then holds what it must, and that is every state within
+    /// [`Report::depth`] steps of the beginning.
+    Stopped(Stop),
     /// It does not hold.
     Broken(Counterexample),
+}
+
+/// Why a check ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Whoever watches it wanted it to.
+    Asked,
+    /// It would have taken more memory than [`Settings::bytes_max`].
+    Memory,
+    /// Whoever watches wanted it to when every state was met, but not asked yet how it repairs itself.
+    BeforeRepair,
 }
 
 /// How a ring becomes ideal once nodes come and go no more.

@@ -326,11 +326,11 @@ impl Cluster {
             Message::Answer { id, from, to, answer } => Some((id.purpose, from, self.nodes.get(to)?, answer)),
             Message::Request { .. } => None,
         });
-        let incoming = answers.clone().filter_map(|(purpose, _, to, answer)| match (purpose, answer) {
-            (Purpose::Ring | Purpose::Probe, Ok(Answer::State(state))) => {
+        let incoming = answers.clone().filter_map(|(purpose, _, to, answer)| match answer {
+            Ok(Answer::State(state)) if Incoming::may_store(to.view(), purpose) => {
                 Some(Incoming { to: to.view(), state })
             }
-            _ => None,
+            Ok(_) | Err(_) => None,
         });
         let losses = answers
             .filter(|(purpose, .., answer)| *purpose == Purpose::Ring && answer.is_err())

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chord_ring::{NodeName, Peer, Phase, Position, State, View, between};
+use chord_ring::{NodeName, Peer, Phase, Position, Purpose, State, View, between};
 
 /// A list on its way to a node that may store it.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,18 @@ pub struct Incoming<'a> {
     pub to: &'a View,
     /// What it will hear.
     pub state: &'a State,
+}
+
+impl Incoming<'_> {
+    /// Whether a node that has asked for that purpose may store the list that it hears: that of a would-be predecessor only
+    /// if it is alone, when it takes that one for its successor too.
+    pub fn may_store(to: &View, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Ring | Purpose::Probe => true,
+            Purpose::Rectify => to.successors().is_empty(),
+            Purpose::Finger | Purpose::LeavePredecessor | Purpose::LeaveSuccessor => false,
+        }
+    }
 }
 
 /// A node is about to hear that a peer does not answer, and may give it up.
@@ -138,10 +150,14 @@ impl<'a> Oracle<'a> {
         let (to, state) = (incoming.to, incoming.state);
         let (me, r) = (to.me().position, to.config().successors());
         let list = state.successors.iter().take_while(|peer| peer.position != me);
-        if to.phase() == Phase::Joining {
-            let head = state.successors.first().map_or(state.peer.position, |head| head.position);
-            let is_taken = between(state.peer.position, me, head);
-            return !is_taken || list.take(r).any(|peer| self.serves(&peer.name));
+        let head = state.successors.first().map_or(state.peer.position, |head| head.position);
+        let is_before_me = between(state.peer.position, me, head);
+        if to.phase() == Phase::Joining && !is_before_me {
+            return true;
+        }
+        // Whoever has no list takes that of the member before it as it is; all others put the member before it.
+        if is_before_me && to.successors().is_empty() && !state.successors.is_empty() {
+            return list.take(r).any(|peer| self.serves(&peer.name));
         }
         self.serves(&state.peer.name) || list.take(r - 1).any(|peer| self.serves(&peer.name))
     }

@@ -8,7 +8,8 @@
 use std::ops::ControlFlow;
 
 use chord_sim::check::{
-    CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, check,
+    CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
+    check,
 };
 
 /// The report of a check that nobody stops.
@@ -22,7 +23,7 @@ fn holds(settings: &Settings) -> (usize, u64, Repair) {
     match report.outcome {
         Outcome::Holds(repair) => (report.states, report.steps, repair),
         Outcome::Broken(example) => panic!("{settings:?}: {example}"),
-        Outcome::Stopped => panic!("{settings:?}: nobody stopped it"),
+        Outcome::Stopped(stop) => panic!("{settings:?}: {stop:?}"),
     }
 }
 
@@ -86,14 +87,29 @@ fn only_the_order_of_the_positions_counts_not_where_the_circle_begins() {
 }
 
 #[test]
+fn c_a_ring_is_sound_and_repairs_itself_when_each_message_and_each_wake_up_is_a_step() {
+    let settings = Settings { grain: Grain::Everything, ..Settings::new(Layer::C, 3, 1) };
+    assert_eq!(holds(&settings), (291_148, 1_909_559, Repair::UnlessStarved));
+    let from_one = Settings { start: Start::One, leaves: false, ..settings };
+    assert_eq!(holds(&from_one), (683_036, 4_287_516, Repair::UnlessStarved));
+    let three_of_three = Settings { leaves: true, successors: 2, ..from_one };
+    assert_eq!(holds(&three_of_three), (422_363, 2_488_554, Repair::UnlessStarved));
+}
+
+/// Whatever fails, and whenever: a ring that grew from one node, while one member is left.
+fn small(claim: Claim) -> Settings {
+    Settings { start: Start::One, failures: Failures::Any, claim, ..Settings::new(Layer::B, 3, 2) }
+}
+
+#[test]
 fn whoever_knows_of_each_other_ends_in_one_ring_whatever_failed() {
-    let settings = Settings {
-        start: Start::One,
-        failures: Failures::Any,
-        claim: Claim::Together,
-        ..Settings::new(Layer::B, 3, 2)
-    };
-    assert_eq!(holds(&settings), (6_951, 54_339, Repair::UnlessStarved));
+    assert_eq!(holds(&small(Claim::Together)), (606_830, 6_363_518, Repair::UnlessStarved));
+}
+
+#[test]
+fn every_member_ends_in_an_ideal_ring_with_all_whom_it_knows_whatever_failed() {
+    let settings = Settings { leaves: false, ..small(Claim::Parts) };
+    assert_eq!(holds(&settings), (585_828, 4_528_468, Repair::UnlessStarved));
 }
 
 /// Beyond the assumption there is no such promise for more than three nodes: here 1 takes 2 for its head, by whose list it
@@ -112,14 +128,33 @@ fn a_node_that_only_one_list_names_can_be_lost_with_that_entry() {
     assert_eq!(ring, "1 stabilizes: asks 2                   0:[3]3  1:[2,3]3  2:[3]1");
 }
 
+/// The numbers of states and steps, where the two rings are seen to merge because a probe led from one to the other.
+fn merges(settings: &Settings) -> (usize, u64) {
+    let report = run(settings);
+    assert_eq!(report.outcome, Outcome::Holds(Repair::UnlessStarved), "{settings:?}");
+    assert!(report.merges > 0, "{settings:?}: no probe ever led from one ring to the other");
+    (report.states, report.steps)
+}
+
 #[test]
 fn two_rings_of_which_one_member_remembers_one_of_the_other_become_one() {
     let merging = Settings { start: Start::Two, claim: Claim::Together, ..Settings::new(Layer::B, 4, 2) };
-    assert_eq!(holds(&merging), (212, 314, always(13)));
-    let by_message = Settings { grain: Grain::Messages, ..merging };
-    assert_eq!(holds(&by_message), (33_080, 180_152, Repair::UnlessStarved));
-    let in_flight = Settings { layer: Layer::C, ..by_message };
-    assert_eq!(holds(&in_flight), (407_505, 2_218_546, Repair::UnlessStarved));
+    assert_eq!(merges(&merging), (13_616, 72_372));
+    let by_message = Settings { grain: Grain::Messages, ..merging.clone() };
+    assert_eq!(merges(&by_message), (253_881, 1_448_694));
+    let in_flight = Settings { layer: Layer::C, ..merging };
+    assert_eq!(merges(&in_flight), (539_050, 3_040_101));
+}
+
+#[test]
+fn two_rings_become_one_when_each_message_and_each_wake_up_is_a_step() {
+    let settings = Settings {
+        start: Start::Two,
+        claim: Claim::Together,
+        grain: Grain::Everything,
+        ..Settings::new(Layer::B, 3, 1)
+    };
+    assert_eq!(merges(&settings), (39_972, 267_804));
 }
 
 #[test]
@@ -149,6 +184,23 @@ fn a_check_that_is_stopped_says_how_far_it_came() {
         if progress.explored > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let report = check(&Settings::new(Layer::C, 4, 2), stop).unwrap();
-    assert_eq!(report.outcome, Outcome::Stopped);
+    assert_eq!(report.outcome, Outcome::Stopped(Stop::Asked));
     assert!(report.states > 10_000, "{}", report.states);
+}
+
+#[test]
+fn a_check_that_is_stopped_while_it_asks_for_repair_says_so() {
+    let stop = &mut |progress: Progress| {
+        if progress.repaired > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let report = check(&Settings { start: Start::One, ..Settings::new(Layer::B, 5, 2) }, stop).unwrap();
+    assert_eq!((report.outcome, report.states), (Outcome::Stopped(Stop::BeforeRepair), 350_227));
+}
+
+#[test]
+fn a_check_that_does_not_fit_says_so_and_how_far_it_came() {
+    let settings = Settings { bytes_max: 1 << 20, ..Settings::new(Layer::C, 4, 2) };
+    let report = run(&settings);
+    assert_eq!(report.outcome, Outcome::Stopped(Stop::Memory));
+    assert!(report.depth > 0 && report.states > 10_000, "{report:?}");
 }

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod client;
 mod completions;
+mod data;
 mod dev;
 mod exit;
 mod files;
@@ -87,6 +88,9 @@ enum Command {
     #[command(subcommand)]
     Sim(sim::SimCommand),
     Check(check::CheckArgs),
+    /// Check, export or import the data directory of a node that is not running
+    #[command(subcommand)]
+    Data(data::DataCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -117,6 +121,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::XmlRpc(command) => Box::pin(command.run(Language::XmlRpc)).await,
             Command::Sim(command) => Box::pin(command.run()).await,
             Command::Check(args) => Box::pin(args.run()).await,
+            Command::Data(command) => command.run(),
             Command::Completions(args) => args.run(&mut Cli::command()),
         }
     });
@@ -140,6 +145,7 @@ impl Command {
             | Self::Bench(_)
             | Self::Sim(_)
             | Self::Check(_)
+            | Self::Data(_)
             | Self::Completions(_) => false,
         }
     }

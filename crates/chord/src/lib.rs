@@ -42,6 +42,13 @@ pub use chord_ring::{
     SuccessorList, View, is_ideal,
 };
 
+/// Data directories that no node uses at the moment: whether they are whole, and their records as text.
+pub mod data {
+    pub use chord_disk::{
+        Checked, Exported, Identity, Imported, OpenError, Quarantined, TransferError, check, export, import,
+    };
+}
+
 /// The seed's languages: what [`Client`] sends and gets, and how the seed's command line shows it.
 pub mod wire {
     pub use chord_wire::seed::{Answer, Request, Target};

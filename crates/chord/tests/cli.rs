@@ -353,3 +353,71 @@ fn a_reader_that_goes_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
+
+/// A data directory with these lines imported.
+fn data_dir(lines: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = r#"{"format":1,"ring":"","ring_bits":160,"node":"127.0.0.1:4567"}"#;
+    std::fs::write(dir.path().join("identity.json"), identity).unwrap();
+    let mut import = Command::new(env!("CARGO_BIN_EXE_chord"));
+    let mut child = import
+        .args(["data", "import"])
+        .arg(dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    dir
+}
+
+const EXPORTED: [&str; 3] = [
+    r#"{"key":"greeting","value":"hello","version":"2.0.1"}"#,
+    r#"{"key":"gone","deleted":true,"version":"3.0.1"}"#,
+    r#"{"key_base64":"//4=","value_base64":"AP8=","version":"4.0.1","expires_at_ms":1700000000000}"#,
+];
+
+fn sorted_lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn data_is_exported_as_it_was_imported() {
+    let dir = data_dir(&EXPORTED.join("\n"));
+    let dir = dir.path().to_str().unwrap();
+    let exported = chord(&["data", "export", dir]);
+    assert_eq!(sorted_lines(&text(&exported.stdout)), sorted_lines(&EXPORTED.join("\n")));
+    assert_eq!(text(&exported.stderr), "Exported 3 records\n");
+    let again = format!("{dir}/again.jsonl");
+    assert_eq!(chord(&["data", "export", dir, &again]).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&again).unwrap(), text(&exported.stdout));
+    assert!(refusal(&format!("data export {dir} {again}"), 1).contains("cannot make"), "it is there already");
+    let imported = chord(&["data", "import", dir, &again]);
+    assert_eq!(text(&imported.stdout), "Imported 3 records: 0 stored, 3 known or older\n");
+    let checked = chord(&["data", "check", dir]);
+    let line = text(&checked.stdout);
+    assert!(
+        line.starts_with("3 records of node 127.0.0.1:4567, ") && line.contains("1 say that a key"),
+        "{line}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&chord(&["data", "check", "--json", dir]).stdout).unwrap();
+    assert_eq!((&json["records"], &json["damaged"]), (&3.into(), &0.into()));
+}
+
+#[test]
+fn data_that_is_wrong_or_absent_is_refused_in_one_line() {
+    let dir = data_dir("");
+    let dir = dir.path().to_str().unwrap();
+    assert!(refusal("data check /nowhere/at/all", 1).contains("is no data directory"));
+    let bad = format!("{dir}/bad.jsonl");
+    std::fs::write(&bad, format!("{}\nsecret\n", EXPORTED[0])).unwrap();
+    let refused = refusal(&format!("data import {dir} {bad}"), 1);
+    assert_eq!(refused, format!("{bad}: line 2: it is not JSON (column 1)"));
+    std::fs::write(format!("{dir}/records.redb"), "no store").unwrap();
+    let refused = refusal(&format!("data check {dir}"), 1);
+    assert!(refused.contains("records.redb is damaged"), "{refused}");
+}

@@ -1,6 +1,9 @@
 //! What the tests of the engine share.
 
+#![allow(dead_code, reason = "not every test file uses all of it")]
+
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use chord_disk::Identity;
 use chord_ring::RingSize;
@@ -15,4 +18,16 @@ pub(crate) fn scratch() -> TempDir {
 
 pub(crate) fn identity() -> Identity {
     Identity { ring: "test".into(), size: RingSize::DEFAULT, node: "127.0.0.1:4567".into() }
+}
+
+/// What `find` gives in the end; it is asked until it does.
+pub(crate) fn eventually<T>(mut find: impl FnMut() -> Option<T>) -> T {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(Instant::now() < patience, "it did not come about in 20 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

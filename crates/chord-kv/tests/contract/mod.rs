@@ -2,6 +2,8 @@
 //!
 //! A test file of an engine includes this one and calls [`contract!`](crate::contract) with its [`Engine`].
 
+#![allow(clippy::unwrap_used, reason = "these are tests, though not by name")]
+
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -320,6 +322,7 @@ pub(crate) fn the_same_key_at_two_positions_is_two_records<E: Engine>() {
     assert_eq!(store.usage().records, 2);
 }
 
+#[allow(clippy::disallowed_methods, reason = "an engine with a disk needs a moment")]
 pub(crate) fn each_batch_has_a_greater_sequence_and_becomes_durable<E: Engine>() {
     let store = E::new(ring(8), NO_LIMIT);
     assert_eq!(store.durable(), Sequence(0));
@@ -369,6 +372,51 @@ pub(crate) fn a_digest_of_many_records_is_that_of_a_plain_scan<E: Engine>() {
     assert_eq!(store.digest(&Range::ALL).unwrap(), oracle.digest(&Range::ALL));
     let store = E::settled(store);
     assert_eq!(store.digest(&Range::ALL).unwrap(), oracle.digest(&Range::ALL));
+}
+
+/// Records that stand close together, of every kind, come and go by the thousand.
+pub(crate) fn a_crowd_at_near_positions_is_kept_in_order<E: Engine>() {
+    let mut store = E::new(ring(160), NO_LIMIT);
+    let mut oracle = std::collections::BTreeMap::new();
+    let mut random = 7u64;
+    for step in 0..6000u64 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let number = random >> 33;
+        let value = vec![b'v'; usize::try_from(number % 7).expect("small") * 90];
+        let mut record =
+            record(number % 1500, if step.is_multiple_of(2) { "" } else { "k" }, step, Some(&value));
+        record.version = Version::new(step, 0, Position::from(number % 400));
+        record.expires_at_ms = (number.is_multiple_of(3)).then_some(number);
+        if number.is_multiple_of(50) {
+            record.position = Position::MAX; // beyond the end of the ring
+        }
+        if number.is_multiple_of(11) {
+            record.value = None;
+        }
+        let slot = (record.position, record.key.clone());
+        if step % 3 == 2 || (step > 4000 && !step.is_multiple_of(5)) {
+            let old: Option<Record> = oracle.remove(&slot);
+            let version = old.as_ref().map_or(record.version, |old| old.version);
+            assert_eq!(store.remove(slot.0, &slot.1, &version).unwrap(), old.is_some());
+        } else {
+            assert_eq!(store.apply(vec![record.clone()]).unwrap().news, 1);
+            oracle.insert(slot, record);
+        }
+        if step == 3000 {
+            store = E::settled(store);
+        }
+    }
+    let expected: Vec<_> = oracle.into_values().collect();
+    assert_eq!(read_pages(&store, &Range::ALL, limit(100, usize::MAX)), expected);
+    for record in &expected {
+        assert_eq!(store.read(record.position, &record.key).unwrap().as_ref(), Some(record));
+    }
+    let oracle = Oracle(expected);
+    assert_eq!(store.usage(), Usage { records: oracle.0.len() as u64, bytes: oracle.bytes() });
+    for (after, up_to) in [(100, 900), (900, 100), (1, 2)] {
+        let range = Range { after: Position::from(after), up_to: Position::from(up_to) };
+        assert_eq!(store.digest(&range).unwrap(), oracle.digest(&range), "{range:?}");
+    }
 }
 
 /// All tests of the contract for one engine.
@@ -442,6 +490,11 @@ macro_rules! contract {
         #[test]
         fn records_beyond_the_end_of_a_small_ring_are_kept_in_order() {
             contract::records_beyond_the_end_of_a_small_ring_are_kept_in_order::<$engine>();
+        }
+
+        #[test]
+        fn a_crowd_at_near_positions_is_kept_in_order() {
+            contract::a_crowd_at_near_positions_is_kept_in_order::<$engine>();
         }
 
         #[test]

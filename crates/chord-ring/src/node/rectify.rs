@@ -44,7 +44,7 @@ impl Node {
             let member = self.view.me.name.clone();
             return Err(Refusal::PositionTaken { newcomer: from.name, member });
         }
-        if self.view.predecessor.as_ref() != Some(&from) {
+        if self.view.predecessor.as_ref() != Some(&from) && !breaks!(self.view.config, StarvesNotifications) {
             self.consider(from);
         }
         Ok(())
@@ -114,7 +114,11 @@ impl Node {
                     Err(failure) => Some(failure),
                 };
                 match failure {
-                    Some(failure) if !asked_again && !failure.is_final() => {
+                    Some(failure)
+                        if !asked_again
+                            && !failure.is_final()
+                            && !breaks!(self.view.config, SuspectsAtOnce) =>
+                    {
                         return self.ask_predecessor(peer, true, instead, parked);
                     }
                     Some(failure) => {

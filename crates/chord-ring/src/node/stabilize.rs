@@ -58,7 +58,11 @@ impl Node {
                 }
                 match answer {
                     Ok(Answer::State(its)) if its.peer == head => self.on_head_state(&head, &its),
-                    Err(failure) if asked_again || failure.is_final() => self.on_head_dead(failure, heir),
+                    Err(failure)
+                        if asked_again || failure.is_final() || breaks!(self.view.config, SuspectsAtOnce) =>
+                    {
+                        self.on_head_dead(failure, heir);
+                    }
                     Ok(_) if asked_again => self.on_head_dead(Failure::Garbled, heir),
                     Ok(_) | Err(_) => self.ask_head(head, true, heir),
                 }

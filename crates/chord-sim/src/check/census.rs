@@ -73,6 +73,12 @@ impl<'a> Census<'a> {
                 .all(|(at, facts)| facts.list.iter().any(|steps| self.turned(1 << steps, at) & live != 0))
     }
 
+    /// Whether there is a member that knows of no other, as the founder of a ring does until the first newcomer notifies it.
+    pub(super) fn does_anybody_know_nobody(&self) -> bool {
+        let knows_nobody = |facts: &Facts| facts.list.is_empty() && facts.predecessor.is_none();
+        self.all().any(|(_, facts)| facts.place == Place::Member && knows_nobody(facts))
+    }
+
     /// The rule that a node found broken.
     pub(super) fn broken(&self) -> Option<&'static str> {
         self.all().find_map(|(_, facts)| facts.broken)

@@ -4,6 +4,7 @@ use chord_ring::{Answer, Failure, Node, Peer, Phase, Purpose, State, between};
 
 use super::circle::Circle;
 use super::local::Open;
+use crate::Incoming;
 
 /// A set of positions, one bit each.
 pub(super) type Set = u8;
@@ -110,13 +111,14 @@ impl Facts {
         open: &[(Purpose, Open)],
         answer_of: impl Fn(u32) -> Result<Answer, Failure>,
     ) {
+        let is_alone = self.list.is_empty();
         for (purpose, open) in open {
             let Open::Answered { from, answer } = open else { continue };
             match (purpose, answer_of(*answer)) {
-                (Purpose::Ring | Purpose::Probe, Ok(Answer::State(state))) => {
+                (_, Ok(Answer::State(state))) if Incoming::may_store(node.view(), *purpose) => {
                     self.skips |= skipped(circle, &state.peer, &state.successors);
-                    if self.place == Place::Joining && state.successors.is_empty() {
-                        // A joiner takes a member that is alone for its head, whoever has come meanwhile.
+                    if is_alone && state.successors.is_empty() {
+                        // Who has nobody takes a member that is alone for its head, whoever has come meanwhile.
                         self.skips |= skipped(circle, node.view().me(), std::slice::from_ref(&state.peer));
                     }
                     self.links.extend(link(circle, node, &state));
@@ -133,16 +135,18 @@ fn link(circle: &Circle, node: &Node, state: &State) -> Option<Set> {
     let (me, r) = (node.view().me().position, circle.settings().successors());
     let list = state.successors.iter().take_while(|peer| peer.position != me);
     let steps = |peer: &Peer| circle.steps_to(&peer.name);
-    if node.view().phase() == Phase::Joining {
-        let head = state.successors.first().map_or(state.peer.position, |head| head.position);
-        let taken = if state.successors.is_empty() {
-            set([steps(&state.peer)])
-        } else {
-            set(list.take(r).map(steps))
-        };
-        return between(state.peer.position, me, head).then_some(taken);
+    let head = state.successors.first().map_or(state.peer.position, |head| head.position);
+    let is_before_me = between(state.peer.position, me, head);
+    if node.view().phase() == Phase::Joining && !is_before_me {
+        return None;
     }
-    Some(set(list.take(r - 1).chain([&state.peer]).map(steps)))
+    // Whoever has no list takes that of the member before it as it is; all others put the member before it.
+    let is_copied = is_before_me && node.view().successors().is_empty() && !state.successors.is_empty();
+    Some(if is_copied {
+        set(list.take(r).map(steps))
+    } else {
+        set(list.take(r - 1).chain([&state.peer]).map(steps))
+    })
 }
 
 /// Whom `list`, read after `first`, passes over.

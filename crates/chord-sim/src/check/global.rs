@@ -17,6 +17,7 @@ impl Global {
     }
 
     /// The ring of these local states.
+    #[cfg(test)]
     pub(super) fn of(places: &[u32]) -> Self {
         let mut global = Self::empty(places.len());
         global.places[..places.len()].copy_from_slice(places);

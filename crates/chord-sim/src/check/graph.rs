@@ -1,4 +1,4 @@
-//! All states that a ring can come to, and how it repairs itself from each of them.
+//! All states that a ring can come to. How it repairs itself from each of them is asked of them in `repair.rs`.
 
 use std::ops::ControlFlow;
 
@@ -8,46 +8,54 @@ use super::global::Global;
 use super::property::Property;
 use super::store::Store;
 use super::world::{Event, World};
-use super::{Progress, STATES_MAX};
+use super::{Progress, Stop};
 
 /// How many states are explored between two reports.
-const REPORT_EVERY: usize = 1 << 14;
+pub(super) const REPORT_EVERY: usize = 1 << 14;
+
+/// Most steps of repair that are kept: 1 GB. Of a larger graph none are, and they are taken again when they are asked for.
+const REPAIRS_MAX: usize = 1 << 28;
 
 /// The states met, and the steps of repair between them.
 pub(super) struct Graph {
     pub(super) store: Store,
-    /// From which place on the repairs of each state are; one more at the end.
-    begins: Vec<usize>,
-    repairs: Vec<u32>,
+    /// The steps of repair, if they are few enough to be kept.
+    pub(super) kept_repairs: Option<Repairs>,
     /// The principals, by state.
     principals: Vec<Set>,
-    /// Whether nothing is left to do, by state.
-    is_goal: Vec<bool>,
+    /// The states in which nothing is left to do.
+    pub(super) goals: Vec<u32>,
     pub(super) n_steps: u64,
     /// Steps from a start to the state that is farthest from all.
     pub(super) depth: u32,
     pub(super) end: End,
 }
 
+/// To which states repair leads from each, in one step.
+pub(super) struct Repairs {
+    /// From which place on those of each state are; one more at the end.
+    begins: Vec<usize>,
+    next: Vec<u32>,
+}
+
+impl Repairs {
+    pub(super) fn of(&self, number: u32) -> &[u32] {
+        &self.next[self.begins[number as usize]..self.begins[number as usize + 1]]
+    }
+
+    fn bytes(&self) -> usize {
+        self.begins.len() * size_of::<usize>() + self.next.len() * size_of::<u32>()
+    }
+}
+
 /// Why an exploration ended.
 pub(super) enum End {
     /// Nothing new was left.
     Complete,
-    /// Whoever watches it wanted it to, or it would have become too large.
-    Stopped,
+    /// Before everything was met.
+    Stopped(Stop),
     /// This is broken in the state of this number, or by this step from it.
     Broken { property: Property, state: u32, step: Option<Event> },
-}
-
-/// What holds of all ways of repair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repair {
-    /// Every way ends, in a goal; the longest takes so many steps that change something.
-    Ends { steps_max: u32 },
-    /// Ways may go round, but from every state they lead to a goal that is never left.
-    Leads,
-    /// From this state no goal is reached that is kept.
-    Fails(u32),
 }
 
 /// A state and its principals, which many properties ask for.
@@ -72,14 +80,14 @@ impl Graph {
         world: &mut World,
         starts: &[Global],
         judge: &dyn Judge,
+        bytes_max: usize,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Self {
         let mut graph = Self {
             store: Store::new(starts.first().map_or(1, Global::len)),
-            begins: vec![0],
-            repairs: Vec::new(),
+            kept_repairs: Some(Repairs { begins: vec![0], next: Vec::new() }),
             principals: Vec::new(),
-            is_goal: Vec::new(),
+            goals: Vec::new(),
             n_steps: 0,
             depth: 0,
             end: End::Complete,
@@ -99,9 +107,11 @@ impl Graph {
                 graph.depth += 1;
             }
             if explored % REPORT_EVERY == 0 {
-                let report = Progress { states: graph.store.len(), explored };
-                if progress(report).is_break() || graph.store.len() > STATES_MAX {
-                    graph.end = End::Stopped;
+                graph.kept_repairs = graph.kept_repairs.filter(|kept| kept.next.len() <= REPAIRS_MAX);
+                let report = Progress { states: graph.store.len(), explored, repaired: 0 };
+                let is_asked = progress(report).is_break();
+                if is_asked || graph.bytes() > bytes_max {
+                    graph.end = End::Stopped(if is_asked { Stop::Asked } else { Stop::Memory });
                     return graph;
                 }
             }
@@ -136,11 +146,16 @@ impl Graph {
                 self.end = End::Broken { property, state: number, step: Some(event) };
                 return ControlFlow::Break(());
             }
-            if event.is_repair() && next != number {
-                self.repairs.push(next);
+            if let Some(kept) = &mut self.kept_repairs
+                && event.is_repair()
+                && next != number
+            {
+                kept.next.push(next);
             }
         }
-        self.begins.push(self.repairs.len());
+        if let Some(kept) = &mut self.kept_repairs {
+            kept.begins.push(kept.next.len());
+        }
         ControlFlow::Continue(())
     }
 
@@ -156,7 +171,9 @@ impl Graph {
         if self.store.len() > n_before {
             let principals = Census::new(&world.locals, state).principals(0);
             self.principals.push(principals);
-            self.is_goal.push(judge.is_goal(world, state));
+            if judge.is_goal(world, state) {
+                self.goals.push(number);
+            }
             if let Some(property) = judge.state(world, &Seen { state, principals }) {
                 self.end = End::Broken { property, state: number, step: None };
                 return ControlFlow::Break(());
@@ -165,76 +182,12 @@ impl Graph {
         ControlFlow::Continue(number)
     }
 
-    /// How every way of repair ends. Only for a complete graph.
-    pub(super) fn repair(&self) -> Repair {
-        let kept = self.kept_goals();
-        if let Some(steps_max) = self.longest_way(&kept) {
-            return Repair::Ends { steps_max };
-        }
-        let mut leads = kept;
-        self.until_nothing_changes(
-            |number, leads: &mut Vec<bool>| {
-                let changes = !leads[number] && self.repairs_of(number).any(|next| leads[next]);
-                leads[number] |= changes;
-                changes
-            },
-            &mut leads,
-        );
-        match leads.iter().position(|leads| !leads) {
-            None => Repair::Leads,
-            Some(number) => Repair::Fails(u32::try_from(number).expect("the store has fewer")),
-        }
-    }
-
-    /// The goals that no repair leaves.
-    fn kept_goals(&self) -> Vec<bool> {
-        let mut kept = self.is_goal.clone();
-        self.until_nothing_changes(
-            |number, kept: &mut Vec<bool>| {
-                let changes = kept[number] && self.repairs_of(number).any(|next| !kept[next]);
-                kept[number] &= !changes;
-                changes
-            },
-            &mut kept,
-        );
-        kept
-    }
-
-    /// The number of steps of the longest way to a goal, if every way leads to one.
-    fn longest_way(&self, kept: &[bool]) -> Option<u32> {
-        let mut lengths: Vec<Option<u32>> = kept.iter().map(|kept| kept.then_some(0)).collect();
-        self.until_nothing_changes(
-            |number, lengths: &mut Vec<Option<u32>>| {
-                if lengths[number].is_some() || self.repairs_of(number).next().is_none() {
-                    return false;
-                }
-                let longest =
-                    self.repairs_of(number).try_fold(0, |longest, next| Some(longest.max(lengths[next]?)));
-                lengths[number] = longest.map(|longest| longest + 1);
-                longest.is_some()
-            },
-            &mut lengths,
-        );
-        lengths.into_iter().try_fold(0, |longest, length| Some(longest.max(length?)))
-    }
-
-    fn repairs_of(&self, number: usize) -> impl Iterator<Item = usize> {
-        self.repairs[self.begins[number]..self.begins[number + 1]].iter().map(|next| *next as usize)
-    }
-
-    /// Goes through all states, the last first as repairs lead on, until `change` changes none of them.
-    fn until_nothing_changes<T>(&self, change: impl Fn(usize, &mut T) -> bool, of: &mut T) {
-        let n_states = self.store.len();
-        while (0..n_states).rev().filter(|number| change(*number, of)).count() > 0 {}
-    }
-
     /// Memory taken, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.store.bytes()
-            + self.begins.capacity() * size_of::<usize>()
-            + self.repairs.capacity() * size_of::<u32>()
-            + self.is_goal.capacity()
-            + self.principals.capacity()
+            + self.kept_repairs.as_ref().map_or(0, Repairs::bytes)
+            + self.principals.len() * size_of::<Set>()
+            + self.goals.len() * size_of::<u32>()
     }
 }
 

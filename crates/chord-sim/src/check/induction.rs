@@ -109,7 +109,7 @@ impl Run<'_> {
         let turns = (1..=state.len()).find(|by| state.turned(*by % state.len()) == *state).unwrap_or(1);
         self.found.anchored += census.principals(0).count_ones() as usize * turns / state.len();
         if self.found.states.is_multiple_of(REPORT_EVERY) {
-            let report = Progress { states: self.found.states, explored: self.found.states };
+            let report = Progress { states: self.found.states, explored: self.found.states, repaired: 0 };
             if (self.progress)(report).is_break() {
                 self.found.end = End::Stopped;
                 return ControlFlow::Break(());

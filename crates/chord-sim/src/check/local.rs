@@ -72,6 +72,7 @@ pub(super) struct Locals {
     answers: Interner<Result<Answer, Failure>>,
     /// What becomes of each state by each act, and the answer given, by [`key`].
     made: FxHashMap<u64, (u32, u32)>,
+    n_merges: usize,
 }
 
 /// The number of a position where nothing is.
@@ -91,6 +92,7 @@ impl Locals {
             kinds: Vec::new(),
             answers: Interner::new(),
             made: FxHashMap::default(),
+            n_merges: 0,
         };
         let empty = locals.number(Local::default());
         assert_eq!(empty, EMPTY, "what comes first has the first number");
@@ -109,6 +111,11 @@ impl Locals {
     /// How often the shipped code was run.
     pub(super) fn n_runs(&self) -> usize {
         self.made.len()
+    }
+
+    /// In how many states a node took a member of another ring for its head, because a peer that it remembers led it there.
+    pub(super) fn n_merges(&self) -> usize {
+        self.n_merges
     }
 
     pub(super) fn facts(&self, local: u32) -> &Facts {
@@ -330,6 +337,7 @@ impl Locals {
                 Output::Reply(_, answer) => reply = Some(answer.map_err(Failure::Refused)),
                 Output::Done(..) => is_over = matches!(node.view().phase(), Phase::Leaving | Phase::Idle),
                 Output::Event(chord_ring::Event::Violation { rule, .. }) => local.broken = Some(rule),
+                Output::Event(chord_ring::Event::Merging(_)) => self.n_merges += 1,
                 Output::Send(..) | Output::Wake(..) | Output::ViewChanged | Output::Event(_) => {}
             }
         }

@@ -35,6 +35,8 @@ pub(super) enum Property {
     FellApart,
     /// Members that know of each other do not become one ring.
     Apart,
+    /// Two rings were to be seen to merge, and no probe ever made them: whatever else was found says nothing about that.
+    NeverMerged,
 }
 
 impl fmt::Display for Property {
@@ -53,6 +55,7 @@ impl fmt::Display for Property {
                 f.write_str("members that knew of each other do not any more, and nobody failed")
             }
             Self::Apart => f.write_str("from here members that know of each other never become one ring"),
+            Self::NeverMerged => f.write_str("no probe ever led from one ring to the other"),
         }
     }
 }
@@ -71,10 +74,9 @@ impl Judge for Proof {
         if let Some(rule) = census.broken() {
             return Some(Property::LocalRule(rule));
         }
-        let r = world.locals.circle().settings().successors();
         let principals = seen.principals;
-        let is_grown = principals.count_ones() as usize > r;
         // What is skipped by nobody never is, and no failure takes one of the last r + 1: so a grown ring stays grown.
+        let is_grown = self.is_grown(world, seen);
         if !self.grows && !is_grown {
             return Some(Property::Principals);
         }
@@ -90,9 +92,8 @@ impl Judge for Proof {
 
     /// Principals are lost only by their own failure (TSE 2017, section VII-B).
     fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
-        let r = world.locals.circle().settings().successors();
         // Whoever joins a ring that is no ring yet, as others do at that time, may skip one of them.
-        if self.grows && before.principals.count_ones() as usize <= r {
+        if self.grows && !self.is_grown(world, before) {
             return None;
         }
         let lost = event.is_loss().map_or(0, |at| 1 << at);
@@ -102,6 +103,16 @@ impl Judge for Proof {
     fn is_goal(&self, world: &World, state: &Global) -> bool {
         let r = world.locals.circle().settings().successors();
         Census::new(&world.locals, state).is_ideal(r)
+    }
+}
+
+impl Proof {
+    /// Whether the proof speaks of this ring: it has more than r principals, and its founder has heard of one of those who
+    /// joined it.
+    fn is_grown(&self, world: &World, seen: &Seen<'_>) -> bool {
+        let r = world.locals.circle().settings().successors();
+        let knows_nobody = || Census::new(&world.locals, seen.state).does_anybody_know_nobody();
+        seen.principals.count_ones() as usize > r && !(self.grows && knows_nobody())
     }
 }
 

@@ -9,10 +9,11 @@ use super::global::Global;
 use super::graph::{self, Graph, Judge};
 use super::local::Locals;
 use super::property::{Memory, Proof, Property};
-use super::world::World;
+use super::repair::{self, Repair as Repaired};
+use super::world::{Rounds, World};
 use super::{
-    CheckError, Claim, Counterexample, Layer, Outcome, Progress, Repair, Report, Settings, Start, induction,
-    scenario,
+    CheckError, Claim, Counterexample, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start,
+    Stop, induction, scenario,
 };
 
 /// Layer A.
@@ -25,7 +26,7 @@ pub(super) fn induction(
     let found = induction::check(&mut locals, watch);
     let outcome = match found.end {
         induction::End::Complete => Outcome::Holds(Repair::Unasked),
-        induction::End::Stopped => Outcome::Stopped,
+        induction::End::Stopped => Outcome::Stopped(Stop::Asked),
         induction::End::Broken { property, state, step } => {
             let begin = format!("begin  {}", scenario::ring(&locals, &state, 0));
             let step = step.map(|(told, next)| format!("{told:<38} {}", scenario::ring(&locals, &next, 0)));
@@ -40,6 +41,7 @@ pub(super) fn induction(
         depth: 0,
         local_states: locals.len(),
         runs: locals.n_runs(),
+        merges: locals.n_merges(),
         bytes: 0,
         outcome,
     })
@@ -60,8 +62,12 @@ pub(super) fn reachability(
             whole: settings.start == Start::Two,
         }),
     };
-    let graph = Graph::explore(&mut world, &starts, &*judge, watch);
-    let outcome = outcome(&mut world, &graph, settings.claim);
+    let graph = Graph::explore(&mut world, &starts, &*judge, settings.bytes_max, watch);
+    let mut outcome = outcome(&mut world, &graph, settings, watch);
+    if matches!(outcome, Outcome::Holds(_)) && settings.start == Start::Two && world.locals.n_merges() == 0 {
+        let property = Property::NeverMerged.to_string();
+        outcome = Outcome::Broken(Counterexample { property, scenario: Vec::new() });
+    }
     Ok(Report {
         states: graph.store.len(),
         anchored: None,
@@ -69,22 +75,30 @@ pub(super) fn reachability(
         depth: graph.depth,
         local_states: world.locals.len(),
         runs: world.locals.n_runs(),
+        merges: world.locals.n_merges(),
         bytes: graph.bytes(),
         outcome,
     })
 }
 
-fn outcome(world: &mut World, graph: &Graph, claim: Claim) -> Outcome {
+fn outcome(
+    world: &mut World,
+    graph: &Graph,
+    settings: &Settings,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Outcome {
     let (property, state, step) = match &graph.end {
-        graph::End::Complete => match graph.repair() {
-            graph::Repair::Ends { steps_max } => return Outcome::Holds(Repair::Always { steps_max }),
-            graph::Repair::Leads => return Outcome::Holds(Repair::UnlessStarved),
-            graph::Repair::Fails(state) => {
-                let property = if claim == Claim::Proof { Property::Unrepaired } else { Property::Apart };
+        graph::End::Complete => match repair::check(world, graph, watch) {
+            None => return Outcome::Stopped(Stop::BeforeRepair),
+            Some(Repaired::Ends { steps_max }) => return Outcome::Holds(Repair::Always { steps_max }),
+            Some(Repaired::Leads) => return Outcome::Holds(Repair::UnlessStarved),
+            Some(Repaired::Fails(state)) => {
+                let property =
+                    if settings.claim == Claim::Proof { Property::Unrepaired } else { Property::Apart };
                 (property, state, None)
             }
         },
-        graph::End::Stopped => return Outcome::Stopped,
+        graph::End::Stopped(stop) => return Outcome::Stopped(*stop),
         graph::End::Broken { property, state, step } => (property.clone(), *state, *step),
     };
     let scenario = scenario::tell(world, &graph.store, state, step);
@@ -99,6 +113,10 @@ pub(super) fn world(settings: &Settings, config: Config) -> Result<World, CheckE
             settings.claim != Claim::Proof,
         ),
         grain: settings.grain,
+        rounds: match (settings.grain, settings.claim) {
+            (Grain::Lists, Claim::Proof) => Rounds::AtOnce,
+            (Grain::Lists | Grain::Messages | Grain::Everything, _) => Rounds::Apart,
+        },
         answers_apart: settings.layer == Layer::C,
         failures: settings.failures,
         leaves: settings.leaves,

@@ -13,9 +13,10 @@ use super::facts::Set;
 use super::global::Global;
 use super::graph::{Graph, Judge, Seen};
 use super::local::{Locals, Open};
-use super::property::Property;
+use super::property::{Proof, Property};
+use super::repair::{self, Repair};
 use super::world::{Event, World};
-use super::{Layer, Progress, Settings, Start, run};
+use super::{BYTES_MAX, Grain, Layer, Progress, Settings, Start, run};
 use crate::{Incoming, Loss, Oracle};
 
 /// How many states of a larger ring are compared.
@@ -131,7 +132,7 @@ fn positions(set: Set) -> BTreeSet<Position> {
 fn compare_all(settings: &Settings) -> usize {
     let mut world = run::world(settings, Circle::config(settings.successors).unwrap()).unwrap();
     let starts = run::starts(&mut world, settings);
-    Graph::explore(&mut world, &starts, &Compared, &mut |progress: Progress| {
+    Graph::explore(&mut world, &starts, &Compared, BYTES_MAX, &mut |progress: Progress| {
         if progress.explored < STATES_COMPARED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .store
@@ -144,5 +145,22 @@ fn the_checker_sees_of_a_ring_what_the_oracle_sees() {
     assert_eq!(compare_all(&Settings { start: Start::One, ..Settings::new(Layer::B, 4, 2) }), 1_956);
     for settings in [Settings::new(Layer::C, 4, 2), Settings::new(Layer::B, 6, 3)] {
         assert!(compare_all(&settings) > STATES_COMPARED);
+    }
+}
+
+#[test]
+fn steps_of_repair_that_were_not_kept_lead_where_those_lead_that_were() {
+    let by_message = Settings { grain: Grain::Everything, ..Settings::new(Layer::C, 3, 1) };
+    for (settings, found) in
+        [(Settings::new(Layer::B, 4, 2), Repair::Ends { steps_max: 7 }), (by_message, Repair::Leads)]
+    {
+        let mut world = run::world(&settings, Circle::config(settings.successors).unwrap()).unwrap();
+        let starts = run::starts(&mut world, &settings);
+        let judge = Proof { grows: false, lookups: false };
+        let mut watch = |_: Progress| ControlFlow::Continue(());
+        let mut graph = Graph::explore(&mut world, &starts, &judge, BYTES_MAX, &mut watch);
+        assert_eq!(repair::check(&mut world, &graph, &mut watch), Some(found));
+        graph.kept_repairs = None;
+        assert_eq!(repair::check(&mut world, &graph, &mut watch), Some(found));
     }
 }

@@ -53,10 +53,20 @@ impl Event {
 /// may have been another, then the head is asked, then the heir.
 const QUESTIONS_AFTER_FAREWELL: usize = 3;
 
+/// When a round of maintenance begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rounds {
+    /// As soon as no question to the head is open.
+    AtOnce,
+    /// At any time: it is a step of its own.
+    Apart,
+}
+
 /// A ring's transitions.
 pub(super) struct World {
     pub(super) locals: Locals,
     pub(super) grain: Grain,
+    pub(super) rounds: Rounds,
     /// Whether answers are on their way for a while.
     pub(super) answers_apart: bool,
     pub(super) failures: Failures,
@@ -75,6 +85,14 @@ impl World {
             if self.churn {
                 self.comings_and_goings(global, at, out);
             }
+        }
+    }
+
+    /// The steps of these that are repair: nobody comes or goes.
+    pub(super) fn repairs(&mut self, global: &Global, out: &mut Vec<(Event, Global)>) {
+        out.clear();
+        for at in 0..global.len() {
+            self.own_steps(global, at, out);
         }
     }
 
@@ -142,7 +160,7 @@ impl World {
             };
             out.push((event, self.after(global, event)));
         }
-        if place == Place::Member && self.grain != Grain::Lists {
+        if place == Place::Member && self.rounds == Rounds::Apart {
             let event = Event::Maintain { at };
             out.push((event, self.after(global, event)));
         }
@@ -216,7 +234,7 @@ impl World {
         } else {
             self.put_to(global, peer, request, steps)
         };
-        let carries_list = purpose == Purpose::Ring && kind == Kind::State;
+        let carries_list = carries_list(purpose, kind);
         let is_apart = self.answers_apart && (carries_list || self.grain == Grain::Everything);
         let mut local = self.locals.take(global.at(at), purpose, answer);
         if !is_apart {
@@ -275,7 +293,7 @@ impl World {
             }
             let is_idle = facts.place == Place::Member
                 && !facts.open.iter().any(|(purpose, _)| *purpose == Purpose::Ring);
-            if is_idle && self.grain != Grain::Everything {
+            if is_idle && self.rounds == Rounds::AtOnce {
                 let woken = self.locals.maintain(local);
                 global.put(at, woken);
                 if woken != local {
@@ -290,9 +308,14 @@ impl World {
     fn is_urgent(&self, purpose: Purpose, request: u32) -> bool {
         let kind = self.locals.kind(request);
         match self.grain {
-            Grain::Lists => purpose != Purpose::Ring || kind != Kind::State,
+            Grain::Lists => !carries_list(purpose, kind),
             Grain::Messages => kind == Kind::Ping,
             Grain::Everything => false,
         }
     }
+}
+
+/// Whether the answer carries a list that the asker may store.
+fn carries_list(purpose: Purpose, kind: Kind) -> bool {
+    kind == Kind::State && matches!(purpose, Purpose::Ring | Purpose::Probe)
 }

@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use chord_sim::check::{NODES_MAX, Outcome, Progress, Settings, check};
+use chord_sim::check::{BYTES_MAX, NODES_MAX, Outcome, Progress, Settings, Stop, check};
 use clap::Args;
 
 use super::exit::Usage;
 use super::number;
 use super::output;
 use super::signals::Signals;
-use super::table::thousands;
 use report::{Done, json, table};
 use settings::{Claim, Failures, Grain, Layer, Start};
 
@@ -27,8 +26,11 @@ use settings::{Claim, Failures, Grain, Layer, Start};
 Examples:
   chord check
   chord check --layer C --nodes 4
-  chord check --layer C --grain messages --no-leaves      17 million states: minutes, and 2 GB
-  chord check --layer B --nodes 6 --no-leaves             13 million states: minutes, and 1 GB
+  chord check --layer C --nodes 3 --r 1 --grain everything --start one
+  chord check --layer B --nodes 6 --no-leaves             13 million states: 2 minutes, and 1 GB
+  chord check --layer B --nodes 6                         more than 116 million: half an hour or more, and 4 GB
+  chord check --layer C --nodes 5 --no-leaves --memory 16 more than 313 million: half an hour or more
+  chord check --layer C --nodes 5 --memory 2              does not fit: says how far it came
   chord check --layer B --start one --failures any        what becomes of a ring beyond the assumption of the proof
 
 Without --layer it checks each layer as far as it goes in some seconds.
@@ -78,6 +80,11 @@ pub(crate) struct CheckArgs {
     /// Look every position up from every member in every state
     #[arg(long, requires = "layer")]
     lookups: bool,
+
+    /// How many GB the states may take, in layers B and C
+    #[arg(long, value_name = "GB", default_value_t = BYTES_MAX >> 30, requires = "layer",
+        value_parser = number::within::<usize>("the memory in GB", 1..=1 << 20))]
+    memory: usize,
 
     /// Print one JSON object
     #[arg(long)]
@@ -130,6 +137,7 @@ impl CheckArgs {
             claim: claim.into(),
             leaves: !self.no_leaves,
             lookups: self.lookups,
+            bytes_max: self.memory << 30,
             ..Settings::new(layer.into(), self.nodes.unwrap_or(layer.nodes()), self.r)
         };
         settings.validate().map_err(|error| Usage::new(error.to_string()))?;
@@ -144,12 +152,12 @@ fn run_all(all: &[Settings], stop: &AtomicBool) -> anyhow::Result<Vec<Done>> {
         let begin = Instant::now();
         let name = report::name(settings);
         let mut watch = |progress: Progress| {
-            show(&format!("{name}: {} states", thousands(progress.states as u64)));
+            show(&format!("{name}: {}", report::progress(progress)));
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let report = check(settings, &mut watch)?;
         show("");
-        let is_last = report.outcome == Outcome::Stopped;
+        let is_last = matches!(report.outcome, Outcome::Stopped(Stop::Asked | Stop::BeforeRepair));
         done.push(Done { settings: settings.clone(), report, elapsed: begin.elapsed() });
         if is_last {
             break;
@@ -172,8 +180,22 @@ fn end(done: &[Done]) -> anyhow::Result<()> {
     if broken > 0 {
         bail!("{broken} of {} checks failed", done.len());
     }
-    if done.last().is_some_and(|done| done.report.outcome == Outcome::Stopped) {
-        bail!("stopped before every state was met: what is above holds for those that were");
+    let mut stops = done.iter().filter_map(|done| match done.report.outcome {
+        Outcome::Stopped(stop) => Some(stop),
+        Outcome::Holds(_) | Outcome::Broken(_) => None,
+    });
+    match stops.next_back() {
+        None => {}
+        Some(Stop::Asked) => {
+            bail!("stopped before every state was met: what is above holds for those that were")
+        }
+        Some(Stop::BeforeRepair) => {
+            bail!("stopped: every state was met, but not asked whether it leads to the ideal ring")
+        }
+        Some(Stop::Memory) => bail!(
+            "there are more states than fit: what is above holds for those that were met, and whether they lead to the \
+             ideal ring was not asked; choose fewer nodes, or more with --memory"
+        ),
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use chord_sim::check::{Claim, Failures, Grain, Layer, Outcome, Repair, Report, Settings, Start};
+use chord_sim::check::{
+    Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
+};
 use serde::Serialize;
 
 use crate::cli::table::{Side, Table, thousands};
@@ -57,6 +59,18 @@ pub(super) fn name(settings: &Settings) -> String {
     name
 }
 
+/// How far a check is.
+pub(super) fn progress(progress: Progress) -> String {
+    let states = thousands(progress.states as u64);
+    match progress.repaired {
+        0 => format!("{states} states"),
+        repaired => format!(
+            "{states} states, {} of them asked for the way to the ideal ring",
+            thousands(repaired as u64)
+        ),
+    }
+}
+
 /// All checks as text.
 pub(super) fn table(done: &[Done]) -> String {
     let mut table = Table::new(&[
@@ -98,7 +112,12 @@ fn result(done: &Done) -> String {
         Outcome::Holds(Repair::Unasked) => "inductive".to_owned(),
         Outcome::Holds(Repair::Always { steps_max }) => format!("{sound}, ideal within {steps_max}"),
         Outcome::Holds(Repair::UnlessStarved) => format!("{sound}, ideal unless starved"),
-        Outcome::Stopped => "stopped".to_owned(),
+        Outcome::Stopped(Stop::Asked | Stop::Memory) if done.settings.layer == Layer::A => {
+            "stopped".to_owned()
+        }
+        Outcome::Stopped(Stop::Asked) => format!("stopped: {sound} within {} steps", done.report.depth),
+        Outcome::Stopped(Stop::Memory) => format!("TOO LARGE: {sound} within {} steps", done.report.depth),
+        Outcome::Stopped(Stop::BeforeRepair) => format!("{sound}, stopped before repair was checked"),
         Outcome::Broken(example) => format!("BROKEN in {} steps", example.steps()),
     }
 }
@@ -119,6 +138,7 @@ struct JsonCheck {
     depth: u32,
     local_states: usize,
     runs_of_the_node: usize,
+    merges_by_probe: usize,
     bytes: usize,
     seconds: f64,
     result: String,
@@ -141,6 +161,7 @@ pub(super) fn json(done: &[Done]) -> Json {
         depth: one.report.depth,
         local_states: one.report.local_states,
         runs_of_the_node: one.report.runs,
+        merges_by_probe: one.report.merges,
         bytes: one.report.bytes,
         seconds: one.elapsed.as_secs_f64(),
         result: result(one),
@@ -148,7 +169,7 @@ pub(super) fn json(done: &[Done]) -> Json {
             Outcome::Broken(example) => {
                 Some(JsonBroken { property: example.property.clone(), scenario: example.scenario.clone() })
             }
-            Outcome::Holds(_) | Outcome::Stopped => None,
+            Outcome::Holds(_) | Outcome::Stopped(_) => None,
         },
     };
     Json { checks: done.iter().map(check).collect() }

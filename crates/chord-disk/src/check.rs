@@ -1,0 +1,107 @@
+//! A look at a data directory that no node uses: is everything in it whole?
+
+use std::path::Path;
+
+use redb::{Database, ReadableTable};
+
+use crate::database::{self, Fault, QUARANTINED_NAMED_MAX, Quarantined};
+use crate::directory::{Directory, Identity};
+use crate::medium::Medium;
+use crate::store::{CACHE_BYTES_DEFAULT, RECORDS_FILE};
+use crate::{OpenError, encoding};
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// Whose data it is.
+    pub identity: Identity,
+    /// How many sound records there are, those of deleted keys included.
+    pub records: u64,
+    /// How many of them say that their key was deleted.
+    pub deleted: u64,
+    /// How many of them expire at some time.
+    pub expiring: u64,
+    /// Their sum by [`chord_kv::Record::size_bytes`].
+    pub bytes: u64,
+    /// How many records are damaged. A node that starts moves them out of the way.
+    pub damaged: u64,
+    /// The first of them.
+    pub first_damaged: Vec<Quarantined>,
+}
+
+impl Checked {
+    /// Whether nothing is damaged.
+    pub fn is_sound(&self) -> bool {
+        self.damaged == 0
+    }
+}
+
+/// Reads every page and every record of a data directory, and changes nothing, except that a file which was left by a crash
+/// is brought in order as a node that starts would do.
+///
+/// # Errors
+/// The directory cannot be used, perhaps because a node is running on it, or its file as a whole cannot be read:
+/// [`OpenError::Damaged`].
+pub fn check(dir: &Path) -> Result<Checked, OpenError> {
+    let (directory, identity) = Directory::take_existing(dir)?;
+    let database = open_existing(&directory)?;
+    let mut checked = Checked {
+        identity,
+        records: 0,
+        deleted: 0,
+        expiring: 0,
+        bytes: 0,
+        damaged: 0,
+        first_damaged: Vec::new(),
+    };
+    let read = database::caught(|| {
+        for entry in database::table(&database)?.iter()? {
+            let (key, value) = entry?;
+            checked.count(key.value(), value.value());
+        }
+        Ok(())
+    });
+    read.map_err(|fault| refused(&directory, fault))?;
+    Ok(checked)
+}
+
+impl Checked {
+    fn count(&mut self, key: &[u8], value: &[u8]) {
+        match encoding::record(key, value) {
+            Ok(record) => {
+                self.records += 1;
+                self.bytes += record.size_bytes() as u64;
+                self.deleted += u64::from(record.is_tombstone());
+                self.expiring += u64::from(record.expires_at_ms.is_some());
+            }
+            Err(malformed) => {
+                self.damaged += 1;
+                if self.first_damaged.len() < QUARANTINED_NAMED_MAX {
+                    let position = encoding::slot(key).map(|slot| slot.0);
+                    self.first_damaged.push(Quarantined { position, reason: malformed.to_string() });
+                }
+            }
+        }
+    }
+}
+
+/// Opens the file of a directory; it must be there and whole.
+pub(crate) fn open_existing(directory: &Directory) -> Result<Database, OpenError> {
+    let path = directory.path().join(RECORDS_FILE);
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(OpenError::Damaged { path, reason: "the file is gone".into() }),
+        Err(error) => return Err(OpenError::io("cannot look for", &path)(error)),
+    }
+    let opened = database::open_file(&Medium::file(path), CACHE_BYTES_DEFAULT);
+    opened.map(|(database, _)| database).map_err(|fault| refused(directory, fault))
+}
+
+fn refused(directory: &Directory, fault: Fault) -> OpenError {
+    let path = directory.path().join(RECORDS_FILE);
+    match fault {
+        Fault::Damaged(reason) => OpenError::Damaged { path, reason },
+        Fault::Io(error) => OpenError::io("cannot read", &path)(error),
+    }
+}

@@ -1,0 +1,152 @@
+//! Disks that are full or broken for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chord_kv::{Health, PageLimit, Range, Store, StoreError};
+use tempfile::TempDir;
+
+use super::tape::{Failure, Tape};
+use super::{options, record, scratch, wait_durable, wait_until};
+use crate::{DiskStore, Options, Sync};
+
+fn open(options: Options) -> (Tape, TempDir, DiskStore) {
+    let (tape, dir) = (Tape::default(), scratch());
+    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options).unwrap();
+    (tape, dir, store)
+}
+
+fn reason_of(store: &DiskStore) -> Option<(String, String)> {
+    match store.health() {
+        Health::NotWriting { reason, remedy } => Some((reason, remedy)),
+        _ => None,
+    }
+}
+
+/// While a disk fails, what is there is read, nothing new is taken, and nothing is called durable; then all is well.
+fn check_a_failure_that_passes(failure: Failure, remedy: &str) {
+    let (tape, dir, store) = open(options());
+    let before = store.apply((0..50).map(|n| record(n, 1)).collect()).unwrap();
+    wait_durable(&store, before.sequence);
+    tape.fail(Some(failure));
+    let caught = store.apply(vec![record(7, 2), record(60, 1)]).unwrap();
+    wait_until("the failure is known", || reason_of(&store).is_some());
+    assert!(reason_of(&store).unwrap().1.contains(remedy), "{:?}", reason_of(&store));
+    assert_eq!(store.durable(), before.sequence, "a failed commit is not durable");
+
+    let refused = store.apply(vec![record(8, 2)]).unwrap_err();
+    assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+    assert!(refused.to_string().contains(remedy), "{refused}");
+    assert_eq!(store.apply(vec![record(8, 1)]).unwrap().news, 0, "what is known is no news");
+    for n in 0..50 {
+        let time_ms = if n == 7 { 2 } else { 1 };
+        let read = || store.read(record(n, 1).position, &record(n, 1).key);
+        wait_until("it can be read while the file is opened again", || read().is_ok());
+        assert_eq!(read().unwrap(), Some(record(n, time_ms)), "what was pending is still read");
+    }
+
+    tape.fail(None);
+    wait_durable(&store, caught.sequence);
+    wait_until("the failure is over", || store.health() == Health::Good);
+    let after = store.apply(vec![record(8, 2)]).unwrap();
+    wait_durable(&store, after.sequence);
+    store.close().unwrap();
+
+    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options()).unwrap();
+    assert!(store.report().is_clean(), "{}", store.report());
+    for (n, time_ms) in [(7, 2), (8, 2), (60, 1), (9, 1)] {
+        assert_eq!(store.read(record(n, 1).position, &record(n, 1).key).unwrap(), Some(record(n, time_ms)));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_not_reads_until_there_is_room() {
+    check_a_failure_that_passes(Failure::NoRoom, "free space");
+}
+
+#[test]
+fn a_disk_that_fails_to_write_for_a_while_is_opened_again() {
+    check_a_failure_that_passes(Failure::Write, "check the disk");
+}
+
+#[test]
+fn what_a_failed_sync_should_have_kept_is_not_durable_until_another_did() {
+    check_a_failure_that_passes(Failure::Sync, "check the disk");
+}
+
+#[test]
+fn a_store_on_a_full_disk_closes_and_says_that_something_is_lost() {
+    let (tape, _dir, store) = open(options());
+    tape.fail(Some(Failure::NoRoom));
+    store.apply(vec![record(1, 1)]).unwrap();
+    wait_until("the failure is known", || reason_of(&store).is_some());
+    let refused = store.close().unwrap_err();
+    assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+}
+
+#[test]
+fn no_more_waits_for_the_disk_than_the_limit() {
+    let limit = 10_000;
+    let (_tape, _dir, store) = open(Options {
+        sync: Sync::Interval(Duration::from_secs(3600)),
+        pending_bytes_limit: limit,
+        ..options()
+    });
+    let mut n = 0;
+    let refused = loop {
+        match store.apply(vec![record(7 * n, 1)]) {
+            Ok(_) => n += 1,
+            Err(error) => break error,
+        }
+        assert!(
+            store.statistics().pending_bytes < limit + 1000,
+            "{} bytes wait",
+            store.statistics().pending_bytes
+        );
+        // Half of the limit makes a commit urgent, so it may go on for a while.
+        if n > 10_000 {
+            return;
+        }
+    };
+    assert_eq!(refused, StoreError::Busy { pending_bytes_limit: limit });
+    wait_until("it takes writes again", || store.apply(vec![record(7 * n, 1)]).is_ok());
+}
+
+#[test]
+fn writes_that_come_together_share_a_sync() {
+    let (_tape, _dir, store) = open(Options { sync: Sync::Interval(Duration::from_millis(50)), ..options() });
+    let before = store.statistics().syncs;
+    let mut last = None;
+    for n in 0..500 {
+        last = Some(store.apply(vec![record(n, 1)]).unwrap().sequence);
+    }
+    wait_durable(&store, last.unwrap());
+    let syncs = store.statistics().syncs - before;
+    assert!(syncs < 100, "{syncs} syncs for 500 writes");
+}
+
+#[test]
+fn whoever_waits_is_told_once_it_is_durable() {
+    let (_tape, _dir, store) = open(options());
+    let told = Arc::new(AtomicU64::new(0));
+    let teller = Arc::clone(&told);
+    store.on_durable(Box::new(move |sequence| teller.store(sequence.0, Ordering::Release)));
+    let sequence = store.apply(vec![record(1, 1)]).unwrap().sequence;
+    wait_until("it is told", || told.load(Ordering::Acquire) >= sequence.0);
+    assert!(store.durable() >= sequence);
+}
+
+#[test]
+fn a_range_shows_what_is_pending_over_what_is_in_the_file() {
+    let (_tape, _dir, store) = open(Options { sync: Sync::Interval(Duration::from_secs(3600)), ..options() });
+    store.apply((0..3000).map(|n| record(n, 1)).collect()).unwrap();
+    store.apply((0..1500).map(|n| record(n, 2)).collect()).unwrap();
+    for n in 2500..3000 {
+        assert!(store.remove(record(n, 1).position, &record(n, 1).key, &record(n, 1).version).unwrap());
+    }
+    let limit = PageLimit { records: 10_000.try_into().unwrap(), bytes: usize::MAX };
+    let mut expected: Vec<_> = (0..2500).map(|n| record(n, if n < 1500 { 2 } else { 1 })).collect();
+    expected.sort_by_key(|record| (record.position, record.key.clone()));
+    assert_eq!(store.range(&Range::ALL, None, limit).unwrap().records, expected);
+}

@@ -1,0 +1,174 @@
+//! A run of batches is recorded, and the power fails after every sync and at places between: of what was written since,
+//! any part may be there. What is found must be what some moment of the run looked like, none before what was durable.
+//!
+//! `CHORD_DISK_SOAK=50 cargo test --release -p chord-disk power_loss` tries fifty runs instead of one.
+
+use std::collections::BTreeMap;
+
+use chord_kv::engine::Slot;
+use chord_kv::{PageLimit, Range, Record, Store};
+
+use super::tape::{Op, Tape, apply};
+use super::{options, record, scratch, wait_durable};
+use crate::DiskStore;
+use crate::directory::Directory;
+
+/// A disk keeps or loses so many bytes as one.
+const SECTOR: usize = 512;
+
+const STEPS: u32 = 60;
+
+/// Numbers that look random, the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+/// What a store held at a moment.
+type Held = BTreeMap<Slot, Record>;
+
+/// Every moment of a run, by the number of changes that were made; and how many there were at each sequence.
+struct Run {
+    moments: Vec<Held>,
+    changes: BTreeMap<u64, usize>,
+    ops: Vec<Op>,
+    begun: usize,
+}
+
+fn run(random: &mut Random) -> Run {
+    let (tape, dir) = (Tape::default(), scratch());
+    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options()).unwrap();
+    let told = tape.clone();
+    store.on_durable(Box::new(move |sequence| told.note(Op::Durable(sequence))));
+    let mut run = Run { moments: vec![Held::new()], changes: BTreeMap::new(), ops: Vec::new(), begun: 0 };
+    run.begun = tape.lock().ops.len();
+    for step in 0..STEPS {
+        let batch: Vec<_> =
+            (0..=random.below(6)).map(|_| record(random.below(40), u64::from(step) + 1)).collect();
+        for record in &batch {
+            let mut held = run.moments.last().unwrap().clone();
+            let slot = (record.position, record.key.clone());
+            if held.get(&slot).is_none_or(|old| old.version < record.version) {
+                held.insert(slot, record.clone());
+                run.moments.push(held);
+            }
+        }
+        tape.note(Op::Changed(run.moments.len() - 1));
+        let sequence = store.apply(batch).unwrap().sequence;
+        run.changes.insert(sequence.0, run.moments.len() - 1);
+        if random.below(3) == 0 {
+            wait_durable(&store, sequence);
+        }
+        if random.below(4) == 0 {
+            drop_one(&store, &tape, &mut run, random);
+        }
+    }
+    store.close().unwrap();
+    run.ops = std::mem::take(&mut tape.lock().ops);
+    run
+}
+
+fn drop_one(store: &DiskStore, tape: &Tape, run: &mut Run, random: &mut Random) {
+    let mut held = run.moments.last().unwrap().clone();
+    let idx = random.below(u32::try_from(held.len()).unwrap());
+    let (slot, gone) =
+        held.iter().nth(idx as usize).map(|(slot, held)| (slot.clone(), held.clone())).unwrap();
+    held.remove(&slot);
+    run.moments.push(held);
+    tape.note(Op::Changed(run.moments.len() - 1));
+    assert!(store.remove(slot.0, &slot.1, &gone.version).unwrap());
+}
+
+/// What the power's failing leaves of what was written since the last sync.
+#[derive(Clone, Copy, Debug)]
+enum Left {
+    Nothing,
+    Everything,
+    SomeWrites,
+    SomeBackwards,
+    SomeSectors,
+}
+
+const LEFT: [Left; 5] =
+    [Left::Nothing, Left::Everything, Left::SomeWrites, Left::SomeBackwards, Left::SomeSectors];
+
+fn image(synced: &[u8], unsynced: &[Op], left: Left, random: &mut Random) -> Vec<u8> {
+    let mut bytes = synced.to_vec();
+    match left {
+        Left::Nothing => {}
+        Left::Everything => unsynced.iter().for_each(|op| apply(op, &mut bytes)),
+        Left::SomeWrites => {
+            unsynced.iter().filter(|_| random.coin()).for_each(|op| apply(op, &mut bytes));
+        }
+        Left::SomeBackwards => {
+            unsynced.iter().rev().filter(|_| random.coin()).for_each(|op| apply(op, &mut bytes));
+        }
+        Left::SomeSectors => {
+            for op in unsynced {
+                let Op::Write { offset, data } = op else { continue };
+                for (n, sector) in data.chunks(SECTOR).enumerate().filter(|_| random.coin()) {
+                    let offset = offset + n * SECTOR;
+                    apply(&Op::Write { offset, data: sector.to_vec() }, &mut bytes);
+                }
+            }
+        }
+    }
+    bytes
+}
+
+fn found(bytes: Vec<u8>, what: &str) -> Held {
+    let dir = scratch();
+    let identity = options().identity;
+    Directory::take(dir.path(), &identity).unwrap().own(&identity).unwrap();
+    let store = DiskStore::open_on(Tape::of(bytes).medium(dir.path()), dir.path(), options());
+    let store = store.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(store.report().is_clean(), "{what}: {}", store.report());
+    let limit = PageLimit { records: 10_000.try_into().unwrap(), bytes: usize::MAX };
+    let page = store.range(&Range::ALL, None, limit).unwrap();
+    page.records.into_iter().map(|record| ((record.position, record.key.clone()), record)).collect()
+}
+
+/// The ring's own words for it: nothing that was durable is lost, and nothing comes from nowhere.
+fn check_run(seed: u64) {
+    let mut random = Random(seed);
+    let run = run(&mut random);
+    let (mut synced, mut since) = (Vec::new(), Vec::new());
+    let (mut durable, mut changed) = (0, 0);
+    for (at, op) in run.ops.iter().enumerate() {
+        match op {
+            Op::Write { .. } | Op::SetLen(_) => since.push(op.clone()),
+            Op::Durable(sequence) => {
+                durable = run.changes.get(&sequence.0).copied().unwrap_or(durable).max(durable);
+            }
+            Op::Changed(n) => changed = *n,
+            Op::Sync => {}
+        }
+        let is_sync = matches!(op, Op::Sync);
+        if at >= run.begun && (is_sync || random.below(40) == 0) {
+            for left in LEFT {
+                let what = format!("seed {seed}, after operation {at}, {left:?}");
+                let held = found(image(&synced, &since, left, &mut random), &what);
+                let possible = &run.moments[durable..=changed];
+                assert!(possible.contains(&held), "{what}: {} records of no moment since", held.len());
+            }
+        }
+        if is_sync {
+            since.drain(..).for_each(|op| apply(&op, &mut synced));
+        }
+    }
+    assert_eq!(&found(synced, "closed"), run.moments.last().unwrap(), "seed {seed}");
+}
+
+#[test]
+fn power_loss_at_any_sync_loses_nothing_durable_and_brings_nothing_that_was_not_written() {
+    let runs = std::env::var("CHORD_DISK_SOAK").map_or(1, |text| text.parse().expect("a number of runs"));
+    (1..=runs).for_each(check_run);
+}

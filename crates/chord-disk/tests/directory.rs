@@ -1,0 +1,269 @@
+//! Whose directory it is, who may use it, and what is said about one that is damaged.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use chord_disk::{DamagePolicy, DiskStore, OpenError, Options, PEERS_MAX};
+use chord_kv::{Key, Range, Record, Store, StoreError, VALUE_BYTES_DEFAULT, Value, Version};
+use chord_ring::{Position, RingSize};
+use support::{identity, scratch};
+
+fn options() -> Options {
+    Options::new(identity())
+}
+
+fn refused(dir: &Path, options: Options) -> String {
+    DiskStore::open(dir, options).unwrap_err().to_string()
+}
+
+fn record(n: u32) -> Record {
+    let key = Key::new(format!("key {n}").as_bytes()).unwrap();
+    let value = format!("the value of {n}").repeat(5);
+    Record {
+        position: key.position(RingSize::DEFAULT),
+        key,
+        value: Some(Value::new(value.as_bytes(), VALUE_BYTES_DEFAULT).unwrap()),
+        version: Version::new(u64::from(n) + 1, 0, Position::ZERO),
+        expires_at_ms: None,
+    }
+}
+
+/// A directory with records 0 to 500, closed.
+fn filled() -> tempfile::TempDir {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    for first in (0..500).step_by(50) {
+        store.apply((first..first + 50).map(record).collect()).unwrap();
+    }
+    store.close().unwrap();
+    dir
+}
+
+#[test]
+fn a_directory_is_used_by_one_process_at_a_time() {
+    let dir = scratch();
+    let _first = DiskStore::open(dir.path(), options()).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(
+        text.contains(&format!("is in use by process {}; stop that process", std::process::id())),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_directory_belongs_to_one_node_of_one_ring() {
+    let dir = scratch();
+    DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
+    let mut other = options();
+    other.identity.node = "127.0.0.1:9".into();
+    let text = refused(dir.path(), other);
+    assert!(text.contains("holds the data of node 127.0.0.1:4567, not of 127.0.0.1:9; start it"), "{text}");
+    let mut other = options();
+    other.identity.ring = "blue".into();
+    let text = refused(dir.path(), other);
+    assert!(text.contains("the data of the ring \"test\", not of \"blue\"; name that ring"), "{text}");
+    let mut other = options();
+    other.identity.size = RingSize::new(8).unwrap();
+    let text = refused(dir.path(), other);
+    assert!(text.contains("a ring of 160 bits, not 8; start the node with that ring size"), "{text}");
+    DiskStore::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn a_newer_format_is_left_to_the_version_that_wrote_it() {
+    let dir = scratch();
+    DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
+    fs::write(dir.path().join("identity.json"), r#"{"format":2,"owner":{"is":"elsewhere"}}"#).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("has format 2, and this version reads up to 1; start the newer"), "{text}");
+}
+
+#[test]
+fn a_damaged_identity_is_not_guessed_at() {
+    let dir = scratch();
+    DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
+    fs::write(dir.path().join("identity.json"), "{\"format\":1,").unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("identity.json is damaged") && text.contains("move the directory away"), "{text}");
+}
+
+#[test]
+fn records_without_an_owner_are_not_taken_over() {
+    let dir = filled();
+    fs::remove_file(dir.path().join("identity.json")).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("it is missing, and there are records"), "{text}");
+}
+
+#[test]
+fn a_path_that_cannot_be_used_is_named_with_what_helps() {
+    let dir = scratch();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let text = refused(&file.join("data"), options());
+    assert!(text.contains("cannot make") && text.ends_with("; check the path"), "{text}");
+}
+
+#[test]
+fn a_read_only_directory_is_refused_with_what_helps() {
+    let dir = scratch();
+    let mount = |arguments: &[&str]| {
+        Command::new("mount").args(arguments).arg(dir.path()).output().is_ok_and(|done| done.status.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "ro", "tmpfs"]) {
+        println!("skipped: this user may not mount a file system");
+        return;
+    }
+    let text = refused(dir.path(), options());
+    let _ = Command::new("umount").arg(dir.path()).status();
+    assert!(text.contains("cannot open") && text.contains("make the file system writable"), "{text}");
+}
+
+#[test]
+fn a_full_file_system_refuses_writes_until_something_is_deleted() {
+    let dir = scratch();
+    let mount = ["-t", "tmpfs", "-o", "size=3m", "tmpfs"];
+    let done = Command::new("mount").args(mount).arg(dir.path()).output();
+    if !done.is_ok_and(|done| done.status.success()) {
+        println!("skipped: this user may not mount a file system");
+        return;
+    }
+    let ended = std::panic::catch_unwind(|| fill_the_disk(dir.path()));
+    let _ = Command::new("umount").arg(dir.path()).status();
+    ended.unwrap();
+}
+
+fn fill_the_disk(dir: &Path) {
+    let ballast = dir.join("ballast");
+    let store = DiskStore::open(dir, Options { pending_bytes_limit: 100_000, ..options() }).unwrap();
+    fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let mut n = 0;
+    let refused = loop {
+        match store.apply(vec![record(n)]) {
+            Ok(_) => n += 1,
+            Err(StoreError::Busy { .. }) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+        assert!(n < 1_000_000, "a disk of 3 MB holds so many records");
+    };
+    assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+    assert!(refused.to_string().contains("free space on that disk"), "{refused}");
+    for old in 0..n {
+        assert_eq!(store.read(record(old).position, &record(old).key).unwrap(), Some(record(old)));
+    }
+    fs::remove_file(ballast).unwrap();
+    let applied = support::eventually(|| store.apply(vec![record(n)]).ok());
+    support::eventually(|| (store.durable() >= applied.sequence).then_some(()));
+    store.close().unwrap();
+    let store = DiskStore::open(dir, options()).unwrap();
+    assert!(store.report().is_clean(), "{}", store.report());
+    assert_eq!(store.usage().records, u64::from(n) + 1);
+}
+
+#[test]
+fn remembered_peers_survive_and_a_damaged_list_is_set_aside() {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert_eq!(store.remembered_peers().unwrap().names, Vec::<String>::new());
+    let names: Vec<_> = (0..PEERS_MAX + 9).map(|n| format!("10.0.0.{n}:4567")).collect();
+    store.remember_peers(&names).unwrap();
+    store.close().unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert_eq!(store.remembered_peers().unwrap().names, names[..PEERS_MAX]);
+    fs::write(dir.path().join("peers.json"), "[\"10.0").unwrap();
+    let damaged = store.remembered_peers().unwrap();
+    assert_eq!(damaged.names, Vec::<String>::new());
+    assert_eq!(damaged.damaged, Some(dir.path().join("peers.json.damaged-1")));
+    assert_eq!(store.remembered_peers().unwrap().damaged, None);
+}
+
+#[test]
+fn a_file_that_is_no_store_is_set_aside_or_refused() {
+    let dir = filled();
+    let file = dir.path().join("records.redb");
+    fs::write(&file, "nonsense".repeat(1000)).unwrap();
+    let refuse = Options { damage: DamagePolicy::Refuse, ..options() };
+    let refused = DiskStore::open(dir.path(), refuse).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+    assert!(refused.to_string().contains("restore it from a backup"), "{refused}");
+
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    let aside = dir.path().join("records.redb.damaged-1");
+    assert_eq!(store.report().set_aside.as_ref(), Some(&aside));
+    assert!(store.report().to_string().contains("was set aside as"), "{}", store.report());
+    assert_eq!(fs::read(aside).unwrap(), "nonsense".repeat(1000).as_bytes());
+    assert_eq!(store.usage().records, 0);
+    store.apply(vec![record(1)]).unwrap();
+    store.close().unwrap();
+    assert!(DiskStore::open(dir.path(), options()).unwrap().report().is_clean());
+}
+
+#[test]
+fn a_file_that_is_gone_is_reported() {
+    let dir = filled();
+    fs::remove_file(dir.path().join("records.redb")).unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert!(store.report().missing && !store.report().is_clean());
+}
+
+/// What is found of the 500 records, each of which must be as it was written; how many are missing.
+fn count_missing(store: &DiskStore) -> u32 {
+    let mut missing = 0;
+    for n in 0..500 {
+        let expected = record(n);
+        match store.read(expected.position, &expected.key) {
+            Ok(Some(read)) => assert_eq!(read, expected, "what is served is what was written"),
+            Ok(None) | Err(_) => missing += 1,
+        }
+    }
+    missing
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_never_served_and_a_loss_is_reported() {
+    let original = filled();
+    let bytes = fs::read(original.path().join("records.redb")).unwrap();
+    let cases: usize = std::env::var("CHORD_DISK_SOAK").map_or(1, |text| text.parse().unwrap());
+    let mut damages = 0;
+    for case in 0..60 * cases {
+        let dir = scratch();
+        fs::copy(original.path().join("identity.json"), dir.path().join("identity.json")).unwrap();
+        let mut bytes = bytes.clone();
+        // Spread over the whole file by a number without a pattern.
+        let at = (case + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let byte = at / 8 % bytes.len();
+        bytes[byte] ^= 1 << (at % 8);
+        fs::write(dir.path().join("records.redb"), bytes).unwrap();
+        let store = DiskStore::open(dir.path(), options()).unwrap();
+        let missing = count_missing(&store);
+        assert!(
+            missing == 0 || !store.report().is_clean(),
+            "{missing} missing after bit {at} of byte {byte}"
+        );
+        assert_eq!(store.digest(&Range::ALL).unwrap().records(), u64::from(500 - missing), "byte {byte}");
+        damages += usize::from(!store.report().is_clean());
+    }
+    assert!(damages > 10, "only {damages} flips were damage at all");
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_carried_over() {
+    let dir = filled();
+    let file = dir.path().join("records.redb");
+    let mut bytes = fs::read(&file).unwrap();
+    let value = b"the value of 250";
+    // Wherever it stands: pages that are no longer used may have it too.
+    let places: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
+    for at in places {
+        bytes[at] ^= 1;
+    }
+    fs::write(&file, bytes).unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    let missing = count_missing(&store);
+    assert!(missing > 0 && missing < 100, "{missing} of 500 are missing: {}", store.report());
+}
