@@ -8,6 +8,7 @@
 //! The checkers stand apart from what they check: [`Oracle`] sees the ring as a whole, as no node can, and [`mod@check`]
 //! goes through everything that can happen to a small one.
 
+mod acquaintance;
 pub mod check;
 mod cluster;
 mod ideal;
@@ -22,6 +23,7 @@ pub mod swarm;
 mod topology;
 pub mod world;
 
+pub use acquaintance::acquainted;
 pub use cluster::{Cluster, Message};
 pub use ideal::{Circle, Crowded, IdealRing, Place, draw_peers, draw_position};
 pub use oracle::{Incoming, Loss, Oracle};

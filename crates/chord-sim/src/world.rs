@@ -12,7 +12,7 @@ mod queue;
 mod requests;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chord_ring::{
@@ -567,6 +567,11 @@ impl World {
     /// Whether all nodes that run are one ideal ring.
     pub fn is_ideal(&self) -> bool {
         chord_ring::is_ideal(self.views())
+    }
+
+    /// The members in groups of those that know of each other.
+    pub fn acquainted(&self) -> BTreeSet<BTreeSet<NodeName>> {
+        crate::acquainted(self.hosts.iter().filter_map(|host| host.node.as_ref()))
     }
 
     /// What nodes have reported that must not happen, since the last time.
