@@ -10,7 +10,7 @@ mod run;
 mod shrink;
 
 pub use churn::{Churn, Churned, Ring};
-pub use merge::{Apart, Merged, merge};
+pub use merge::{Apart, Merge, Merged, merge};
 pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
 pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};
 pub use shrink::{Shrunk, shrink};

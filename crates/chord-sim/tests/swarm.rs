@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chord_ring::{Config, Peer, RingSize, RingTag, View, is_ideal};
-use chord_sim::swarm::{Apart, Churn, Fault, Kind, Plan, Ring, Run, Shrunk, Timed, merge, shrink};
+use chord_sim::swarm::{Apart, Churn, Fault, Kind, Merge, Plan, Ring, Run, Shrunk, Timed, merge, shrink};
 use chord_sim::world::{HostId, Latency, Network, Pace, Settings, World};
 
 /// Seeds that every run of the tests tries. Many more: `chord sim run --seeds 10000`.
@@ -93,10 +93,24 @@ fn rings_that_were_cut_or_started_apart_become_one() {
             (&[30, 30, 30], ROUNDS_TO_MERGE),
             (&[100, 10, 1], ROUNDS_TO_MERGE_ALL),
         ] {
-            let merged = merge(sizes, apart, 1, rounds_max);
+            let merged = merge(Merge { sizes, apart, loss: 0.0, seed: 1, rounds_max });
             assert!(merged.is_some(), "{sizes:?} {apart:?} are not one after {rounds_max} rounds");
         }
     }
+}
+
+#[test]
+fn rings_become_one_though_messages_are_lost() {
+    for apart in [Apart::Cut, Apart::Started] {
+        let merged = merge(Merge { sizes: &[20, 20], apart, loss: 0.05, seed: 1, rounds_max: 60 });
+        assert!(merged.is_some(), "{apart:?}");
+    }
+}
+
+#[test]
+fn plans_have_no_seed_or_one_or_two() {
+    let drawn: BTreeSet<usize> = (0..100).map(|seed| Plan::draw(seed).seeds).collect();
+    assert_eq!(drawn, BTreeSet::from([0, 1, 2]));
 }
 
 /// A ring of three at the first hosts, and one of three that calls itself `other` at the next ones, all of which remember

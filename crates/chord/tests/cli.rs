@@ -107,6 +107,7 @@ fn wrong_usage_is_one_line() {
         "sim run --seeds 2 --trace",
         "sim merge",
         "sim merge 0 4",
+        "sim merge 4 4 --loss 51",
         "sim merge 1500 1500",
         "bench sim --nodes 0",
         "bench sim --nodes 17 --ring-size 4",

@@ -16,6 +16,21 @@ pub enum Apart {
     Started,
 }
 
+/// Rings that shall become one.
+#[derive(Clone, Copy, Debug)]
+pub struct Merge<'a> {
+    /// How many nodes each ring has.
+    pub sizes: &'a [usize],
+    /// How they came to be apart.
+    pub apart: Apart,
+    /// How many of all messages are lost from when they can reach each other: 0.0 to 1.0.
+    pub loss: f64,
+    /// What decides everything that is left to chance.
+    pub seed: u64,
+    /// After so many rounds it is too late.
+    pub rounds_max: u64,
+}
+
 /// How rings became one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merged {
@@ -34,8 +49,9 @@ const CUT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Lets rings of these sizes become one. `None` if they are not after `rounds_max`.
-pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Option<Merged> {
+/// Lets rings become one. `None` if they are not in time.
+pub fn merge(rings: Merge<'_>) -> Option<Merged> {
+    let Merge { sizes, apart, loss, seed, rounds_max } = rings;
     let config = Config::new(RingTag { name: chord_ring::RingName::default(), size: RingSize::DEFAULT });
     let settings = Settings {
         config,
@@ -80,6 +96,7 @@ pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Optio
             world.network.heal();
         }
     }
+    world.network.loss = loss;
     until_ideal(&mut world, rounds_max)
 }
 
