@@ -104,6 +104,8 @@ fn wrong_usage_is_one_line() {
         "sim run --seeds 0",
         "sim run --hosts 21",
         "sim run --only-faults one",
+        "sim run --only-faults 999",
+        "sim run --seeds 2 --only-faults 999",
         "sim run --seeds 2 --trace",
         "sim merge",
         "sim merge 0 4",

@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::output::{self, note};
 use crate::cli::signals::Signals;
@@ -73,6 +74,7 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        self.check_faults()?;
         if self.seeds == 1 && !self.json {
             return self.run_one();
         }
@@ -92,6 +94,20 @@ impl RunArgs {
             }
         }
         swarm.conclude()
+    }
+
+    /// A fault that no plan has would be left out unnoticed, and what is replayed would be something else.
+    fn check_faults(&self) -> anyhow::Result<()> {
+        let wanted = self.only_faults.iter().flatten().max();
+        let mut seeds = (0..self.seeds).map(|number| self.seed.wrapping_add(number));
+        if let Some(wanted) = wanted
+            && let Some(seed) = seeds.find(|seed| Plan::draw(*seed).faults.len() <= *wanted)
+        {
+            let n_faults = Plan::draw(seed).faults.len();
+            let sentence = format!("seed {seed} has no fault {wanted}: its faults are 0 to {}", n_faults - 1);
+            return Err(Usage::new(sentence).into());
+        }
+        Ok(())
     }
 
     fn plan(&self, seed: u64) -> Plan {
