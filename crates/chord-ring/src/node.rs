@@ -171,7 +171,7 @@ impl Node {
     }
 
     fn on_request(&mut self, ring: Option<&RingTag>, request: Request) -> Result<Answer, Refusal> {
-        ring.map_or(Ok(()), |ring| self.view.admit(ring))?;
+        self.view.admit_request(ring, &request)?;
         match request {
             Request::Ping => Ok(Answer::Pong(self.view.pong())),
             Request::GetState => self.view.state().map(Answer::State),
