@@ -2,8 +2,10 @@
 //!
 //! One thread, one source of randomness, no clock: the same calls on a world of the same seed give the same events.
 //! The world drives the shipped [`chord_ring::Node`] and [`chord_ring::Lookup`], and decides nothing about the ring.
-//! How long a host waits for a peer in a lookup is its own choice, simpler than that of `chord-node`: half of the time
-//! that is left, whoever the peer is.
+//! It carries lookups as `chord-node` does, with the same waits and by the same rules: a lookup goes round peers that
+//! failed a moment ago, a peer that takes long to answer one is asked whether it lives, and what got stuck begins anew
+//! where it began. It differs in this: a host waits equally long for every peer, as a running node does for those that
+//! it has measured and found quick; and no host is a seed node, so none is asked first whether it is one.
 
 mod errand;
 mod host;
@@ -16,8 +18,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chord_ring::{
-    Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName, Output, Peer,
-    Phase, Request, RequestId, RingTag, State, Token, View, Wake,
+    Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName,
+    OPERATION_WAIT_DEFAULT, Output, Peer, Phase, REQUEST_WAIT_DEFAULT, Request, RequestId, RingTag, State,
+    Token, View, WAIT_MIN, Wake,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -28,6 +31,7 @@ use host::{Asker, Call, CallId, Host};
 pub use host::{Down, HostId, LookupId};
 pub use network::{Cut, Latency, Network};
 use queue::Queue;
+use requests::Outgoing;
 pub use time::Time;
 
 use crate::ideal::IdealRing;
@@ -43,12 +47,28 @@ pub struct Settings {
     pub config: Config,
     /// What decides everything that is left to chance.
     pub seed: u64,
-    /// How long a node waits for an answer.
+    /// How long a node waits for what a peer answers by itself.
     pub patience: Duration,
+    /// How long it waits at most for a peer that may have to ask others.
+    pub request_patience: Duration,
     /// How long a lookup may take, from its client's point of view.
     pub lookup_patience: Duration,
     /// When a node maintains itself.
     pub pace: Pace,
+}
+
+impl Settings {
+    /// Hosts that wait and maintain themselves as running nodes do.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            seed,
+            patience: WAIT_MIN,
+            request_patience: REQUEST_WAIT_DEFAULT,
+            lookup_patience: OPERATION_WAIT_DEFAULT,
+            pace: Pace::AsAsked,
+        }
+    }
 }
 
 /// When a node maintains itself.
@@ -66,6 +86,8 @@ enum Event {
     Arrive(Parcel),
     /// The host has waited long enough for the end of a call.
     Deadline(HostId, CallId),
+    /// The host has waited so long for a lookup that it asks whether the peer lives.
+    Doubt(HostId, CallId),
     Wake {
         host: HostId,
         life: u32,
@@ -97,8 +119,18 @@ struct Parcel {
 
 #[derive(Clone, Debug)]
 enum Content {
-    Request { call: CallId, ring: RingTag, request: Request, until: Time, errand: Option<LookupId> },
-    Answer { call: CallId, answer: Result<Answer, Failure> },
+    /// `budget` is how long the receiver of a lookup may take, by its own clock.
+    Request {
+        call: CallId,
+        ring: RingTag,
+        request: Request,
+        budget: Duration,
+        errand: Option<LookupId>,
+    },
+    Answer {
+        call: CallId,
+        answer: Result<Answer, Failure>,
+    },
 }
 
 /// What one step was.
@@ -314,6 +346,7 @@ impl World {
         let host = match &event {
             Event::Arrive(parcel) => parcel.to,
             Event::Deadline(host, _)
+            | Event::Doubt(host, _)
             | Event::Wake { host, .. }
             | Event::Resume { host, .. }
             | Event::Rejoin { host, .. } => *host,
@@ -336,6 +369,7 @@ impl World {
         match event {
             Event::Arrive(parcel) => self.arrive(parcel),
             Event::Deadline(_, call) => self.give_up(host, call),
+            Event::Doubt(_, call) => self.doubt(host, call),
             Event::Wake { life, wake, number, .. } => {
                 let is_wanted = is_life(self, life) && *self.host_mut(host).wake_number(wake) == number;
                 if is_wanted {
@@ -415,7 +449,11 @@ impl World {
     /// Carries out one effect.
     fn act(&mut self, host: HostId, output: Output) {
         match output {
-            Output::Send(id, to, request) => self.call(host, &to, request, Asker::Node(id), None),
+            Output::Send(id, to, request) => {
+                let call =
+                    Outgoing { asker: Asker::Node(id), errand: None, budget: self.settings.request_patience };
+                self.call(host, &to, request, call);
+            }
             Output::Reply(_, answer) => {
                 if let Some((asker, call)) = self.answering.take() {
                     self.answer(host, asker, call, answer.map_err(Failure::Refused));

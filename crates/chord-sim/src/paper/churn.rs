@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chord_ring::{Peer, Phase, Position, View};
+use chord_ring::{OPERATION_WAIT_DEFAULT, Peer, Phase, Position, View};
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
@@ -81,11 +81,8 @@ const ROUND_LEAST: Duration = Duration::from_secs(15);
 const ROUND_MOST: Duration = Duration::from_secs(45);
 /// Mean of the exponential delay of a message.
 const DELAY: Duration = Duration::from_millis(50);
-/// After so long without an answer a node is taken for dead.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// After so long a client gives up. Each node on the way gives the next one half of what is left, and at the tenth that
-/// should still be more than [`PATIENCE`]: delays are exponential, and a slow node that is taken for dead is passed by.
-pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_secs(600);
+/// After so long a client gives up: as many rounds as in a running ring, where they come thirty times as often.
+pub(super) const LOOKUP_PATIENCE: Duration = OPERATION_WAIT_DEFAULT.saturating_mul(30);
 /// The mean pause between two lookups.
 const LOOKUP_EVERY: Duration = Duration::from_secs(1);
 
@@ -99,11 +96,9 @@ impl Churn {
     /// Lets the ring run and looks up in it.
     pub(super) fn run(self, random: &mut Pcg64Mcg) -> Outcomes {
         let settings = Settings {
-            config: config(self.successors),
-            seed: random.random(),
-            patience: PATIENCE,
             lookup_patience: LOOKUP_PATIENCE,
             pace: Pace::Uniform(ROUND_LEAST, ROUND_MOST),
+            ..Settings::new(config(self.successors), random.random())
         };
         let network = Network::reliable(Latency::Exponential(DELAY));
         let ring = settings.config.ring().clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::churn::{Churn, Departure, LOOKUP_PATIENCE, Outcomes};
+use super::churn::{Churn, Departure, Outcomes};
 use super::plot::{Axis, Chart, Point, Series};
 use super::{Band, Cell, Effort, Experiment, Figure, Findings, Measure, Row, Table, Tally};
 
@@ -74,13 +74,12 @@ impl Experiment for Churned {
                 "A ring of about {} nodes with {} successors each; nodes join and fail at random times, each at the rate of the row, and lookups come once a second on average.\n\
                  {} runs of {} lookups for each rate, event by event on the shipped nodes; rounds of maintenance come every 15 to 45 s, and a shipped node looks one finger up in a round, where the paper's refreshes all.\n\
                  By the book: as in table III, but a lookup that meets a dead node has failed, since nothing is tried again; the paper's percentiles are its confidence interval.\n\
-                 As shipped: lookups go round the dead, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
+                 As shipped: lookups go round the dead, and the owner confirms that it is one; a client waits as in table III.\n\
                  The paper's rule is k % for k failures between two rounds; its own figures are up to twice that, so there is no band for the lookups by the book, and that of the shipped ones is no failure at all.",
                 self.n_nodes(),
                 chord_ring::SUCCESSORS_DEFAULT,
                 self.n_repeats(),
-                self.n_lookups(),
-                LOOKUP_PATIENCE.as_secs()
+                self.n_lookups()
             ),
             tables: vec![Table {
                 id: self.id(),

@@ -144,7 +144,7 @@ impl Experiment for Stabilization {
                 "A ring of about {} nodes with {SUCCESSORS} successors each; nodes join and leave, in good order, at random times, each at the rate of the row, and lookups come once a second on average.\n\
                  {} runs of {} lookups for each rate, event by event on the shipped nodes; rounds of maintenance come every 15 to 45 s, whatever a node asks for, and messages take 50 ms on average, exponentially, as in the paper.\n\
                  By the book: the asker asks one node after another, a node names only its first successor that lives, and the first one named is believed; this is evaluated on what all nodes believe at that instant, and nodes are counted up to the key's predecessor.\n\
-                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
+                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, as many rounds as it does by default in a running ring, and a node for another as long as there.\n\
                  Rings are maintained by the shipped protocol in both cases, not by the one of the paper, which can break a ring for good.\n\
                  A lookup is right if it ends at a node that owned the key when it began or when it ended; a node that joins owns keys once a member names it as its successor.\n\
                  Timeouts are fewer than the paper's, since entries are fresher: its nodes refresh one of some thirty entries in a round, a shipped node its whole list and one of its six or so fingers beyond that.\n\

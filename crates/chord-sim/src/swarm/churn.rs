@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::plan::peers_of;
-use crate::world::{Down, HostId, Latency, Network, Outcome, Pace, Settings, Step, Time, World};
+use crate::world::{Down, HostId, Latency, Network, Outcome, Settings, Step, Time, World};
 
 /// How nodes come and go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,13 +62,7 @@ impl Ring {
     /// An ideal ring of so many nodes, with as many spare hosts again.
     pub fn new(n_nodes: usize, churn: Churn, seed: u64) -> Self {
         let tag = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
-        let settings = Settings {
-            config: Config::new(tag),
-            seed,
-            patience: Duration::from_millis(500),
-            lookup_patience: Duration::from_secs(5),
-            pace: Pace::AsAsked,
-        };
+        let settings = Settings::new(Config::new(tag), seed);
         let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(50));
         let mut world = World::new(settings, Network::reliable(latency));
         let peers = peers_of(seed, 2 * n_nodes, RingSize::DEFAULT);

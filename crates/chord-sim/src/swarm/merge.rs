@@ -5,7 +5,7 @@ use std::time::Duration;
 use chord_ring::{Config, RingSize, RingTag};
 
 use super::plan::peers_of;
-use crate::world::{Cut, HostId, Latency, Network, Pace, Settings, World};
+use crate::world::{Cut, HostId, Latency, Network, Settings, World};
 
 /// How the rings came to be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn merge(rings: Merge<'_>) -> Option<Merged> {
     let Merge { sizes, apart, loss, seed, rounds_max } = rings;
     let config = Config::new(RingTag { name: chord_ring::RingName::default(), size: RingSize::DEFAULT });
-    let settings = Settings {
-        config,
-        seed,
-        patience: Duration::from_millis(500),
-        lookup_patience: Duration::from_secs(5),
-        pace: Pace::AsAsked,
-    };
+    let settings = Settings::new(config, seed);
     let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(20));
     let mut world = World::new(settings, Network::reliable(latency));
     let n_hosts = sizes.iter().sum();

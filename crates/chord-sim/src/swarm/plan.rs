@@ -9,13 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::world::{Down, HostId, Latency, Network, Pace, Settings};
-
-/// How long a node waits for an answer: what a running node does with a peer that it has measured and found quick.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a lookup may take, as for a client of a running node.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
+use crate::world::{Down, HostId, Latency, Network, Settings};
 
 /// The slowest message of a run that keeps the assumptions: there and back twice as fast as the fastest clock allows.
 const PROMPT: Duration = Duration::from_millis(80);
@@ -195,13 +189,7 @@ impl Plan {
 
     /// How the hosts behave.
     pub fn settings(&self) -> Settings {
-        Settings {
-            config: self.config(),
-            seed: self.seed,
-            patience: PATIENCE,
-            lookup_patience: LOOKUP_PATIENCE,
-            pace: Pace::AsAsked,
-        }
+        Settings::new(self.config(), self.seed)
     }
 
     fn config(&self) -> Config {

@@ -450,5 +450,6 @@ fn is_together(group: &BTreeSet<NodeName>, rings: &BTreeSet<BTreeSet<NodeName>>,
 }
 
 /// Requests of one host that may be open at one time: six of its node's own, and one for each lookup that it carries; a
-/// plan begins at most 40 lookups, and each comes to a host once, and once more for each finger that is looked up.
-const CALLS_MAX: usize = 6 + 40 + super::plan::HOSTS_MAX * 4;
+/// plan begins at most 40 lookups, and each comes to a host once, and once more for each finger that is looked up. With
+/// each the peer may be asked whether it lives.
+const CALLS_MAX: usize = 2 * (6 + 40 + super::plan::HOSTS_MAX * 4);
