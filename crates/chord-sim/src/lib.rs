@@ -10,6 +10,7 @@
 
 mod acquaintance;
 pub mod check;
+mod churn;
 mod cluster;
 mod ideal;
 pub mod numbered;

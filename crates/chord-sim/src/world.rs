@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use chord_ring::{
     Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName,
-    OPERATION_WAIT_DEFAULT, Output, Peer, Phase, REQUEST_WAIT_DEFAULT, Request, RequestId, RingTag, State,
-    Token, View, WAIT_MIN, Wake,
+    OPERATION_WAIT_DEFAULT, Output, Peer, Phase, Position, REQUEST_WAIT_DEFAULT, Request, RequestId, RingTag,
+    State, Token, View, WAIT_MIN, Wake,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -176,6 +176,8 @@ pub struct World {
     calls: u64,
     carried: u64,
     errands: Vec<Errand>,
+    /// Those that have ended and were not asked for yet.
+    ended: VecDeque<LookupId>,
     complaints: Vec<Complaint>,
     changed: Changed,
     /// The call that a node is answering at this moment.
@@ -200,6 +202,7 @@ impl World {
             calls: 0,
             carried: 0,
             errands: Vec::new(),
+            ended: VecDeque::new(),
             complaints: Vec::new(),
             changed: Changed::No,
             answering: None,
@@ -543,6 +546,11 @@ impl World {
     /// What a host is called.
     pub fn name(&self, host: HostId) -> &NodeName {
         &self.hosts[host.0 as usize].me.name
+    }
+
+    /// Where on the ring the node on a host is, if one runs.
+    pub(crate) fn position(&self, host: HostId) -> Position {
+        self.hosts[host.0 as usize].me.position
     }
 
     /// The host of that name.

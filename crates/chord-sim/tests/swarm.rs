@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chord_ring::{Config, Peer, Phase, RingSize, RingTag, View, is_ideal};
-use chord_sim::swarm::{Apart, Churn, Fault, Kind, Merge, Plan, Ring, Run, Shrunk, Timed, merge, shrink};
+use chord_sim::swarm::{
+    Apart, Churn, Fault, Kind, LargeChurn, Merge, Plan, Run, Shrunk, Timed, merge, shrink,
+};
 use chord_sim::world::{Down, HostId, Latency, LookupId, Network, Outcome, Settings, World};
 
 /// Seeds that every run of the tests tries. Many more: `chord sim run --seeds 10000`.
@@ -243,7 +245,7 @@ fn a_ring_under_churn_answers_lookups() {
         Churn::Lifetimes(Duration::from_secs(120)),
         Churn::HeavyTailed(Duration::from_secs(120)),
     ] {
-        let churned = Ring::new(60, churn, 7).run(Duration::from_secs(60));
+        let churned = LargeChurn::new(60, churn, 7).run(Duration::from_secs(60));
         assert!(churned.n_joins > 10 && churned.n_ends > 10, "{churned:?}");
         assert!(churned.n_right > 500, "{churned:?}");
         assert!(churned.n_wrong * 50 < churned.n_right, "{churned:?}");

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::churn::{Churn, Departure, Outcomes};
+use super::churn::{Outcomes, Trial};
 use super::plot::{Axis, Chart, Point, Series};
 use super::{Band, Cell, Effort, Experiment, Figure, Findings, Measure, Row, Table, Tally};
+use crate::churn::Departure;
 
 /// Which part of all lookups fails when none is tried again.
 pub(super) struct Churned(pub(super) Effort);
@@ -36,8 +37,8 @@ impl Churned {
         self.0.choose(3_600, 500)
     }
 
-    fn churn(&self, rate: f64) -> Churn {
-        Churn {
+    fn trial(&self, rate: f64) -> Trial {
+        Trial {
             n_nodes: self.n_nodes(),
             successors: chord_ring::SUCCESSORS_DEFAULT,
             rate: rate * self.0.choose(1.0, 0.2), // as often for each node
@@ -62,7 +63,7 @@ impl Experiment for Churned {
     }
 
     fn run(&self, row: usize, random: &mut Pcg64Mcg) -> Vec<Tally> {
-        self.churn(PAPER[row].0).run(random).into_tallies()
+        self.trial(PAPER[row].0).run(random).into_tallies()
     }
 
     fn findings(&self, rows: &BTreeMap<usize, &[Tally]>) -> Findings {

@@ -113,7 +113,6 @@ pub struct Run {
     /// The ring, to be looked at.
     pub world: World,
     principals: BTreeSet<Position>,
-    errands_seen: usize,
     passed: Passed,
 }
 
@@ -135,7 +134,7 @@ impl Run {
         for timed in &plan.faults {
             world.set_alarm(timed.at, timed.number as u64);
         }
-        Self { plan, world, principals: BTreeSet::new(), errands_seen: 0, passed: Passed::default() }
+        Self { plan, world, principals: BTreeSet::new(), passed: Passed::default() }
     }
 
     /// Runs the whole plan.
@@ -422,16 +421,15 @@ impl Run {
 
     /// Lookups that have ended since the last time.
     fn check_errands(&mut self) -> Result<(), Broken> {
-        while let Some(errand) = self.world.errands().get(self.errands_seen) {
-            let Some((_, outcome)) = &errand.ended else { return Ok(()) };
-            if let Outcome::Found(found) = outcome {
+        while let Some(id) = self.world.next_ended() {
+            let errand = &self.world.errands()[id.0 as usize];
+            if let Some((_, Outcome::Found(found))) = &errand.ended {
                 let owner = self.world.host(&found.owner.name);
                 if !owner.is_some_and(|owner| self.world.was_up_since(owner, errand.began)) {
                     return Err(self.broken(Rule::LiveOwner, &format!("{errand:?}")));
                 }
                 self.passed.n_found += 1;
             }
-            self.errands_seen += 1;
         }
         Ok(())
     }

@@ -55,6 +55,11 @@ impl World {
         &self.errands
     }
 
+    /// A client's lookup that has ended since the last time.
+    pub fn next_ended(&mut self) -> Option<LookupId> {
+        self.ended.pop_front()
+    }
+
     /// A host takes a lookup up, for which it has so much time by its own clock.
     pub(super) fn carry(
         &mut self,
@@ -170,6 +175,7 @@ impl World {
         let now = self.now;
         if let Some(errand) = self.errands.get_mut(id.0 as usize) {
             errand.ended = Some((now, outcome));
+            self.ended.push_back(id);
         }
     }
 }
