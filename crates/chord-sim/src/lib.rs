@@ -26,9 +26,10 @@ pub mod world;
 
 pub use acquaintance::acquainted;
 pub use cluster::{Cluster, Message};
-pub use ideal::{Circle, Crowded, IdealRing, Place, draw_peers, draw_position};
+pub(crate) use ideal::draw_peers;
+pub use ideal::{Circle, Crowded, IdealRing, Place, draw_position};
 pub use oracle::{Incoming, Loss, Oracle};
 pub use route::{Ending, Nearness, Route, Still, Style};
 pub use scale::{LargeRing, Lookups};
-pub use snapshot::Snapshot;
-pub use topology::{Space, TransitStub};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use topology::{Space, TransitStub};
