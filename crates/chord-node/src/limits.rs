@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chord_kv::{VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT};
+use chord_ring::{OPERATION_WAIT_DEFAULT, REQUEST_WAIT_DEFAULT};
 
 /// Most connections, links and headers that a limit can allow: more than a process may have files, or a request lines.
 const COUNT_MAX: usize = 1 << 20;
@@ -118,8 +119,8 @@ impl Default for Limits {
             value_bytes: VALUE_BYTES_DEFAULT,
             bodies_bytes: 256 << 20,
             store_bytes: 1 << 30,
-            request: Duration::from_secs(2),
-            operation: Duration::from_secs(4),
+            request: REQUEST_WAIT_DEFAULT,
+            operation: OPERATION_WAIT_DEFAULT,
             departure: Duration::from_secs(10),
             link_connections: 64,
             links: 1024,

@@ -13,12 +13,10 @@ use crate::links::{Answered, Refused, Sending, onward};
 use crate::shared::{Mail, Shared};
 use chord_kv::{Key, Record, Value, Version};
 use chord_ring::{
-    Answer, Failure, Found, Lookup, NodeName, Peer, Position, Question, Refusal, Request, Step,
+    Answer, Failure, Found, LOOKUP_RETRY_PAUSE, Lookup, NodeName, Peer, Position, Question, Refusal, Request,
+    Step, begins_anew,
 };
 use chord_wire::{Code, Context, seed};
-
-/// Pause before a lookup that got stuck begins anew: the ring is changing, and one exchange between neighbours mends most of it.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a request came here, and how long it may take.
 #[derive(Clone, Debug)]
@@ -391,14 +389,12 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
-/// Pauses before another attempt, while the ring is changing and time is left. A request that is only passing through is
-/// left to whoever sent it.
+/// Pauses before another attempt, if there is to be one.
 async fn rest(ticket: &Ticket, refusal: Refusal) -> Result<(), OperationError> {
-    let is_final = refusal == Refusal::NotMember || !ticket.path.is_empty();
-    if is_final || ticket.remaining() < 2 * RETRY_PAUSE {
+    if !begins_anew(&refusal, &ticket.path, ticket.remaining()) {
         return Err(refusal.into());
     }
-    tokio::time::sleep(RETRY_PAUSE).await;
+    tokio::time::sleep(LOOKUP_RETRY_PAUSE).await;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod interval;
 mod lookup;
 mod message;
 mod node;
+mod patience;
 mod peer;
 mod position;
 mod remembered;
@@ -33,6 +34,10 @@ pub use interval::{between, owned};
 pub use lookup::{Lookup, Step, owner_by_range};
 pub use message::{Answer, Failure, Found, Pong, Question, Refusal, Request, State};
 pub use node::{JOIN_ATTEMPTS_MAX, Node};
+pub use patience::{
+    LOOKUP_RETRY_PAUSE, OPERATION_WAIT_DEFAULT, REQUEST_WAIT_DEFAULT, SUSPECT_FOR, WAIT_MIN, begins_anew,
+    budget_onward,
+};
 pub use peer::{
     NODE_NAME_BYTES_MAX, NodeName, NodeNameError, Peer, RING_NAME_BYTES_MAX, RING_NAME_DEFAULT, RingName,
     RingNameError, RingTag,

@@ -51,6 +51,8 @@ struct Open {
     farewell: Option<Farewell>,
     /// Who comes after the head, by a farewell in the head's name: asked once the head is found gone.
     heir: Option<Peer>,
+    /// A member of another ring that lies before the head, found by a probe while an operation was open: asked next.
+    closer: Option<Peer>,
 }
 
 /// One node of a ring, as a state machine.
@@ -171,7 +173,7 @@ impl Node {
     }
 
     fn on_request(&mut self, ring: Option<&RingTag>, request: Request) -> Result<Answer, Refusal> {
-        ring.map_or(Ok(()), |ring| self.view.admit(ring))?;
+        self.view.admit_request(ring, &request)?;
         match request {
             Request::Ping => Ok(Answer::Pong(self.view.pong())),
             Request::GetState => self.view.state().map(Answer::State),
@@ -274,6 +276,7 @@ impl Node {
         self.view.successors = list;
         let covered = self.view.first_far_finger();
         self.view.fingers.forget_below(covered);
+        self.open.closer = self.open.closer.take().filter(|closer| self.view.is_closer(closer));
         if head_changed {
             self.output(Output::Event(Event::SuccessorChanged(self.view.successors.head().cloned())));
         }

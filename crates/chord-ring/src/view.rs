@@ -2,8 +2,8 @@
 
 use crate::defect::breaks;
 use crate::{
-    Config, Fingers, NodeName, Peer, Pong, Position, Refusal, RingSize, RingTag, State, SuccessorList,
-    between, owned,
+    Config, Fingers, NodeName, Peer, Pong, Position, Refusal, Request, RingSize, RingTag, State,
+    SuccessorList, between, owned,
 };
 
 /// Where a node stands in its life.
@@ -216,6 +216,19 @@ impl View {
             successors: self.successors.as_slice().to_vec(),
             ring_size: Some(self.ring_size()),
         })
+    }
+
+    /// Lets a request of a peer that says it is of the ring `theirs` in. Seed nodes and plain clients do not say.
+    ///
+    /// To `Ping` everybody is let in: whoever wants to join must hear which ring this is, to tell its operator.
+    ///
+    /// # Errors
+    /// The rings differ in size or name.
+    pub fn admit_request(&self, theirs: Option<&RingTag>, request: &Request) -> Result<(), Refusal> {
+        match theirs {
+            Some(theirs) if *request != Request::Ping => self.admit(theirs),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Lets a peer of the ring `theirs` in.

@@ -127,7 +127,7 @@ impl IdealRing {
 }
 
 /// Peers of that ring with drawn names, each at the position of its name.
-pub fn draw_peers(ring: &RingTag, n_nodes: usize, random: &mut Pcg64Mcg) -> Vec<Peer> {
+pub(crate) fn draw_peers(ring: &RingTag, n_nodes: usize, random: &mut Pcg64Mcg) -> Vec<Peer> {
     let draw = random.random::<u32>();
     let names = (0..n_nodes).map(|number| format!("n{number}.r{draw}:1").parse::<NodeName>());
     // Letters, digits and a dot, with a port: every one is a name.

@@ -8,7 +8,9 @@
 //! The checkers stand apart from what they check: [`Oracle`] sees the ring as a whole, as no node can, and [`mod@check`]
 //! goes through everything that can happen to a small one.
 
+mod acquaintance;
 pub mod check;
+mod churn;
 mod cluster;
 pub mod data;
 mod ideal;
@@ -23,10 +25,12 @@ pub mod swarm;
 mod topology;
 pub mod world;
 
+pub use acquaintance::acquainted;
 pub use cluster::{Cluster, Message};
-pub use ideal::{Circle, Crowded, IdealRing, Place, draw_peers, draw_position};
+pub(crate) use ideal::draw_peers;
+pub use ideal::{Circle, Crowded, IdealRing, Place, draw_position};
 pub use oracle::{Incoming, Loss, Oracle};
 pub use route::{Ending, Nearness, Route, Still, Style};
 pub use scale::{LargeRing, Lookups};
-pub use snapshot::Snapshot;
-pub use topology::{Space, TransitStub};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use topology::{Space, TransitStub};

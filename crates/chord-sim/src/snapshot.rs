@@ -8,7 +8,7 @@ use crate::{Ending, Route, Style};
 
 /// What the nodes of a world believe at one instant. A lookup takes no time, and changes nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Snapshot<'a> {
+pub(crate) struct Snapshot<'a> {
     world: &'a World,
     style: Style,
     ending: Ending,
@@ -16,12 +16,12 @@ pub struct Snapshot<'a> {
 
 impl<'a> Snapshot<'a> {
     /// The world as it is now.
-    pub fn new(world: &'a World, style: Style, ending: Ending) -> Self {
+    pub(crate) fn new(world: &'a World, style: Style, ending: Ending) -> Self {
         Self { world, style, ending }
     }
 
     /// Looks `target` up from the node on a host. None if no node runs there.
-    pub fn look_up(&self, asker: HostId, target: Position) -> Option<Route<HostId>> {
+    pub(crate) fn look_up(&self, asker: HostId, target: Position) -> Option<Route<HostId>> {
         self.world.node(asker)?;
         Some(Walk::of(self, self.style, self.ending).look_up(asker, target))
     }

@@ -9,8 +9,9 @@ mod plan;
 mod run;
 mod shrink;
 
-pub use churn::{Churn, Churned, Ring};
-pub use merge::{Apart, Merged, merge};
+pub use crate::churn::Churn;
+pub use churn::{Churned, LargeChurn};
+pub use merge::{Apart, Merge, Merged, merge};
 pub(crate) use plan::peers_of;
 pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
 pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};

@@ -9,18 +9,18 @@ use crate::Place;
 
 /// Hosts at random points of a cube: the latency between two is their distance.
 #[derive(Clone, Debug)]
-pub struct Space {
+pub(crate) struct Space {
     points: Vec<[f64; 3]>,
 }
 
 impl Space {
     /// So many hosts in a cube of side 1.
-    pub fn draw(n_hosts: usize, random: &mut Pcg64Mcg) -> Self {
+    pub(crate) fn draw(n_hosts: usize, random: &mut Pcg64Mcg) -> Self {
         Self { points: (0..n_hosts).map(|_| random.random()).collect() }
     }
 
     /// One way between two hosts, in sides of the cube.
-    pub fn latency(&self, a: Place, b: Place) -> f64 {
+    pub(crate) fn latency(&self, a: Place, b: Place) -> f64 {
         let squares = self.points[a].iter().zip(self.points[b]).map(|(a, b)| (a - b) * (a - b));
         squares.sum::<f64>().sqrt()
     }
@@ -30,7 +30,7 @@ impl Space {
 ///
 /// 5,000 routers, as TON 2003, section VI-E has them; how they are connected it does not say.
 #[derive(Clone, Debug)]
-pub struct TransitStub {
+pub(crate) struct TransitStub {
     /// Hops between transit routers.
     backbone: Hops,
     stubs: Vec<Hops>,
@@ -55,7 +55,7 @@ const _: () = assert!(
 
 impl TransitStub {
     /// A network with so many hosts, each at any router of any stub.
-    pub fn draw(n_hosts: usize, random: &mut Pcg64Mcg) -> Self {
+    pub(crate) fn draw(n_hosts: usize, random: &mut Pcg64Mcg) -> Self {
         let backbone = Hops::draw(TRANSIT_ROUTERS, random);
         let n_stubs = TRANSIT_ROUTERS * STUBS_PER_TRANSIT_ROUTER;
         let stubs = (0..n_stubs).map(|_| Hops::draw(ROUTERS_PER_STUB, random)).collect();
@@ -65,7 +65,7 @@ impl TransitStub {
     }
 
     /// One way between two hosts, in milliseconds.
-    pub fn latency_ms(&self, a: Place, b: Place) -> f64 {
+    pub(crate) fn latency_ms(&self, a: Place, b: Place) -> f64 {
         let ((stub_a, router_a), (stub_b, router_b)) = (self.hosts[a], self.hosts[b]);
         if stub_a == stub_b {
             return STUB_MS * self.stubs[stub_a].between(router_a, router_b).max(1.0);

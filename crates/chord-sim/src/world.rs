@@ -2,13 +2,16 @@
 //!
 //! One thread, one source of randomness, no clock: the same calls on a world of the same seed give the same events.
 //! The world drives the shipped [`chord_ring::Node`] and [`chord_ring::Lookup`], and decides nothing about the ring.
-//! How long a host waits for a peer in a lookup is its own choice, simpler than that of `chord-node`: half of the time
-//! that is left, whoever the peer is.
+//! It carries lookups as `chord-node` does, with the same waits and by the same rules: a lookup goes round peers that
+//! failed a moment ago, a peer that takes long to answer one is asked whether it lives, and what got stuck begins anew
+//! where it began. It differs in this: a host waits equally long for every peer, as a running node does for those that
+//! it has measured and found quick; and no host is a seed node, so none is asked first whether it is one.
 
 mod data;
 mod disk;
 mod errand;
 mod host;
+mod look;
 mod network;
 mod queue;
 mod requests;
@@ -18,8 +21,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use chord_ring::{
-    Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName, Output, Peer,
-    Phase, Request, RequestId, RingTag, State, Token, View, Wake,
+    Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName,
+    OPERATION_WAIT_DEFAULT, Output, Peer, Phase, REQUEST_WAIT_DEFAULT, Request, RequestId, RingTag, State,
+    Token, WAIT_MIN, Wake,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -33,10 +37,11 @@ use host::{Asker, Call, CallId, Host};
 pub use host::{Down, HostId, LookupId};
 pub use network::{Cut, Latency, Network};
 use queue::Queue;
+use requests::Outgoing;
 pub use time::Time;
 
 use crate::ideal::IdealRing;
-use crate::oracle::{Incoming, Loss, Oracle};
+use crate::oracle::{Incoming, Loss};
 
 /// How long a host waits before it asks for a place in the ring again, after it was told that it gets none.
 const JOIN_PAUSE: Duration = Duration::from_secs(1);
@@ -48,14 +53,31 @@ pub struct Settings {
     pub config: Config,
     /// What decides everything that is left to chance.
     pub seed: u64,
-    /// How long a node waits for an answer.
+    /// How long a node waits for what a peer answers by itself.
     pub patience: Duration,
+    /// How long it waits at most for a peer that may have to ask others.
+    pub request_patience: Duration,
     /// How long a lookup may take, from its client's point of view.
     pub lookup_patience: Duration,
     /// When a node maintains itself.
     pub pace: Pace,
     /// How records are kept; `None` where only the ring is of interest.
     pub data: Option<DataSettings>,
+}
+
+impl Settings {
+    /// Hosts that wait and maintain themselves as running nodes do.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            seed,
+            patience: WAIT_MIN,
+            request_patience: REQUEST_WAIT_DEFAULT,
+            lookup_patience: OPERATION_WAIT_DEFAULT,
+            pace: Pace::AsAsked,
+            data: None,
+        }
+    }
 }
 
 /// When a node maintains itself.
@@ -73,6 +95,8 @@ enum Event {
     Arrive(Parcel),
     /// The host has waited long enough for the end of a call.
     Deadline(HostId, CallId),
+    /// The host has waited so long for a lookup that it asks whether the peer lives.
+    Doubt(HostId, CallId),
     Wake {
         host: HostId,
         life: u32,
@@ -129,10 +153,26 @@ struct Parcel {
 
 #[derive(Clone, Debug)]
 enum Content {
-    Request { call: CallId, ring: RingTag, request: Request, until: Time, errand: Option<LookupId> },
-    Answer { call: CallId, answer: Result<Answer, Failure> },
-    DataRequest { call: CallId, request: DataRequest },
-    DataAnswer { call: CallId, answer: DataAnswer },
+    /// `budget` is how long the receiver of a lookup may take, by its own clock.
+    Request {
+        call: CallId,
+        ring: RingTag,
+        request: Request,
+        budget: Duration,
+        errand: Option<LookupId>,
+    },
+    Answer {
+        call: CallId,
+        answer: Result<Answer, Failure>,
+    },
+    DataRequest {
+        call: CallId,
+        request: DataRequest,
+    },
+    DataAnswer {
+        call: CallId,
+        answer: DataAnswer,
+    },
 }
 
 /// What one step was.
@@ -180,6 +220,8 @@ pub struct World {
     errands: Vec<Errand>,
     actions: Vec<Action>,
     acknowledged: Option<chord_ring::Position>,
+    /// Those that have ended and were not asked for yet.
+    ended: VecDeque<LookupId>,
     complaints: Vec<Complaint>,
     changed: Changed,
     /// The call that a node is answering at this moment.
@@ -206,6 +248,7 @@ impl World {
             errands: Vec::new(),
             actions: Vec::new(),
             acknowledged: None,
+            ended: VecDeque::new(),
             complaints: Vec::new(),
             changed: Changed::No,
             answering: None,
@@ -359,6 +402,7 @@ impl World {
         let host = match &event {
             Event::Arrive(parcel) => parcel.to,
             Event::Deadline(host, _)
+            | Event::Doubt(host, _)
             | Event::Wake { host, .. }
             | Event::Resume { host, .. }
             | Event::Rejoin { host, .. }
@@ -394,6 +438,7 @@ impl World {
         match event {
             Event::Arrive(parcel) => self.arrive(parcel),
             Event::Deadline(_, call) => self.give_up(host, call),
+            Event::Doubt(_, call) => self.doubt(host, call),
             Event::Wake { life, wake, number, .. } => {
                 let is_wanted = is_life(self, life) && *self.host_mut(host).wake_number(wake) == number;
                 if is_wanted {
@@ -503,7 +548,11 @@ impl World {
     /// Carries out one effect.
     fn act(&mut self, host: HostId, output: Output) {
         match output {
-            Output::Send(id, to, request) => self.call(host, &to, request, Asker::Node(id), None),
+            Output::Send(id, to, request) => {
+                let call =
+                    Outgoing { asker: Asker::Node(id), errand: None, budget: self.settings.request_patience };
+                self.call(host, &to, request, call);
+            }
             Output::Reply(_, answer) => {
                 if let Some((asker, call)) = self.answering.take() {
                     self.answer(host, asker, call, answer.map_err(Failure::Refused));
@@ -567,104 +616,3 @@ const CREATE: Token = Token(1);
 const JOIN: Token = Token(2);
 const LEAVE: Token = Token(3);
 const REMEMBER: Token = Token(4);
-
-/// What can be seen from outside.
-impl World {
-    /// What time it is.
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
-    /// How many things have happened at hosts.
-    pub fn n_steps(&self) -> u64 {
-        self.n_steps
-    }
-
-    /// How many messages were sent.
-    pub fn n_messages(&self) -> u64 {
-        self.n_messages
-    }
-
-    /// The hosts, running or not.
-    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
-        (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId)
-    }
-
-    /// What a host is called.
-    pub fn name(&self, host: HostId) -> &NodeName {
-        &self.hosts[host.0 as usize].me.name
-    }
-
-    /// The host of that name.
-    pub fn host(&self, name: &NodeName) -> Option<HostId> {
-        self.by_name.get(name).copied()
-    }
-
-    /// The node that runs on a host, standing still or not.
-    pub fn node(&self, host: HostId) -> Option<&Node> {
-        self.hosts[host.0 as usize].node.as_ref()
-    }
-
-    /// Where the node on a host stands in its life, if one runs.
-    pub fn phase(&self, host: HostId) -> Option<Phase> {
-        self.node(host).map(|node| node.view().phase())
-    }
-
-    /// Whether the node on a host stands still.
-    pub fn is_asleep(&self, host: HostId) -> bool {
-        self.hosts[host.0 as usize].asleep.is_some()
-    }
-
-    /// Whether a node has run on a host at that time or later.
-    pub fn was_up_since(&self, host: HostId, time: Time) -> bool {
-        let host = &self.hosts[host.0 as usize];
-        host.node.is_some() || host.stopped_at.is_some_and(|at| at >= time)
-    }
-
-    /// How many requests of a host are open.
-    pub fn n_calls(&self, host: HostId) -> usize {
-        self.hosts[host.0 as usize].calls.len()
-    }
-
-    /// The nodes that run, one a line, in the order of the ring.
-    pub fn describe(&self) -> Vec<String> {
-        let mut views: Vec<&View> = self.views().collect();
-        views.sort_by_key(|view| view.me().position);
-        let line = |view: &View| {
-            let list: Vec<String> =
-                view.successors().as_slice().iter().map(|peer| peer.position.to_string()).collect();
-            let before = view.predecessor().map_or("nobody".to_owned(), |peer| peer.position.to_string());
-            let asleep = self.host(&view.me().name).is_some_and(|host| self.is_asleep(host));
-            let state =
-                if asleep { "asleep".to_owned() } else { format!("{:?}", view.phase()).to_lowercase() };
-            format!("{} ({state}): after {before}, before {}", view.me(), list.join(" "))
-        };
-        views.into_iter().map(line).collect()
-    }
-
-    /// How many rounds of maintenance the nodes on a host have begun.
-    pub fn rounds(&self, host: HostId) -> u64 {
-        self.hosts[host.0 as usize].rounds
-    }
-
-    /// What the nodes that run believe.
-    pub fn views(&self) -> impl Iterator<Item = &View> {
-        self.hosts.iter().filter_map(|host| host.node.as_ref()).map(Node::view)
-    }
-
-    /// Whether all nodes that run are one ideal ring.
-    pub fn is_ideal(&self) -> bool {
-        chord_ring::is_ideal(self.views())
-    }
-
-    /// What nodes have reported that must not happen, since the last time.
-    pub fn take_complaints(&mut self) -> Vec<Complaint> {
-        std::mem::take(&mut self.complaints)
-    }
-
-    /// The ring as a whole, with what is on its way.
-    pub fn oracle(&self) -> Oracle<'_> {
-        let asleep = self.hosts.iter().filter(|host| host.asleep.is_some()).map(|host| &host.me.name);
-        Oracle::new(self.views()).with_asleep(asleep).with_in_flight(self.incoming(), self.losses())
-    }
-}

@@ -52,7 +52,7 @@ pub(super) async fn answer(
     }
     let desk = Desk { shared, context };
     if command != Command::Node {
-        desk.admit()?; // Whoever wants to join asks `node` which ring this is.
+        desk.admit()?; // `node` is the ring's `Ping`: see `View::admit_request`.
     }
     match request {
         seed::Request::Node => Ok(desk.node()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chord_ring::{
     Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, RingTag,
-    State, owner_by_range,
+    State, budget_onward, owner_by_range,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
@@ -250,5 +250,5 @@ pub(crate) fn onward(
     if !chord_wire::path_fits(&path) {
         return Err(Failure::Refused(Refusal::HopLimit));
     }
-    Ok(Context { path, named, remaining: Some(budget * 9 / 10), ..context })
+    Ok(Context { path, named, remaining: Some(budget_onward(budget)), ..context })
 }

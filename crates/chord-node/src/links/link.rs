@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use chord_ring::{Failure, NodeName};
+use chord_ring::{Failure, NodeName, SUSPECT_FOR};
 use chord_wire::{Code, Command, Context, seed};
 
 use super::connection::{Answered, Connections, IDLE_MAX, NoAnswer, Sending, within};
@@ -11,10 +11,6 @@ use super::language::{Language, Misunderstood, Refused, Reply};
 use super::lock;
 use super::round_trip::RoundTrip;
 use crate::Limits;
-
-/// How long a peer that failed is passed over by lookups, so that each does not find out anew. Maintenance, which
-/// drops it, takes about as long.
-const SUSPECT_FOR: Duration = Duration::from_secs(1);
 
 /// How long a peer that answers wrongly is not reported again.
 const REPORT_PAUSE: Duration = Duration::from_secs(60);

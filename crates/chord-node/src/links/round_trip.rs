@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-/// The wait for a peer that was never measured, and the shortest one otherwise: long enough for a busy machine to
-/// schedule a process, short enough that two of them in a row are one second.
-const WAIT_MIN: Duration = Duration::from_millis(500);
+use chord_ring::WAIT_MIN;
 
 /// Smoothed round trip and its variation.
 #[derive(Clone, Copy, Debug, Default)]

@@ -111,7 +111,14 @@ impl Node {
 
     /// Takes a member that has just answered as head, if it lies before the present one.
     fn merge(&mut self, state: &State) -> bool {
-        if self.open.operation.is_some() || !self.try_adopt(&state.peer, state) {
+        if self.open.operation.is_some() {
+            // A node that walks back round another ring is never idle, and its place may lie at the end of the walk.
+            if self.view.is_closer(&state.peer) {
+                self.open.closer = Some(state.peer.clone());
+            }
+            return false;
+        }
+        if !self.try_adopt(&state.peer, state) {
             return false;
         }
         self.output(Output::Event(Event::Merging(state.peer.clone())));

@@ -42,6 +42,9 @@ impl Node {
         if self.open.operation.is_some() {
             return;
         }
+        if let Some(closer) = self.open.closer.take().filter(|closer| self.view.is_closer(closer)) {
+            return self.ask_closer(closer);
+        }
         let heir = self.open.heir.take();
         if let Some(head) = self.view.successors.head().cloned() {
             self.ask_head(head, false, heir);
@@ -136,7 +139,8 @@ impl Node {
         }
         // Where many have joined between two members, each step uncovers the next; and a head that said farewell
         // meanwhile is not kept for a round.
-        let goes_on = (is_closer && answer.is_ok()) || self.open.heir.is_some();
+        let is_awaited = self.open.heir.is_some() || self.open.closer.is_some();
+        let goes_on = (is_closer && answer.is_ok()) || is_awaited;
         if goes_on && self.repeats_left > 0 {
             self.repeats_left -= 1;
             self.begin_stabilize();

@@ -77,6 +77,9 @@ fn requests_from_other_rings_are_refused_and_change_nothing() {
     let (here, there) = (ring_tag(8).size, ring_tag(9).size);
     node.feed(Input::Request(Token(9), Some(ring_tag(9)), farewell(20, None, &[])));
     node.expect_reply(Err(Refusal::RingSizeDiffers { here, there }));
+    // Whoever asks who this is must hear which ring it met.
+    node.feed(Input::Request(Token(9), Some(ring_tag(9)), Request::Ping));
+    node.expect_reply(Ok(Answer::Pong(before.view().pong())));
     node.end();
     assert_eq!(node.node, before);
 }

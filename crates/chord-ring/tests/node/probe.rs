@@ -260,3 +260,26 @@ fn a_peer_that_is_notified_for_want_of_a_way_to_the_next_member_stays_remembered
     node.end();
     assert!(node.node.remembered().names().any(|peer| *peer == name(99)));
 }
+
+#[test]
+fn a_closer_member_that_a_probe_finds_while_the_node_stabilizes_is_asked_right_after() {
+    let mut node = probing();
+    node.maintain(); // It waits for what its head says.
+    node.drain();
+    node.answer(Purpose::Probe, state(99, &[5], Some(5)));
+    node.drain();
+    node.answer(Purpose::Probe, found(15, &[10, 99, 15]));
+    node.drain();
+    node.answer(Purpose::Probe, state(15, &[99, 5], Some(5)));
+    node.expect_send(Purpose::Probe, 15, notify(10));
+    node.end();
+    assert_eq!(node.beliefs().0, [20, 30], "one operation at a time");
+    node.answer(Purpose::Ring, state(20, &[30, 40], Some(10)));
+    node.drain();
+    node.answer(Purpose::Ring, DONE);
+    node.expect_send(Purpose::Ring, 15, Request::GetState);
+    node.end();
+    node.answer(Purpose::Ring, state(15, &[20, 30], Some(10)));
+    assert_eq!(node.beliefs().0, [15, 20]);
+    node.drain();
+}

@@ -149,10 +149,12 @@ impl Cluster {
         if self.frozen.contains(to) || self.cut.contains(&(from.clone(), to.clone())) {
             return (Err(Failure::Silent), Vec::new());
         }
+        let asker = self.nodes.get(from).map(|node| node.view().me().clone());
         let Some(node) = self.nodes.get_mut(to) else { return (Err(Failure::Unreachable), Vec::new()) };
         if let Request::FindSuccessor(question) = request {
             return (self.look_up(to, Lookup::new(question)).map(Answer::Found), Vec::new());
         }
+        let asker = asker.filter(|_| request == Request::GetState);
         node.handle(Input::Request(Token(0), Some(self.config.ring().clone()), request));
         let mut reply = Err(Failure::Garbled);
         let mut later = Vec::new();
@@ -161,6 +163,10 @@ impl Cluster {
                 Output::Reply(_, answer) => reply = answer.map_err(Failure::Refused),
                 other => later.push(other),
             }
+        }
+        if let Some(asker) = asker {
+            node.handle(Input::AskedBy(asker)); // As the door of a running node does.
+            later.extend(drain(node));
         }
         (reply, later)
     }

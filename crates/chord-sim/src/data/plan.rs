@@ -5,19 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use chord_kv::replication;
-use chord_ring::{Config, Peer, RingName, RingSize, RingTag};
+use chord_ring::{Config, OPERATION_WAIT_DEFAULT, Peer, RingName, RingSize, RingTag};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::swarm::peers_of;
-use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Pace, Settings};
-
-/// How long a node waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a client waits, and a lookup may take.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(4);
+use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Settings};
 
 /// Bits of the identifier space.
 const BITS: u64 = 16;
@@ -203,19 +197,14 @@ impl DataPlan {
             tombstone_grace: self.tombstone_grace,
             ..replication::Settings::new(size)
         };
-        Settings {
-            config: Config::new(RingTag { name: RingName::default(), size }),
-            seed: self.seed,
-            patience: PATIENCE,
-            lookup_patience: CLIENT_PATIENCE,
-            pace: Pace::AsAsked,
-            data: Some(DataSettings {
-                replication,
-                keeping: self.keeping,
-                sync_max: self.sync_max,
-                patience: CLIENT_PATIENCE,
-            }),
-        }
+        let config = Config::new(RingTag { name: RingName::default(), size });
+        let data = DataSettings {
+            replication,
+            keeping: self.keeping,
+            sync_max: self.sync_max,
+            patience: OPERATION_WAIT_DEFAULT,
+        };
+        Settings { data: Some(data), ..Settings::new(config, self.seed) }
     }
 
     /// The peer on each host.

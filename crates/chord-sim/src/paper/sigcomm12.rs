@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::churn::{Churn, Departure, LOOKUP_PATIENCE, Outcomes};
+use super::churn::{Outcomes, Trial};
 use super::plot::{Axis, Chart, Point, Series};
 use super::{Band, Cell, Effort, Experiment, Figure, Findings, Measure, Row, Table, Tally};
+use crate::churn::Departure;
 
 /// Which part of all lookups fails when none is tried again.
 pub(super) struct Churned(pub(super) Effort);
@@ -36,8 +37,8 @@ impl Churned {
         self.0.choose(3_600, 500)
     }
 
-    fn churn(&self, rate: f64) -> Churn {
-        Churn {
+    fn trial(&self, rate: f64) -> Trial {
+        Trial {
             n_nodes: self.n_nodes(),
             successors: chord_ring::SUCCESSORS_DEFAULT,
             rate: rate * self.0.choose(1.0, 0.2), // as often for each node
@@ -62,7 +63,7 @@ impl Experiment for Churned {
     }
 
     fn run(&self, row: usize, random: &mut Pcg64Mcg) -> Vec<Tally> {
-        self.churn(PAPER[row].0).run(random).into_tallies()
+        self.trial(PAPER[row].0).run(random).into_tallies()
     }
 
     fn findings(&self, rows: &BTreeMap<usize, &[Tally]>) -> Findings {
@@ -74,13 +75,12 @@ impl Experiment for Churned {
                 "A ring of about {} nodes with {} successors each; nodes join and fail at random times, each at the rate of the row, and lookups come once a second on average.\n\
                  {} runs of {} lookups for each rate, event by event on the shipped nodes; rounds of maintenance come every 15 to 45 s, and a shipped node looks one finger up in a round, where the paper's refreshes all.\n\
                  By the book: as in table III, but a lookup that meets a dead node has failed, since nothing is tried again; the paper's percentiles are its confidence interval.\n\
-                 As shipped: lookups go round the dead, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
+                 As shipped: lookups go round the dead, and the owner confirms that it is one; a client waits as in table III.\n\
                  The paper's rule is k % for k failures between two rounds; its own figures are up to twice that, so there is no band for the lookups by the book, and that of the shipped ones is no failure at all.",
                 self.n_nodes(),
                 chord_ring::SUCCESSORS_DEFAULT,
                 self.n_repeats(),
-                self.n_lookups(),
-                LOOKUP_PATIENCE.as_secs()
+                self.n_lookups()
             ),
             tables: vec![Table {
                 id: self.id(),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::churn::{Churn, Departure, LOOKUP_PATIENCE, Outcomes};
+use super::churn::{LOOKUP_PATIENCE, Outcomes, Trial};
 use super::fig8::spread;
 use super::plot::{Axis, Chart, Point, Series};
 use super::tally::ratio;
 use super::{Band, Cell, Effort, Experiment, Figure, Findings, Measure, Row, Table, Tally};
+use crate::churn::Departure;
 
 /// Path, timeouts and failures of lookups in a ring that does not come to rest.
 pub(super) struct Stabilization(pub(super) Effort);
@@ -106,8 +107,8 @@ impl Stabilization {
         self.0.choose(2_500, 500)
     }
 
-    fn churn(&self, rate: f64) -> Churn {
-        Churn {
+    fn trial(&self, rate: f64) -> Trial {
+        Trial {
             n_nodes: self.n_nodes(),
             successors: SUCCESSORS,
             rate: rate * self.0.choose(1.0, 0.1), // as often for each node
@@ -132,7 +133,7 @@ impl Experiment for Stabilization {
     }
 
     fn run(&self, row: usize, random: &mut Pcg64Mcg) -> Vec<Tally> {
-        self.churn(SETTINGS[row].rate).run(random).into_tallies()
+        self.trial(SETTINGS[row].rate).run(random).into_tallies()
     }
 
     fn findings(&self, rows: &BTreeMap<usize, &[Tally]>) -> Findings {
@@ -144,9 +145,9 @@ impl Experiment for Stabilization {
                 "A ring of about {} nodes with {SUCCESSORS} successors each; nodes join and leave, in good order, at random times, each at the rate of the row, and lookups come once a second on average.\n\
                  {} runs of {} lookups for each rate, event by event on the shipped nodes; rounds of maintenance come every 15 to 45 s, whatever a node asks for, and messages take 50 ms on average, exponentially, as in the paper.\n\
                  By the book: the asker asks one node after another, a node names only its first successor that lives, and the first one named is believed; this is evaluated on what all nodes believe at that instant, and nodes are counted up to the key's predecessor.\n\
-                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, of which each node on the way gives the next one half.\n\
+                 As shipped: by messages in virtual time, forwarded from node to node, and the owner confirms that it is one; a client waits for {} s, as many rounds as it does by default in a running ring, and a node for another as long as there.\n\
                  Rings are maintained by the shipped protocol in both cases, not by the one of the paper, which can break a ring for good.\n\
-                 A lookup is right if it ends at a node that owned the key when it began or when it ended; a node that joins owns keys once a member names it as its successor.\n\
+                 A lookup is right if it ends at a node that owned the key at some instant while it ran; a node that joins owns keys once a member names it as its successor.\n\
                  Timeouts are fewer than the paper's, since entries are fresher: its nodes refresh one of some thirty entries in a round, a shipped node its whole list and one of its six or so fingers beyond that.\n\
                  The band of the shipped lookups is no failure at all, that of the lookups by the book the paper's figure, or one in 10,000 where that is less.",
                 self.n_nodes(),

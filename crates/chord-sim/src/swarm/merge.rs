@@ -5,7 +5,7 @@ use std::time::Duration;
 use chord_ring::{Config, RingSize, RingTag};
 
 use super::plan::peers_of;
-use crate::world::{Cut, HostId, Latency, Network, Pace, Settings, World};
+use crate::world::{Cut, HostId, Latency, Network, Settings, World};
 
 /// How the rings came to be apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,21 @@ pub enum Apart {
     Cut,
     /// They were started apart; all know the address of one node of the first.
     Started,
+}
+
+/// Rings that shall become one.
+#[derive(Clone, Copy, Debug)]
+pub struct Merge<'a> {
+    /// How many nodes each ring has.
+    pub sizes: &'a [usize],
+    /// How they came to be apart.
+    pub apart: Apart,
+    /// How many of all messages are lost from when they can reach each other: 0.0 to 1.0.
+    pub loss: f64,
+    /// What decides everything that is left to chance.
+    pub seed: u64,
+    /// After so many rounds it is too late.
+    pub rounds_max: u64,
 }
 
 /// How rings became one.
@@ -34,17 +49,11 @@ const CUT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Lets rings of these sizes become one. `None` if they are not after `rounds_max`.
-pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Option<Merged> {
+/// Lets rings become one. `None` if they are not in time.
+pub fn merge(rings: Merge<'_>) -> Option<Merged> {
+    let Merge { sizes, apart, loss, seed, rounds_max } = rings;
     let config = Config::new(RingTag { name: chord_ring::RingName::default(), size: RingSize::DEFAULT });
-    let settings = Settings {
-        config,
-        seed,
-        patience: Duration::from_millis(500),
-        lookup_patience: Duration::from_secs(5),
-        pace: Pace::AsAsked,
-        data: None,
-    };
+    let settings = Settings::new(config, seed);
     let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(20));
     let mut world = World::new(settings, Network::reliable(latency));
     let n_hosts = sizes.iter().sum();
@@ -81,6 +90,7 @@ pub fn merge(sizes: &[usize], apart: Apart, seed: u64, rounds_max: u64) -> Optio
             world.network.heal();
         }
     }
+    world.network.loss = loss;
     until_ideal(&mut world, rounds_max)
 }
 

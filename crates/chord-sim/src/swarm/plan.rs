@@ -9,13 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::world::{Down, HostId, Latency, Network, Pace, Settings};
-
-/// How long a node waits for an answer: what a running node does with a peer that it has measured and found quick.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a lookup may take, as for a client of a running node.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
+use crate::world::{Down, HostId, Latency, Network, Settings};
 
 /// The slowest message of a run that keeps the assumptions: there and back twice as fast as the fastest clock allows.
 const PROMPT: Duration = Duration::from_millis(80);
@@ -133,6 +127,9 @@ pub struct Plan {
     pub hosts: usize,
     /// How many of them are an ideal ring when it begins; the others are down. One founds a ring.
     pub founders: usize,
+    /// How many of them, the first ones, all others remember for ever. Without any, nodes that lost sight of each other
+    /// may stay apart: what knows of each other must be one ring each.
+    pub seeds: usize,
     /// The network when it begins.
     pub network: Network,
     /// How fast each host's clock goes.
@@ -142,6 +139,9 @@ pub struct Plan {
     /// How long all that takes.
     pub length: Duration,
 }
+
+/// Most hosts that all others remember for ever: an operator names one or two.
+const SEEDS_MAX: usize = 2;
 
 /// Bits of the identifier space: small enough that positions are readable, large enough that hosts seldom meet.
 const BITS: u64 = 12;
@@ -162,7 +162,11 @@ impl Plan {
         let clocks = (0..hosts).map(|_| random.random_range(CLOCKS)).collect();
         let network = draw_network(kind, &mut random);
         let faults = draw_faults(kind, hosts, length, &mut random);
-        Self { seed, kind, successors, hosts, founders, network, clocks, faults, length }
+        let seeds = match kind {
+            Kind::Assured => 0, // The proof needs none.
+            Kind::Wild => random.random_range(0..=SEEDS_MAX),
+        };
+        Self { seed, kind, successors, hosts, founders, seeds, network, clocks, faults, length }
     }
 
     /// The same with fewer hosts. At least one is left, and one more than r where that is assumed.
@@ -173,6 +177,7 @@ impl Plan {
         };
         self.hosts = self.hosts.min(hosts.max(least));
         self.founders = self.founders.min(self.hosts);
+        self.seeds = self.seeds.min(self.hosts);
         self
     }
 
@@ -184,14 +189,7 @@ impl Plan {
 
     /// How the hosts behave.
     pub fn settings(&self) -> Settings {
-        Settings {
-            config: self.config(),
-            seed: self.seed,
-            patience: PATIENCE,
-            lookup_patience: LOOKUP_PATIENCE,
-            pace: Pace::AsAsked,
-            data: None,
-        }
+        Settings::new(self.config(), self.seed)
     }
 
     fn config(&self) -> Config {

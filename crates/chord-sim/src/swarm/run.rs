@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use chord_ring::{Phase, Position, REMEMBERED_MAX};
+use chord_ring::{NodeName, Phase, Position, REMEMBERED_MAX, View, is_ideal};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::plan::{Fault, Kind, OneWay, Plan};
+use crate::Oracle;
 use crate::world::{Changed, Cut, HostId, Latency, LookupId, Outcome, Step, Time, World};
 
 /// Rounds of maintenance after the last fault within which every node must be in one ideal ring.
@@ -23,9 +24,6 @@ const ROUNDS_AFTER: Duration = Duration::from_secs(10);
 
 /// Lookups that each node is asked when all is quiet.
 const LOOKUPS_AFTER: usize = 4;
-
-/// Hosts that all others remember from the start, and join through.
-const SEEDS: u32 = 2;
 
 /// Whether a node that starts knows whom the last one on its host knew.
 #[derive(Clone, Copy)]
@@ -66,8 +64,11 @@ pub enum Rule {
     OneOrderedRing,
     /// A lookup that ends names somebody who was alive while it ran.
     LiveOwner,
-    /// Afterwards, all nodes are one ideal ring within [`ROUNDS_TO_IDEAL`], and stay so.
+    /// Afterwards, all nodes are one ideal ring within [`ROUNDS_TO_IDEAL`], and stay so; without seeds, an ideal ring each
+    /// of those that know of each other.
     BecomesIdeal,
+    /// Members that know of each other when all is mended end in one ring.
+    StaysTogether,
     /// In an ideal ring every lookup ends with the owner.
     RightOwner,
 }
@@ -83,6 +84,7 @@ impl fmt::Display for Rule {
             Self::OneOrderedRing => "there is not one ordered ring",
             Self::LiveOwner => "a lookup named an owner that was dead all the time",
             Self::BecomesIdeal => "the ring does not become ideal",
+            Self::StaysTogether => "members that knew of each other are in different rings",
             Self::RightOwner => "a lookup in an ideal ring did not end with the owner",
         })
     }
@@ -101,6 +103,8 @@ pub struct Passed {
     pub n_found: usize,
     /// How many rounds after the last fault the ring was ideal.
     pub rounds_to_ideal: u64,
+    /// Whether several rings that know nothing of each other were left: 0 or 1 for one run.
+    pub n_apart: usize,
 }
 
 /// A run on its way.
@@ -109,7 +113,6 @@ pub struct Run {
     /// The ring, to be looked at.
     pub world: World,
     principals: BTreeSet<Position>,
-    errands_seen: usize,
     passed: Passed,
 }
 
@@ -118,12 +121,10 @@ impl Run {
     pub fn new(plan: Plan) -> Self {
         let mut world = World::new(plan.settings(), plan.network.clone());
         let hosts: Vec<HostId> = plan.peers().into_iter().filter_map(|peer| world.add_host(peer)).collect();
-        let seeds: Vec<HostId> = hosts.iter().copied().take(SEEDS as usize).collect();
+        let seeds: Vec<HostId> = hosts.iter().copied().take(plan.seeds).collect();
         for (host, clock) in hosts.iter().zip(&plan.clocks) {
             world.set_clock(*host, *clock);
-            if plan.kind == Kind::Wild {
-                world.set_seeds(*host, &seeds);
-            }
+            world.set_seeds(*host, &seeds);
         }
         match hosts.get(..plan.founders) {
             Some([founder]) => world.create(*founder),
@@ -133,7 +134,7 @@ impl Run {
         for timed in &plan.faults {
             world.set_alarm(timed.at, timed.number as u64);
         }
-        Self { plan, world, principals: BTreeSet::new(), errands_seen: 0, passed: Passed::default() }
+        Self { plan, world, principals: BTreeSet::new(), passed: Passed::default() }
     }
 
     /// Runs the whole plan.
@@ -262,31 +263,53 @@ impl Run {
             }
             self.world.create(founder);
         }
-        if self.plan.kind == Kind::Wild {
-            for seed in self.world.hosts().take(SEEDS as usize) {
-                if self.world.node(seed).is_none() {
-                    self.start(seed, Memory::Lost);
-                }
+        for seed in self.world.hosts().take(self.plan.seeds) {
+            if self.world.node(seed).is_none() {
+                self.start(seed, Memory::Lost);
             }
         }
     }
 
     fn become_ideal(&mut self) -> Result<(), Broken> {
-        let before: Vec<u64> = self.world.hosts().map(|host| self.world.rounds(host)).collect();
+        let rounds_before: Vec<u64> = self.world.hosts().map(|host| self.world.rounds(host)).collect();
+        // Whoever knows of each other now must be together in the end, whoever else is with them.
+        let groups = self.world.acquainted();
         // What was asked before, and lost, still ends in a silence that may cost a neighbour.
         let settled = self.world.now().after(self.plan.settings().patience * 2);
         loop {
             let rounds = |(host, before): (HostId, &u64)| self.world.rounds(host) - before;
-            let most = self.world.hosts().zip(&before).map(rounds).max().unwrap_or_default();
+            let most = self.world.hosts().zip(&rounds_before).map(rounds).max().unwrap_or_default();
             self.passed.rounds_to_ideal = most;
-            if self.world.is_ideal() && self.world.now() > settled {
-                return Ok(());
+            if self.world.now() > settled && self.is_ideal() {
+                break;
             }
             if most > ROUNDS_TO_IDEAL {
                 return Err(self.broken(Rule::BecomesIdeal, &format!("not ideal after {most} rounds")));
             }
             self.run_until(self.world.now().after(LOOK))?;
         }
+        let rings = self.world.acquainted();
+        self.passed.n_apart = usize::from(rings.len() > 1);
+        match groups.iter().find(|group| !is_together(group, &rings, &self.world)) {
+            Some(group) => Err(self.broken(Rule::StaysTogether, &format!("{group:?}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all nodes are one ideal ring, or, where nobody is remembered for ever, an ideal ring each of those that
+    /// know of each other.
+    fn is_ideal(&self) -> bool {
+        if self.world.is_ideal() {
+            return true;
+        }
+        let may_be_apart = self.plan.kind == Kind::Wild && self.plan.seeds == 0;
+        may_be_apart
+            && self.world.views().all(View::is_member)
+            && self
+                .world
+                .acquainted()
+                .iter()
+                .all(|ring| is_ideal(self.world.views().filter(|view| ring.contains(&view.me().name))))
     }
 
     /// Once ideal, the ring stays ideal, and every lookup ends with the owner.
@@ -294,7 +317,7 @@ impl Run {
         let until = self.world.now().after(ROUNDS_AFTER);
         while self.world.now() < until {
             self.run_until(self.world.now().after(LOOK))?;
-            if !self.world.is_ideal() {
+            if !self.is_ideal() {
                 return Err(self.broken(Rule::BecomesIdeal, "it was ideal and is not any more"));
             }
         }
@@ -310,17 +333,22 @@ impl Run {
             }
         }
         self.run_until(self.world.now().after(self.plan.settings().lookup_patience * 2))?;
-        asked.into_iter().try_for_each(|id| self.check_owner(id))
+        let rings = self.world.acquainted();
+        asked.into_iter().try_for_each(|id| self.check_owner(id, &rings))
     }
 
-    fn check_owner(&self, id: LookupId) -> Result<(), Broken> {
+    /// The owner is one of the ring of whoever asked.
+    fn check_owner(&self, id: LookupId, rings: &BTreeSet<BTreeSet<NodeName>>) -> Result<(), Broken> {
         let errand = &self.world.errands()[id.0 as usize];
-        let owner = self.world.oracle().owner(errand.target);
+        let asker = self.world.name(errand.host);
+        let ring = rings.iter().find(|ring| ring.contains(asker));
+        let is_in_it = |view: &&View| ring.is_some_and(|ring| ring.contains(&view.me().name));
+        let owner = Oracle::new(self.world.views().filter(is_in_it)).owner(errand.target);
         match &errand.ended {
             Some((_, Outcome::Found(found))) if Some(found.owner.position) == owner => Ok(()),
             ended => Err(self.broken(
                 Rule::RightOwner,
-                &format!("{} from {}: {ended:?}, not {owner:?}", errand.target, self.world.name(errand.host)),
+                &format!("{} from {asker}: {ended:?}, not {owner:?}", errand.target),
             )),
         }
     }
@@ -393,16 +421,15 @@ impl Run {
 
     /// Lookups that have ended since the last time.
     fn check_errands(&mut self) -> Result<(), Broken> {
-        while let Some(errand) = self.world.errands().get(self.errands_seen) {
-            let Some((_, outcome)) = &errand.ended else { return Ok(()) };
-            if let Outcome::Found(found) = outcome {
+        while let Some(id) = self.world.next_ended() {
+            let errand = &self.world.errands()[id.0 as usize];
+            if let Some((_, Outcome::Found(found))) = &errand.ended {
                 let owner = self.world.host(&found.owner.name);
                 if !owner.is_some_and(|owner| self.world.was_up_since(owner, errand.began)) {
                     return Err(self.broken(Rule::LiveOwner, &format!("{errand:?}")));
                 }
                 self.passed.n_found += 1;
             }
-            self.errands_seen += 1;
         }
         Ok(())
     }
@@ -413,6 +440,14 @@ impl Run {
     }
 }
 
+/// Whether those of a group that still run are in one ring.
+fn is_together(group: &BTreeSet<NodeName>, rings: &BTreeSet<BTreeSet<NodeName>>, world: &World) -> bool {
+    let runs = |name: &&NodeName| world.views().any(|view| view.me().name == **name);
+    let left: BTreeSet<NodeName> = group.iter().filter(runs).cloned().collect();
+    left.is_empty() || rings.iter().any(|ring| left.is_subset(ring))
+}
+
 /// Requests of one host that may be open at one time: six of its node's own, and one for each lookup that it carries; a
-/// plan begins at most 40 lookups, and each comes to a host once, and once more for each finger that is looked up.
-const CALLS_MAX: usize = 6 + 40 + super::plan::HOSTS_MAX * 4;
+/// plan begins at most 40 lookups, and each comes to a host once, and once more for each finger that is looked up. With
+/// each the peer may be asked whether it lives.
+const CALLS_MAX: usize = 2 * (6 + 40 + super::plan::HOSTS_MAX * 4);

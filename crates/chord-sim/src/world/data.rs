@@ -284,9 +284,8 @@ impl World {
                 self.call_data(host, &peer, DataRequest::Peer(request), Asker::Data(id), until);
             }
             Output::FindOwner(id, position) => {
-                let until = self.now.after(self.settings.lookup_patience);
                 let question = Question { target: position, named: false, path: Vec::new() };
-                self.carry(host, question, Origin::Data(id), until, None);
+                self.carry(host, question, Origin::Data(id), self.settings.lookup_patience, None);
             }
             Output::Reply(token, answer) => {
                 if let Some(Waiter::Peer(asker, call)) = self.take_waiter(host, token) {
@@ -325,7 +324,7 @@ impl World {
     fn call_data(&mut self, from: HostId, to: &Peer, request: DataRequest, asker: Asker, until: Time) {
         self.calls += 1;
         let id = CallId(self.calls);
-        let call = Call { id, to: to.name.clone(), asker, is_doomed: false };
+        let call = Call { id, to: to.name.clone(), asker, until, is_doomed: false, is_in_doubt: false };
         self.hosts[from.0 as usize].calls.push(call);
         self.queue.push(until, Event::Deadline(from, id));
         match self.host(&to.name) {
@@ -392,7 +391,8 @@ impl World {
         };
         let target = self.position_of(&action.key);
         let question = Question { target, named: false, path: Vec::new() };
-        self.carry(action.host, question, Origin::Operation(id), action.until, None);
+        let budget = action.until.since(self.now);
+        self.carry(action.host, question, Origin::Operation(id), budget, None);
     }
 
     fn position_of(&self, key: &Key) -> Position {

@@ -2,24 +2,22 @@
 
 use std::time::Duration;
 
-use chord_ring::{Answer, Failure, Found, Input, Lookup, NodeName, Position, Question, Refusal, Request};
+use chord_ring::{
+    Answer, Failure, Found, Input, LOOKUP_RETRY_PAUSE, Lookup, NodeName, Position, Question, Request, Step,
+    begins_anew,
+};
 
 use super::host::{Asker, Carried, Origin};
+use super::requests::{Ended, Outgoing};
 use super::{Event, HostId, LookupId, Time, World};
-
-/// Pause before a lookup that got stuck begins anew, where it began.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-
-/// How much of the time that is left a host gives one peer: the rest is for the next best.
-const SHARE: f64 = 0.5;
 
 /// How a client's lookup ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Somebody said that it is the owner.
     Found(Found),
-    /// No way led to the owner before the time was over.
-    Failed(Refusal),
+    /// No way led to the owner, or the time was over: then silence.
+    Failed(Failure),
     /// The node that was asked is gone.
     Abandoned,
 }
@@ -46,10 +44,9 @@ impl World {
         let id = LookupId(u32::try_from(self.errands.len()).ok()?);
         let began = self.now;
         self.errands.push(Errand { host, target, began, ended: None, timeouts: 0 });
-        let until = began.after(self.settings.lookup_patience);
         let question = Question { target, named: false, path: Vec::new() };
         self.note(|world| format!("a client asks {} for the owner of {target}", world.name(host)));
-        self.carry(host, question, Origin::Client(id), until, Some(id));
+        self.carry(host, question, Origin::Client(id), self.settings.lookup_patience, Some(id));
         Some(id)
     }
 
@@ -58,17 +55,25 @@ impl World {
         &self.errands
     }
 
+    /// A client's lookup that has ended since the last time.
+    pub fn next_ended(&mut self) -> Option<LookupId> {
+        self.ended.pop_front()
+    }
+
+    /// A host takes a lookup up, for which it has so much time by its own clock.
     pub(super) fn carry(
         &mut self,
         host: HostId,
         question: Question,
         origin: Origin,
-        until: Time,
+        budget: Duration,
         errand: Option<LookupId>,
     ) {
         self.carried += 1;
         let lookup = Lookup::new(question.clone());
         let id = self.carried;
+        let budget = budget.min(self.settings.lookup_patience);
+        let until = self.now.after(self.hosts[host.0 as usize].real(budget));
         self.host_mut(host).carried.push(Carried {
             id,
             question,
@@ -84,27 +89,23 @@ impl World {
     /// Takes a lookup one step on.
     fn advance(&mut self, host: HostId, id: u64) {
         let now = self.now;
-        let (Some(node), Some(carried)) = self.hosts[host.0 as usize].node_and_carried(id) else { return };
-        match carried.lookup.step(node.view()) {
-            chord_ring::Step::Here(found) => self.end(host, id, Ok(found)),
-            chord_ring::Step::Stuck(refusal) => {
-                let is_final = refusal == Refusal::NotMember || !carried.question.path.is_empty();
-                let retry_at = now.after(RETRY_PAUSE);
-                if is_final || retry_at >= carried.until {
-                    return self.end(host, id, Err(refusal));
+        let Some((step, carried, left)) = self.hosts[host.0 as usize].step(id, now) else { return };
+        match step {
+            Step::Here(found) => self.end(host, id, Ok(found)),
+            Step::Stuck(refusal) => {
+                if !begins_anew(&refusal, &carried.question.path, left) {
+                    return self.end(host, id, Err(Failure::Refused(refusal)));
                 }
-                let life = self.hosts[host.0 as usize].life;
-                self.queue.push(retry_at, Event::Resume { host, life, carried: id });
+                let host_now = &self.hosts[host.0 as usize];
+                let (life, pause) = (host_now.life, host_now.real(LOOKUP_RETRY_PAUSE));
+                self.queue.push(now.after(pause), Event::Resume { host, life, carried: id });
             }
-            chord_ring::Step::Ask { peer, question } => {
-                let left = carried.until.since(now);
-                if left.is_zero() {
-                    return self.end(host, id, Err(Refusal::NoRoute));
-                }
-                let (until, errand) = (now.after(left.mul_f64(SHARE)), carried.errand);
+            Step::Ask { .. } if left.is_zero() => self.end(host, id, Err(Failure::Silent)),
+            Step::Ask { peer, question } => {
+                let errand = carried.errand;
                 carried.asked = Some(peer.clone());
-                let request = Request::FindSuccessor(question);
-                self.call(host, &peer.name, request, Asker::Lookup(id), Some((until, errand)));
+                let call = Outgoing { asker: Asker::Lookup(id), errand, budget: left };
+                self.call(host, &peer.name, Request::FindSuccessor(question), call);
             }
         }
     }
@@ -123,6 +124,7 @@ impl World {
         id: u64,
         peer: &NodeName,
         answer: Result<Answer, Failure>,
+        ended: Ended,
     ) {
         let (Some(node), Some(carried)) = self.hosts[host.0 as usize].node_and_carried(id) else { return };
         let failure = match answer {
@@ -136,7 +138,7 @@ impl World {
         };
         carried.lookup.failed(peer, &failure);
         let errand = carried.errand;
-        if matches!(failure, Failure::Unreachable | Failure::Silent)
+        if ended == Ended::InVain
             && let Some(errand) = errand.and_then(|id| self.errands.get_mut(id.0 as usize))
         {
             errand.timeouts += 1;
@@ -147,13 +149,13 @@ impl World {
         self.advance(host, id);
     }
 
-    fn end(&mut self, host: HostId, id: u64, result: Result<Found, Refusal>) {
+    fn end(&mut self, host: HostId, id: u64, result: Result<Found, Failure>) {
         let all = &mut self.host_mut(host).carried;
         let Some(place) = all.iter().position(|carried| carried.id == id) else { return };
         let carried = all.swap_remove(place);
         match carried.origin {
             Origin::Peer(asker, call) => {
-                self.answer(host, asker, call, result.map(Answer::Found).map_err(Failure::Refused));
+                self.answer(host, asker, call, result.map(Answer::Found));
             }
             Origin::Client(lookup) => {
                 self.note(|world| format!("{} answers its client: {result:?}", world.name(host)));
@@ -175,6 +177,7 @@ impl World {
         let now = self.now;
         if let Some(errand) = self.errands.get_mut(id.0 as usize) {
             errand.ended = Some((now, outcome));
+            self.ended.push_back(id);
         }
     }
 }

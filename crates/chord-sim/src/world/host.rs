@@ -1,8 +1,11 @@
 //! One host: a machine with a name, on which a node runs, stands still or does not run.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use chord_ring::{Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, View, Wake};
+use chord_ring::{
+    Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, SUSPECT_FOR, Step, View, Wake,
+};
 
 use super::data::{ActionId, HostData};
 use super::network::Place;
@@ -35,6 +38,10 @@ pub(super) struct Call {
     pub(super) id: CallId,
     pub(super) to: NodeName,
     pub(super) asker: Asker,
+    /// When the host gives it up at the latest.
+    pub(super) until: Time,
+    /// Whether the peer takes so long that it is asked whether it lives.
+    pub(super) is_in_doubt: bool,
     /// It has come to a host where no node runs, or to an earlier life of the one there now: a failure will be its end.
     pub(super) is_doomed: bool,
 }
@@ -49,6 +56,8 @@ pub(super) enum Asker {
     Data(chord_kv::replication::RequestId),
     /// A client's operation.
     Operation(ActionId),
+    /// The host itself: whether the peer of this call lives. With when it asked.
+    Doubt(CallId, Time),
 }
 
 /// A lookup that a host carries on.
@@ -90,6 +99,8 @@ pub(super) struct Host {
     pub(super) asleep: Option<VecDeque<Event>>,
     pub(super) calls: Vec<Call>,
     pub(super) carried: Vec<Carried>,
+    /// Peers that failed a moment ago, and until when lookups go round them.
+    suspects: Vec<(NodeName, Time)>,
     /// Of each reason to be woken, how often it was asked for: only the last time counts.
     pub(super) wakes: [u32; 2],
     /// Whom to ask for a place in the ring, the next one first.
@@ -122,6 +133,7 @@ impl Host {
             asleep: None,
             calls: Vec::new(),
             carried: Vec::new(),
+            suspects: Vec::new(),
             wakes: [0; 2],
             contacts: VecDeque::new(),
             seeds: Vec::new(),
@@ -149,6 +161,7 @@ impl Host {
         self.life += 1;
         self.calls.clear();
         self.carried.clear();
+        self.suspects.clear();
     }
 
     /// A new process; it belongs to no ring.
@@ -161,6 +174,38 @@ impl Host {
     pub(super) fn start_as(&mut self, view: View) {
         let incarnation = Incarnation(u64::from(self.life) * INCARNATIONS_MAX);
         self.node = Some(Node::of_view(view, incarnation));
+    }
+
+    /// A peer answered nothing: lookups go round it for a while.
+    pub(super) fn suspect(&mut self, peer: &NodeName, now: Time) {
+        let until = now.after(self.real(SUSPECT_FOR));
+        self.suspects.retain(|(other, until)| other != peer && *until > now);
+        self.suspects.push((peer.clone(), until));
+    }
+
+    /// A peer answered.
+    pub(super) fn trust(&mut self, peer: &NodeName) {
+        if !self.suspects.is_empty() {
+            self.suspects.retain(|(other, _)| other != peer);
+        }
+    }
+
+    /// How long something takes that takes so long by the clock of this host.
+    pub(super) fn real(&self, by_its_clock: Duration) -> Duration {
+        by_its_clock.div_f64(self.clock)
+    }
+
+    /// What a lookup that is carried here does next, and how much time it has left by the clock of this host.
+    pub(super) fn step(&mut self, id: u64, now: Time) -> Option<(Step, &mut Carried, Duration)> {
+        let clock = self.clock;
+        let node = self.node.as_ref()?;
+        let carried = self.carried.iter_mut().find(|carried| carried.id == id)?;
+        let suspects = &self.suspects;
+        let is_suspect =
+            |peer: &NodeName| suspects.iter().any(|(other, until)| other == peer && *until > now);
+        let step = carried.lookup.step_round(node.view(), is_suspect);
+        let left = carried.until.since(now).mul_f64(clock);
+        Some((step, carried, left))
     }
 
     /// The number of the newest wish to be woken for this reason.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use chord_sim::swarm::{Churn, Churned, Ring};
+use chord_sim::swarm::{Churn, Churned, LargeChurn};
 use serde::Serialize;
 
 use super::process;
@@ -59,7 +59,7 @@ impl ChurnBench {
     }
 
     fn measure(self) -> Report {
-        let mut ring = Ring::new(self.n_nodes, Churn::Rate(f64::from(self.rate)), self.seed);
+        let mut ring = LargeChurn::new(self.n_nodes, Churn::Rate(f64::from(self.rate)), self.seed);
         let (before, begun) = (process::own_sample(), Instant::now());
         let churned = ring.run(Duration::from_secs(self.seconds));
         let took = begun.elapsed();

@@ -1,7 +1,7 @@
 //! `chord sim merge`: rings that were apart become one.
 
 use anyhow::bail;
-use chord_sim::swarm::{Apart, Merged, merge};
+use chord_sim::swarm::{Apart, Merge, Merged, merge};
 use clap::{Args, ValueEnum};
 
 use crate::cli::exit::Usage;
@@ -13,6 +13,8 @@ use crate::cli::table::{Side, Table, thousands};
 const NODES_MAX: usize = 2_000;
 /// Most runs.
 const RUNS_MAX: u64 = 10_000;
+/// Most messages lost, in percent: from 10 on a large ring loses some neighbour in every round, and is never seen ideal.
+const LOSS_MAX: u64 = 50;
 
 /// Let rings that were apart become one, and count the rounds
 #[derive(Debug, Args)]
@@ -20,6 +22,7 @@ const RUNS_MAX: u64 = 10_000;
 Examples:
   chord sim merge 64 64
   chord sim merge 100 10 1 --apart started --runs 30
+  chord sim merge 30 30 30 --loss 5
 
 The rings are of real nodes in virtual time. Nobody helps them: nodes remember whom they knew, or the one address that \
 they were started with, and probe it. Rounds are counted at the node that has most.")]
@@ -32,6 +35,11 @@ pub(crate) struct MergeArgs {
     /// How they came to be apart
     #[arg(long, default_value = "cut")]
     apart: How,
+
+    /// So many of 100 messages are lost from when they can reach each other, 0 to 50
+    #[arg(long, value_name = "PERCENT", default_value = "0",
+        value_parser = number::within::<u8>("the loss in percent", 0..=LOSS_MAX))]
+    loss: u8,
 
     /// The first seed
     #[arg(long, value_name = "NUMBER", default_value = "0",
@@ -72,8 +80,9 @@ impl MergeArgs {
             How::Started => Apart::Started,
         };
         let seeds = (0..self.runs).map(|run| self.seed.wrapping_add(run));
-        let ended: Vec<Option<Merged>> =
-            seeds.map(|seed| merge(&self.sizes, apart, seed, self.rounds)).collect();
+        let loss = f64::from(self.loss) / 100.0;
+        let rings = |seed| Merge { sizes: &self.sizes, apart, loss, seed, rounds_max: self.rounds };
+        let ended: Vec<Option<Merged>> = seeds.map(|seed| merge(rings(seed))).collect();
         let mut merged: Vec<Merged> = ended.iter().copied().flatten().collect();
         merged.sort_by_key(|merged| merged.rounds);
         let mut table = Table::new(&[

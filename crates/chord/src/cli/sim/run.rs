@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::output::{self, note};
 use crate::cli::signals::Signals;
@@ -33,7 +34,8 @@ Examples:
 A seed decides everything: how many hosts there are, their network, their clocks, and which faults come when: joins, \
 crashes, restarts, leaves, and in half of the runs frozen hosts, cuts, loss and slow links too. The runs without those \
 keep the assumptions of Chord's proof, and its invariant is checked after every step. Afterwards everything is mended, \
-and all nodes must be one ideal ring within 100 rounds of maintenance, and answer every lookup rightly.
+and all nodes must be one ideal ring within 100 rounds of maintenance, and answer every lookup rightly. Where no address \
+is remembered for ever, those that knew of each other must be one ring each.
 
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct RunArgs {
@@ -72,6 +74,7 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        self.check_faults()?;
         if self.seeds == 1 && !self.json {
             return self.run_one();
         }
@@ -91,6 +94,20 @@ impl RunArgs {
             }
         }
         swarm.conclude()
+    }
+
+    /// A fault that no plan has would be left out unnoticed, and what is replayed would be something else.
+    fn check_faults(&self) -> anyhow::Result<()> {
+        let wanted = self.only_faults.iter().flatten().max();
+        let mut seeds = (0..self.seeds).map(|number| self.seed.wrapping_add(number));
+        if let Some(wanted) = wanted
+            && let Some(seed) = seeds.find(|seed| Plan::draw(*seed).faults.len() <= *wanted)
+        {
+            let n_faults = Plan::draw(seed).faults.len();
+            let sentence = format!("seed {seed} has no fault {wanted}: its faults are 0 to {}", n_faults - 1);
+            return Err(Usage::new(sentence).into());
+        }
+        Ok(())
     }
 
     fn plan(&self, seed: u64) -> Plan {
@@ -193,6 +210,7 @@ impl Swarm {
                 "faults": found.total.n_faults,
                 "lookups": found.total.n_found,
                 "rounds_to_ideal_max": found.total.rounds_to_ideal,
+                "runs_apart": found.total.n_apart,
             }))?;
         } else {
             for (seed, broken) in found.failed.iter().take(TOLD_MAX) {
@@ -200,11 +218,12 @@ impl Swarm {
                 tell_shrunk(&plan, &shrink(&plan, broken))?;
             }
             output::answer(format_args!(
-                "{} runs: {} passed, {} failed; {}",
+                "{} runs: {} passed, {} failed; {}; {} ended as rings that know nothing of each other",
                 thousands(n_runs),
                 thousands(found.n_passed),
                 thousands(found.failed.len() as u64),
-                sentence(&found.total)
+                sentence(&found.total),
+                thousands(found.total.n_apart as u64)
             ))?;
         }
         if !found.failed.is_empty() {
@@ -226,6 +245,7 @@ impl Found {
                 self.total.n_messages += passed.n_messages;
                 self.total.n_faults += passed.n_faults;
                 self.total.n_found += passed.n_found;
+                self.total.n_apart += passed.n_apart;
                 self.total.rounds_to_ideal = self.total.rounds_to_ideal.max(passed.rounds_to_ideal);
             }
             Err(broken) => self.failed.push((seed, broken)),
@@ -245,8 +265,8 @@ fn sentence(passed: &Passed) -> String {
 
 fn tell_plan(plan: &Plan) -> anyhow::Result<()> {
     output::answer(format_args!(
-        "seed {}, {}: {} hosts, of which {} are a ring; {} successors each; messages take {:?}",
-        plan.seed, plan.kind, plan.hosts, plan.founders, plan.successors, plan.network.latency
+        "seed {}, {}: {} hosts, of which {} are a ring; never forgotten: {}; {} successors each; messages take {:?}",
+        plan.seed, plan.kind, plan.hosts, plan.founders, plan.seeds, plan.successors, plan.network.latency
     ))?;
     for timed in &plan.faults {
         output::answer(format_args!(
