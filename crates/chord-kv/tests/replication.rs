@@ -16,11 +16,11 @@ use proptest::prelude::*;
 const PEERS: u8 = 5;
 
 fn size() -> RingSize {
-    RingSize::new(6).unwrap()
+    RingSize::new(6).expect("a size")
 }
 
 fn peer(number: u8) -> Peer {
-    Peer::of_name(format!("host{number}:1").parse().unwrap(), size())
+    Peer::of_name(format!("host{number}:1").parse().expect("a name"), size())
 }
 
 fn any_peer() -> impl Strategy<Value = Peer> {
@@ -36,7 +36,7 @@ fn any_range() -> impl Strategy<Value = Range> {
 }
 
 fn any_key() -> impl Strategy<Value = Key> {
-    (0..8_u8).prop_map(|number| Key::new(&[b'a' + number]).unwrap())
+    (0..8_u8).prop_map(|number| Key::new(&[b'a' + number]).expect("it is short"))
 }
 
 fn any_version() -> impl Strategy<Value = Version> {
@@ -52,7 +52,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         .prop_map(|(key, value, version, expires_at_ms, elsewhere)| Record {
             position: elsewhere.unwrap_or_else(|| key.position(size())),
             key,
-            value: value.map(|bytes| Value::new(&bytes, 100).unwrap()),
+            value: value.map(|bytes| Value::new(&bytes, 100).expect("it is short")),
             version,
             expires_at_ms,
         })
@@ -71,7 +71,9 @@ fn any_digest() -> impl Strategy<Value = Digest> {
         Just(Digest::EMPTY),
         vec(any_record(), 0..3).prop_map(|records| {
             let mut digest = Digest::EMPTY;
-            records.iter().for_each(|record| digest.add(record));
+            for record in &records {
+                digest.add(record);
+            }
             digest
         }),
         any::<[u8; 8]>().prop_map(|bytes| {
@@ -160,7 +162,7 @@ fn any_failure() -> impl Strategy<Value = Failure> {
 }
 
 fn any_operation() -> impl Strategy<Value = Operation> {
-    let value = || vec(any::<u8>(), 0..8).prop_map(|bytes| Value::new(&bytes, 100).unwrap());
+    let value = || vec(any::<u8>(), 0..8).prop_map(|bytes| Value::new(&bytes, 100).expect("it is short"));
     let change = prop_oneof![
         value().prop_map(Change::Set),
         Just(Change::Delete),

@@ -30,7 +30,7 @@ use rand_pcg::Pcg64Mcg;
 use rustc_hash::FxHashMap;
 
 pub use data::{Action, ActionId, DataSettings};
-use data::{DataAnswer, DataRequest};
+use data::{DataAnswer, DataEvent, DataRequest};
 pub use disk::Keeping;
 pub use errand::{Errand, Outcome};
 use host::{Asker, Call, CallId, Host};
@@ -114,26 +114,11 @@ enum Event {
         host: HostId,
         life: u32,
     },
-    /// A host's records are looked after.
-    Tick {
+    /// Something that has to do with a host's records.
+    Data {
         host: HostId,
         life: u32,
-    },
-    /// A host's disk has written everything down.
-    Synced {
-        host: HostId,
-        life: u32,
-    },
-    /// A node that could not hand everything over tries again to leave.
-    LeaveAgain {
-        host: HostId,
-        life: u32,
-    },
-    /// An operation is tried again.
-    Attempt {
-        host: HostId,
-        life: u32,
-        action: ActionId,
+        event: DataEvent,
     },
     /// The client of an operation has waited long enough.
     Expire(ActionId),
@@ -167,11 +152,11 @@ enum Content {
     },
     DataRequest {
         call: CallId,
-        request: DataRequest,
+        request: Box<DataRequest>,
     },
     DataAnswer {
         call: CallId,
-        answer: DataAnswer,
+        answer: Box<DataAnswer>,
     },
 }
 
@@ -406,18 +391,12 @@ impl World {
             | Event::Wake { host, .. }
             | Event::Resume { host, .. }
             | Event::Rejoin { host, .. }
-            | Event::Tick { host, .. }
-            | Event::Synced { host, .. }
-            | Event::LeaveAgain { host, .. }
-            | Event::Attempt { host, .. } => *host,
+            | Event::Data { host, .. } => *host,
             // The client does not stand still with the host.
             Event::Expire(action) => {
+                let host = self.actions[action.0 as usize].host;
                 let is_real = self.expire(*action);
-                return Some(if is_real {
-                    Step::At(self.actions[action.0 as usize].host, Changed::No)
-                } else {
-                    Step::Nothing
-                });
+                return Some(if is_real { Step::At(host, Changed::No) } else { Step::Nothing });
             }
             Event::Alarm(number) => return Some(Step::Alarm(*number)),
         };
@@ -456,31 +435,10 @@ impl World {
                 }
                 is_wanted
             }
-            Event::Tick { life, .. } => {
+            Event::Data { life, event, .. } => {
                 let is_wanted = is_life(self, life);
                 if is_wanted {
-                    self.tick(host);
-                }
-                is_wanted
-            }
-            Event::Synced { life, .. } => {
-                let is_wanted = is_life(self, life);
-                if is_wanted {
-                    self.synced(host);
-                }
-                is_wanted
-            }
-            Event::LeaveAgain { life, .. } => {
-                let is_wanted = is_life(self, life);
-                if is_wanted {
-                    self.leave_again(host);
-                }
-                is_wanted
-            }
-            Event::Attempt { life, action, .. } => {
-                let is_wanted = is_life(self, life);
-                if is_wanted {
-                    self.attempt(action);
+                    self.data_happens(host, event);
                 }
                 is_wanted
             }

@@ -55,11 +55,6 @@ fn found(defect: Defect, seeds: Range<u64>) -> Option<(u64, DataRule)> {
     seeds.into_iter().find_map(|seed| {
         let run = DataRun::with_settings(DataPlan::draw(seed), |settings| settings.defect = Some(defect));
         let broken = run.finish().err()?;
-        println!(
-            "{defect:?}: seed {seed}: {}: {}",
-            broken.rule,
-            broken.description.lines().next().unwrap_or("")
-        );
         Some((seed, broken.rule))
     })
 }

@@ -42,7 +42,7 @@ pub enum Afterwards {
     /// Look for the owner and try again, while there is time.
     TryAgain,
     /// Tell the client.
-    Tell(Result<Outcome, OperationError>),
+    Tell(Box<Result<Outcome, OperationError>>),
 }
 
 impl Attempts {
@@ -98,8 +98,8 @@ impl Attempts {
                 Afterwards::TryAgain
             }
             // Something else may have been written over what an attempt did.
-            Err(_) if self.is_uncertain => Afterwards::Tell(Err(OperationError::Uncertain)),
-            result => Afterwards::Tell(result),
+            Err(_) if self.is_uncertain => tell(Err(OperationError::Uncertain)),
+            result => tell(result),
         }
     }
 
@@ -110,7 +110,7 @@ impl Attempts {
         if self.repeats == Repeats::Read || self.is_repeatable() {
             Afterwards::TryAgain
         } else {
-            Afterwards::Tell(Err(OperationError::Uncertain))
+            tell(Err(OperationError::Uncertain))
         }
     }
 
@@ -124,6 +124,10 @@ impl Attempts {
         let may_happen = self.is_under_way && self.repeats != Repeats::Read;
         if self.is_uncertain || may_happen { OperationError::Uncertain } else { OperationError::Unanswered }
     }
+}
+
+fn tell(result: Result<Outcome, OperationError>) -> Afterwards {
+    Afterwards::Tell(Box::new(result))
 }
 
 #[cfg(test)]
@@ -176,14 +180,14 @@ mod tests {
         attempts.begin();
         attempts.lost();
         let outdated = OperationError::Outdated { stored: version(9) };
-        assert_eq!(answered(&mut attempts, outdated), Afterwards::Tell(Err(OperationError::Uncertain)));
+        assert_eq!(answered(&mut attempts, outdated), tell(Err(OperationError::Uncertain)));
     }
 
     #[test]
     fn an_increment_without_an_answer_is_not_tried_again() {
         let mut attempts = add();
         attempts.begin();
-        assert_eq!(attempts.lost(), Afterwards::Tell(Err(OperationError::Uncertain)));
+        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)));
     }
 
     #[test]
@@ -192,11 +196,7 @@ mod tests {
         let ahead = OperationError::ClockAhead(ClockAhead { ahead_ms: 1_000_000 });
         assert_eq!(answered(&mut attempts, ahead), Afterwards::TryAgain);
         assert_eq!(attempts.begin(), None);
-        assert_eq!(
-            attempts.lost(),
-            Afterwards::Tell(Err(OperationError::Uncertain)),
-            "it would be another write"
-        );
+        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
         assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAgain);

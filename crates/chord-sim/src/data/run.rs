@@ -234,7 +234,9 @@ impl DataRun {
         if let Some((first, others)) = hosts.split_first() {
             self.world.create(*first);
             let contacts: Vec<HostId> = std::iter::once(*first).chain(self.world.hosts()).collect();
-            others.iter().for_each(|host| self.world.join_with_memory(*host, &contacts));
+            for host in others {
+                self.world.join_with_memory(*host, &contacts);
+            }
         }
     }
 

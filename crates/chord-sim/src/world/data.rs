@@ -67,6 +67,19 @@ pub(super) enum DataRequest {
     Operate { key: Key, operation: Operation, version: Option<Version>, until: Time },
 }
 
+/// Something that has to do with a host's records.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DataEvent {
+    /// They are looked after.
+    Tick,
+    /// The disk has written everything down.
+    Synced,
+    /// A node that could not hand everything over tries again to leave.
+    LeaveAgain,
+    /// An operation is tried again.
+    Attempt(ActionId),
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum DataAnswer {
     Peer(PeerAnswer),
@@ -181,22 +194,31 @@ impl World {
 
     fn schedule_tick(&mut self, host: HostId) {
         let pause = chord_ring::jittered(TICK, self.random.random());
-        let life = self.hosts[host.0 as usize].life;
         let pause = pause.div_f64(self.hosts[host.0 as usize].clock);
-        self.queue.push(self.now.after(pause), Event::Tick { host, life });
+        self.schedule_data(host, pause, DataEvent::Tick);
     }
 
-    pub(super) fn tick(&mut self, host: HostId) {
-        self.schedule_tick(host);
-        self.feed_data(host, Input::Tick);
-    }
-
-    pub(super) fn synced(&mut self, host: HostId) {
-        if let Some(data) = &mut self.host_mut(host).data {
-            data.is_syncing = false;
-            data.disk.sync();
+    pub(super) fn data_happens(&mut self, host: HostId, event: DataEvent) {
+        match event {
+            DataEvent::Tick => {
+                self.schedule_tick(host);
+                self.feed_data(host, Input::Tick);
+            }
+            DataEvent::Synced => {
+                if let Some(data) = &mut self.host_mut(host).data {
+                    data.is_syncing = false;
+                    data.disk.sync();
+                }
+                self.feed_data(host, Input::Durable);
+            }
+            DataEvent::LeaveAgain => self.feed_data(host, Input::Leave),
+            DataEvent::Attempt(action) => self.attempt(action),
         }
-        self.feed_data(host, Input::Durable);
+    }
+
+    fn schedule_data(&mut self, host: HostId, pause: Duration, event: DataEvent) {
+        let life = self.hosts[host.0 as usize].life;
+        self.queue.push(self.now.after(pause), Event::Data { host, life, event });
     }
 
     /// The process on a host ends.
@@ -227,10 +249,6 @@ impl World {
             self.feed_data(host, Input::Leave);
         }
         runs
-    }
-
-    pub(super) fn leave_again(&mut self, host: HostId) {
-        self.feed_data(host, Input::Leave);
     }
 
     /// Tells a host's replicator whom its node knows now.
@@ -267,12 +285,11 @@ impl World {
 
     fn sync_soon(&mut self, host: HostId) {
         let Some(most) = self.settings.data.as_ref().map(|data| data.sync_max) else { return };
-        let life = self.hosts[host.0 as usize].life;
         let Some(data) = &mut self.host_mut(host).data else { return };
         if data.disk.is_dirty() && !data.is_syncing {
             data.is_syncing = true;
             let pause = most.mul_f64(self.random.random());
-            self.queue.push(self.now.after(pause), Event::Synced { host, life });
+            self.schedule_data(host, pause, DataEvent::Synced);
         }
     }
 
@@ -305,8 +322,7 @@ impl World {
                     self.command(host, Command::Leave);
                 } else {
                     // Whoever runs it sees that, and has it try again.
-                    let life = self.hosts[host.0 as usize].life;
-                    self.queue.push(self.now.after(LEAVE_PAUSE), Event::LeaveAgain { host, life });
+                    self.schedule_data(host, LEAVE_PAUSE, DataEvent::LeaveAgain);
                 }
             }
             Output::Event(event) => {
@@ -328,13 +344,16 @@ impl World {
         self.hosts[from.0 as usize].calls.push(call);
         self.queue.push(until, Event::Deadline(from, id));
         match self.host(&to.name) {
-            Some(receiver) => self.send(from, receiver, Content::DataRequest { call: id, request }),
+            Some(receiver) => {
+                let request = Box::new(request);
+                self.send(from, receiver, Content::DataRequest { call: id, request });
+            }
             None => self.answer(from, from, id, Err(Failure::Unreachable)),
         }
     }
 
     fn answer_data(&mut self, from: HostId, to: HostId, call: CallId, answer: DataAnswer) {
-        self.send(from, to, Content::DataAnswer { call, answer });
+        self.send(from, to, Content::DataAnswer { call, answer: Box::new(answer) });
     }
 
     /// A request about records has come to a host where a node runs.
@@ -367,7 +386,7 @@ impl World {
         let Some(call) = self.host_mut(host).take_call(call) else { return false };
         match (call.asker, answer) {
             (Asker::Data(id), DataAnswer::Peer(answer)) => {
-                self.feed_data(host, Input::Answer(id, Ok(answer)))
+                self.feed_data(host, Input::Answer(id, Ok(answer)));
             }
             (Asker::Operation(action), DataAnswer::Operated(result)) => self.attempt_ended(action, result),
             _ => {}
@@ -446,14 +465,13 @@ impl World {
     fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
         match afterwards {
             Afterwards::TryAgain => self.attempt_later(id),
-            Afterwards::Tell(result) => self.end_action(id.0 as usize, result),
+            Afterwards::Tell(result) => self.end_action(id.0 as usize, *result),
         }
     }
 
     fn attempt_later(&mut self, id: ActionId) {
         let host = self.actions[id.0 as usize].host;
-        let life = self.hosts[host.0 as usize].life;
-        self.queue.push(self.now.after(RETRY_PAUSE), Event::Attempt { host, life, action: id });
+        self.schedule_data(host, RETRY_PAUSE, DataEvent::Attempt(id));
     }
 
     /// The client has waited long enough.

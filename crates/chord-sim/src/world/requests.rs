@@ -95,7 +95,7 @@ impl World {
         let [first, second] = self.network.arrivals(place(from), place(to), &mut self.random);
         // A connection delivers once. What goes between nodes may be sent again by whoever had no answer; a client's operation
         // is sent again only by who knows that it is.
-        let is_once = matches!(content, Content::DataRequest { request: DataRequest::Operate { .. }, .. });
+        let is_once = matches!(&content, Content::DataRequest { request, .. } if matches!(**request, DataRequest::Operate { .. }));
         if let Some(pause) = second.filter(|_| !is_once) {
             let content = content.clone();
             self.queue.push(self.now.after(pause), Event::Arrive(Parcel { from, to, life, content }));
@@ -154,12 +154,12 @@ impl World {
                     return self.turn_away(from, to, call);
                 }
                 self.note(|world| format!("{} asks {}: {request:?}", world.name(from), world.name(to)));
-                self.take_data_request(from, to, call, request);
+                self.take_data_request(from, to, call, *request);
                 true
             }
             Content::DataAnswer { call, answer } => {
                 self.note(|world| format!("{} hears of {}: {answer:?}", world.name(to), world.name(from)));
-                self.hear_data(to, call, answer)
+                self.hear_data(to, call, *answer)
             }
         }
     }
