@@ -5,7 +5,7 @@ use chord_sim::data::{DataBroken, DataPassed, DataPlan, DataRun, DataShrunk, REA
 use clap::Args;
 use serde_json::json;
 
-use super::seeds::{self, Seeds};
+use super::seeds::{self, Seeds, Sum};
 use crate::cli::number;
 use crate::cli::output;
 use crate::cli::table::thousands;
@@ -70,8 +70,8 @@ impl DataArgs {
             return self.run_one();
         }
         let which = Seeds { first: self.seed, count: self.seeds, threads: self.threads };
-        let ended = seeds::run_all(which, |seed| DataRun::new(DataPlan::draw(seed)).finish()).await?;
-        self.conclude(&ended)
+        let found: Found = seeds::run_all(which, |seed| DataRun::new(DataPlan::draw(seed)).finish()).await?;
+        self.conclude(found)
     }
 
     /// Tells one run in full.
@@ -108,12 +108,11 @@ impl DataArgs {
         Ok(plan.with_only(&numbers.iter().copied().collect()))
     }
 
-    fn conclude(&self, ended: &[(u64, Result<DataPassed, DataBroken>)]) -> anyhow::Result<()> {
-        let n_runs = ended.len() as u64;
-        let failed: Vec<(u64, &DataBroken)> =
-            ended.iter().filter_map(|(seed, result)| Some((*seed, result.as_ref().err()?))).collect();
-        let total =
-            ended.iter().filter_map(|(_, result)| result.as_ref().ok()).fold(DataPassed::default(), add);
+    fn conclude(&self, mut found: Found) -> anyhow::Result<()> {
+        found.failed.sort_by_key(|(seed, _)| *seed);
+        let Found { n_passed, total, failed } = found;
+        let n_failed = failed.len() as u64;
+        let n_runs = n_passed + n_failed;
         if self.json {
             output::json(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
@@ -132,11 +131,10 @@ impl DataArgs {
                 let plan = DataPlan::draw(*seed);
                 tell_shrunk(&plan, &shrink_data(&plan, broken))?;
             }
-            let n_failed = failed.len() as u64;
             output::answer(format_args!(
                 "{} runs: {} passed, {} failed; {}",
                 thousands(n_runs),
-                thousands(n_runs - n_failed),
+                thousands(n_passed),
                 thousands(n_failed),
                 sentence(&total)
             ))?;
@@ -151,14 +149,27 @@ impl DataArgs {
     }
 }
 
-fn add(sum: DataPassed, one: &DataPassed) -> DataPassed {
-    DataPassed {
-        n_steps: sum.n_steps + one.n_steps,
-        n_mishaps: sum.n_mishaps + one.n_mishaps,
-        n_acknowledged: sum.n_acknowledged + one.n_acknowledged,
-        n_uncertain: sum.n_uncertain + one.n_uncertain,
-        n_reads: sum.n_reads + one.n_reads,
-        ready_after: sum.ready_after.max(one.ready_after),
+#[derive(Default)]
+struct Found {
+    n_passed: u64,
+    total: DataPassed,
+    failed: Vec<(u64, DataBroken)>,
+}
+
+impl Sum<Result<DataPassed, DataBroken>> for Found {
+    fn add(&mut self, seed: u64, result: Result<DataPassed, DataBroken>) {
+        match result {
+            Ok(passed) => {
+                self.n_passed += 1;
+                self.total.n_steps += passed.n_steps;
+                self.total.n_mishaps += passed.n_mishaps;
+                self.total.n_acknowledged += passed.n_acknowledged;
+                self.total.n_uncertain += passed.n_uncertain;
+                self.total.n_reads += passed.n_reads;
+                self.total.ready_after = self.total.ready_after.max(passed.ready_after);
+            }
+            Err(broken) => self.failed.push((seed, broken)),
+        }
     }
 }
 

@@ -1,19 +1,16 @@
 //! `chord sim run`: rings under faults that seeds decide.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::bail;
 use chord_sim::swarm::{Broken, HOSTS_MAX, Passed, Plan, ROUNDS_TO_IDEAL, Run, Shrunk, shrink};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::seeds::{self, Seeds, Sum};
 use crate::cli::exit::Usage;
 use crate::cli::number;
-use crate::cli::output::{self, note};
-use crate::cli::signals::Signals;
+use crate::cli::output;
 use crate::cli::table::thousands;
 
 /// Most seeds of one run: weeks.
@@ -78,22 +75,10 @@ impl RunArgs {
         if self.seeds == 1 && !self.json {
             return self.run_one();
         }
-        let mut signals = Signals::new()?;
-        let swarm = Arc::new(Swarm::new(self.clone()));
-        note(format_args!("Running {} seeds...", thousands(self.seeds)));
-        let mut running = tokio::task::spawn_blocking({
-            let swarm = Arc::clone(&swarm);
-            move || swarm.run()
-        });
-        tokio::select! {
-            ended = &mut running => ended?,
-            () = signals.next() => {
-                note("Stopping: the runs under way are finished first.");
-                swarm.is_stopped.store(true, Ordering::Relaxed);
-                running.await?;
-            }
-        }
-        swarm.conclude()
+        let which = Seeds { first: self.seed, count: self.seeds, threads: self.threads };
+        let args = self.clone();
+        let found: Found = seeds::run_all(which, move |seed| Run::new(args.plan(seed)).finish()).await?;
+        self.conclude(found)
     }
 
     /// A fault that no plan has would be left out unnoticed, and what is replayed would be something else.
@@ -119,6 +104,45 @@ impl RunArgs {
             Some(numbers) => plan.with_only(&numbers.iter().copied().collect()),
             None => plan,
         }
+    }
+
+    fn conclude(&self, mut found: Found) -> anyhow::Result<()> {
+        found.failed.sort_by_key(|(seed, _)| *seed);
+        let n_runs = found.n_passed + found.failed.len() as u64;
+        if self.json {
+            output::json(&json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "first_seed": self.seed,
+                "runs": n_runs,
+                "failed_seeds": found.failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
+                "steps": found.total.n_steps,
+                "messages": found.total.n_messages,
+                "faults": found.total.n_faults,
+                "lookups": found.total.n_found,
+                "rounds_to_ideal_max": found.total.rounds_to_ideal,
+                "runs_apart": found.total.n_apart,
+            }))?;
+        } else {
+            for (seed, broken) in found.failed.iter().take(TOLD_MAX) {
+                let plan = self.plan(*seed);
+                tell_shrunk(&plan, &shrink(&plan, broken))?;
+            }
+            output::answer(format_args!(
+                "{} runs: {} passed, {} failed; {}; {} ended as rings that know nothing of each other",
+                thousands(n_runs),
+                thousands(found.n_passed),
+                thousands(found.failed.len() as u64),
+                sentence(&found.total),
+                thousands(found.total.n_apart as u64)
+            ))?;
+        }
+        if !found.failed.is_empty() {
+            bail!("{} of {n_runs} runs failed", found.failed.len());
+        }
+        if n_runs < self.seeds {
+            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.seeds);
+        }
+        Ok(())
     }
 
     /// Tells one run in full.
@@ -147,15 +171,6 @@ impl RunArgs {
     }
 }
 
-/// Many runs on several threads.
-struct Swarm {
-    args: RunArgs,
-    next: AtomicU64,
-    is_stopped: AtomicBool,
-    /// A std mutex: it is held for the time of an addition, by threads that wait for nothing else.
-    found: Mutex<Found>,
-}
-
 #[derive(Default)]
 struct Found {
     n_passed: u64,
@@ -163,80 +178,7 @@ struct Found {
     failed: Vec<(u64, Broken)>,
 }
 
-impl Swarm {
-    fn new(args: RunArgs) -> Self {
-        Self { args, next: AtomicU64::new(0), is_stopped: AtomicBool::new(false), found: Mutex::default() }
-    }
-
-    fn run(&self) {
-        let bar = ProgressBar::new(self.args.seeds); // On standard error, and only if that is a terminal.
-        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {elapsed}, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let one_a_core = || std::thread::available_parallelism().map_or(1, usize::from);
-        let n_threads = self.args.threads.unwrap_or_else(one_a_core);
-        std::thread::scope(|scope| {
-            for _ in 0..n_threads {
-                scope.spawn(|| self.run_seeds(&bar));
-            }
-        });
-        bar.finish_and_clear();
-    }
-
-    fn run_seeds(&self, bar: &ProgressBar) {
-        while !self.is_stopped.load(Ordering::Relaxed) {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.args.seeds {
-                return;
-            }
-            let seed = self.args.seed.wrapping_add(number);
-            let ended = Run::new(self.args.plan(seed)).finish();
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).add(seed, ended);
-            bar.inc(1);
-        }
-    }
-
-    fn conclude(&self) -> anyhow::Result<()> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.failed.sort_by_key(|(seed, _)| *seed);
-        let n_runs = found.n_passed + found.failed.len() as u64;
-        if self.args.json {
-            output::json(&json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "first_seed": self.args.seed,
-                "runs": n_runs,
-                "failed_seeds": found.failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
-                "steps": found.total.n_steps,
-                "messages": found.total.n_messages,
-                "faults": found.total.n_faults,
-                "lookups": found.total.n_found,
-                "rounds_to_ideal_max": found.total.rounds_to_ideal,
-                "runs_apart": found.total.n_apart,
-            }))?;
-        } else {
-            for (seed, broken) in found.failed.iter().take(TOLD_MAX) {
-                let plan = self.args.plan(*seed);
-                tell_shrunk(&plan, &shrink(&plan, broken))?;
-            }
-            output::answer(format_args!(
-                "{} runs: {} passed, {} failed; {}; {} ended as rings that know nothing of each other",
-                thousands(n_runs),
-                thousands(found.n_passed),
-                thousands(found.failed.len() as u64),
-                sentence(&found.total),
-                thousands(found.total.n_apart as u64)
-            ))?;
-        }
-        if !found.failed.is_empty() {
-            bail!("{} of {n_runs} runs failed", found.failed.len());
-        }
-        if n_runs < self.args.seeds {
-            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.args.seeds);
-        }
-        Ok(())
-    }
-}
-
-impl Found {
+impl Sum<Result<Passed, Broken>> for Found {
     fn add(&mut self, seed: u64, ended: Result<Passed, Broken>) {
         match ended {
             Ok(passed) => {

@@ -18,14 +18,19 @@ pub(crate) struct Seeds {
     pub(crate) threads: Option<usize>,
 }
 
-/// Runs each seed, and returns what came of those that were run, in the order of the seeds. Ctrl-C lets those under way end.
+/// Something that the results of runs are added to.
+pub(crate) trait Sum<T>: Send {
+    fn add(&mut self, seed: u64, result: T);
+}
+
+/// Runs each seed, and adds up what came of it. Ctrl-C lets those under way end.
 ///
 /// # Errors
 /// Signals cannot be waited for, or a thread broke.
-pub(crate) async fn run_all<T: Send + 'static>(
+pub(crate) async fn run_all<T: Send, S: Sum<T> + Default + 'static>(
     seeds: Seeds,
     run: impl Fn(u64) -> T + Send + Sync + 'static,
-) -> anyhow::Result<Vec<(u64, T)>> {
+) -> anyhow::Result<S> {
     let mut signals = Signals::new()?;
     note(format_args!("Running {} seeds...", thousands(seeds.count)));
     let is_stopped = Arc::new(AtomicBool::new(false));
@@ -33,7 +38,7 @@ pub(crate) async fn run_all<T: Send + 'static>(
         let is_stopped = is_stopped.clone();
         move || run_on_threads(seeds, &is_stopped, &run)
     });
-    let mut ended = tokio::select! {
+    let sum = tokio::select! {
         ended = &mut running => ended?,
         () = signals.next() => {
             note("Stopping: the runs under way are finished first.");
@@ -41,22 +46,21 @@ pub(crate) async fn run_all<T: Send + 'static>(
             running.await?
         }
     };
-    ended.sort_by_key(|(seed, _)| *seed);
-    Ok(ended)
+    Ok(sum)
 }
 
-fn run_on_threads<T: Send>(
+fn run_on_threads<T, S: Sum<T> + Default>(
     seeds: Seeds,
     is_stopped: &AtomicBool,
     run: &(impl Fn(u64) -> T + Sync),
-) -> Vec<(u64, T)> {
+) -> S {
     let bar = ProgressBar::new(seeds.count); // On standard error, and only if that is a terminal.
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {elapsed}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let one_a_core = || std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
-    // A std mutex: it is held for the time of a push, by threads that wait for nothing else.
-    let ended = Mutex::new(Vec::new());
+    // A std mutex: it is held for the time of an addition, by threads that wait for nothing else.
+    let sum = Mutex::new(S::default());
     std::thread::scope(|scope| {
         for _ in 0..seeds.threads.unwrap_or_else(one_a_core) {
             scope.spawn(|| {
@@ -67,12 +71,12 @@ fn run_on_threads<T: Send>(
                     }
                     let seed = seeds.first.wrapping_add(number);
                     let result = run(seed);
-                    ended.lock().unwrap_or_else(PoisonError::into_inner).push((seed, result));
+                    sum.lock().unwrap_or_else(PoisonError::into_inner).add(seed, result);
                     bar.inc(1);
                 }
             });
         }
     });
     bar.finish_and_clear();
-    ended.into_inner().unwrap_or_else(PoisonError::into_inner)
+    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
