@@ -55,8 +55,8 @@ impl Position {
     /// The position whose 32 big-endian bytes are given.
     pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
         let mut limbs = [0; LIMBS];
-        for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-            *limb = chunk.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        for (limb, chunk) in limbs.iter_mut().zip(bytes.as_chunks().0) {
+            *limb = u64::from_be_bytes(*chunk);
         }
         Self(limbs)
     }

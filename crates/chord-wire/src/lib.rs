@@ -11,6 +11,7 @@ mod command;
 mod context;
 mod error_body;
 mod python;
+pub mod replica;
 pub mod seed;
 pub mod xmlrpc;
 
