@@ -63,6 +63,9 @@ pub const REPLICAS_DEFAULT: u8 = 3;
 /// Copies of a key, at most: as many as the successor list of a ring that is not told otherwise provides.
 pub const REPLICAS_MAX: u8 = 8;
 
+/// Answers that wait until what they say is durable, at most: more than a disk that works leaves behind.
+const UNDURABLE_MAX: usize = 64 << 10;
+
 /// Writes of which too few copies are known, that are remembered, at most. Others are only brought up to date by repair.
 const UNCONFIRMED_MAX: usize = 4096;
 
@@ -205,7 +208,8 @@ pub enum Input {
         /// What.
         request: PeerRequest,
     },
-    /// The end of a request of this node's own.
+    /// The end of a request of this node's own. [`Failure::Garbled`] says that the peer keeps no records at all, as one of
+    /// another program: nobody asks it again for a while, and it counts as vouching.
     Answer(RequestId, Result<PeerAnswer, Failure>),
     /// The end of a search for an owner.
     Found(RequestId, Option<Peer>),
@@ -240,7 +244,7 @@ pub enum Output {
 pub enum Event {
     /// It did not run for a while, and asks before it answers.
     WasStopped,
-    /// It has everything of its range, from that many nodes.
+    /// It has everything of that part of its range, which others may have had before.
     Complete(Range),
     /// The store failed.
     StoreFailed(StoreError),
@@ -266,7 +270,7 @@ enum Purpose {
     Copies(Batch),
     Takeover(Epoch),
     KeyOf(Key, Epoch),
-    Consult(Key),
+    Consult(Key, Token),
     Sync(Version),
     Confirm(Version),
     Probe,
@@ -295,12 +299,14 @@ pub struct Replicator {
     outboxes: Outboxes,
     /// Answers that wait until what they say is durable.
     undurable: VecDeque<(Sequence, Token, AnswerBody)>,
-    /// Up to where everything was applied, and up to where it is durable.
+    /// Up to where everything was applied.
     applied: Sequence,
-    durable: Sequence,
+    /// The keys of writes that wait until they are durable.
+    undurable_writes: BTreeMap<Sequence, Vec<Key>>,
     takeover: Option<Takeover>,
     vouch_due_at: Duration,
-    is_vouching: bool,
+    /// The predecessor that is being asked.
+    vouching: Option<Peer>,
     sweep: Sweep,
     budget: Budget,
     purge: repair::Purging,
@@ -314,7 +320,10 @@ pub struct Replicator {
 
 impl Replicator {
     /// A node that is in no ring, with what its store holds.
-    pub fn new(me: Peer, settings: Settings, store: Arc<dyn Store>, now: Now) -> Self {
+    pub fn new(me: Peer, mut settings: Settings, store: Arc<dyn Store>, now: Now) -> Self {
+        settings.replicas = settings.replicas.clamp(1, REPLICAS_MAX);
+        // A member that hears of no comparison for so long offers what it has to the owner.
+        settings.repair_pause = settings.repair_pause.min(HOLDING_LAPSES_AFTER / 3);
         let mut clock = VersionClock::new();
         let group = OwnGroup::alone(&me, me.position, clock.next(now.wall_ms, me.position));
         Self {
@@ -335,10 +344,10 @@ impl Replicator {
             outboxes: Outboxes::default(),
             undurable: VecDeque::new(),
             applied: Sequence::default(),
-            durable: Sequence::default(),
+            undurable_writes: BTreeMap::new(),
             takeover: None,
             vouch_due_at: Duration::ZERO,
-            is_vouching: false,
+            vouching: None,
             sweep: Sweep::default(),
             purge: repair::Purging::default(),
             leaving: None,
@@ -420,6 +429,7 @@ impl Replicator {
         if self.settings.has(Defect::AnswersUnvouched) {
             return;
         }
+        self.group.doubt_members(self.now.elapsed);
         self.outputs.push_back(Output::Event(Event::WasStopped));
         self.vouch_due_at = self.now.elapsed;
         self.seek_vouching();
@@ -429,13 +439,21 @@ impl Replicator {
         let (predecessor, head) = (neighbours.predecessor.as_ref(), neighbours.successors.first());
         match (self.neighbours.is_member, neighbours.is_member) {
             (true, true) => self.tenure.set_neighbours(predecessor, head),
-            (false, true) => self.tenure.join(predecessor, head),
+            (false, true) => {
+                self.tenure.join(predecessor, head);
+                let id = self.clock.next(self.now.wall_ms, self.me.position);
+                self.group = OwnGroup::alone(&self.me, self.me.position, id);
+                self.leaving = None;
+                self.unconfirmed.clear();
+                self.purge = repair::Purging::default();
+            }
             (_, false) => {
                 self.tenure.leave();
                 self.holdings.clear();
             }
         }
         self.neighbours = neighbours;
+        self.look_for_others();
         self.vouch_due_at = self.now.elapsed;
         self.regroup();
         self.seek_vouching();
@@ -443,11 +461,19 @@ impl Replicator {
         self.recheck_all();
     }
 
+    /// Whether there is somebody who keeps records and stays.
+    fn look_for_others(&mut self) {
+        let elapsed = self.now.elapsed;
+        let stay = group::choose(&self.me, &self.neighbours.successors, 1, &self.unreliable, elapsed);
+        self.alone_since = if stay.is_empty() { self.alone_since.or(Some(elapsed)) } else { None };
+    }
+
     fn tick(&mut self) {
         self.budget.refill(self.now.elapsed);
         self.end_overdue();
         self.seek_vouching();
         self.probe_unreliable();
+        self.look_for_others();
         self.regroup();
         self.drive_takeover();
         self.retry_keys();
@@ -462,11 +488,9 @@ impl Replicator {
     fn regroup(&mut self) {
         let Some(range) = self.tenure.range().filter(|_| self.neighbours.is_member) else { return };
         // One that leaves makes up for itself.
-        let others = usize::from(self.settings.replicas) - usize::from(self.leaving.is_none());
+        let others = usize::from(self.settings.replicas).saturating_sub(usize::from(self.leaving.is_none()));
         let elapsed = self.now.elapsed;
         let peers = group::choose(&self.me, &self.neighbours.successors, others, &self.unreliable, elapsed);
-        let stay = group::choose(&self.me, &self.neighbours.successors, 1, &self.unreliable, elapsed);
-        self.alone_since = if stay.is_empty() { self.alone_since.or(Some(elapsed)) } else { None };
         let is_old = self.known_group_id.is_some_and(|known| known > self.group.group.id);
         if self.group.is(&peers, range.after) && !is_old {
             return;
@@ -515,7 +539,10 @@ impl Replicator {
             Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
         };
         let answer = answer.map(|answer| answer.body);
-        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer {
+        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer
+            && known.writer() == self.me.position
+            && known.can_be_surpassed()
+        {
             // An earlier life of this node made it, by another clock perhaps.
             self.known_group_id = self.known_group_id.max(Some(*known));
         }
@@ -527,7 +554,7 @@ impl Replicator {
             Purpose::Copies(batch) => self.heard_copies(&peer, &batch, answer),
             Purpose::Takeover(epoch) => self.heard_takeover(&peer, epoch, answer),
             Purpose::KeyOf(key, epoch) => self.heard_key(&peer, &key, epoch, answer),
-            Purpose::Consult(key) => self.heard_consulted(&peer, &key, answer),
+            Purpose::Consult(key, token) => self.heard_consulted(&peer, &key, token, answer),
             Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
             Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
             Purpose::Probe | Purpose::FindOwner => {}
@@ -542,18 +569,8 @@ impl Replicator {
     }
 }
 
-/// The failure that an answer is which says nothing about what was asked.
-fn failure_of(body: &AnswerBody) -> Failure {
-    match body {
-        AnswerBody::Refused(_) => Failure::Silent,
-        AnswerBody::Vouched(_)
-        | AnswerBody::Stored { .. }
-        | AnswerBody::Done
-        | AnswerBody::Compared { .. }
-        | AnswerBody::Listed { .. }
-        | AnswerBody::Page { .. }
-        | AnswerBody::Fetched { .. }
-        | AnswerBody::Judged(_)
-        | AnswerBody::Delivered(_) => Failure::Garbled,
-    }
+/// The failure that an answer is which says nothing about what was asked: that a peer keeps no records, only its driver can
+/// tell.
+fn failure_of(_: &AnswerBody) -> Failure {
+    Failure::Silent
 }

@@ -7,7 +7,7 @@ use super::message::{
     Standing, Verdict,
 };
 use super::sync::{PAGE, compare};
-use super::{Output, Replicator};
+use super::{Output, REPLICAS_MAX, Replicator, UNDURABLE_MAX};
 use crate::{Cursor, Key, Range, Record, StoreError, Version};
 
 impl Replicator {
@@ -16,14 +16,14 @@ impl Replicator {
             PeerRequest::Vouch => Ok(AnswerBody::Vouched(
                 self.neighbours.is_member && self.neighbours.successors.first() == Some(from),
             )),
-            PeerRequest::Store { group, records } => match self.keep(&group, records) {
+            PeerRequest::Store { group, records } => match self.keep(from, &group, records) {
                 // The answer says that they are durable.
                 Ok(newer) => {
                     return self.reply_when_durable(token, AnswerBody::Stored { newer });
                 }
                 Err(denial) => Err(denial),
             },
-            PeerRequest::Confirm { group } => self.confirmed(&group),
+            PeerRequest::Confirm { group } => self.confirmed(from, &group),
             PeerRequest::Compare { range, digest } => {
                 compare(&*self.store, range, digest, self.settings.size)
                     .map(|comparison| AnswerBody::Compared { standing: self.standing(range), comparison })
@@ -32,12 +32,16 @@ impl Replicator {
             PeerRequest::List { range, cursor } => self.list(range, cursor.as_ref()),
             PeerRequest::Pull { range, cursor } => self.page(range, cursor.as_ref()),
             PeerRequest::Fetch { keys } => self.fetch(&keys),
-            PeerRequest::Offer { headers, leaving } => self.judge_all(from, &headers, leaving),
+            PeerRequest::Offer { headers, leaving } => match self.judge_all(from, &headers, leaving) {
+                // What may be dropped must be durable here.
+                Ok(judged) => return self.reply_when_durable(token, judged),
+                Err(denial) => Err(denial),
+            },
             PeerRequest::Deliver { records } => match self.take_delivery(records) {
                 Ok(count) => return self.reply_when_durable(token, AnswerBody::Delivered(count)),
                 Err(denial) => Err(denial),
             },
-            PeerRequest::Purge { group, headers } => self.purge_copies(&group, &headers),
+            PeerRequest::Purge { group, headers } => self.purge_copies(from, &group, &headers),
         };
         self.reply(token, body.unwrap_or_else(AnswerBody::Refused));
     }
@@ -52,6 +56,9 @@ impl Replicator {
         if self.settings.has(super::Defect::AcknowledgesBeforeDurable) {
             return self.reply(token, body);
         }
+        if self.undurable.len() >= UNDURABLE_MAX {
+            return self.reply(token, AnswerBody::Refused(Denial::Store));
+        }
         self.undurable.push_back((self.applied, token, body));
     }
 
@@ -61,14 +68,15 @@ impl Replicator {
     }
 
     /// Copies from an owner. Returns what is newer here, by the index of what it is newer than.
-    fn keep(&mut self, group: &Group, records: Vec<Record>) -> Result<Vec<(usize, Version)>, Denial> {
-        self.check_member(group)?;
+    fn keep(
+        &mut self,
+        from: &Peer,
+        group: &Group,
+        records: Vec<Record>,
+    ) -> Result<Vec<(usize, Version)>, Denial> {
+        self.check_member(from, group)?;
         let range = group.range();
-        let is_sound = |record: &Record| {
-            range.contains(record.position)
-                && record.key.position(self.settings.size) == record.position
-                && record.version.can_be_surpassed()
-        };
+        let is_sound = |record: &Record| range.contains(record.position) && self.is_sound(record);
         if records.len() > MESSAGE_RECORDS_MAX || !records.iter().all(is_sound) {
             return Err(Denial::Senseless);
         }
@@ -92,25 +100,27 @@ impl Replicator {
         Ok(newer)
     }
 
-    /// Whether this node is a member of that group, and knows of no later one.
-    fn check_member(&mut self, group: &Group) -> Result<(), Denial> {
+    /// Whether this node is a member of that group, by the word of its owner, and knows of no later one.
+    fn check_member(&mut self, from: &Peer, group: &Group) -> Result<(), Denial> {
         if !self.neighbours.is_member {
             return Err(Denial::NotMember);
         }
-        if !group.has(&self.me.name) || group.owner == self.me {
+        let is_owners = *from == group.owner && group.id.writer() == group.owner.position;
+        let is_bounded = group.members.len() <= usize::from(REPLICAS_MAX) + 1 && group.id.can_be_surpassed();
+        if !is_owners || !is_bounded || !group.has(&self.me.name) || group.owner == self.me {
             return Err(Denial::Senseless);
         }
         self.holdings.hear(group, self.now.elapsed)
     }
 
-    fn confirmed(&mut self, group: &Group) -> Result<AnswerBody, Denial> {
-        self.check_member(group)?;
+    fn confirmed(&mut self, from: &Peer, group: &Group) -> Result<AnswerBody, Denial> {
+        self.check_member(from, group)?;
         self.holdings.confirm(group, self.now.elapsed)?;
         Ok(AnswerBody::Done)
     }
 
     fn standing(&self, range: Range) -> Standing {
-        self.standing_if(self.holdings.cover(range, self.tenure.complete_range()))
+        self.standing_if(self.holdings.cover(range, self.tenure.complete_range(), self.now.elapsed))
     }
 
     fn standing_at(&self, position: Position) -> Standing {
@@ -120,7 +130,8 @@ impl Replicator {
     /// Whether this node has everything at that position, by its own account.
     pub(super) fn is_settled_at(&self, position: Position) -> bool {
         let own = self.tenure.complete_range();
-        own.is_some_and(|own| own.contains(position)) || self.holdings.is_confirmed_at(position)
+        own.is_some_and(|own| own.contains(position))
+            || self.holdings.is_confirmed_at(position, self.now.elapsed)
     }
 
     fn standing_if(&self, is_settled: bool) -> Standing {
@@ -187,8 +198,7 @@ impl Replicator {
         }
         match self.store.read(*position, key)? {
             Some(record) if record.version >= *version => {
-                let is_durable = self.store.durable() >= self.applied;
-                let is_kept = self.tenure.is_complete() && self.group.is_synced() && is_durable;
+                let is_kept = self.tenure.is_complete() && self.group.is_synced();
                 Ok(if is_kept && self.works.is_free(key) { Verdict::Drop } else { Verdict::Keep })
             }
             // It was here, and is over for everybody.
@@ -199,11 +209,7 @@ impl Replicator {
 
     /// Records that another node has kept for this one. That node goes on to keep them until all members have them.
     fn take_delivery(&mut self, records: Vec<Record>) -> Result<usize, Denial> {
-        let size = self.settings.size;
-        let is_sound = |record: &Record| {
-            record.key.position(size) == record.position && record.version.can_be_surpassed()
-        };
-        if records.len() > MESSAGE_RECORDS_MAX || !records.iter().all(is_sound) {
+        if records.len() > MESSAGE_RECORDS_MAX || !records.iter().all(|record| self.is_sound(record)) {
             return Err(Denial::Senseless);
         }
         let records: Vec<Record> =
@@ -223,15 +229,18 @@ impl Replicator {
         }
     }
 
-    fn purge_copies(&mut self, group: &Group, headers: &[Header]) -> Result<AnswerBody, Denial> {
-        self.check_member(group)?;
+    fn purge_copies(&mut self, from: &Peer, group: &Group, headers: &[Header]) -> Result<AnswerBody, Denial> {
+        self.check_member(from, group)?;
         let range = group.range();
         for header in headers.iter().take(MESSAGE_RECORDS_MAX) {
             let Header { position, key, version, .. } = header;
-            let stored = self.store.read(*position, key).map_err(|error| self.deny(error))?;
-            let is_over = stored.is_some_and(|record| record.live_value(self.now.wall_ms).is_none());
-            if is_over && range.contains(*position) {
-                self.store.remove(*position, key, version).map_err(|error| self.deny(error))?;
+            let Some(stored) = self.store.read(*position, key).map_err(|error| self.deny(error))? else {
+                continue;
+            };
+            // What is older than that goes with it: it would come back.
+            let is_over = stored.live_value(self.now.wall_ms).is_none() && stored.version == *version;
+            if range.contains(*position) && (is_over || stored.version < *version) {
+                self.store.remove(*position, key, &stored.version).map_err(|error| self.deny(error))?;
             }
         }
         Ok(AnswerBody::Done)

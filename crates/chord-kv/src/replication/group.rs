@@ -84,6 +84,14 @@ impl OwnGroup {
         self.members.iter().all(Member::is_synced)
     }
 
+    /// They may lack something that the owner has since learned of.
+    pub(super) fn doubt_members(&mut self, now: Duration) {
+        for member in &mut self.members {
+            member.is_confirmed = false;
+            member.due_at = now;
+        }
+    }
+
     pub(super) fn member(&mut self, name: &NodeName) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.peer.name == *name)
     }

@@ -24,6 +24,12 @@ struct Holding {
     heard_at: Duration,
 }
 
+impl Holding {
+    fn is_current(&self, now: Duration) -> bool {
+        now.saturating_sub(self.heard_at) <= HOLDING_LAPSES_AFTER
+    }
+}
+
 /// All of a node's holdings, at most one for each owner.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holdings(Vec<Holding>);
@@ -35,8 +41,7 @@ impl Holdings {
     /// A later one is known: of the same owner, or of another one for a part of the same range, who has taken it over.
     pub(super) fn hear(&mut self, group: &Group, now: Duration) -> Result<(), Denial> {
         let is_later = |holding: &Holding| {
-            let is_current = now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER;
-            let is_rival = is_current && overlap(holding.group.range(), group.range());
+            let is_rival = holding.is_current(now) && overlap(holding.group.range(), group.range());
             holding.group.owner != group.owner && is_rival && holding.group.id > group.id
         };
         if self.0.iter().any(is_later) {
@@ -86,33 +91,32 @@ impl Holdings {
 
     /// Whether an owner counts on this node for that position.
     pub(super) fn holds(&self, position: Position, now: Duration) -> bool {
-        let mut current =
-            self.0.iter().filter(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+        let mut current = self.0.iter().filter(|holding| holding.is_current(now));
         current.any(|holding| holding.group.range().contains(position))
     }
 
     /// Whether owners have confirmed, range by range, that this node has everything of `range`, or it knows so of `own`.
-    pub(super) fn cover(&self, range: Range, own: Option<Range>) -> bool {
-        let confirmed = self.0.iter().filter(|holding| holding.is_confirmed);
+    pub(super) fn cover(&self, range: Range, own: Option<Range>, now: Duration) -> bool {
+        let confirmed = self.0.iter().filter(|holding| holding.is_confirmed && holding.is_current(now));
         let arcs: Vec<Range> = confirmed.map(|holding| holding.group.range()).chain(own).collect();
         covers(&arcs, range)
     }
 
     /// Whether an owner has confirmed that this node has everything at that position.
-    pub(super) fn is_confirmed_at(&self, position: Position) -> bool {
-        self.0.iter().any(|holding| holding.is_confirmed && holding.group.range().contains(position))
+    pub(super) fn is_confirmed_at(&self, position: Position, now: Duration) -> bool {
+        let mut confirmed = self.0.iter().filter(|holding| holding.is_confirmed && holding.is_current(now));
+        confirmed.any(|holding| holding.group.range().contains(position))
     }
 
     /// The ranges for which owners count on this node.
     pub(super) fn current(&self, now: Duration) -> Vec<Range> {
-        let current =
-            self.0.iter().filter(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+        let current = self.0.iter().filter(|holding| holding.is_current(now));
         current.map(|holding| holding.group.range()).collect()
     }
 
     /// Forgets the holdings of which nothing is here any more: those that lapsed, all of whose records were dropped.
     pub(super) fn forget_lapsed(&mut self, now: Duration) {
-        self.0.retain(|holding| now.saturating_sub(holding.heard_at) <= HOLDING_LAPSES_AFTER);
+        self.0.retain(|holding| holding.is_current(now));
     }
 
     pub(super) fn clear(&mut self) {

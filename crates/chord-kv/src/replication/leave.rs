@@ -25,6 +25,8 @@ pub(super) struct Leaving {
     until: Duration,
     /// Looks for strays that had ended when it began, or when the range changed last: one that began before does not count.
     sweeps: u64,
+    /// Whether everything is with others but the operations under way: no more are taken.
+    is_closing: bool,
     is_done: bool,
 }
 
@@ -32,7 +34,9 @@ impl Replicator {
     pub(super) fn begin_leaving(&mut self) {
         if self.leaving.as_ref().is_none_or(|leaving| leaving.is_done) {
             let until = self.now.elapsed + self.settings.departure_max;
-            self.leaving = Some(Leaving { until, sweeps: self.sweep.ended, is_done: false });
+            self.leaving =
+                Some(Leaving { until, sweeps: self.sweep.ended, is_closing: false, is_done: false });
+            self.group.doubt_members(self.now.elapsed);
             self.hasten_sweep();
             self.regroup();
             self.drive_repair();
@@ -50,14 +54,19 @@ impl Replicator {
         self.hasten_sweep();
     }
 
+    /// Whether no more operations are taken.
+    pub(super) fn is_closing(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.is_closing)
+    }
+
     /// Whether everything is with others, or the time is up.
     pub(super) fn drive_leaving(&mut self) {
         let Some(leaving) = self.leaving.as_ref().filter(|leaving| !leaving.is_done) else { return };
         let now = self.now.elapsed;
         let was_alone = self.alone_since.is_some_and(|since| now.saturating_sub(since) >= ALONE_WAIT);
         let has_nobody = self.alone_since.is_some();
-        let is_own_safe =
-            !has_nobody && self.tenure.is_complete() && self.group.is_synced() && self.works.len() == 0;
+        let are_copies_there = !has_nobody && self.tenure.is_complete() && self.group.is_synced();
+        let is_own_safe = are_copies_there && self.outboxes.is_idle() && self.works.len() == 0;
         let are_others_safe =
             !has_nobody && self.sweep.ended > leaving.sweeps + 1 && self.sweep.last_kept == 0;
         #[cfg(feature = "defects")]
@@ -65,6 +74,11 @@ impl Replicator {
             let at_once = self.settings.has(super::Defect::LeavesAtOnce);
             (is_own_safe || at_once, are_others_safe || at_once)
         };
+        let is_closing = are_copies_there && are_others_safe;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.is_closing = is_closing;
+        }
+        let Some(leaving) = &self.leaving else { return };
         let is_over = self.now.elapsed >= leaving.until || !self.neighbours.is_member;
         if !(is_over || was_alone || (is_own_safe && are_others_safe)) {
             return;

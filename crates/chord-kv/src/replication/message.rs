@@ -58,8 +58,10 @@ pub struct Header {
 impl From<&Record> for Header {
     fn from(record: &Record) -> Self {
         let Record { position, version, .. } = *record;
-        let deleted_at_ms = record.is_tombstone().then(|| version.time_ms());
-        let over_at_ms = deleted_at_ms.or(record.expires_at_ms);
+        let written_at_ms = version.time_ms();
+        let deleted_at_ms = record.is_tombstone().then_some(written_at_ms);
+        // What had expired before it was written is as new as it is.
+        let over_at_ms = deleted_at_ms.or(record.expires_at_ms.map(|at_ms| at_ms.max(written_at_ms)));
         Self { position, key: record.key.clone(), version, over_at_ms }
     }
 }
@@ -181,7 +183,8 @@ pub enum AnswerBody {
     },
     /// To [`PeerRequest::Offer`], one for each.
     Judged(Vec<Verdict>),
-    /// To [`PeerRequest::Deliver`]: how many of them are kept by enough members of their group, from the first.
+    /// To [`PeerRequest::Deliver`]: how many of them the owner has made durable, from the first. Whether its group has them
+    /// shows when they are offered again.
     Delivered(usize),
     /// It does not do that.
     Refused(Denial),

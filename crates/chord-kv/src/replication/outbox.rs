@@ -81,6 +81,11 @@ impl Outboxes {
         }
     }
 
+    /// Whether nothing waits or is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Nothing more goes to those who are not in the group. What is on its way to them ends as it may.
     pub(super) fn keep_only(&mut self, is_member: impl Fn(&NodeName) -> bool) {
         for (name, outbox) in &mut self.0 {

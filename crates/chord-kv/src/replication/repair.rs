@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chord_ring::{Failure, NodeName, Peer};
 
-use super::message::{AnswerBody, Header, PeerRequest};
+use super::message::{AnswerBody, Header, MESSAGE_RECORDS_MAX, PeerRequest};
 use super::sync::{Direction, Move, PAGE, Sync};
 use super::{Purpose, Replicator, failure_of};
 use crate::{Cursor, Record, Version};
@@ -40,7 +40,9 @@ impl Budget {
     }
 
     pub(super) fn spend(&mut self, bytes: usize) {
-        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        // A debt of more than a second would keep repair from its work.
+        let whole = i64::try_from(self.bytes_per_second).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX)).max(-whole);
     }
 
     fn is_spent(&self) -> bool {
@@ -74,6 +76,8 @@ impl Replicator {
         let mut begun = Vec::new();
         for member in &mut self.group.members {
             if member.is_due(now) {
+                // Until it is confirmed again, if it has missed something.
+                member.is_confirmed &= !member.is_behind;
                 member.is_behind = false;
                 member.due_at = now + self.settings.repair_pause;
                 member.sync = Some(Box::new(Sync::new(member.peer.clone(), range, Direction::Both)));
@@ -121,12 +125,22 @@ impl Replicator {
         let Some(sync) = &mut member.sync else { return };
         let taken = match answer {
             Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
-            Ok(body) => sync.answered(body, size, &*store).map_err(|_| Failure::Garbled),
+            Ok(body) => sync.answered(body, size, &*store).map_err(|_| Failure::Silent),
             Err(failure) => Err(failure),
         };
-        // What a member has and the owner lacks may lack at the other members too; their own comparison shows it.
-        match taken.and_then(|records| self.take_copies(records)) {
-            Ok(()) => self.step_sync(&peer.name),
+        let taken = taken.and_then(|records| {
+            let is_news = !records.is_empty();
+            self.take_copies(records).map(|()| is_news)
+        });
+        if taken == Ok(true) {
+            // What one member had and the owner did not, the others may lack.
+            for other in self.group.members.iter_mut().filter(|other| other.peer != *peer) {
+                other.is_behind = true;
+                other.due_at = other.due_at.min(self.now.elapsed + RETRY_PAUSE);
+            }
+        }
+        match taken {
+            Ok(_) => self.step_sync(&peer.name),
             Err(_) => self.fail_sync(&peer.name),
         }
     }
@@ -173,8 +187,10 @@ impl Replicator {
         if !is_safe || self.purge.due_at > self.now.elapsed || !self.purge.waiting.is_empty() {
             return;
         }
-        self.purge.due_at = self.now.elapsed + self.settings.repair_pause;
         let headers = self.purgeable();
+        if headers.len() < MESSAGE_RECORDS_MAX {
+            self.purge.due_at = self.now.elapsed + self.settings.repair_pause;
+        }
         if headers.is_empty() {
             return;
         }
@@ -199,11 +215,13 @@ impl Replicator {
             let headers_here = page.records.iter().map(Header::from);
             headers.extend(headers_here.filter(|header| self.is_purgeable(header)));
             cursor = page.next;
-            if cursor.is_none() || !headers.is_empty() {
+            if cursor.is_none() || headers.len() >= MESSAGE_RECORDS_MAX {
                 break;
             }
         }
-        self.purge.cursor = cursor;
+        // The rest is found again.
+        self.purge.cursor = if headers.len() > MESSAGE_RECORDS_MAX { None } else { cursor };
+        headers.truncate(MESSAGE_RECORDS_MAX);
         headers
     }
 

@@ -18,6 +18,9 @@ impl Replicator {
         if !self.tenure.answers_for(position) {
             return self.done(token, Err(OperationError::NotOwner));
         }
+        if self.is_closing() {
+            return self.done(token, Err(OperationError::Busy)); // Its next owner does it in a moment.
+        }
         let is_plain_read = work.operation == Operation::Get && work.consistency == Consistency::Usual;
         if is_plain_read
             && self.works.is_free(key)
@@ -78,7 +81,7 @@ impl Replicator {
         }
         let needs_others = matches!(work.consistency, Consistency::Quorum | Consistency::All);
         if work.operation == Operation::Get && needs_others && !self.group.members.is_empty() {
-            work.stage = Stage::Consulting(BTreeSet::new());
+            work.stage = Stage::Consulting(Box::default());
             self.consult(key);
             return None;
         }
@@ -91,19 +94,27 @@ impl Replicator {
         let epoch = self.tenure.epoch();
         if let Some(work) = self.works.first(key) {
             let position = work.position;
-            let is_settled = self.holdings.is_confirmed_at(position);
+            let is_settled = self.holdings.is_confirmed_at(position, self.now.elapsed);
             work.stage = Stage::Asking(Box::new(Walk::new(is_settled)), epoch);
             self.drive_key(key);
         }
     }
 
     fn drive_key(&mut self, key: &Key) {
+        let known = self.who_may_have_copies();
         loop {
             let Some(Work { position, stage: Stage::Asking(walk, epoch), .. }) = self.works.first(key) else {
                 return;
             };
             let (position, epoch) = (*position, *epoch);
-            match walk.next(&self.me.name, &self.neighbours.successors, self.now.elapsed) {
+            if epoch != self.tenure.epoch() {
+                // Others may have written since those were asked who have answered.
+                if let Some(work) = self.works.first(key) {
+                    work.stage = Stage::Waiting;
+                }
+                return self.advance(key);
+            }
+            match walk.next(&self.me.name, &known, self.now.elapsed) {
                 Next::Ask(peer) => {
                     let request = PeerRequest::Fetch { keys: vec![(position, key.clone())] };
                     self.send(&peer, request, Purpose::KeyOf(key.clone(), epoch));
@@ -146,37 +157,62 @@ impl Replicator {
         self.drive_key(key);
     }
 
-    /// Asks the members of the group what they have under the key.
+    /// Asks the members of the group what they have under the key, until enough have told.
     fn consult(&mut self, key: &Key) {
-        let Some(position) = self.works.first(key).map(|work| work.position) else { return };
         let peers: Vec<Peer> = self.group.members.iter().map(|member| member.peer.clone()).collect();
-        for peer in peers {
-            let request = PeerRequest::Fetch { keys: vec![(position, key.clone())] };
-            self.send(&peer, request, Purpose::Consult(key.clone()));
+        let members = self.group.group.members.len();
+        loop {
+            let now = self.now.elapsed;
+            let Some(work) = self.works.first(key) else { return };
+            let (token, position) = (work.token, work.position);
+            let wanted = self.settings.quorum(work.consistency, members);
+            let Stage::Consulting(walk) = &mut work.stage else { return };
+            if walk.n_answered() + 1 >= wanted {
+                work.stage = Stage::Informed;
+                return self.advance(key);
+            }
+            match walk.next(&self.me.name, &peers, now) {
+                Next::Ask(peer) => {
+                    let request = PeerRequest::Fetch { keys: vec![(position, key.clone())] };
+                    self.send(&peer, request, Purpose::Consult(key.clone(), token));
+                }
+                Next::Wait | Next::Done => return,
+            }
         }
     }
 
-    pub(super) fn heard_consulted(&mut self, peer: &Peer, key: &Key, answer: Result<AnswerBody, Failure>) {
-        let Ok(AnswerBody::Fetched { looked_at: 1.., records, .. }) = answer else { return };
-        let theirs = records.iter().find(|record| record.key == *key).map(|record| record.version);
-        if self.take_copies(records.into_iter().filter(|record| record.key == *key).collect()).is_err() {
-            return;
+    pub(super) fn heard_consulted(
+        &mut self,
+        peer: &Peer,
+        key: &Key,
+        token: Token,
+        answer: Result<AnswerBody, Failure>,
+    ) {
+        let told = match answer {
+            Ok(AnswerBody::Fetched { looked_at: 1.., records, standing }) => {
+                let records: Vec<Record> = records.into_iter().filter(|record| record.key == *key).collect();
+                let version = records.first().map(|record| record.version);
+                self.take_copies(records).map(|()| (version, standing))
+            }
+            Ok(body) => Err(super::failure_of(&body)),
+            Err(failure) => Err(failure),
+        };
+        let now = self.now.elapsed;
+        let Some(work) = self.works.first(key).filter(|work| work.token == token) else { return };
+        let (position, Stage::Consulting(walk)) = (work.position, &mut work.stage) else { return };
+        match told {
+            Ok((theirs, standing)) => {
+                walk.answered(&peer.name, standing);
+                // Whoever has less is brought up to date.
+                if let Ok(Some(ours)) = self.store.read(position, key)
+                    && theirs.is_none_or(|theirs| theirs < ours.version)
+                {
+                    self.outboxes.add(peer, ours);
+                }
+            }
+            Err(failure) => walk.failed(&peer.name, &failure, now),
         }
-        let members = self.group.group.members.len();
-        let Some(work) = self.works.first(key) else { return };
-        let wanted = self.settings.quorum(work.consistency, members);
-        let (position, Stage::Consulting(told)) = (work.position, &mut work.stage) else { return };
-        told.insert(peer.name.clone());
-        if told.len() + 1 >= wanted {
-            work.stage = Stage::Informed;
-        }
-        // Whoever has less is brought up to date.
-        if let Ok(Some(ours)) = self.store.read(position, key)
-            && theirs.is_none_or(|theirs| theirs < ours.version)
-        {
-            self.outboxes.add(peer, ours);
-        }
-        self.advance(key);
+        self.consult(key);
     }
 
     /// Does what is to be done, now that it is known what is under the key.
@@ -207,7 +243,15 @@ impl Replicator {
         let value_bytes_max = self.settings.value_bytes_max;
         let circumstances =
             Circumstances { position, key, stored: stored.as_ref(), version, now_ms, value_bytes_max };
-        match circumstances.effect(&change, condition, expiry) {
+        let effect = circumstances.effect(&change, condition, expiry);
+        let shows_what_is_there =
+            matches!(effect, Ok(Effect::Nothing) | Err(OperationError::ConditionFailed { .. }));
+        if shows_what_is_there
+            && let Some(record) = stored.clone().filter(|_| self.unconfirmed.contains_key(key))
+        {
+            return self.confirm_earlier(key, record); // Then it is decided anew.
+        }
+        match effect {
             Ok(Effect::Write(record)) => {
                 let before = stored.filter(|record| record.live_value(now_ms).is_some());
                 self.begin_writing(key, record, before, Duplicate::No)
@@ -229,7 +273,12 @@ impl Replicator {
             return Ok(Version::new(self.now.wall_ms, 0, self.me.position));
         }
         let Some(proposed) = proposed else {
-            return Ok(self.clock.next_after(self.now.wall_ms, self.me.position, stored.as_ref()));
+            let version = self.clock.next_after(self.now.wall_ms, self.me.position, stored.as_ref());
+            let ahead_ms = version.time_ms().saturating_sub(self.now.wall_ms);
+            return version
+                .can_be_surpassed()
+                .then_some(version)
+                .ok_or(crate::ClockAhead { ahead_ms }.into());
         };
         if let Some(stored) = stored.filter(|stored| *stored >= proposed) {
             return Err(OperationError::Outdated { stored });
@@ -263,15 +312,20 @@ impl Replicator {
             Duplicate::Yes | Duplicate::Earlier => self.applied,
         };
         self.applied = self.applied.max(sequence);
+        if self.store.durable() < sequence {
+            self.undurable_writes.entry(sequence).or_default().push(key.clone());
+        }
         for member in &mut self.group.members {
             member.is_behind |= !self.outboxes.add(&member.peer, record.clone());
         }
+        let doubts = self.tenure.doubts();
         let sent = self.group.members.iter().map(|member| member.peer.name.clone()).collect();
         let work = self.works.first(key)?;
         work.stage = Stage::Writing(Box::new(Writing {
             record,
             before,
             sequence,
+            doubts,
             is_earlier: duplicate == Duplicate::Earlier,
             sent,
             copies: BTreeSet::new(),
@@ -303,8 +357,8 @@ impl Replicator {
             is_durable || self.settings.has(super::Defect::AcknowledgesBeforeDurable),
             if self.settings.has(super::Defect::AcknowledgesAlone) { 1 } else { wanted },
         );
-        if !self.tenure.answers_for(work.position) {
-            // Whoever is the owner by now may have looked before there was this record.
+        if !self.tenure.answers_for(work.position) || writing.doubts != self.tenure.doubts() {
+            // Whoever is the owner by now, or was meanwhile, may have looked before there was this record.
             return Some(Err(OperationError::TooFewCopies { copies, wanted }));
         }
         if !is_durable || copies < wanted {
@@ -313,6 +367,13 @@ impl Replicator {
         let (record, before) = (writing.record.clone(), writing.before.clone());
         if self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
             self.unconfirmed.remove(key);
+        }
+        let is_decided = work_is_decided(self.works.first(key)?);
+        if !is_decided {
+            if let Some(work) = self.works.first(key) {
+                work.stage = Stage::Informed;
+            }
+            return None;
         }
         let record = Some(record).filter(|record| record.live_value(self.now.wall_ms).is_some());
         Some(Ok(Outcome { record, before, copies }))
@@ -333,8 +394,10 @@ impl Replicator {
                 self.reply(token, body);
             }
         }
-        if std::mem::replace(&mut self.durable, durable) < durable {
-            self.recheck_all();
+        while let Some(entry) = self.undurable_writes.first_entry().filter(|entry| *entry.key() <= durable) {
+            for key in entry.remove() {
+                self.advance(&key);
+            }
         }
     }
 
@@ -397,8 +460,9 @@ impl Replicator {
 
     /// Asks again those who did not tell what they have.
     pub(super) fn retry_keys(&mut self) {
-        for key in self.works.keys() {
+        for key in self.works.asking() {
             self.drive_key(&key);
+            self.consult(&key);
         }
     }
 
@@ -408,9 +472,9 @@ impl Replicator {
         for work in self.works.take_overdue(now) {
             self.done(work.token, Err(OperationError::Busy));
         }
-        for key in self.works.keys() {
+        for key in self.works.overdue(now) {
             let members = self.group.group.members.clone();
-            let Some(work) = self.works.first(&key).filter(|work| work.until <= now) else { continue };
+            let Some(work) = self.works.first(&key) else { continue };
             let error = match &work.stage {
                 Stage::Writing(writing) if !writing.is_earlier => {
                     let copies = writing.copies.iter().filter(|name| members.contains(name)).count() + 1;
@@ -434,6 +498,7 @@ impl Replicator {
 
     /// Merges copies that came from another node.
     pub(super) fn take_copies(&mut self, records: Vec<Record>) -> Result<(), Failure> {
+        let records: Vec<Record> = records.into_iter().filter(|record| self.is_sound(record)).collect();
         if records.is_empty() {
             return Ok(());
         }
@@ -452,11 +517,25 @@ impl Replicator {
         }
     }
 
+    /// Whether a record lies where its key does, and can be replaced. Others are nobody's honest copy.
+    pub(super) fn is_sound(&self, record: &Record) -> bool {
+        record.key.position(self.settings.size) == record.position && record.version.can_be_surpassed()
+    }
+
     /// New versions surpass all that were seen, unless a clock was so far ahead that it is not to be followed.
     pub(super) fn note_versions(&mut self, records: &[Record]) {
         for record in records {
             let _ = self.clock.observe(&record.version, self.now.wall_ms);
         }
+    }
+}
+
+/// Whether what is being copied is what the operation does, and not what an earlier one left that it must not be decided by
+/// before there are enough copies.
+fn work_is_decided(work: &Work) -> bool {
+    match &work.stage {
+        Stage::Writing(writing) => !writing.is_earlier || work.operation == Operation::Get,
+        Stage::Waiting | Stage::Asking(..) | Stage::Consulting(_) | Stage::Informed => true,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chord_ring::{Failure, Peer, owned};
 
-use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, PeerRequest, Verdict};
+use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerRequest, Verdict};
 use super::sync::PAGE;
 use super::{Output, Purpose, Replicator, RequestId};
 use crate::{Cursor, Range, Record};
@@ -33,7 +33,7 @@ pub(super) struct Sweep {
     kept: u64,
     pause: Duration,
     due_at: Duration,
-    /// How many looks have ended since the node began to leave, and what the last one kept.
+    /// How many looks have ended, and what the last one kept.
     pub(super) ended: u64,
     pub(super) last_kept: u64,
 }
@@ -175,9 +175,12 @@ impl Replicator {
     /// Gives an owner what it lacks, as much as fits a message.
     fn deliver(&mut self, owner: &Peer) {
         let (mut records, mut bytes) = (Vec::new(), 0);
-        while bytes < MESSAGE_BYTES_MAX {
+        while bytes < MESSAGE_BYTES_MAX && records.len() < MESSAGE_RECORDS_MAX {
             let Some(header) = self.sweep.offered.pop() else { break };
-            let Ok(Some(record)) = self.store.read(header.position, &header.key) else { continue };
+            let Ok(Some(record)) = self.store.read(header.position, &header.key) else {
+                self.sweep.kept += 1;
+                continue;
+            };
             bytes += record.size_bytes();
             records.push(record);
         }

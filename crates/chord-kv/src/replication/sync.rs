@@ -16,6 +16,9 @@ use crate::{Cursor, Digest, Key, PageLimit, Range, Record, Store, StoreError, Ve
 
 const PARTS_NONZERO: NonZeroU8 = NonZeroU8::new(PARTS).expect("not zero");
 
+/// Questions of one synchronization, at most: enough for half a thousand million records that differ.
+const STEPS_MAX: u32 = 1 << 20;
+
 /// A page of records that fits a message.
 pub(super) const PAGE: PageLimit = PageLimit {
     records: NonZeroUsize::new(MESSAGE_RECORDS_MAX).expect("not zero"),
@@ -41,6 +44,7 @@ pub(super) struct Sync {
     /// What the question is about that was put last.
     asked: Option<Task>,
     standing: Option<Standing>,
+    steps: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +83,15 @@ impl From<StoreError> for SyncError {
 
 impl Sync {
     pub(super) fn new(peer: Peer, range: Range, direction: Direction) -> Self {
-        Self { peer, range, direction, tasks: vec![Task::Compare(range)], asked: None, standing: None }
+        Self {
+            peer,
+            range,
+            direction,
+            tasks: vec![Task::Compare(range)],
+            asked: None,
+            standing: None,
+            steps: 0,
+        }
     }
 
     /// Whether an answer is awaited.
@@ -151,6 +163,10 @@ impl Sync {
         store: &dyn Store,
     ) -> Result<Vec<Record>, SyncError> {
         let Some(asked) = self.asked.take() else { return Err(SyncError::Garbled) };
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err(SyncError::Garbled); // It always has more.
+        }
         match (asked, answer) {
             (Task::Compare(range), AnswerBody::Compared { standing, comparison }) => {
                 // Of the whole range, which is asked first.
@@ -164,7 +180,7 @@ impl Sync {
             }
             (Task::Pull(range, cursor), AnswerBody::Page { records, next }) => {
                 if let Some(next) = next {
-                    if !is_onward(range, cursor.as_ref(), &next) {
+                    if records.is_empty() || !is_onward(range, cursor.as_ref(), &next) {
                         return Err(SyncError::Garbled);
                     }
                     self.tasks.push(Task::Pull(range, Some(next)));
@@ -231,7 +247,7 @@ impl Sync {
         store: &dyn Store,
     ) -> Result<(), SyncError> {
         if let Some(next) = &next
-            && !is_onward(range, cursor, next)
+            && (headers.is_empty() || !is_onward(range, cursor, next))
         {
             return Err(SyncError::Garbled);
         }

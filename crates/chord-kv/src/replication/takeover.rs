@@ -33,14 +33,16 @@ impl Replicator {
             self.tenure.vouch(&predecessor, epoch);
             return;
         }
-        if !self.is_vouching && self.vouch_due_at <= self.now.elapsed {
-            self.is_vouching = true;
+        if self.vouching.as_ref() != Some(&predecessor) && self.vouch_due_at <= self.now.elapsed {
+            self.vouching = Some(predecessor.clone());
             self.send(&predecessor, PeerRequest::Vouch, Purpose::Vouch(epoch));
         }
     }
 
     pub(super) fn heard_vouch(&mut self, peer: &Peer, epoch: Epoch, answer: &Result<AnswerBody, Failure>) {
-        self.is_vouching = false;
+        if self.vouching.as_ref() == Some(peer) {
+            self.vouching = None;
+        }
         self.vouch_due_at = self.now.elapsed + VOUCH_PAUSE;
         // Those who keep no records cannot tell, and are believed to name this node.
         if matches!(answer, Ok(AnswerBody::Vouched(true)) | Err(Failure::Garbled)) {
@@ -62,13 +64,14 @@ impl Replicator {
             return self.tenure.found_all(epoch);
         }
         if self.takeover.as_ref().is_none_or(|takeover| takeover.epoch != epoch) {
-            let is_settled = self.holdings.cover(range, self.tenure.complete_range());
+            let is_settled = self.holdings.cover(range, self.tenure.complete_range(), self.now.elapsed);
             self.takeover = Some(Takeover { range, epoch, walk: Walk::new(is_settled), sync: None });
         }
+        let known = self.who_may_have_copies();
         let Some(takeover) = self.takeover.as_mut().filter(|takeover| takeover.sync.is_none()) else {
             return;
         };
-        match takeover.walk.next(&self.me.name, &self.neighbours.successors, self.now.elapsed) {
+        match takeover.walk.next(&self.me.name, &known, self.now.elapsed) {
             Next::Wait => {}
             Next::Ask(peer) => {
                 takeover.sync = Some(Sync::new(peer, takeover.range, Direction::In));
@@ -77,10 +80,19 @@ impl Replicator {
             Next::Done => {
                 self.takeover = None;
                 self.tenure.found_all(epoch);
+                self.group.doubt_members(self.now.elapsed);
                 self.outputs.push_back(Output::Event(Event::Complete(range)));
                 self.drive_repair();
             }
         }
+    }
+
+    /// The successors; and the predecessor, which is the last of them in a small ring and may be the only one that is known
+    /// when they have just left.
+    pub(super) fn who_may_have_copies(&self) -> Vec<Peer> {
+        let predecessor = self.neighbours.predecessor.iter();
+        let further = predecessor.filter(|peer| !self.neighbours.successors.contains(peer));
+        self.neighbours.successors.iter().chain(further).cloned().collect()
     }
 
     fn step_takeover(&mut self) {
@@ -93,7 +105,7 @@ impl Replicator {
                 self.send(&peer, request, purpose);
             }
             // Nothing goes to the peer.
-            Ok(Move::Store(_)) => self.fail_takeover(&peer.name, &Failure::Garbled),
+            Ok(Move::Store(_)) => self.fail_takeover(&peer.name, &Failure::Silent),
             Ok(Move::Done(standing)) => {
                 takeover.sync = None;
                 takeover.walk.answered(&peer.name, standing);
@@ -110,7 +122,7 @@ impl Replicator {
         let Some(sync) = takeover.sync.as_mut().filter(|sync| sync.peer == *peer) else { return };
         let taken = match answer {
             Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
-            Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(|_| Failure::Garbled),
+            Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(|_| Failure::Silent),
             Err(failure) => Err(failure),
         };
         match taken.and_then(|records| self.take_copies(records)) {

@@ -23,6 +23,8 @@ pub(super) struct Tenure {
     missing: Option<Missing>,
     /// Counts what makes earlier questions worthless.
     epoch: u64,
+    /// How often the node has doubted itself.
+    doubts: u64,
     last_beat: Duration,
 }
 
@@ -40,12 +42,12 @@ pub(super) struct Epoch(u64);
 
 impl Tenure {
     pub(super) fn new(me: Position, now: Duration) -> Self {
-        Self { me, predecessor: None, vouched: None, missing: None, epoch: 0, last_beat: now }
+        Self { me, predecessor: None, vouched: None, missing: None, epoch: 0, doubts: 0, last_beat: now }
     }
 
     /// The node has become a member between these two; of a ring of its own if there is nobody.
     pub(super) fn join(&mut self, predecessor: Option<&Peer>, head: Option<&Peer>) {
-        *self = Self { epoch: self.epoch + 1, ..Self::new(self.me, self.last_beat) };
+        *self = Self { epoch: self.epoch + 1, doubts: self.doubts + 1, ..Self::new(self.me, self.last_beat) };
         let after = predecessor.map_or(self.me, |peer| peer.position);
         self.miss(Range { after, up_to: self.me });
         self.set_neighbours(predecessor, head);
@@ -53,7 +55,7 @@ impl Tenure {
 
     /// The node is no longer a member.
     pub(super) fn leave(&mut self) {
-        *self = Self { epoch: self.epoch + 1, ..Self::new(self.me, self.last_beat) };
+        *self = Self { epoch: self.epoch + 1, doubts: self.doubts + 1, ..Self::new(self.me, self.last_beat) };
     }
 
     /// These are the member's neighbours now.
@@ -65,7 +67,8 @@ impl Tenure {
         let was_alone = self.vouched == Some(self.me);
         match (predecessor, head) {
             (None, None) => self.vouched = Some(self.me),
-            (None, Some(_)) if was_alone => self.doubt(),
+            // Those who come may have been a ring of their own, with newer writes.
+            (_, Some(_)) | (Some(_), _) if was_alone => self.doubt(),
             (None, Some(_)) => {}
             (Some(peer), _) => {
                 if self.vouched.is_some_and(|vouched| between(vouched, peer.position, self.me)) {
@@ -92,7 +95,13 @@ impl Tenure {
     fn doubt(&mut self) {
         let after = self.predecessor.as_ref().map_or(self.me, |peer| peer.position);
         self.vouched = None;
+        self.doubts += 1;
         self.miss(Range { after, up_to: self.me });
+    }
+
+    /// How often the node has doubted itself: what it began before, others may have overtaken.
+    pub(super) fn doubts(&self) -> u64 {
+        self.doubts
     }
 
     /// Whether the node may answer for that position.
@@ -120,6 +129,7 @@ impl Tenure {
         // It may be farther than the one that there was when this node joined, or doubted itself.
         let before = self.vouched.replace(after).unwrap_or(self.me);
         self.miss(Range { after, up_to: before });
+        self.shrink_missing(after);
     }
 
     fn miss(&mut self, range: Range) {

@@ -36,7 +36,7 @@ pub(super) enum Stage {
     /// Others may have something under the key.
     Asking(Box<Walk>, Epoch),
     /// Other members of the group are asked what they have.
-    Consulting(BTreeSet<NodeName>),
+    Consulting(Box<Walk>),
     /// It has been found out what is under the key.
     Informed,
     Writing(Box<Writing>),
@@ -48,6 +48,8 @@ pub(super) struct Writing {
     pub(super) record: Record,
     pub(super) before: Option<Record>,
     pub(super) sequence: Sequence,
+    /// How often the node had doubted itself when it began.
+    pub(super) doubts: u64,
     /// Whether it is an earlier write, of which too few copies were known, that a reader must not see before there are more.
     pub(super) is_earlier: bool,
     /// The others to which it was sent.
@@ -104,6 +106,21 @@ impl Works {
     /// The keys of all that are under way.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.of_key.keys().cloned().collect()
+    }
+
+    /// The keys for which others are being asked.
+    pub(super) fn asking(&self) -> Vec<Key> {
+        self.first_where(|work| matches!(work.stage, Stage::Asking(..) | Stage::Consulting(_)))
+    }
+
+    /// The keys of those that are being done and whose time is over.
+    pub(super) fn overdue(&self, now: Duration) -> Vec<Key> {
+        self.first_where(|work| work.until <= now)
+    }
+
+    fn first_where(&self, is_wanted: impl Fn(&Work) -> bool) -> Vec<Key> {
+        let lines = self.of_key.iter().filter(|(_, line)| line.front().is_some_and(&is_wanted));
+        lines.map(|(key, _)| key.clone()).collect()
     }
 
     /// Those that wait behind another and whose time is over.

@@ -170,8 +170,13 @@ impl DataPlan {
             network,
             skews_ms,
             sync_max: Duration::from_millis(random.random_range(1..slowest_ms)),
-            keys: random.random_range(1..=12),
-            pause: Duration::from_millis(random.random_range(10..150)),
+            // Most keys are fought over by many; many keys make digests and pages of them.
+            keys: if random.random_bool(0.8) {
+                random.random_range(1..=12)
+            } else {
+                random.random_range(60..=400)
+            },
+            pause: Duration::from_millis(random.random_range(5..120)),
             mishaps,
             length,
             // Longer than anybody is away and comes back, by clocks that differ.

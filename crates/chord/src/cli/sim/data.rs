@@ -30,9 +30,9 @@ network and their clocks, what clients do, and what goes wrong when. Runs are of
 crash and come back. Skewed: the same, and one clock is off by up to an hour. Rough: nodes freeze too, links are slow, \
 lossy and cut, and all nodes crash at once. No run destroys more copies of a key than its write quorum bears.
 
-No acknowledged write may be lost, no deleted key may come back, no increment may be lost or counted twice; afterwards \
-every range has as many copies as it should, and they agree. Steady and skewed runs are held to that in every read, rough \
-ones when everything is mended.
+No acknowledged write may be lost and no deleted key may come back; afterwards every range has as many copies as it \
+should, and they agree. Steady and skewed runs are held to that in every read, rough ones when everything is mended. In \
+steady runs no increment may be lost or counted twice either.
 
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct DataArgs {
