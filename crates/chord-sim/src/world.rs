@@ -382,7 +382,7 @@ impl World {
     /// Lets the next thing happen; `None` when nothing ever will.
     pub fn step(&mut self) -> Option<Step> {
         let (now, event) = self.queue.pop()?;
-        self.now = now;
+        self.now = self.now.max(now); // One who stood still may have asked for what is over already.
         self.changed = Changed::No;
         let host = match &event {
             Event::Arrive(parcel) => parcel.to,

@@ -104,14 +104,13 @@ impl Replicator {
                 let purpose = Purpose::Takeover(takeover.epoch);
                 self.send(&peer, request, purpose);
             }
-            // Nothing goes to the peer.
-            Ok(Move::Store(_)) => self.fail_takeover(&peer.name, &Failure::Silent),
             Ok(Move::Done(standing)) => {
                 takeover.sync = None;
                 takeover.walk.answered(&peer.name, standing);
                 self.drive_takeover();
             }
-            Err(_) => self.fail_takeover(&peer.name, &Failure::Silent),
+            // Nothing goes to the peer.
+            Ok(Move::Store(_)) | Err(_) => self.fail_takeover(&peer.name, &Failure::Silent),
         }
     }
 

@@ -340,6 +340,8 @@ impl World {
     fn call_data(&mut self, from: HostId, to: &Peer, request: DataRequest, asker: Asker, until: Time) {
         self.calls += 1;
         let id = CallId(self.calls);
+        // One who stood still may be late already.
+        let until = until.max(self.now);
         let call = Call { id, to: to.name.clone(), asker, until, is_doomed: false, is_in_doubt: false };
         self.hosts[from.0 as usize].calls.push(call);
         self.queue.push(until, Event::Deadline(from, id));

@@ -24,7 +24,7 @@ impl SimCommand {
         match self {
             Self::Run(args) => args.run().await,
             Self::Data(args) => args.run().await,
-            Self::Merge(args) => args.run(),
+            Self::Merge(args) => args.run().await,
             Self::Paper(args) => args.run().await,
             Self::Script(args) => args.run(),
         }

@@ -117,7 +117,9 @@ impl DataArgs {
             output::json(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "first_seed": self.seed,
+                "seeds": self.seeds,
                 "runs": n_runs,
+                "stopped": n_runs < self.seeds,
                 "failed_seeds": failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
                 "steps": total.n_steps,
                 "faults": total.n_mishaps,
@@ -139,11 +141,16 @@ impl DataArgs {
                 sentence(&total)
             ))?;
         }
+        let stopped = if n_runs < self.seeds {
+            format!("stopped after {n_runs} of {} seeds: ", self.seeds)
+        } else {
+            String::new()
+        };
         if !failed.is_empty() {
-            bail!("{} of {n_runs} runs failed", failed.len());
+            bail!("{stopped}{} of {n_runs} runs failed", failed.len());
         }
         if n_runs < self.seeds {
-            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.seeds);
+            bail!("{stopped}none of them failed");
         }
         Ok(())
     }

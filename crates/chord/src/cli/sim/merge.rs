@@ -4,6 +4,7 @@ use anyhow::bail;
 use chord_sim::swarm::{Apart, Merge, Merged, merge};
 use clap::{Args, ValueEnum};
 
+use super::seeds::{self, Seeds, Sum};
 use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::output;
@@ -67,7 +68,7 @@ enum How {
 }
 
 impl MergeArgs {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let n_nodes: usize = self.sizes.iter().sum();
         if n_nodes > NODES_MAX {
             return Err(Usage::new(format!(
@@ -75,14 +76,19 @@ impl MergeArgs {
             ))
             .into());
         }
+        let which = Seeds { first: self.seed, count: self.runs, threads: None };
+        let (sizes, rounds_max) = (self.sizes.clone(), self.rounds);
+        let loss = f64::from(self.loss) / 100.0;
         let apart = match self.apart {
             How::Cut => Apart::Cut,
             How::Started => Apart::Started,
         };
-        let seeds = (0..self.runs).map(|run| self.seed.wrapping_add(run));
-        let loss = f64::from(self.loss) / 100.0;
-        let rings = |seed| Merge { sizes: &self.sizes, apart, loss, seed, rounds_max: self.rounds };
-        let ended: Vec<Option<Merged>> = seeds.map(|seed| merge(rings(seed))).collect();
+        let run = move |seed| merge(Merge { sizes: &sizes, apart, loss, seed, rounds_max });
+        let ended: Ended = seeds::run_all(which, run).await?;
+        self.conclude(&ended.0)
+    }
+
+    fn conclude(&self, ended: &[Option<Merged>]) -> anyhow::Result<()> {
         let mut merged: Vec<Merged> = ended.iter().copied().flatten().collect();
         merged.sort_by_key(|merged| merged.rounds);
         let mut table = Table::new(&[
@@ -104,8 +110,21 @@ impl MergeArgs {
         output::styled(&table.render())?;
         let n_apart = ended.iter().filter(|ended| ended.is_none()).count();
         if n_apart > 0 {
-            bail!("{n_apart} of {} runs were not one ring after {} rounds", self.runs, self.rounds);
+            bail!("{n_apart} of {} runs were not one ring after {} rounds", ended.len(), self.rounds);
+        }
+        if (ended.len() as u64) < self.runs {
+            bail!("stopped after {} of {} runs", ended.len(), self.runs);
         }
         Ok(())
+    }
+}
+
+/// What came of each run.
+#[derive(Default)]
+struct Ended(Vec<Option<Merged>>);
+
+impl Sum<Option<Merged>> for Ended {
+    fn add(&mut self, _: u64, result: Option<Merged>) {
+        self.0.push(result);
     }
 }

@@ -113,7 +113,9 @@ impl RunArgs {
             output::json(&json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "first_seed": self.seed,
+                "seeds": self.seeds,
                 "runs": n_runs,
+                "stopped": n_runs < self.seeds,
                 "failed_seeds": found.failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>(),
                 "steps": found.total.n_steps,
                 "messages": found.total.n_messages,
@@ -136,11 +138,16 @@ impl RunArgs {
                 thousands(found.total.n_apart as u64)
             ))?;
         }
+        let stopped = if n_runs < self.seeds {
+            format!("stopped after {n_runs} of {} seeds: ", self.seeds)
+        } else {
+            String::new()
+        };
         if !found.failed.is_empty() {
-            bail!("{} of {n_runs} runs failed", found.failed.len());
+            bail!("{stopped}{} of {n_runs} runs failed", found.failed.len());
         }
         if n_runs < self.seeds {
-            bail!("stopped after {n_runs} of {} seeds: none of them failed", self.seeds);
+            bail!("{stopped}none of them failed");
         }
         Ok(())
     }

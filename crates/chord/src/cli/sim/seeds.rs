@@ -32,7 +32,9 @@ pub(crate) async fn run_all<T: Send, S: Sum<T> + Default + 'static>(
     run: impl Fn(u64) -> T + Send + Sync + 'static,
 ) -> anyhow::Result<S> {
     let mut signals = Signals::new()?;
-    note(format_args!("Running {} seeds...", thousands(seeds.count)));
+    if seeds.count > 1 {
+        note(format_args!("Running {} seeds...", thousands(seeds.count)));
+    }
     let is_stopped = Arc::new(AtomicBool::new(false));
     let mut running = tokio::task::spawn_blocking({
         let is_stopped = is_stopped.clone();
