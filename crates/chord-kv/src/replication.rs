@@ -417,7 +417,8 @@ impl Replicator {
         let lacking = wanted.saturating_sub(synced);
         let records = self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
         Status {
-            is_complete: self.tenure.is_complete(),
+            // A range that the predecessor has not vouched for yet is not missing, but not answered for either.
+            is_complete: self.tenure.is_complete() && self.tenure.question().is_none(),
             is_replicated: lacking == 0,
             copies_missing: if lacking == 0 { 0 } else { records.saturating_mul(lacking as u64) },
             operations: self.works.len(),

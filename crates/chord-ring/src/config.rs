@@ -13,7 +13,7 @@ pub const ROUND_QUIET: Duration = Duration::from_secs(1);
 
 /// Unchanged rounds after which the pause begins to double. A list of r entries is right r rounds after the last
 /// change (TSE 2017, section VII-D), so this is a little more than the default r.
-pub const ROUNDS_FAST: u8 = 16;
+pub const ROUNDS_FAST: u8 = 10;
 
 /// How far a pause is spread around its mean, so that nodes do not fall into step: one quarter either way.
 pub const JITTER: f64 = 0.25;

@@ -74,6 +74,7 @@ impl Check {
 
     fn words(self) -> String {
         match self {
+            Self::Ideal(nodes) if nodes < 5 => format!("`chord check --layer B --nodes {nodes} --lookups`"),
             Self::Ideal(nodes) => format!("`chord check --layer B --nodes {nodes}`"),
             Self::One(nodes) => format!("`chord check --layer B --nodes {nodes} --start one`"),
             Self::Two => "`chord check --layer B --nodes 4 --start two`".to_owned(),

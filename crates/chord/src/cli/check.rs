@@ -27,7 +27,7 @@ Examples:
   chord check
   chord check --layer C --nodes 4
   chord check --layer C --nodes 3 --r 1 --grain everything --start one
-  chord check --layer B --nodes 6 --no-leaves             13 million states: 2 minutes, and 1 GB
+  chord check --layer B --nodes 6 --no-leaves             13 million states: some minutes, and 1 GB
   chord check --layer B --nodes 6                         more than 116 million: half an hour or more, and 4 GB
   chord check --layer C --nodes 5 --no-leaves --memory 16 more than 313 million: half an hour or more
   chord check --layer C --nodes 5 --memory 2              does not fit: says how far it came
