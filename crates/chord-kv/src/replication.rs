@@ -2,8 +2,8 @@
 //!
 //! The owner of a range decides about its keys, one operation at a time for each. It chooses the *group* that keeps copies,
 //! itself and the next R - 1 nodes on other hosts, and acknowledges a write when W of them have made it durable. A new
-//! owner asks everybody who may have kept copies before ([`walk`]) and answers nothing on its own until it knows what is
-//! newest under a key. Owner and members compare digests for as long as they are that ([`sync`]). Whoever has records that
+//! owner asks everybody who may have kept copies before (`walk`) and answers nothing on its own until it knows what is
+//! newest under a key. Owner and members compare digests for as long as they are that (`sync`). Whoever has records that
 //! nobody counts on it for offers them to their owner, and drops them only when the owner's whole group has them.
 //!
 //! Like [`chord_ring::Node`], it is told what happened by [`Replicator::handle`] and says what it wants done by
