@@ -269,7 +269,7 @@ fn requests_are_written_in_these_bytes() {
             DataRequest::Peer(PeerRequest::Offer { headers, leaving: true }),
             &[
                 b"\x01\x08\x01\x02",
-                b"\x02\x03foo\x01\x8b\xcf\xe5\x68\x00\x00\x03\x00\0\0\0\0\0\0\x03\xe8",
+                b"\x02\x03foo\x01\x8b\xcf\xe5\x68\x00\x00\x03\x00\0\0\x01\x8b\xcf\xe5\x68\x00",
                 b"\x00\x03foo\x01\x8b\xcf\xe5\x68\x00\x00\x03\x00",
             ],
         ),
