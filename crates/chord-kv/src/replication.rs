@@ -569,9 +569,3 @@ impl Replicator {
         self.outputs.push_back(Output::Event(Event::StoreFailed(error)));
     }
 }
-
-/// The failure that an answer is which says nothing about what was asked: that a peer keeps no records, only its driver can
-/// tell.
-fn failure_of(_: &AnswerBody) -> Failure {
-    Failure::Silent
-}

@@ -7,7 +7,7 @@ use chord_ring::{Failure, NodeName, Peer};
 
 use super::message::{AnswerBody, Header, MESSAGE_RECORDS_MAX, PeerRequest};
 use super::sync::{Direction, Move, PAGE, Sync};
-use super::{Purpose, Replicator, failure_of};
+use super::{Purpose, Replicator};
 use crate::{Cursor, Record, Version};
 
 /// Pause before a member is tried again that could not be brought up to date, at first.
@@ -124,7 +124,7 @@ impl Replicator {
         let Some(member) = self.group.member(&peer.name) else { return };
         let Some(sync) = &mut member.sync else { return };
         let taken = match answer {
-            Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
+            Ok(AnswerBody::Refused(_)) => Err(Failure::Silent),
             Ok(body) => sync.answered(body, size, &*store).map_err(|_| Failure::Silent),
             Err(failure) => Err(failure),
         };

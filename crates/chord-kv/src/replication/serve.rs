@@ -142,7 +142,7 @@ impl Replicator {
             Ok(AnswerBody::Fetched { standing, looked_at: 1.., records }) => self
                 .take_copies(records.into_iter().filter(|record| record.key == *key).collect())
                 .map(|()| standing),
-            Ok(body) => Err(super::failure_of(&body)),
+            Ok(_) => Err(Failure::Silent), // That it keeps no records, only its driver can tell.
             Err(failure) => Err(failure),
         };
         let now = self.now.elapsed;
@@ -194,7 +194,7 @@ impl Replicator {
                 let version = records.first().map(|record| record.version);
                 self.take_copies(records).map(|()| (version, standing))
             }
-            Ok(body) => Err(super::failure_of(&body)),
+            Ok(_) => Err(Failure::Silent), // That it keeps no records, only its driver can tell.
             Err(failure) => Err(failure),
         };
         let now = self.now.elapsed;

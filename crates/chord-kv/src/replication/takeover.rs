@@ -8,7 +8,7 @@ use super::message::{AnswerBody, PeerRequest};
 use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
 use super::walk::{Next, Walk};
-use super::{Event, Output, Purpose, Replicator, failure_of};
+use super::{Event, Output, Purpose, Replicator};
 use crate::Range;
 
 /// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
@@ -120,7 +120,7 @@ impl Replicator {
         };
         let Some(sync) = takeover.sync.as_mut().filter(|sync| sync.peer == *peer) else { return };
         let taken = match answer {
-            Ok(body @ AnswerBody::Refused(_)) => Err(failure_of(&body)),
+            Ok(AnswerBody::Refused(_)) => Err(Failure::Silent),
             Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(|_| Failure::Silent),
             Err(failure) => Err(failure),
         };

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::seeds::{self, Seeds, Sum};
+use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::output;
 use crate::cli::table::thousands;
@@ -103,7 +104,9 @@ impl DataArgs {
         let plan = DataPlan::draw(self.seed);
         let Some(numbers) = &self.only_faults else { return Ok(plan) };
         if let Some(number) = numbers.iter().find(|number| **number >= plan.mishaps.len()) {
-            bail!("there is no fault {number}: the plan of seed {} has {}", self.seed, plan.mishaps.len());
+            let last = plan.mishaps.len() - 1; // A plan has one at least.
+            let sentence = format!("seed {} has no fault {number}: its faults are 0 to {last}", self.seed);
+            return Err(Usage::new(sentence).into());
         }
         Ok(plan.with_only(&numbers.iter().copied().collect()))
     }
@@ -141,18 +144,7 @@ impl DataArgs {
                 sentence(&total)
             ))?;
         }
-        let stopped = if n_runs < self.seeds {
-            format!("stopped after {n_runs} of {} seeds: ", self.seeds)
-        } else {
-            String::new()
-        };
-        if !failed.is_empty() {
-            bail!("{stopped}{} of {n_runs} runs failed", failed.len());
-        }
-        if n_runs < self.seeds {
-            bail!("{stopped}none of them failed");
-        }
-        Ok(())
+        seeds::verdict(failed.len(), n_runs, self.seeds)
     }
 }
 

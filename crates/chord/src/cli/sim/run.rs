@@ -138,18 +138,7 @@ impl RunArgs {
                 thousands(found.total.n_apart as u64)
             ))?;
         }
-        let stopped = if n_runs < self.seeds {
-            format!("stopped after {n_runs} of {} seeds: ", self.seeds)
-        } else {
-            String::new()
-        };
-        if !found.failed.is_empty() {
-            bail!("{stopped}{} of {n_runs} runs failed", found.failed.len());
-        }
-        if n_runs < self.seeds {
-            bail!("{stopped}none of them failed");
-        }
-        Ok(())
+        seeds::verdict(found.failed.len(), n_runs, self.seeds)
     }
 
     /// Tells one run in full.

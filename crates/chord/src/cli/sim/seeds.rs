@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::note;
@@ -49,6 +50,23 @@ pub(crate) async fn run_all<T: Send, S: Sum<T> + Default + 'static>(
         }
     };
     Ok(sum)
+}
+
+/// How a run over many seeds ended.
+///
+/// # Errors
+/// Some failed, or not all were run.
+pub(crate) fn verdict(n_failed: usize, n_runs: u64, n_wanted: u64) -> anyhow::Result<()> {
+    let stopped = if n_runs < n_wanted {
+        format!("stopped after {n_runs} of {n_wanted} seeds: ")
+    } else {
+        String::new()
+    };
+    match (n_failed, stopped.is_empty()) {
+        (0, true) => Ok(()),
+        (0, false) => bail!("{stopped}none of them failed"),
+        (_, _) => bail!("{stopped}{n_failed} of {n_runs} runs failed"),
+    }
 }
 
 fn run_on_threads<T, S: Sum<T> + Default>(
