@@ -200,7 +200,9 @@ fn a_node_that_is_told_to_end_hands_its_keys_over() {
         answer(&["put", key, key, "--node", &second]);
     }
     joiner.signal("TERM");
-    assert!(joiner.told("Stopped; ").ends_with(" keys handed over"));
+    // How many it owns is left to its port: one of them, now and then.
+    let told = joiner.told("Stopped; ");
+    assert!(told.ends_with(" keys handed over") || told == "1 key handed over", "{told}");
     assert_eq!(joiner.code(), Some(0));
     for key in &keys {
         assert_eq!(&answer(&["get", key, "--node", &first]), key);
