@@ -150,7 +150,7 @@ fn works_where_the_seed_failed_one_frozen_peer_does_not_hang_others_reads() {
     let _machine = alone();
     let mut cluster = Cluster::ring(8, RING_SIZE);
     let frozen = cluster.oracle().names()[2..3].to_vec();
-    fails_and_recovers(&mut cluster, &frozen, |server| server.signal("STOP"));
+    fails_and_recovers(&mut cluster, &frozen, |server| server.freeze());
     let mut living = cluster.oracle().names();
     living.retain(|name| *name != frozen[0]);
     let oracle = Oracle::new(RING_SIZE, &living);
@@ -304,7 +304,7 @@ fn no_acknowledged_write_is_lost_while_a_node_freezes_and_thaws_again_and_again(
         let end = OnDrop(&done);
         for _ in 0..5 {
             std::thread::sleep(Duration::from_millis(500)); // of writing to the whole ring
-            cluster.servers[&names[2]].signal("STOP");
+            cluster.servers[&names[2]].freeze();
             std::thread::sleep(Duration::from_secs(1)); // long enough to be taken for dead, or nearly
             cluster.servers[&names[2]].signal("CONT");
         }

@@ -350,7 +350,7 @@ fn a_ring_closes_round_a_python_peer_that_is_killed_or_frozen() {
         mixed.put(&keys, "a", &mixed.ours());
         let victim = mixed.python();
         let kept = owned_by(&mixed.oracle(), &keys, &mixed.ours());
-        mixed.nodes[&victim].1.signal("STOP");
+        mixed.nodes[&victim].1.freeze();
         wait_for("the keys of others while a peer is frozen", REQUEST_LIMIT, || {
             mixed
                 .ours()

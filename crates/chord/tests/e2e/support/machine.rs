@@ -63,6 +63,17 @@ pub(crate) fn processor_time(process: u32) -> Duration {
     Duration::from_nanos(tasks.filter_map(Result::ok).map(of_task).sum())
 }
 
+/// Something, if every thread of a process was stopped by a signal: the signal itself says nothing about when.
+pub(crate) fn is_stopped(process: u32) -> Option<()> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process runs");
+    let is_stopped = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which may hold anything.
+        text.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    };
+    tasks.filter_map(Result::ok).all(is_stopped).then_some(())
+}
+
 /// How many files, sockets included, this process and its children may open.
 pub(crate) fn files_limit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::wait_for;
+use super::{machine, wait_for};
 
 /// Longest wait for a process to say that it runs, or to end: generous, for machines that do much else.
 const PROCESS_LIMIT: Duration = Duration::from_secs(20);
@@ -95,6 +95,13 @@ impl Process {
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
         assert!(sent.expect("kill runs").success(), "cannot send {signal} to {}", self.id());
+    }
+
+    /// Stops the process, and returns when all of its threads stand still.
+    #[track_caller]
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        wait_for("all threads stopped", PROCESS_LIMIT, || machine::is_stopped(self.id()).ok_or("one runs"));
     }
 
     /// How the process ended, if it has.
