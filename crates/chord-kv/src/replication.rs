@@ -10,6 +10,7 @@
 //! [`Replicator::poll`]: one input, then everything that comes out, then the next input. It knows no clock: time comes
 //! with each input. [`Input::Tick`] has to come every [`TICK`], by which it also notices that it was stopped.
 
+mod adopt;
 mod answer;
 mod attempts;
 mod group;
@@ -51,7 +52,7 @@ pub use walk::WALK_MAX;
 use work::Works;
 pub use work::{OPERATIONS_MAX, OPERATIONS_OF_KEY_MAX};
 
-use crate::{Key, Range, Sequence, Store, StoreError, Version, VersionClock};
+use crate::{Key, Range, Sequence, Store, StoreError, Value, Version, VersionClock};
 
 /// How often [`Input::Tick`] has to come: often enough that a few may be late before a node doubts itself.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -68,6 +69,9 @@ const UNDURABLE_MAX: usize = 64 << 10;
 
 /// Writes of which too few copies are known, that are remembered, at most. Others are only brought up to date by repair.
 const UNCONFIRMED_MAX: usize = 4096;
+
+/// How long a new member waits to hear from those who may count on it before it takes it that nobody does.
+const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
 
 /// How one node replicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +203,15 @@ pub enum Input {
         /// When nobody waits any more.
         until: Duration,
     },
+    /// A node of another program, which knows no versions, leaves this record here. [`Output::Done`] ends it.
+    Adopt {
+        /// Who waits.
+        token: Token,
+        /// The key.
+        key: Key,
+        /// What is under it.
+        value: Value,
+    },
     /// Another node's request. [`Output::Reply`] answers it.
     Request {
         /// Who waits.
@@ -257,10 +270,19 @@ pub struct Status {
     pub is_complete: bool,
     /// Whether every member of its group has everything, and there are as many as there should be and could be.
     pub is_replicated: bool,
+    /// Whether all owners that are known to count on this node have confirmed that it has everything.
+    pub is_caught_up: bool,
     /// Copies that are missing, at most, over all keys of its range.
     pub copies_missing: u64,
     /// Operations under way.
     pub operations: usize,
+}
+
+impl Status {
+    /// Whether nothing is lacking, here or elsewhere, as far as this node knows.
+    pub fn is_ready(&self) -> bool {
+        self.is_complete && self.is_replicated && self.is_caught_up
+    }
 }
 
 /// What a request of this node's own is for.
@@ -285,7 +307,7 @@ pub struct Replicator {
     me: Peer,
     settings: Settings,
     store: Arc<dyn Store>,
-    clock: VersionClock,
+    clock: Arc<VersionClock>,
     now: Now,
     neighbours: Neighbours,
     tenure: Tenure,
@@ -303,6 +325,7 @@ pub struct Replicator {
     applied: Sequence,
     /// The keys of writes that wait until they are durable.
     undurable_writes: BTreeMap<Sequence, Vec<Key>>,
+    member_since: Duration,
     takeover: Option<Takeover>,
     vouch_due_at: Duration,
     /// The predecessor that is being asked.
@@ -324,7 +347,7 @@ impl Replicator {
         settings.replicas = settings.replicas.clamp(1, REPLICAS_MAX);
         // A member that hears of no comparison for so long offers what it has to the owner.
         settings.repair_pause = settings.repair_pause.min(HOLDING_LAPSES_AFTER / 3);
-        let mut clock = VersionClock::new();
+        let clock = Arc::new(VersionClock::new());
         let group = OwnGroup::alone(&me, me.position, clock.next(now.wall_ms, me.position));
         Self {
             tenure: Tenure::new(me.position, now.elapsed),
@@ -345,6 +368,7 @@ impl Replicator {
             undurable: VecDeque::new(),
             applied: Sequence::default(),
             undurable_writes: BTreeMap::new(),
+            member_since: now.elapsed,
             takeover: None,
             vouch_due_at: Duration::ZERO,
             vouching: None,
@@ -372,6 +396,7 @@ impl Replicator {
                 let work = work::Work { token, position, operation, consistency, version, until, stage };
                 self.operate(&key, work);
             }
+            Input::Adopt { token, key, value } => self.adopt(token, key, value),
             Input::Request { token, from, request } => self.answer(token, &from, request),
             Input::Answer(id, answer) => self.hear(id, answer),
             Input::Found(id, owner) => {
@@ -392,16 +417,9 @@ impl Replicator {
         self.outputs.pop_front()
     }
 
-    /// The version of a new write that begins at this node.
-    pub fn propose(&mut self, now: Now) -> Version {
-        self.clock.next(now.wall_ms, self.me.position)
-    }
-
-    /// A version for a write in whose way another stands; `None` if that is from too far in the future. Then its owner has to
-    /// make one, since this node's clock does not follow it, and would make the same one twice.
-    pub fn propose_over(&mut self, now: Now, stored: &Version) -> Option<Version> {
-        self.clock.observe(stored, now.wall_ms).ok()?;
-        Some(self.propose(now))
+    /// What makes the versions of writes that begin at this node.
+    pub fn clock(&self) -> Arc<VersionClock> {
+        self.clock.clone()
     }
 
     /// Whether this node may answer for a position.
@@ -420,9 +438,18 @@ impl Replicator {
             // A range that the predecessor has not vouched for yet is not missing, but not answered for either.
             is_complete: self.tenure.is_complete() && self.tenure.question().is_none(),
             is_replicated: lacking == 0,
+            is_caught_up: self.is_caught_up(),
             copies_missing: if lacking == 0 { 0 } else { records.saturating_mul(lacking as u64) },
             operations: self.works.len(),
         }
+    }
+
+    fn is_caught_up(&self) -> bool {
+        let now = self.now.elapsed;
+        // A newcomer hears from its predecessor in a moment, unless that has enough members on other hosts.
+        let is_new = now.saturating_sub(self.member_since) < NEWCOMER_WAIT;
+        let expects_some = is_new && self.settings.replicas > 1 && self.neighbours.predecessor.is_some();
+        self.holdings.are_confirmed(now) && !(expects_some && self.holdings.current(now).is_empty())
     }
 
     fn was_stopped(&mut self) {
@@ -445,6 +472,7 @@ impl Replicator {
                 let id = self.clock.next(self.now.wall_ms, self.me.position);
                 self.group = OwnGroup::alone(&self.me, self.me.position, id);
                 self.leaving = None;
+                self.member_since = self.now.elapsed;
                 self.unconfirmed.clear();
                 self.purge = repair::Purging::default();
             }

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chord_ring::{Position, PositionParseError};
 
@@ -154,9 +155,12 @@ pub struct ClockAhead {
 }
 
 /// Makes versions. Each is greater than every version that it made or believed before.
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// Those who begin writes at a node may share its clock: no two of them get the same version.
+#[derive(Debug, Default)]
 pub struct VersionClock {
-    last: Tick,
+    /// The latest [`Tick`]. It orders nothing but itself.
+    last: AtomicU64,
 }
 
 impl VersionClock {
@@ -169,28 +173,37 @@ impl VersionClock {
     ///
     /// # Errors
     /// The version is more than [`CLOCK_AHEAD_MS_MAX`] ahead of `now_ms`; the clock is unchanged.
-    pub fn observe(&mut self, version: &Version, now_ms: u64) -> Result<(), ClockAhead> {
+    pub fn observe(&self, version: &Version, now_ms: u64) -> Result<(), ClockAhead> {
         let ahead_ms = version.time_ms().saturating_sub(now_ms);
         if ahead_ms > CLOCK_AHEAD_MS_MAX {
             return Err(ClockAhead { ahead_ms });
         }
-        self.last = self.last.max(version.tick);
+        self.last.fetch_max(version.tick.0, Ordering::Relaxed);
         Ok(())
     }
 
     /// A new version by `writer`.
     ///
     /// When every 48-bit time is used up versions stop growing, rather than wrapping round.
-    pub fn next(&mut self, now_ms: u64, writer: Position) -> Version {
-        self.last = self.last.next().max(Tick::new(now_ms, 0));
-        Version { tick: self.last, writer }
+    pub fn next(&self, now_ms: u64, writer: Position) -> Version {
+        let next = |last: u64| Tick(last).next().max(Tick::new(now_ms, 0));
+        let advanced =
+            self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last).0));
+        Version { tick: next(advanced.unwrap_or_else(|last| last)), writer }
+    }
+
+    /// A new version by `writer` for a write in whose way `stored` stands; `None` if that is too far ahead to be believed.
+    /// Then the owner of the key has to make one: this clock does not follow it, and would make the same one twice.
+    pub fn next_over(&self, now_ms: u64, writer: Position, stored: &Version) -> Option<Version> {
+        self.observe(stored, now_ms).ok()?;
+        Some(self.next(now_ms, writer))
     }
 
     /// A new version by `writer` that is also greater than `previous`, the one stored for the same key.
     ///
     /// A `previous` too far ahead to be believed is surpassed for this key alone: the clock does not
     /// follow it. So the record with the version made here must be in the store before the next is made.
-    pub fn next_after(&mut self, now_ms: u64, writer: Position, previous: Option<&Version>) -> Version {
+    pub fn next_after(&self, now_ms: u64, writer: Position, previous: Option<&Version>) -> Version {
         let unbelieved = previous.filter(|previous| self.observe(previous, now_ms).is_err());
         let version = self.next(now_ms, writer);
         match unbelieved {

@@ -1,27 +1,28 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chord_kv::{Custody, MemoryStore, VersionClock};
+use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
+use chord_kv::{MemoryStore, Store};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
     SuccessorsError,
 };
-use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::age::now_ms;
 use crate::beginning::{Beginning, Meanwhile};
 use crate::door::BUDGET_UNIT;
-use crate::handover::sweep;
 use crate::links::{Links, tidy};
 use crate::listen::listen;
 use crate::node::Node;
-use crate::owner::Owner;
-use crate::shared::{MAILBOX_MAX, Shared, Stage, now_ms};
-use crate::vouching::{Age, beat, seek_vouching};
+use crate::owner::{Letters, Owner};
+use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, Shared, Stage};
 use crate::{Language, LimitError, Limits, door};
 
 /// Where a node listens that was told nothing.
@@ -34,6 +35,8 @@ pub struct Builder {
     ring_size: RingSize,
     ring_name: RingName,
     successors: u8,
+    replicas: u8,
+    write_quorum: Option<u8>,
     beginning: Beginning,
     meanwhile: Meanwhile,
     language: Language,
@@ -80,6 +83,18 @@ pub enum StartError {
     /// The number of successors is out of range.
     #[error(transparent)]
     Successors(#[from] SuccessorsError),
+    /// The number of copies is out of range.
+    #[error("the number of replicas must be from 1 to {max}")]
+    Replicas {
+        /// The most there can be.
+        max: u8,
+    },
+    /// More copies are wanted for a write than there are to be, or none.
+    #[error("the write quorum must be from 1 to the number of replicas, which is {replicas}")]
+    WriteQuorum {
+        /// How many copies there are to be.
+        replicas: u8,
+    },
     /// A limit makes no sense.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -92,6 +107,8 @@ impl Default for Builder {
             ring_size: RingSize::DEFAULT,
             ring_name: RingName::default(),
             successors: SUCCESSORS_DEFAULT,
+            replicas: REPLICAS_DEFAULT,
+            write_quorum: None,
             beginning: Beginning::Found,
             meanwhile: Meanwhile::Wait,
             language: Language::Http,
@@ -155,6 +172,40 @@ impl Builder {
         Self { limits, ..self }
     }
 
+    /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
+    /// of a ring.
+    pub fn replicas(self, replicas: u8) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// W: how many copies must be made before a write is acknowledged, 1 to R; more than half of R unless told otherwise. The
+    /// same on all nodes of a ring.
+    pub fn write_quorum(self, copies: u8) -> Self {
+        Self { write_quorum: Some(copies), ..self }
+    }
+
+    fn replication(&self) -> replication::Settings {
+        replication::Settings {
+            replicas: self.replicas,
+            write_quorum: self.write_quorum,
+            value_bytes_max: self.limits.value_bytes,
+            departure_max: self.limits.departure,
+            ..replication::Settings::new(self.ring_size)
+        }
+    }
+
+    fn check_copies(&self) -> Result<(), StartError> {
+        if !(1..=REPLICAS_MAX).contains(&self.replicas) {
+            return Err(StartError::Replicas { max: REPLICAS_MAX });
+        }
+        match self.write_quorum {
+            Some(copies) if !(1..=self.replicas).contains(&copies) => {
+                Err(StartError::WriteQuorum { replicas: self.replicas })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Binds the listener and starts to serve. A node that founds a ring is a member when this returns; for one that
     /// joins, see [`Node::ready`].
     ///
@@ -162,6 +213,9 @@ impl Builder {
     /// The settings make no sense, or the address cannot be had.
     pub async fn start(self) -> Result<Node, StartError> {
         self.limits.check()?;
+        self.check_copies()?;
+        let settings = self.replication();
+        let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
         let size = self.ring_size;
         let ring = RingTag { name: self.ring_name, size };
         let config = Config::new(ring.clone()).with_successors(self.successors)?;
@@ -169,38 +223,33 @@ impl Builder {
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
-        let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(size, self.limits.store_bytes));
+        let records = Replicator::new(me.clone(), settings, store.clone(), now);
+        let (mailbox, ring_letters) = mpsc::channel(MAILBOX_MAX);
+        let (data_mailbox, data_letters) = mpsc::channel(DATA_MAILBOX_MAX);
         let shared = Arc::new(Shared {
-            custody: Mutex::new(Custody::new(me.position)),
             me,
             ring: ring.clone(),
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
-            store: Box::new(MemoryStore::new(size, self.limits.store_bytes)),
-            clock: Mutex::new(VersionClock::new()),
-            age: Mutex::new(Age::zero()),
-            unvouched: Notify::new(),
-            lacking: Notify::new(),
+            store,
+            clock: records.clock(),
+            status: Mutex::new(records.status()),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
             links: Links::new(ring, self.limits.clone(), self.language),
             mailbox,
+            data_mailbox,
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
-            was_passed_by: AtomicBool::new(false),
             violations: AtomicU64::new(0),
             limits: self.limits,
         });
-        let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
-        let sweep = tokio::spawn(sweep(shared.clone()));
-        let vouching = tokio::spawn(seek_vouching(shared.clone()));
-        let beating = tokio::spawn(beat(shared.clone()));
+        let letters = Letters { ring: ring_letters, data: data_letters };
+        let owner = tokio::spawn(Owner::new(machine, records, shared.clone(), letters).run());
         let door = tokio::spawn(door::serve(listener, shared.clone()));
         let tidying = tokio::spawn(tidy(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("sweep", sweep, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("vouching", vouching, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("heartbeat", beating, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         self.beginning.begin(self.meanwhile, &shared).await;

@@ -2,6 +2,7 @@
 
 mod http;
 mod line;
+mod records;
 mod seat;
 mod seats;
 mod seed;

@@ -1,52 +1,33 @@
 //! Why an operation failed, and the one table from errors to the codes that travel.
 
-use chord_kv::{ClockAhead, KeyTooLong, StoreError, ValueTooLong, Version};
+use chord_kv::{KeyTooLong, ValueTooLong, replication};
 use chord_ring::{CommandError, JoinError, Refusal};
 use chord_wire::Code;
 
-/// Why a get, put or lookup was not done.
+/// Why a lookup was not done, or what a key was to have done to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OperationError {
     /// The ring could not lead to the owner. Nothing changed; trying again may help.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The deadline passed. A write may or may not have happened; repeated, it counts as a new one.
-    #[error("the ring did not answer in time: try again; a write may have happened already")]
-    Deadline,
     /// The key is too long. Nothing changed.
     #[error(transparent)]
     Key(#[from] KeyTooLong),
     /// The value is too long. Nothing changed.
     #[error(transparent)]
     Value(#[from] ValueTooLong),
-    /// The store of the owner refused. Nothing changed.
+    /// The owner did not do it, or not wholly, or nobody said in time whether it was done.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The version of a record or a write cannot be believed. Nothing changed.
-    #[error(transparent)]
-    Version(#[from] ClockAhead),
-    /// A newer write of the key is stored already. Nothing changed; repeated, the write counts as a new one.
-    #[error("a newer write of this key is there already: try again")]
-    Outdated {
-        /// The version of the newer one.
-        stored: Version,
-    },
-    /// The key or value is no text, and so far only text travels between nodes. Nothing changed.
-    #[error("the key or value is not text (UTF-8), and so far only text is carried: encode it, as in base64")]
+    Data(#[from] replication::OperationError),
+    /// The key or value is no text, and whoever is to have it takes text alone. Nothing changed.
+    #[error(
+        "the key or value is not text (UTF-8), and nothing else can be carried there: encode it, as in base64"
+    )]
     NotText,
-    /// The owner refused for a reason of its own. Nothing changed.
-    #[error("{sentence}")]
-    Remote {
-        /// What kind of reason.
-        code: Code,
-        /// What it said.
-        sentence: String,
-    },
-    /// The owner is stopping and could not copy the write. It may or may not have happened; repeated, it counts as a new
-    /// one.
-    #[error("the owner is stopping: try again; a write may have happened already")]
-    Stopping,
+    /// The owner is a node of another program. Nothing changed.
+    #[error("the owner of this key is a node of chord.py, which can only put and get")]
+    OnlyPutsAndGets,
 }
 
 /// Why a node will not become a member.
@@ -62,19 +43,38 @@ pub enum JoinEnded {
 }
 
 impl OperationError {
+    /// Whether a write may have happened, or may yet take effect. Other errors say that nothing changed.
+    pub fn may_have_happened(&self) -> bool {
+        use replication::OperationError as Data;
+        matches!(self, Self::Data(Data::Uncertain | Data::TooFewCopies { .. }))
+    }
+
     /// The code under which the error travels.
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => refusal_code(refusal),
-            Self::Deadline => Code::Deadline,
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
-            Self::Store(_) => Code::StoreFailed,
-            Self::Version(_) => Code::ClockAhead,
-            Self::Outdated { .. } => Code::Outdated,
+            Self::Data(error) => data_code(error),
             Self::NotText => Code::NotText,
-            Self::Remote { code, .. } => *code,
-            Self::Stopping => Code::Busy,
+            Self::OnlyPutsAndGets => Code::UnknownCommand,
         }
+    }
+}
+
+fn data_code(error: &replication::OperationError) -> Code {
+    use replication::OperationError as Data;
+    match error {
+        Data::NotOwner => Code::NoRoute,
+        Data::Busy => Code::Busy,
+        Data::ConditionFailed { .. } => Code::ConditionFailed,
+        Data::Outdated { .. } => Code::Outdated,
+        Data::ClockAhead(_) => Code::ClockAhead,
+        Data::NotANumber => Code::NotANumber,
+        Data::TooLong(_) => Code::TooLarge,
+        Data::Store(_) => Code::StoreFailed,
+        Data::TooFewCopies { .. } => Code::TooFewCopies,
+        Data::Uncertain | Data::Unanswered => Code::Deadline,
+        _ => Code::Internal,
     }
 }
 

@@ -1,25 +1,23 @@
 //! A running chord node on tokio: one listener and its doors, links to the other nodes, and the task that drives the
 //! ring's state machine.
 //!
-//! Everything that touches a socket or a clock is here. No rule of the ring is: what to do comes from
-//! [`chord_ring::Node`] and [`chord_ring::Lookup`], and this crate does it.
+//! Everything that touches a socket or a clock is here. No rule of the ring or of its records is: what to do comes from
+//! [`chord_ring::Node`] and [`chord_ring::Lookup`], and from [`chord_kv::replication`], and this crate does it.
 
+mod age;
 mod beginning;
 mod builder;
 mod client;
 mod departure;
 mod door;
 mod error;
-mod handover;
 mod limits;
 mod links;
 mod listen;
 mod node;
 mod operation;
 mod owner;
-mod records;
 mod shared;
-mod vouching;
 
 pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, Reply};

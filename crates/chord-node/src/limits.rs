@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chord_kv::{VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT};
-use chord_ring::{OPERATION_WAIT_DEFAULT, REQUEST_WAIT_DEFAULT};
+use chord_ring::{OPERATION_WAIT_DEFAULT, REQUEST_WAIT_DEFAULT, RingSize};
+use chord_wire::replica::ReplicaLimits;
 
 /// Most connections, links and headers that a limit can allow: more than a process may have files, or a request lines.
 const COUNT_MAX: usize = 1 << 20;
@@ -49,8 +50,7 @@ pub struct Limits {
     pub request: Duration,
     /// How long an operation may take that a client asked for, whatever happens in the ring.
     pub operation: Duration,
-    /// How long a leaving node goes on offering its keys when none is taken; zero hands nothing over. While they are
-    /// taken it goes on.
+    /// How long a leaving node goes on handing over what others lack; zero hands nothing over.
     pub departure: Duration,
     /// Connections to any one peer for the requests of clients; the ring's own maintenance may open 8 more.
     pub link_connections: usize,
@@ -99,6 +99,16 @@ impl Limits {
             Some((_, field, wanted)) => Err(LimitError { field, wanted }),
             None => Ok(()),
         }
+    }
+
+    /// What a message about records may be like.
+    pub(crate) fn replica(&self, size: RingSize) -> ReplicaLimits {
+        ReplicaLimits { size, value_bytes: self.value_bytes }
+    }
+
+    /// Bytes of an answer of a peer, in whatever words.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.body_bytes().max(self.replica(RingSize::DEFAULT).message_bytes())
     }
 
     /// Bytes of a request's or an answer's body: a value in which JSON escapes every byte in six, and the rest of the object.

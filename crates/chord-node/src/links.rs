@@ -4,7 +4,9 @@ mod ask;
 mod connection;
 mod language;
 mod link;
+mod records;
 mod round_trip;
+mod seed_records;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,7 @@ pub(crate) use connection::{Answered, Connections, NoAnswer, Sending, context, p
 pub use language::Language;
 pub(crate) use language::{Refused, Reply};
 pub(crate) use link::Link;
+pub(crate) use records::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, text};
 
 use crate::Limits;
 use crate::shared::{Shared, Stage};

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chord_kv::replication::{Consistency, Operation, Status};
 use chord_kv::{Key, Value};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
-use crate::operation::{Operation, Ticket};
+use crate::links::lock;
+use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
 use crate::{Departure, JoinEnded, OperationError};
 
@@ -105,25 +107,54 @@ impl Node {
         self.shared.command(Command::Join(contact)).await
     }
 
+    /// Whether this node has every record that it should have, and others have all copies of its own: then another node of
+    /// the ring may be stopped without harm.
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    /// How well the records are kept that this node owns, as of a moment ago.
+    pub fn status(&self) -> Status {
+        lock(&self.shared.status).clone()
+    }
+
     /// Reads a key from its owner.
     ///
     /// # Errors
     /// The owner could not be reached in time, or refused.
     pub async fn get(&self, key: &[u8]) -> Result<Got, OperationError> {
-        let key = Key::new(key)?;
-        let outcome = self.shared.operate(&key, &Operation::Get, self.ticket()).await?;
-        Ok(Got { value: outcome.value, owner: outcome.owner, hops: outcome.hops })
+        let outcome = self.operate(key, Operation::Get, Consistency::Usual).await?;
+        let value = outcome.kept.record.and_then(|record| record.value);
+        Ok(Got { value, owner: outcome.owner, hops: outcome.hops })
     }
 
     /// Writes a key at its owner.
     ///
     /// # Errors
-    /// The owner could not be reached in time, or refused. After [`OperationError::Deadline`] the write may have happened.
+    /// The owner could not be reached in time, or refused. The error tells whether the write may have happened.
     pub async fn put(&self, key: &[u8], value: &[u8]) -> Result<Stored, OperationError> {
-        let key = Key::new(key)?;
         let value = Value::new(value, self.shared.limits.value_bytes)?;
-        let outcome = self.shared.operate(&key, &Operation::Put(value), self.ticket()).await?;
+        let outcome = self.operate(key, Operation::put(value), Consistency::Usual).await?;
         Ok(Stored { owner: outcome.owner, hops: outcome.hops })
+    }
+
+    /// Removes a key at its owner. One that is not there is removed all the same.
+    ///
+    /// # Errors
+    /// The owner could not be reached in time, or refused. The error tells whether it may have happened.
+    pub async fn delete(&self, key: &[u8]) -> Result<Stored, OperationError> {
+        let outcome = self.operate(key, Operation::delete(), Consistency::Usual).await?;
+        Ok(Stored { owner: outcome.owner, hops: outcome.hops })
+    }
+
+    async fn operate(
+        &self,
+        key: &[u8],
+        operation: Operation,
+        consistency: Consistency,
+    ) -> Result<Outcome, OperationError> {
+        let wish = Wish { key: Key::new(key)?, operation, consistency };
+        self.shared.operate(&wish, self.ticket()).await
     }
 
     /// Finds the owner of a position.
@@ -134,7 +165,7 @@ impl Node {
         self.shared.look_up(self.shared.ring.size.reduce(target), self.ticket()).await
     }
 
-    /// Hands the keys to the successor, leaves the ring and stops. May be called again; the report is the same.
+    /// Sees to it that others have what this node has, leaves the ring and stops. May be called again; the report is the same.
     pub async fn shutdown(&self) -> Departure {
         let departure = self.shared.shut_down().await;
         self.stopped().await;

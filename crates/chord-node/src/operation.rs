@@ -1,22 +1,27 @@
-//! Operations: lookups, gets and puts, carried to the owner from whichever node they reached.
+//! Operations: lookups, and what is done to a key, carried to the owner from whichever node they reached.
 //!
-//! They run beside the owner task, on the published view: whom to ask next is always [`chord_ring::Lookup`]'s decision.
-//!
-//! The first of our nodes that takes a put proposes its version, once for all attempts: so one that comes late or twice,
-//! from the buffers of a node that was stopped perhaps, is no newer than it was, and a write that was acknowledged
-//! meanwhile stays.
+//! They run beside the owner task, on the published view: whom to ask next is always [`chord_ring::Lookup`]'s decision, and
+//! whether to try again is [`Attempts`]'.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::OperationError;
-use crate::links::{Answered, Refused, Sending, onward};
-use crate::shared::{Mail, Shared};
-use chord_kv::{Key, Record, Value, Version};
+use chord_kv::replication::{
+    Afterwards, Attempts, Consistency, Operation, OperationError as Unable, Outcome as Kept,
+};
+use chord_kv::{Key, Value, Version};
 use chord_ring::{
     Answer, Failure, Found, LOOKUP_RETRY_PAUSE, Lookup, NodeName, Peer, Position, Question, Refusal, Request,
     Step, begins_anew,
 };
-use chord_wire::{Code, Context, seed};
+use chord_wire::Context;
+use chord_wire::replica::Operate;
+use tokio::time::Instant;
+
+use crate::OperationError;
+use crate::age::now_ms;
+use crate::links::{Answered, Sending};
+use crate::owner::{DataMail, Operated};
+use crate::shared::{Mail, Shared};
 
 /// How a request came here, and how long it may take.
 #[derive(Clone, Debug)]
@@ -24,41 +29,41 @@ pub(crate) struct Ticket {
     pub(crate) path: Vec<NodeName>,
     pub(crate) named: bool,
     pub(crate) until: Instant,
-    /// The version that another of our nodes has proposed for the write that it is.
-    pub(crate) version: Option<Version>,
 }
 
 impl Ticket {
     /// The ticket of a request that begins here.
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { path: Vec::new(), named: false, until: Instant::now() + limit, version: None }
+        Self { path: Vec::new(), named: false, until: Instant::now() + limit }
     }
 
     /// The ticket that a request's context is.
     pub(crate) fn of(context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
-        Self {
-            path: context.path.clone(),
-            named: context.named,
-            until: Instant::now() + wait,
-            version: context.version,
-        }
+        Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
     }
 
     fn lookup(&self, target: Position) -> Lookup {
         Lookup::new(Question { target, named: self.named, path: self.path.clone() })
     }
 
-    fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 }
 
-/// What can be done to a key.
+/// What a client wants done.
 #[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    Get,
-    Put(Value),
+pub(crate) struct Wish {
+    pub(crate) key: Key,
+    pub(crate) operation: Operation,
+    pub(crate) consistency: Consistency,
+}
+
+impl Wish {
+    pub(crate) fn new(key: Key, operation: Operation) -> Self {
+        Self { key, operation, consistency: Consistency::Usual }
+    }
 }
 
 /// What came of it.
@@ -66,15 +71,21 @@ pub(crate) enum Operation {
 pub(crate) struct Outcome {
     pub(crate) owner: NodeName,
     pub(crate) hops: u32,
-    /// What was found, for a get.
-    pub(crate) value: Option<Value>,
+    pub(crate) kept: Kept,
+}
+
+impl Outcome {
+    /// What is under the key now.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.kept.record.as_ref().and_then(|record| record.value.as_ref())
+    }
 }
 
 /// What became of one attempt at an operation.
 enum Attempt {
-    Done(Outcome),
-    /// Nobody was left to ask; the ring is changing.
-    Stuck(Refusal),
+    Ended(Box<Result<Outcome, OperationError>>),
+    /// The ring is changing: another lookup may lead elsewhere.
+    Again(Refusal),
 }
 
 /// How far to take a lookup.
@@ -97,6 +108,13 @@ enum Way {
     Stuck(Refusal),
 }
 
+/// An operation under way, through all its attempts.
+struct Work<'a> {
+    wish: &'a Wish,
+    ticket: &'a Ticket,
+    attempts: Attempts,
+}
+
 impl Shared {
     /// Who owns `target`?
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
@@ -110,80 +128,122 @@ impl Shared {
                 }
             }
         };
-        tokio::time::timeout(ticket.remaining(), found).await.unwrap_or(Err(OperationError::Deadline))
+        let found = tokio::time::timeout_at(ticket.until, found).await;
+        found.unwrap_or(Err(Unable::Unanswered.into()))
     }
 
-    /// Does `operation` to `key` at its owner.
-    pub(crate) async fn operate(
-        &self,
-        key: &Key,
-        operation: &Operation,
-        ticket: Ticket,
-    ) -> Result<Outcome, OperationError> {
-        if !operation.is_text(key) {
-            return Err(OperationError::NotText); // Here or there, the answer must be the same.
-        }
-        let mut work = Work::new(key, operation, &ticket);
+    /// Has a wish done at the owner of its key.
+    pub(crate) async fn operate(&self, wish: &Wish, ticket: Ticket) -> Result<Outcome, OperationError> {
+        let version = self.clock.next(now_ms(), self.me.position);
+        let attempts = Attempts::new(&wish.operation, version);
+        let mut work = Work { wish, ticket: &ticket, attempts };
         let done = async {
-            let error = loop {
-                let ended = match self.try_operate(&mut work).await {
-                    Ok(Attempt::Done(outcome)) => return Ok(outcome),
-                    Ok(Attempt::Stuck(refusal)) => rest(&ticket, refusal).await,
-                    Err(error) => self.propose_again(&mut work, error),
-                };
-                if let Err(error) = ended {
-                    break error;
+            loop {
+                match self.try_operate(&mut work).await {
+                    Attempt::Ended(result) => return *result,
+                    Attempt::Again(refusal) => {
+                        if let Err(error) = rest(&ticket, refusal).await {
+                            return Err(match work.attempts.expired() {
+                                Unable::Uncertain => Unable::Uncertain.into(),
+                                _ => error,
+                            });
+                        }
+                    }
                 }
-            };
-            // Other errors say that nothing changed.
-            Err(if work.is_uncertain { OperationError::Deadline } else { error })
+            }
         };
-        tokio::time::timeout(ticket.remaining(), done).await.unwrap_or(Err(OperationError::Deadline))
+        let done = tokio::time::timeout_at(ticket.until, done).await;
+        done.unwrap_or_else(|_| Err(work.attempts.expired().into()))
     }
 
-    async fn try_operate(&self, work: &mut Work<'_>) -> Result<Attempt, OperationError> {
-        let ticket = work.ticket;
-        let target = work.key.position(self.ring.size);
-        let mut lookup = ticket.lookup(target);
+    async fn try_operate(&self, work: &mut Work<'_>) -> Attempt {
+        let mut lookup = work.ticket.lookup(work.wish.key.position(self.ring.size));
         loop {
-            let (owner, path) = match self.advance_lookup(&mut lookup, ticket, Until::Named).await {
-                Way::Stuck(refusal) => return Ok(Attempt::Stuck(refusal)),
-                Way::Here(found) => return self.operate_here(target, work, found.hops).await,
+            let (owner, path) = match self.advance_lookup(&mut lookup, work.ticket, Until::Named).await {
+                Way::Stuck(refusal) => return Attempt::Again(refusal),
+                Way::Here(found) => return self.operate_here(work, found.hops).await,
                 Way::Found(mut found) => {
                     found.path.pop();
                     (found.owner, found.path)
                 }
                 Way::Named(owner, path) => (owner, path),
             };
-            match self.operate_at(&owner, work, path).await {
-                Ok(result) => return result.map(Attempt::Done),
-                // Another attempt, with a version that the next owner makes, could happen besides.
-                Err(_) if work.is_uncertain && work.proposal == Proposal::LeftToOwner => {
-                    return Err(OperationError::Deadline);
-                }
+            match self.operate_there(&owner, path, work).await {
+                Ok(attempt) => return attempt,
                 Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
             }
         }
     }
 
-    /// After a refusal of its version, a write can be tried with another by the node that proposed the first. Not if it may
-    /// have happened with that: then it would happen twice, and undo what others have written between.
-    fn propose_again(&self, work: &mut Work<'_>, error: OperationError) -> Result<(), OperationError> {
-        let ticket = work.ticket;
-        if ticket.version.is_some() || work.is_uncertain || ticket.remaining().is_zero() {
-            return Err(error);
-        }
-        work.proposal = match error {
-            OperationError::Outdated { stored } => Proposal::Version(self.propose(Some(&stored))),
-            // This node's clock is ahead, or the owner's behind: the owner has to live with its own.
-            OperationError::Remote { code: Code::ClockAhead, .. }
-                if work.proposal != Proposal::LeftToOwner =>
-            {
-                Proposal::LeftToOwner
+    async fn operate_here(&self, work: &mut Work<'_>, hops: u32) -> Attempt {
+        let version = work.attempts.begin();
+        let Wish { key, operation, consistency } = work.wish.clone();
+        let until = work.ticket.until;
+        let mail = |reply| DataMail::Operate { key, operation, version, consistency, until, reply };
+        let result = self.ask_owner_task(until, mail).await;
+        // Without an answer the time is over, or this node ends.
+        let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
+        self.conclude(work, self.me.name.clone(), hops, result)
+    }
+
+    /// Has a peer that was named as the owner do the operation. The error is that it did not.
+    async fn operate_there(
+        &self,
+        owner: &Peer,
+        path: Vec<NodeName>,
+        work: &mut Work<'_>,
+    ) -> Result<Attempt, Failure> {
+        let hops = u32::try_from(path.len()).unwrap_or(u32::MAX);
+        let version = work.attempts.begin();
+        let sending = Sending::new(Answered::WithOthers);
+        let sending = if work.attempts.may_arrive_twice() { sending } else { sending.once() };
+        let link = self.links.to(&owner.name);
+        let asker = self.asker();
+        let answered = match asker.is_seed(&owner.name, &link).await {
+            Ok(true) => {
+                let left = work.ticket.remaining();
+                let done = asker.operate_at_seed(owner, &link, work.wish, path, &sending, left);
+                match Box::pin(done).await {
+                    Ok(result) => return Ok(Attempt::Ended(Box::new(result))),
+                    Err(failure) => Err(failure),
+                }
             }
-            error => return Err(error),
+            Ok(false) => {
+                let Wish { key, operation, consistency } = work.wish.clone();
+                let remaining = work.ticket.remaining();
+                let operate = Operate { key, operation, version, consistency, remaining };
+                asker.operate_at(&owner.name, operate, path, &sending).await
+            }
+            Err(failure) => Err(failure),
         };
-        Ok(())
+        let afterwards = match answered {
+            Ok(Err(Unable::NotOwner)) => {
+                let _ = self.answered(work, Err(Unable::NotOwner));
+                return Err(Failure::Refused(Refusal::NoRoute));
+            }
+            Ok(result) => return Ok(self.conclude(work, owner.name.clone(), hops, result)),
+            Err(failure) if sending.is_in_doubt() => (work.attempts.lost(), failure),
+            Err(failure) => (self.answered(work, Err(Unable::NotOwner)), failure), // It has not left.
+        };
+        match afterwards {
+            (Afterwards::TryAgain, failure) => Err(failure),
+            (Afterwards::Tell(result), _) => {
+                Ok(Attempt::Ended(Box::new(outcome(owner.name.clone(), hops, *result))))
+            }
+        }
+    }
+
+    /// What an answer about an operation means.
+    fn conclude(&self, work: &mut Work<'_>, owner: NodeName, hops: u32, result: Operated) -> Attempt {
+        match self.answered(work, result) {
+            Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
+            Afterwards::Tell(result) => Attempt::Ended(Box::new(outcome(owner, hops, *result))),
+        }
+    }
+
+    fn answered(&self, work: &mut Work<'_>, result: Operated) -> Afterwards {
+        let over = |stored: &Version| self.clock.next_over(now_ms(), self.me.position, stored);
+        work.attempts.answered(result, over)
     }
 
     /// Takes a lookup as far as it goes.
@@ -218,175 +278,10 @@ impl Shared {
             let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));
         }
     }
-
-    async fn operate_here(
-        &self,
-        target: Position,
-        work: &mut Work<'_>,
-        hops: u32,
-    ) -> Result<Attempt, OperationError> {
-        const NOT_OURS: Attempt = Attempt::Stuck(Refusal::NoRoute);
-        if !self.is_ready_for(target, work.key).await {
-            return Ok(NOT_OURS);
-        }
-        let owner = self.me.name.clone();
-        let value = match work.operation {
-            Operation::Get => self.read(target, work.key)?,
-            Operation::Put(value) => {
-                let version = self.version_of(work);
-                let (key, value) = (work.key.clone(), Some(value.clone()));
-                let record = Record { position: target, key, value, version, expires_at_ms: None };
-                self.write(&record)?;
-                Box::pin(self.copy_if_departing(&record)).await?;
-                if !self.answers_for(target) {
-                    // Whoever is the owner by now may have looked here before this record was written.
-                    work.is_uncertain = true;
-                    return Ok(NOT_OURS);
-                }
-                None
-            }
-        };
-        Ok(Attempt::Done(Outcome { owner, hops, value }))
-    }
-
-    /// The version of a write, the same for each attempt.
-    fn version_of(&self, work: &mut Work<'_>) -> Version {
-        match work.proposal {
-            Proposal::Version(version) => version,
-            Proposal::None | Proposal::LeftToOwner => {
-                let version = self.propose(None);
-                work.proposal = Proposal::Version(version);
-                version
-            }
-        }
-    }
-
-    /// Whether this node may answer for a key at this moment, and what others had under it is here.
-    async fn is_ready_for(&self, target: Position, key: &Key) -> bool {
-        let has_newest = {
-            let custody = self.custody();
-            custody.answers_for(target).then(|| custody.has_newest(key))
-        };
-        match has_newest {
-            Some(true) => true,
-            Some(false) => Box::pin(self.pull_if_new(target, key)).await && self.answers_for(target),
-            None => {
-                self.unvouched.notify_one();
-                false
-            }
-        }
-    }
-
-    /// Has a peer that was named as the owner do the operation. The outer error is a peer that could not; the inner one is the owner's own answer.
-    async fn operate_at(
-        &self,
-        peer: &Peer,
-        work: &mut Work<'_>,
-        path: Vec<NodeName>,
-    ) -> Result<Result<Outcome, OperationError>, Failure> {
-        let budget = work.ticket.remaining();
-        let Some(request) = work.operation.request(work.key) else { return Ok(Err(OperationError::NotText)) };
-        let hops_here = u32::try_from(path.len()).unwrap_or(u32::MAX);
-        let proposed = work.is_write() && work.proposal != Proposal::LeftToOwner;
-        let version = proposed.then(|| self.version_of(work));
-        let context = Context { version, ..onward(self.asker().of_ring(), path, true, budget)? };
-        let link = self.links.to(&peer.name);
-        let sending = Sending::new(Answered::WithOthers);
-        let sending = if version.is_none() && work.is_write() { sending.once() } else { sending };
-        let reply = link.send_onward(&sending, &request, &context, budget).await;
-        work.doubt_if(
-            sending.is_in_doubt() || reply.as_ref().is_err_and(|failure| *failure == Failure::Garbled),
-        );
-        let reply = reply?;
-        match (&reply.answer, reply.context.version) {
-            (Err(Refused { code: Some(Code::Outdated), .. }), Some(stored)) => {
-                return Ok(Err(OperationError::Outdated { stored }));
-            }
-            (Err(Refused { code: Some(code), sentence }), _) if is_owners_word(*code) => {
-                return Ok(Err(OperationError::Remote { code: *code, sentence: sentence.clone() }));
-            }
-            _ => {}
-        }
-        // Our own nodes count the whole path; a seed node counts from itself.
-        let whole = |hops: u32| if link.is_seed() { hops.saturating_add(hops_here) } else { hops };
-        let granted = self.asker().granted(&peer.name, request.command(), reply);
-        // Only a refusal says that nothing changed.
-        work.doubt_if(!matches!(granted, Ok(_) | Err(Failure::Refused(_))));
-        match granted?.0 {
-            seed::Answer::Get { storage_node, hops, value } => {
-                let value =
-                    value.map(|value| Value::new(value.as_bytes(), self.limits.value_bytes)).transpose();
-                Ok(value
-                    .map(|value| Outcome { owner: storage_node, hops: whole(hops), value })
-                    .map_err(OperationError::from))
-            }
-            seed::Answer::Put { storage_node, hops } => {
-                Ok(Ok(Outcome { owner: storage_node, hops: whole(hops), value: None }))
-            }
-            _ => Err(Failure::Garbled),
-        }
-    }
 }
 
-/// An operation under way, through all its attempts.
-struct Work<'a> {
-    key: &'a Key,
-    operation: &'a Operation,
-    ticket: &'a Ticket,
-    proposal: Proposal,
-    /// Whether an attempt may have been done without our hearing of it.
-    is_uncertain: bool,
-}
-
-/// Under which version a write is sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Proposal {
-    /// None yet.
-    None,
-    Version(Version),
-    /// Without one: whoever owns the key makes it.
-    LeftToOwner,
-}
-
-impl<'a> Work<'a> {
-    fn new(key: &'a Key, operation: &'a Operation, ticket: &'a Ticket) -> Self {
-        let proposal = ticket.version.map_or(Proposal::None, Proposal::Version);
-        Self { key, operation, ticket, proposal, is_uncertain: false }
-    }
-
-    fn is_write(&self) -> bool {
-        matches!(self.operation, Operation::Put(_))
-    }
-
-    /// Notes that a write may have happened.
-    fn doubt_if(&mut self, may_have_happened: bool) {
-        self.is_uncertain |= self.is_write() && may_have_happened;
-    }
-}
-
-impl Operation {
-    /// Whether the seed's words can carry it.
-    fn is_text(&self, key: &Key) -> bool {
-        let value = match self {
-            Self::Get => &[],
-            Self::Put(value) => value.as_bytes(),
-        };
-        [key.as_bytes(), value].into_iter().all(|bytes| std::str::from_utf8(bytes).is_ok())
-    }
-
-    fn request(&self, key: &Key) -> Option<seed::Request> {
-        let key = text(key.as_bytes())?;
-        Some(match self {
-            Self::Get => seed::Request::Get { key },
-            Self::Put(value) => {
-                seed::Request::Put { key, value: text(value.as_bytes())?, no_redirect: false }
-            }
-        })
-    }
-}
-
-pub(crate) fn text(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(str::to_owned)
+fn outcome(owner: NodeName, hops: u32, result: Operated) -> Result<Outcome, OperationError> {
+    result.map(|kept| Outcome { owner, hops, kept }).map_err(OperationError::Data)
 }
 
 /// Pauses before another attempt, if there is to be one.
@@ -396,9 +291,4 @@ async fn rest(ticket: &Ticket, refusal: Refusal) -> Result<(), OperationError> {
     }
     tokio::time::sleep(LOOKUP_RETRY_PAUSE).await;
     Ok(())
-}
-
-/// Whether an error is the owner's own answer, which no other way through the ring would change.
-fn is_owners_word(code: Code) -> bool {
-    matches!(code, Code::BadRequest | Code::TooLarge | Code::NotText | Code::StoreFailed | Code::ClockAhead)
 }

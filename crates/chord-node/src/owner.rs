@@ -1,9 +1,12 @@
-//! The owner task: the only one that touches the ring's state machine. It feeds the machine and does what it says.
+//! The owner task: the only one that touches the two state machines. It feeds them and does what they say.
+
+mod data;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chord_kv::replication::Replicator;
 use chord_ring::{
     Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, View, Wake,
     jittered,
@@ -12,17 +15,31 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use data::Data;
+pub(crate) use data::{DataMail, Operated};
+
 use crate::shared::{Mail, Shared, Stage};
+
+/// Messages about records that are taken in before anything else gets its turn, at most.
+const DATA_BATCH_MAX: usize = 64;
 
 enum Waiting {
     Command(oneshot::Sender<Result<(), CommandError>>),
     Request(oneshot::Sender<Result<Answer, Refusal>>),
 }
 
+/// The receiving ends of the owner task's mailboxes.
+pub(crate) struct Letters {
+    pub(crate) ring: mpsc::Receiver<Mail>,
+    pub(crate) data: mpsc::Receiver<DataMail>,
+}
+
 pub(crate) struct Owner {
     ring: Node,
     shared: Arc<Shared>,
     mailbox: mpsc::Receiver<Mail>,
+    data: Data,
+    data_mailbox: mpsc::Receiver<DataMail>,
     /// At most one timer for each reason.
     timers: BTreeMap<Wake, Instant>,
     /// Requests under way, at most one for each purpose.
@@ -35,11 +52,13 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(crate) fn new(ring: Node, shared: Arc<Shared>, mailbox: mpsc::Receiver<Mail>) -> Self {
+    pub(crate) fn new(ring: Node, records: Replicator, shared: Arc<Shared>, letters: Letters) -> Self {
         Self {
             ring,
+            data: Data::new(records, shared.clone()),
             shared,
-            mailbox,
+            mailbox: letters.ring,
+            data_mailbox: letters.data,
             timers: BTreeMap::new(),
             asking: JoinSet::new(),
             asked: HashMap::new(),
@@ -54,6 +73,7 @@ impl Owner {
         let shared = self.shared.clone();
         let closing = shared.reached(Stage::Closing);
         tokio::pin!(closing);
+        let mut data_mail = Vec::new();
         loop {
             let timer = self.timers.iter().min_by_key(|(_, at)| **at).map(|(wake, at)| (*wake, *at));
             let input = tokio::select! {
@@ -64,6 +84,15 @@ impl Owner {
                         Some(input) => input,
                         None => continue,
                     }
+                }
+                count = self.data_mailbox.recv_many(&mut data_mail, DATA_BATCH_MAX), if !self.data_mailbox.is_closed() => {
+                    debug_assert_eq!(count, data_mail.len());
+                    data_mail.drain(..).for_each(|mail| self.data.open(mail));
+                    continue;
+                }
+                event = self.data.next() => {
+                    self.data.happened(event);
+                    continue;
                 }
                 wake = due(timer) => {
                     self.timers.remove(&wake);
@@ -143,13 +172,7 @@ impl Owner {
 
     fn publish(&mut self) {
         let view = self.ring.view().clone();
-        let old = self.shared.view.load();
-        let (predecessor, head) = (view.predecessor(), view.successors().head());
-        match (old.is_member(), view.is_member()) {
-            (true, true) => self.shared.custody().set_neighbours(predecessor, head),
-            (false, true) => self.shared.custody().join(predecessor, head),
-            (_, false) => self.shared.custody().leave(),
-        }
+        self.data.tell(&view);
         self.log_smallness(&view);
         self.shared.view.store(Arc::new(view));
         self.shared.view_changed.send_replace(());

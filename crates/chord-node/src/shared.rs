@@ -1,22 +1,26 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chord_kv::{Custody, Store, VersionClock};
+use chord_kv::replication::Status;
+use chord_kv::{Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
-use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::links::{Asker, Links};
-use crate::vouching::Age;
+use crate::links::{Asker, Links, lock};
+use crate::owner::DataMail;
 use crate::{Departure, Limits};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
 /// or flooded, and the sender then waits within its own deadline.
 pub(crate) const MAILBOX_MAX: usize = 256;
+
+/// How many messages about records may wait for the owner task: more than all connections have under way by default.
+pub(crate) const DATA_MAILBOX_MAX: usize = 8192;
 
 /// How long whoever gives a command waits for its end. A join takes longest: 25 attempts with pauses of 0.2 s, or three
 /// peers that are silent, within half of this; where each of them takes its time, it goes on unheard.
@@ -38,26 +42,20 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) clock: Mutex<VersionClock>,
-    /// For what this node may answer, and whether it has everything of that. Locked through [`Shared::custody`] alone.
-    pub(crate) custody: Mutex<Custody>,
-    /// By which the node tells whether it was stopped.
-    pub(crate) age: Mutex<Age>,
-    /// The predecessor may have to be asked whether it vouches.
-    pub(crate) unvouched: Notify,
-    /// Others may have to be asked for records.
-    pub(crate) lacking: Notify,
+    pub(crate) store: Arc<dyn Store>,
+    /// Makes the versions of writes that begin here.
+    pub(crate) clock: Arc<VersionClock>,
+    /// How well the records are kept, as of the last tick.
+    pub(crate) status: Mutex<Status>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
+    pub(crate) data_mailbox: mpsc::Sender<DataMail>,
     /// Why the node gave up joining, if it did.
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
-    /// Whether a record that was left here was refused, and so went to somebody beyond this node.
-    pub(crate) was_passed_by: AtomicBool,
     /// How often a rule of the ring was found broken at this node.
     pub(crate) violations: AtomicU64,
 }
@@ -123,6 +121,25 @@ impl Shared {
         }
     }
 
+    /// Gives something about records to the owner task, and waits for its end; `None` if it is not done by then.
+    pub(crate) async fn ask_owner_task<T>(
+        &self,
+        until: Instant,
+        mail: impl FnOnce(oneshot::Sender<T>) -> DataMail,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let done = async {
+            self.data_mailbox.send(mail(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout_at(until, done).await.ok().flatten()
+    }
+
+    /// Whether this node has everything that it should have, so that another may be stopped.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.stage() == Stage::Running && self.view.load().is_member() && lock(&self.status).is_ready()
+    }
+
     /// Gives a peer's request to the ring; `None` if the owner task does not come to it in time.
     pub(crate) async fn request(
         &self,
@@ -137,12 +154,6 @@ impl Shared {
         let replied = tokio::time::timeout(self.limits.request, replied).await;
         replied.ok().flatten()
     }
-}
-
-/// Milliseconds since 1970 by this machine's clock.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

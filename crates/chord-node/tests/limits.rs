@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chord_node::{Limits, Node, OperationError};
+use chord_node::{Limits, Node};
 use chord_ring::{NodeName, RingSize, between};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -131,28 +131,6 @@ async fn bodies_under_way_share_one_budget_and_give_it_back() {
     slow.write_all(rest).await.unwrap();
     assert_eq!(outcome(&read_to_end(&mut slow).await).0, 200);
     assert_eq!(outcome(&exchange(&node, &whole).await).0, 200);
-}
-
-#[tokio::test]
-async fn a_copy_that_no_write_could_replace_is_refused_and_the_key_stays_writable() {
-    let node = node(Limits::default()).await;
-    let forged = |version: &str| {
-        let body = r#"{"key": "key", "value": "forged", "no_redirect": true}"#;
-        let length = body.len();
-        format!("POST /put HTTP/1.1\r\nhost: x\r\nconnection: close\r\nchord-version: {version}\r\ncontent-length: {length}\r\n\r\n{body}")
-            .into_bytes()
-    };
-    for version in ["281474976710655.65535.1", "281474976710655.0.0"] {
-        let answer = exchange(&node, &forged(version)).await;
-        assert_eq!(outcome(&answer).0, 400, "{answer}");
-    }
-    assert_eq!(outcome(&put(&node, "key", "honest").await).0, 200);
-    assert_eq!(
-        outcome(&exchange(&node, &forged("1.0.0")).await).0,
-        200,
-        "an old record is taken, and is no news"
-    );
-    assert_eq!(node.get(b"key").await.unwrap().value.unwrap().as_bytes(), b"honest");
 }
 
 #[tokio::test]
@@ -635,7 +613,7 @@ async fn an_operation_ends_within_its_limit_although_the_owner_lives_and_does_no
     let error = node.put(key.as_bytes(), b"value").await.unwrap_err();
     let took = started.elapsed();
     assert!(took >= limit / 2 && took < limit + Duration::from_millis(300), "{took:?}: {error}");
-    assert_eq!(error, OperationError::Deadline, "the write may have happened");
+    assert!(error.may_have_happened(), "{error}");
     let started = Instant::now();
     assert_eq!(outcome(&put(&node, &key, "value").await).0, 504);
     let took = started.elapsed();
@@ -721,8 +699,9 @@ async fn a_departure_ends_within_its_limit_although_the_successor_takes_no_recor
 
 #[tokio::test]
 async fn a_node_that_has_stopped_sends_nothing_more() {
-    let peer = FakePeer::start(silent_to_put).await;
-    // Shorter than an offer and the pause after it: the last one is long under way when the departure ends.
+    let peer =
+        FakePeer::start(|command| if command == "get" { Manner::Never } else { Manner::Answers }).await;
+    // Shorter than a question whether it has a record, which is long under way when the departure ends.
     let (request, departure) = (Duration::from_millis(300), Duration::from_millis(350));
     let node = holder_beside(&peer, 200, Limits { request, departure, ..Limits::default() }).await;
     let n_asked = || peer.seen.unanswered.load(Ordering::SeqCst);

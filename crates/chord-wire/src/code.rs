@@ -46,10 +46,16 @@ pub enum Code {
     Deadline,
     /// The store is full or failed.
     StoreFailed,
-    /// A newer write is there already. Retrying with a newer version helps.
+    /// A newer write is there already. Retrying helps.
     Outdated,
     /// The version is too far ahead of this node's clock to be believed: one of two clocks is wrong.
     ClockAhead,
+    /// What was to be changed is not as the request said that it must be. Nothing changed.
+    ConditionFailed,
+    /// The value is no number, or would not be one any more. Nothing changed.
+    NotANumber,
+    /// Fewer copies were made in time than were asked for. It is not known whether the write will take effect.
+    TooFewCopies,
     /// A mistake of ours.
     Internal,
 }
@@ -65,7 +71,7 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::Malformed,
         Self::Forbidden,
@@ -88,6 +94,9 @@ impl Code {
         Self::StoreFailed,
         Self::Outdated,
         Self::ClockAhead,
+        Self::ConditionFailed,
+        Self::NotANumber,
+        Self::TooFewCopies,
         Self::Internal,
     ];
 
@@ -119,6 +128,9 @@ impl Code {
             Self::StoreFailed => ("store-failed", 507, 117),
             Self::Outdated => ("outdated", 409, 118),
             Self::ClockAhead => ("clock-ahead", 400, 119),
+            Self::ConditionFailed => ("condition-failed", 412, 120),
+            Self::NotANumber => ("not-a-number", 409, 121),
+            Self::TooFewCopies => ("too-few-copies", 504, 122),
             Self::Internal => ("internal", 500, -32_603),
         };
         Row { token, http_status, fault_code }

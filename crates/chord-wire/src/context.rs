@@ -28,15 +28,13 @@ const RING_SIZE: &str = "chord-ring-size";
 const FROM: &str = "chord-from";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
-const LOCAL: &str = "chord-local";
-const BEYOND: &str = "chord-beyond";
 const DEADLINE: &str = "chord-deadline-ms";
 const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
+const OWNER: &str = "chord-owner";
+const HOPS: &str = "chord-hops";
 const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
-const SETTLED: &str = "chord-settled";
-const PASSED_BY: &str = "chord-passed-by";
 const ERROR: &str = "chord-error";
 
 const NONE: &str = "none";
@@ -53,29 +51,22 @@ pub struct Context {
     /// longer than [`PATH_BYTES_MAX`].
     pub path: Vec<NodeName>,
     /// Whether the sender takes the receiver for the owner of what the request is about, and so the receiver answers for
-    /// itself or refuses. A record that is left with `no_redirect` and without this is left with the heir of a node that
-    /// leaves, whoever owns it.
+    /// itself or refuses.
     pub named: bool,
-    /// Whether the receiver is to answer from its own store, whoever owns the key: the sender owns it, and the receiver
-    /// did before.
-    pub local: bool,
-    /// Whether the receiver is also to ask those whom it would ask itself for what it lacks of that: the sender, which is
-    /// new, knows nobody beyond it.
-    pub beyond: bool,
     /// How long the sender will wait.
     pub remaining: Option<Duration>,
-    /// The version of the record in the body; beside a refusal as outdated, the version that is stored.
+    /// The version of the record that the answer is about.
     pub version: Option<Version>,
     /// When that record expires, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
+    /// The node that owns the key that the answer is about.
+    pub owner: Option<NodeName>,
+    /// How many times the request was forwarded until it came there.
+    pub hops: Option<u32>,
     /// The sender's predecessor, where it says so.
     pub predecessor: Option<KnownPredecessor>,
     /// Whether the sender is a member of its ring.
     pub member: Option<bool>,
-    /// Whether the sender has none of the records that it does not own, nor expects any.
-    pub settled: Option<bool>,
-    /// Whether records of nodes that left have gone past the sender, which leaves too or had no room, to somebody beyond it.
-    pub passed_by: Option<bool>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
 }
@@ -115,12 +106,6 @@ impl Context {
         if self.named {
             header(NAMED, "1");
         }
-        if self.local {
-            header(LOCAL, "1");
-        }
-        if self.beyond {
-            header(BEYOND, "1");
-        }
         if let Some(remaining) = self.remaining {
             header(DEADLINE, &remaining.min(REMAINING_MAX).as_millis().to_string());
         }
@@ -130,6 +115,12 @@ impl Context {
         if let Some(expires_at_ms) = self.expires_at_ms {
             header(EXPIRES, &expires_at_ms.to_string());
         }
+        if let Some(owner) = &self.owner {
+            header(OWNER, owner.as_str());
+        }
+        if let Some(hops) = self.hops {
+            header(HOPS, &hops.to_string());
+        }
         match &self.predecessor {
             Some(KnownPredecessor::Node(name)) => header(PREDECESSOR, name.as_str()),
             Some(KnownPredecessor::Nobody) => header(PREDECESSOR, NONE),
@@ -137,12 +128,6 @@ impl Context {
         }
         if let Some(member) = self.member {
             header(MEMBER, if member { "1" } else { "0" });
-        }
-        if let Some(settled) = self.settled {
-            header(SETTLED, if settled { "1" } else { "0" });
-        }
-        if let Some(passed_by) = self.passed_by {
-            header(PASSED_BY, if passed_by { "1" } else { "0" });
         }
         if let Some(code) = self.code {
             header(ERROR, code.as_str());
@@ -162,15 +147,13 @@ impl Context {
             from: headers.parse(FROM, A_NODE)?,
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
-            local: headers.flag(LOCAL)?.unwrap_or(false),
-            beyond: headers.flag(BEYOND)?.unwrap_or(false),
             remaining: headers.number(DEADLINE)?.map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
             version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
             expires_at_ms: headers.number(EXPIRES)?,
+            owner: headers.parse(OWNER, A_NODE)?,
+            hops: headers.number(HOPS)?,
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
-            settled: headers.flag(SETTLED)?,
-            passed_by: headers.flag(PASSED_BY)?,
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }
@@ -221,8 +204,8 @@ impl<'a, F: Fn(&'static str) -> Option<&'a [u8]>> Headers<F> {
     }
 
     /// Digits alone: `u64::from_str` would take a sign too.
-    fn number(&self, header: &'static str) -> Result<Option<u64>, BadContext> {
-        let wanted = "a whole number, 0 or more and below 2^64";
+    fn number<T: FromStr>(&self, header: &'static str) -> Result<Option<T>, BadContext> {
+        let wanted = "a whole number, 0 or more and not too large";
         let Some(text) = self.text(header, wanted)? else { return Ok(None) };
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_| digits).map(Some).ok_or(BadContext { header, wanted })

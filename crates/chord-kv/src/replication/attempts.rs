@@ -107,11 +107,12 @@ impl Attempts {
     pub fn lost(&mut self) -> Afterwards {
         self.is_under_way = false;
         self.is_uncertain |= self.repeats != Repeats::Read;
-        if self.repeats == Repeats::Read || self.is_repeatable() {
-            Afterwards::TryAgain
-        } else {
-            tell(Err(OperationError::Uncertain))
-        }
+        if self.may_arrive_twice() { Afterwards::TryAgain } else { tell(Err(OperationError::Uncertain)) }
+    }
+
+    /// Whether an attempt that is done twice changes no more than one that is done once.
+    pub fn may_arrive_twice(&self) -> bool {
+        self.repeats == Repeats::Read || self.is_repeatable()
     }
 
     /// Whether another attempt would be the same write: the same record, of the same version.

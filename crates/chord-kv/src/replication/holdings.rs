@@ -108,6 +108,12 @@ impl Holdings {
         confirmed.any(|holding| holding.group.range().contains(position))
     }
 
+    /// Whether all owners that count on this node have confirmed that it has everything.
+    pub(super) fn are_confirmed(&self, now: Duration) -> bool {
+        let mut current = self.0.iter().filter(|holding| holding.is_current(now));
+        current.all(|holding| holding.is_confirmed)
+    }
+
     /// The ranges for which owners count on this node.
     pub(super) fn current(&self, now: Duration) -> Vec<Range> {
         let current = self.0.iter().filter(|holding| holding.is_current(now));

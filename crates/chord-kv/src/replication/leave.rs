@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Output, Replicator};
+use super::{Consistency, Output, Replicator};
 
 /// How long a node that leaves has found nobody who could take anything before it believes that: those that it lost may
 /// be found again, and those that leave too may be back.
@@ -11,7 +11,7 @@ const ALONE_WAIT: Duration = Duration::from_secs(3);
 /// How a node left, as far as its records go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Departure {
-    /// Records of its own range of which not every member of the next group has a copy.
+    /// Records of its own range of which too few members of the next group have a copy for a write to be acknowledged.
     pub own_left: u64,
     /// Records of other ranges whose owners have not said that they can do without this node.
     pub others_left: u64,
@@ -59,6 +59,13 @@ impl Replicator {
         self.leaving.as_ref().is_some_and(|leaving| leaving.is_closing)
     }
 
+    /// Whether as many others have everything as a write needs: all that is asked for when the time is up.
+    fn is_kept_by_others(&self) -> bool {
+        let members = &self.group.members;
+        let synced = members.iter().filter(|member| member.is_synced()).count();
+        self.tenure.is_complete() && synced >= self.settings.quorum(Consistency::Usual, members.len())
+    }
+
     /// Whether everything is with others, or the time is up.
     pub(super) fn drive_leaving(&mut self) {
         let Some(leaving) = self.leaving.as_ref().filter(|leaving| !leaving.is_done) else { return };
@@ -84,8 +91,9 @@ impl Replicator {
             return;
         }
         let own = || self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
+        let is_kept = is_own_safe || (!has_nobody && self.is_kept_by_others());
         let departure = Departure {
-            own_left: if is_own_safe && !was_alone { 0 } else { own() },
+            own_left: if is_kept && !was_alone { 0 } else { own() },
             others_left: if are_others_safe || was_alone { 0 } else { self.sweep.last_kept.max(1) },
             was_alone,
         };

@@ -9,8 +9,29 @@ fn writer(number: u64) -> Position {
 }
 
 #[test]
+fn no_two_who_share_a_clock_get_the_same_version() {
+    const EACH: usize = 10_000;
+    let clock = VersionClock::new();
+    let make = || (0..EACH).map(|_| clock.next(NOW_MS, writer(1))).collect::<Vec<_>>();
+    let made: Vec<Version> = std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    });
+    assert_eq!(made.iter().collect::<std::collections::BTreeSet<_>>().len(), 4 * EACH);
+}
+
+#[test]
+fn what_is_too_far_ahead_is_for_its_owner_to_surpass() {
+    let clock = VersionClock::new();
+    let near = Version::new(NOW_MS + 1, 0, writer(2));
+    assert!(clock.next_over(NOW_MS, writer(1), &near).unwrap() > near);
+    let far = Version::new(NOW_MS + CLOCK_AHEAD_MS_MAX + 1, 0, writer(2));
+    assert_eq!(clock.next_over(NOW_MS, writer(1), &far), None);
+}
+
+#[test]
 fn a_version_has_the_time_of_its_clock_when_the_clock_moves() {
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     assert_eq!(clock.next(NOW_MS, writer(1)), Version::new(NOW_MS, 0, writer(1)));
     assert_eq!(clock.next(NOW_MS, writer(1)), Version::new(NOW_MS, 1, writer(1)));
     assert_eq!(clock.next(NOW_MS + 1, writer(1)), Version::new(NOW_MS + 1, 0, writer(1)));
@@ -18,21 +39,21 @@ fn a_version_has_the_time_of_its_clock_when_the_clock_moves() {
 
 #[test]
 fn versions_grow_when_the_clock_goes_back() {
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     let before = clock.next(NOW_MS, writer(9));
     assert!(clock.next(NOW_MS - 3_600_000, writer(1)) > before);
 }
 
 #[test]
 fn a_full_counter_carries_into_time() {
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     clock.observe(&Version::new(NOW_MS, u16::MAX, writer(2)), NOW_MS).unwrap();
     assert_eq!(clock.next(NOW_MS, writer(1)), Version::new(NOW_MS + 1, 0, writer(1)));
 }
 
 #[test]
 fn a_version_is_believed_up_to_the_bound_and_not_beyond() {
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     let at_bound = Version::new(NOW_MS + CLOCK_AHEAD_MS_MAX, 0, writer(2));
     let beyond = Version::new(NOW_MS + CLOCK_AHEAD_MS_MAX + 1, 0, writer(2));
     let refused = clock.observe(&beyond, NOW_MS).unwrap_err();
@@ -44,7 +65,7 @@ fn a_version_is_believed_up_to_the_bound_and_not_beyond() {
 
 #[test]
 fn a_stored_version_from_the_far_future_is_surpassed_without_following_it() {
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     let wild = Version::new(NOW_MS + 365 * 86_400_000, 5, writer(9));
     let made = clock.next_after(NOW_MS, writer(1), Some(&wild));
     assert_eq!(made, Version::new(wild.time_ms(), 6, writer(1)));
@@ -76,7 +97,7 @@ fn only_what_surpasses_a_record_by_the_least_follows_it_closely() {
 fn the_end_of_time_is_reached_without_panic_or_wrap() {
     let last = Version::new(u64::MAX, u16::MAX, Position::MAX);
     assert_eq!(last.time_ms(), VERSION_TIME_MS_MAX);
-    let mut clock = VersionClock::new();
+    let clock = VersionClock::new();
     assert_eq!(clock.next_after(NOW_MS, Position::MAX, Some(&last)), last);
     assert_eq!(clock.next(u64::MAX, writer(1)).time_ms(), VERSION_TIME_MS_MAX);
     clock.observe(&last, u64::MAX).unwrap();
@@ -131,7 +152,7 @@ proptest! {
     fn each_version_is_greater_than_all_that_was_made_or_believed(
         steps in prop::collection::vec((0u64..200_000, 0u64..200_000, any::<u16>(), 0u64..4, 0..3), 1..60)
     ) {
-        let mut clock = VersionClock::new();
+        let clock = VersionClock::new();
         let mut greatest = Version::new(0, 0, Position::ZERO);
         for (now_ms, time_ms, counter, name, kind) in steps {
             let other = Version::new(time_ms, counter, writer(name));

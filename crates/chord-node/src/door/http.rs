@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chord_ring::NodeName;
+use chord_ring::{NodeName, RingSize};
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
@@ -24,9 +24,9 @@ use tokio::sync::SemaphorePermit;
 use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
-use super::{Ends, last_answer, seed, xmlrpc};
+use super::{Ends, last_answer, records, seed, xmlrpc};
 use crate::Limits;
-use crate::links::{context, write_context};
+use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::shared::Shared;
 
 /// The budget for bodies is counted in these bytes.
@@ -44,13 +44,29 @@ const DRAIN_WAIT: Duration = Duration::from_secs(1);
 enum Language {
     Json(Command),
     XmlRpc,
+    /// Binary, from another node.
+    Replica,
+    /// Binary, from a client.
+    Operate,
 }
 
 impl Language {
     fn of(path: &str) -> Option<Self> {
         match path {
             "/" | "/RPC2" => Some(Self::XmlRpc),
+            REPLICA_PATH => Some(Self::Replica),
+            OPERATE_PATH => Some(Self::Operate),
             path => path.strip_prefix('/').and_then(Command::from_name).map(Self::Json),
+        }
+    }
+}
+
+impl Language {
+    /// Bytes of a body, at most.
+    fn body_bytes(self, limits: &Limits) -> usize {
+        match self {
+            Self::Json(_) | Self::XmlRpc => limits.body_bytes(),
+            Self::Replica | Self::Operate => limits.replica(RingSize::DEFAULT).message_bytes(),
         }
     }
 }
@@ -197,7 +213,11 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     if is_from_foreign_page(request.headers(), &shared.me.name) {
         return reject(None, Rejected::closing(Code::Forbidden, FOREIGN_PAGE));
     }
-    let language = Language::of(request.uri().path());
+    let path = request.uri().path();
+    if path == READY_PATH && (request.method() == Method::GET || request.method() == Method::HEAD) {
+        return readiness(shared);
+    }
+    let language = Language::of(path);
     match handle(shared, ends, language, request).await {
         Ok(response) => response,
         Err(rejected) => reject(language, rejected),
@@ -218,11 +238,14 @@ async fn handle(
                 format!("{command} is asked for by POST, with a JSON object as the body")
             }
             Language::XmlRpc => "this path is that of XML-RPC, which is spoken by POST".to_owned(),
+            Language::Replica | Language::Operate => {
+                "records are asked for by POST, with a binary message as the body".to_owned()
+            }
         };
         return Err(Rejected::closing(Code::MethodNotAllowed, sentence));
     }
     let context = read_context(&head.headers)?;
-    let body = read_body(shared, body).await?;
+    let body = read_body(shared, body, language.body_bytes(&shared.limits)).await?;
     match language {
         Language::Json(command) => {
             let request = chord_wire::seed::decode_request(command, &body.bytes)
@@ -235,7 +258,28 @@ async fn handle(
             let (body, context) = Box::pin(xmlrpc::answer(shared, ends, &body.bytes, context)).await;
             Ok(response(StatusCode::OK, XML, body, &context))
         }
+        Language::Replica => {
+            let (body, context) = Box::pin(records::answer_peer(shared, &body.bytes, context)).await?;
+            Ok(response(StatusCode::OK, BINARY, body, &context))
+        }
+        Language::Operate => {
+            let (body, context) = Box::pin(records::answer_client(shared, &body.bytes, context)).await?;
+            Ok(response(StatusCode::OK, BINARY, body, &context))
+        }
     }
+}
+
+/// Whether this node is ready, for whoever restarts the nodes of a ring one after the other.
+fn readiness(shared: &Shared) -> Response<Full<Bytes>> {
+    let (status, word) = if shared.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: this node lacks records, or others lack copies of its own\n",
+        )
+    };
+    response(status, TEXT, word.as_bytes().to_vec(), &Context::default())
 }
 
 /// The answer to a request that was not even given to the node.
@@ -288,8 +332,7 @@ struct Received<'a> {
     _share: Share<'a>,
 }
 
-async fn read_body(shared: &Shared, mut body: Incoming) -> Result<Received<'_>, Rejected> {
-    let limit = shared.limits.body_bytes();
+async fn read_body(shared: &Shared, mut body: Incoming, limit: usize) -> Result<Received<'_>, Rejected> {
     let announced = body.size_hint();
     let mut share = Share::of(shared);
     let received = tokio::time::timeout(shared.limits.body_read, async {
@@ -379,6 +422,11 @@ async fn drain(body: &mut Incoming) {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
+const BINARY: HeaderValue = HeaderValue::from_static(REPLICA_TYPE);
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Where it is asked whether this node is ready.
+const READY_PATH: &str = "/readyz";
 
 fn response(
     status: StatusCode,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chord_kv::replication::Operation;
 use chord_kv::{Key, Value};
 use chord_ring::{
     Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest,
@@ -11,8 +12,9 @@ use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 use super::Ends;
 use crate::OperationError;
 use crate::error::{command_code, refusal_code};
-use crate::operation::{Operation, Outcome, Ticket, text};
-use crate::records::Delivery;
+use crate::links::text;
+use crate::operation::{Outcome, Ticket, Wish};
+use crate::owner::DataMail;
 use crate::shared::{Mail, Shared, Stage};
 
 /// An answer, in whatever language it will be said.
@@ -52,7 +54,7 @@ pub(super) async fn answer(
     }
     let desk = Desk { shared, context };
     if command != Command::Node {
-        desk.admit()?; // `node` is the ring's `Ping`: see `View::admit_request`.
+        admit(shared, &desk.context)?; // `node` is the ring's `Ping`: see `View::admit_request`.
     }
     match request {
         seed::Request::Node => Ok(desk.node()),
@@ -92,19 +94,8 @@ impl Desk<'_> {
     fn predecessor(&self) -> Result<Answered, Refused> {
         let state = self.shared.view().state().map_err(|refusal| self.refuse(&refusal))?;
         let predecessor = state.predecessor.map(|peer| peer.name);
-        let context = if self.context.local {
-            let settled = Some(self.is_settled().map_err(refused)?);
-            Context { settled, passed_by: Some(self.shared.was_passed_by()), ..self.identity() }
-        } else {
-            self.identity()
-        };
-        let context = Context { predecessor: Some(known(predecessor.clone())), ..context };
+        let context = Context { predecessor: Some(known(predecessor.clone())), ..self.identity() };
         Ok(say(seed::Answer::Predecessor(predecessor), context))
-    }
-
-    /// Whether the asker, a newcomer, has everything that was here.
-    fn is_settled(&self) -> Result<bool, OperationError> {
-        self.shared.is_settled_for(self.context.path.last())
     }
 
     /// Our own nodes get the list as it is, and the predecessor beside it; others get the seed's m entries.
@@ -130,57 +121,52 @@ impl Desk<'_> {
 
     async fn find_successor(&self, target: &seed::Target) -> Result<Answered, Refused> {
         let target = target.position(self.shared.ring.size);
-        let found = self.shared.look_up(target, self.ticket()).await.map_err(refused)?;
+        let found = self.shared.look_up(target, self.ticket()).await.map_err(|error| refused(&error))?;
         let answer = seed::Answer::FindSuccessor { node: found.owner.name, hops: found.hops };
         Ok(say(answer, Context { path: found.path, ..self.identity() }))
     }
 
     async fn get(&self, key: &str) -> Result<Answered, Refused> {
-        let key = parse_key(key)?;
-        if self.context.local {
-            return self.get_here(&key).await.map_err(refused);
-        }
-        let outcome = self.operate(&key, &Operation::Get).await?;
-        let value = outcome.value.as_ref().map(as_text).transpose().map_err(refused)?;
-        let answer = seed::Answer::Get { storage_node: outcome.owner, hops: outcome.hops, value };
-        Ok(say(answer, Context::default()))
-    }
-
-    /// What this node itself has: asked by a newcomer that owns the key and may not have it yet.
-    async fn get_here(&self, key: &Key) -> Result<Answered, OperationError> {
-        let position = key.position(self.shared.ring.size);
-        let record = self.shared.give(position, key, &self.context.path, self.context.beyond).await?;
+        let outcome = self.operate(Wish::new(parse_key(key)?, Operation::Get)).await?;
+        let value = outcome.value().map(as_text).transpose()?;
+        let record = outcome.kept.record.as_ref();
         let context = Context {
-            version: record.as_ref().map(|record| record.version),
-            expires_at_ms: record.as_ref().and_then(|record| record.expires_at_ms),
-            settled: Some(self.is_settled()?),
-            passed_by: Some(self.shared.was_passed_by()),
-            predecessor: Some(known(self.shared.view.load().predecessor().map(|peer| peer.name.clone()))),
+            version: record.map(|record| record.version),
+            expires_at_ms: record.and_then(|record| record.expires_at_ms),
             ..Context::default()
         };
-        let value = record.and_then(|record| record.value).as_ref().map(as_text).transpose()?;
-        let storage_node = self.shared.me.name.clone();
-        Ok(say(seed::Answer::Get { storage_node, hops: 0, value }, context))
+        Ok(say(seed::Answer::Get { storage_node: outcome.owner, hops: outcome.hops, value }, context))
     }
 
     async fn put(&self, key: &str, value: &str, no_redirect: bool) -> Result<Answered, Refused> {
         let key = parse_key(key)?;
         let value = Value::new(value.as_bytes(), self.shared.limits.value_bytes)
-            .map_err(|error| refused(error.into()))?;
-        let (owner, hops) = if no_redirect {
-            let Context { version, expires_at_ms, named: is_for_owner, .. } = self.context;
-            let delivery = Delivery { key, value, version, expires_at_ms, is_for_owner };
-            self.shared.take_in(delivery).map_err(refused)?;
-            (self.shared.me.name.clone(), 0)
-        } else {
-            let outcome = self.operate(&key, &Operation::Put(value)).await?;
-            (outcome.owner, outcome.hops)
-        };
-        Ok(say(seed::Answer::Put { storage_node: owner, hops }, Context::default()))
+            .map_err(|error| refused(&error.into()))?;
+        if no_redirect {
+            return self.adopt(key, value).await;
+        }
+        let outcome = self.operate(Wish::new(key, Operation::put(value))).await?;
+        let version = outcome.kept.record.map(|record| record.version);
+        let answer = seed::Answer::Put { storage_node: outcome.owner, hops: outcome.hops };
+        Ok(say(answer, Context { version, ..Context::default() }))
     }
 
-    async fn operate(&self, key: &Key, operation: &Operation) -> Result<Outcome, Refused> {
-        self.shared.operate(key, operation, self.ticket()).await.map_err(refused)
+    /// Takes a record that a seed node leaves here.
+    async fn adopt(&self, key: Key, value: Value) -> Result<Answered, Refused> {
+        let until = self.ticket().until;
+        let adopted = self.shared.ask_owner_task(until, |reply| DataMail::Adopt { key, value, reply }).await;
+        match adopted {
+            Some(Ok(_)) => {
+                let storage_node = self.shared.me.name.clone();
+                Ok(say(seed::Answer::Put { storage_node, hops: 0 }, Context::default()))
+            }
+            Some(Err(error)) => Err(refused(&error.into())),
+            None => Err(Refused::new(Code::Busy, "this node is too busy at the moment: try again")),
+        }
+    }
+
+    async fn operate(&self, wish: Wish) -> Result<Outcome, Refused> {
+        self.shared.operate(&wish, self.ticket()).await.map_err(|error| refused(&error))
     }
 
     async fn command(&self, command: RingCommand) -> Result<Answered, Refused> {
@@ -212,17 +198,8 @@ impl Desk<'_> {
         Ok(say(seed::Answer::Done, Context::default()))
     }
 
-    /// Refuses peers of other rings; plain clients and seed nodes say nothing of theirs.
-    fn admit(&self) -> Result<(), Refused> {
-        let theirs = self.context.ring.as_ref();
-        theirs
-            .map_or(Ok(()), |theirs| self.shared.view.load().admit(theirs))
-            .map_err(|refusal| self.refuse(&refusal))
-    }
-
-    /// A refusal goes with this node's identity, so that the other side can say which ring it met.
     fn refuse(&self, refusal: &Refusal) -> Refused {
-        Refused::new(refusal_code(refusal), refusal.to_string()).with(self.identity())
+        refuse(self.shared, refusal)
     }
 
     fn identity(&self) -> Context {
@@ -242,23 +219,30 @@ fn known(predecessor: Option<NodeName>) -> KnownPredecessor {
     predecessor.map_or(KnownPredecessor::Nobody, KnownPredecessor::Node)
 }
 
-fn as_text(value: &Value) -> Result<String, OperationError> {
-    text(value.as_bytes()).ok_or(OperationError::NotText)
+/// Refuses peers of other rings; plain clients and seed nodes say nothing of theirs.
+pub(super) fn admit(shared: &Shared, context: &Context) -> Result<(), Refused> {
+    let theirs = context.ring.as_ref();
+    let admitted = theirs.map_or(Ok(()), |theirs| shared.view.load().admit(theirs));
+    admitted.map_err(|refusal| refuse(shared, &refusal))
+}
+
+/// A refusal goes with this node's identity, so that the other side can say which ring it met.
+fn refuse(shared: &Shared, refusal: &Refusal) -> Refused {
+    Refused::new(refusal_code(refusal), refusal.to_string()).with(shared.asker().identity())
+}
+
+fn as_text(value: &Value) -> Result<String, Refused> {
+    text(value.as_bytes()).ok_or_else(|| refused(&OperationError::NotText))
 }
 
 fn parse_key(key: &str) -> Result<Key, Refused> {
-    Key::new(key.as_bytes()).map_err(|error| refused(error.into()))
+    Key::new(key.as_bytes()).map_err(|error| refused(&error.into()))
 }
 
 fn say(answer: seed::Answer, context: Context) -> Answered {
     Answered { answer, context }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it ends an error's way, as `map_err(refused)`")]
-fn refused(error: OperationError) -> Refused {
-    let stored = match error {
-        OperationError::Outdated { stored } => Some(stored),
-        _ => None,
-    };
-    Refused::new(error.code(), error.to_string()).with(Context { version: stored, ..Context::default() })
+pub(super) fn refused(error: &OperationError) -> Refused {
+    Refused::new(error.code(), error.to_string())
 }

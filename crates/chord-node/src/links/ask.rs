@@ -69,7 +69,7 @@ impl Asker<'_> {
         }
     }
 
-    async fn ping(&self, to: &NodeName, link: &Link) -> Result<Pong, Failure> {
+    pub(super) async fn ping(&self, to: &NodeName, link: &Link) -> Result<Pong, Failure> {
         let reply = link.call(&seed::Request::Node, &self.identity()).await?;
         // A node of another ring still says who it is: the joiner wants to tell its operator.
         match self.granted(to, Command::Node, reply)? {
@@ -194,7 +194,7 @@ impl Asker<'_> {
         Err(self.failure(peer, &refused, context.ring.as_ref()).unwrap_or_else(|| {
             let code = refused.code.map_or("without a code", Code::as_str);
             let what = format!("an error ({code}): {}", refused.sentence);
-            self.links.to(peer).report(command, &what);
+            self.links.to(peer).report(&command.to_string(), &what);
             Failure::Garbled
         }))
     }

@@ -104,6 +104,10 @@ impl NoAnswer {
 /// Connections to a peer beyond the limit, for what it answers by itself: one for each purpose of the ring, and pings.
 const OWN_CONNECTIONS: usize = 8;
 
+/// Connections to a peer beyond those, for copies of records and what belongs to them: more than a peer is ever asked at a
+/// time.
+const RECORD_CONNECTIONS: usize = 16;
+
 /// How long a connection is kept that is not used; the peer closes it soon after.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(8);
 
@@ -114,6 +118,8 @@ pub(crate) enum Answered {
     ByItself,
     /// The peer may have to ask others.
     WithOthers,
+    /// Those who ask for something with others wait for this: it must not queue behind them.
+    ForOthers,
 }
 
 /// One request on its way to a peer, through all attempts to send it.
@@ -156,6 +162,7 @@ pub(crate) struct Connections {
     onward_permits: Semaphore,
     /// For what the peer answers by itself: maintenance must not queue behind client traffic.
     own_permits: Semaphore,
+    record_permits: Semaphore,
     body_bytes: usize,
 }
 
@@ -164,7 +171,8 @@ impl Connections {
         let host = HeaderValue::from_str(name.as_str()).ok();
         let onward_permits = Semaphore::new(connections_max);
         let own_permits = Semaphore::new(OWN_CONNECTIONS);
-        Self { name, host, idle: Mutex::default(), onward_permits, own_permits, body_bytes }
+        let record_permits = Semaphore::new(RECORD_CONNECTIONS);
+        Self { name, host, idle: Mutex::default(), onward_permits, own_permits, record_permits, body_bytes }
     }
 
     /// Sends one request and reads its answer. The caller sets the deadline: dropped, it closes the connection.
@@ -179,6 +187,7 @@ impl Connections {
         let permits = match sending.answered {
             Answered::ByItself => &self.own_permits,
             Answered::WithOthers => &self.onward_permits,
+            Answered::ForOthers => &self.record_permits,
         };
         let _permit =
             permits.acquire().await.map_err(|closed| NoAnswer::NoConnection(io::Error::other(closed)))?;

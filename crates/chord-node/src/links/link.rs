@@ -1,13 +1,14 @@
 //! One peer: how long to wait for it, what it speaks, and whether it failed a moment ago.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chord_ring::{Failure, NodeName, SUSPECT_FOR};
 use chord_wire::{Code, Command, Context, seed};
 
-use super::connection::{Answered, Connections, IDLE_MAX, NoAnswer, Sending, within};
-use super::language::{Language, Misunderstood, Refused, Reply};
+use super::connection::{Answered, Connections, Exchange, IDLE_MAX, NoAnswer, Sending, within};
+use super::language::{Language, Misunderstood, Refused, Reply, Said};
 use super::lock;
 use super::round_trip::RoundTrip;
 use crate::Limits;
@@ -64,7 +65,7 @@ impl From<NoAnswer> for Wrong {
 impl Link {
     pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language) -> Self {
         Self {
-            connections: Connections::new(name.clone(), limits.link_connections, limits.body_bytes()),
+            connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),
             name,
             trip: Mutex::default(),
             suspect_until: Mutex::default(),
@@ -130,16 +131,41 @@ impl Link {
         context: &Context,
         budget: Duration,
     ) -> Result<Reply, Failure> {
-        let budget = budget.min(self.wait_max);
-        let answer = within(budget, async {
-            let conversation = self.converse(sending, request, context);
-            tokio::pin!(conversation);
+        self.await_others(budget, Box::pin(self.converse(sending, request, context))).await
+    }
+
+    /// Has one exchange for which the peer may have to ask others, in words that are no language of the seed's.
+    pub(super) async fn exchange_onward(
+        &self,
+        sending: &Sending,
+        said: &Said,
+        context: &Context,
+        budget: Duration,
+    ) -> Result<Exchange, Failure> {
+        let exchange = Box::pin(async {
+            self.connections.exchange(sending, said, context).await.map_err(|no_answer| {
+                tracing::debug!(peer = %self.name, "{no_answer}");
+                match no_answer.failure() {
+                    Failure::Garbled => Failure::Silent, // It says nothing about what the peer is.
+                    failure => failure,
+                }
+            })
+        });
+        self.await_others(budget, exchange).await
+    }
+
+    async fn await_others<T>(
+        &self,
+        budget: Duration,
+        mut exchange: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
+    ) -> Result<T, Failure> {
+        let answer = within(budget.min(self.wait_max), async {
             tokio::select! {
-                answer = &mut conversation => return answer,
+                answer = &mut exchange => return answer,
                 () = tokio::time::sleep(self.wait()) => {}
             }
             tokio::select! {
-                answer = &mut conversation => answer,
+                answer = &mut exchange => answer,
                 failure = self.dies() => Err(failure),
             }
         })
@@ -177,7 +203,7 @@ impl Link {
             return Ok(reply);
         }
         said.map_err(|wrong| {
-            self.report(request.command(), &wrong.what);
+            self.report(&request.command().to_string(), &wrong.what);
             wrong.failure
         })
     }
@@ -222,13 +248,13 @@ impl Link {
     }
 
     /// Says that a peer answers wrongly: once in a while, since it may do so at every request.
-    pub(super) fn report(&self, command: Command, what: &str) {
+    pub(super) fn report(&self, asked: &str, what: &str) {
         let mut reported = lock(&self.reported);
         if reported.is_none_or(|at| at.elapsed() >= REPORT_PAUSE) {
             *reported = Some(Instant::now());
-            tracing::warn!(peer = %self.name, %command, "a peer answered wrongly: {what}");
+            tracing::warn!(peer = %self.name, asked, "a peer answered wrongly: {what}");
         } else {
-            tracing::debug!(peer = %self.name, %command, "a peer answered wrongly: {what}");
+            tracing::debug!(peer = %self.name, asked, "a peer answered wrongly: {what}");
         }
     }
 

@@ -124,8 +124,9 @@ impl World {
     pub fn operate(&mut self, host: HostId, key: Key, operation: Operation) -> Option<ActionId> {
         let patience = self.settings.data.as_ref()?.patience;
         let now = self.time_of(host);
-        let replicator = self.hosts[host.0 as usize].data.as_mut()?.replicator.as_mut()?;
-        let attempts = Attempts::new(&operation, replicator.propose(now));
+        let me = self.hosts[host.0 as usize].me.position;
+        let replicator = self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?;
+        let attempts = Attempts::new(&operation, replicator.clock().next(now.wall_ms, me));
         let id = ActionId(u32::try_from(self.actions.len()).ok()?);
         let (began, until) = (self.now, self.now.after(patience));
         self.note(|world| format!("a client asks {}: {operation:?} {key:?}", world.name(host)));
@@ -448,10 +449,11 @@ impl World {
         let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else { return };
         let host = action.host;
         let now = self.time_of(host);
-        let replicator = self.hosts[host.0 as usize].data.as_mut().and_then(|data| data.replicator.as_mut());
-        let Some(replicator) = replicator else { return };
+        let me = self.hosts[host.0 as usize].me.position;
+        let replicator = self.hosts[host.0 as usize].data.as_ref().and_then(|data| data.replicator.as_ref());
+        let Some(clock) = replicator.map(Replicator::clock) else { return };
         let attempts = &mut self.actions[idx].attempts;
-        let afterwards = attempts.answered(result, |stored| replicator.propose_over(now, stored));
+        let afterwards = attempts.answered(result, |stored| clock.next_over(now.wall_ms, me, stored));
         self.go_on(id, afterwards);
     }
 

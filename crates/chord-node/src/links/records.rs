@@ -1,0 +1,106 @@
+//! Requests about records: to a node of ours in binary, and to a seed node in the words that it has.
+
+use bytes::Bytes;
+use chord_kv::replication::{OperationError, Outcome, PeerAnswer, PeerRequest};
+use chord_ring::{Failure, NodeName, Peer};
+use chord_wire::Context;
+use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encode_request};
+
+use super::ask::onward;
+use super::connection::{Answered, Sending};
+use super::language::Said;
+use super::{Asker, Link};
+
+/// The path of what clients want done to records.
+pub(crate) const OPERATE_PATH: &str = "/operate";
+
+/// The path of what nodes ask each other about records.
+pub(crate) const REPLICA_PATH: &str = "/replica";
+
+/// What the body of such a request and of its answer is.
+pub(crate) const REPLICA_TYPE: &str = "application/vnd.chord.replica";
+
+impl Asker<'_> {
+    /// Puts one request of the replication to a peer. [`Failure::Garbled`] of a seed node alone, which keeps no copies.
+    pub(crate) async fn ask_about_records(
+        &self,
+        to: &Peer,
+        request: PeerRequest,
+    ) -> Result<PeerAnswer, Failure> {
+        let link = self.links.to(&to.name);
+        let asked = async {
+            if self.is_seed(&to.name, &link).await? {
+                return Box::pin(self.ask_seed(&to.name, &link, request)).await;
+            }
+            let sending = Sending::new(Answered::ForOthers);
+            let context = Context { remaining: Some(self.links.limits.request), ..self.identity() };
+            let request = encode_request(&DataRequest::Peer(request));
+            match self.exchange(&to.name, &link, &sending, request, &context).await? {
+                DataAnswer::Peer(answer) => Ok(answer),
+                DataAnswer::Operated(_) => Err(Failure::Silent),
+            }
+        };
+        tokio::time::timeout(self.links.limits.request, asked).await.unwrap_or_else(|_| {
+            link.gave_up();
+            Err(Failure::Silent)
+        })
+    }
+
+    /// Has a peer of ours that is named as the owner do an operation, to which `path` led.
+    pub(crate) async fn operate_at(
+        &self,
+        to: &NodeName,
+        operate: Operate,
+        path: Vec<NodeName>,
+        sending: &Sending,
+    ) -> Result<Result<Outcome, OperationError>, Failure> {
+        let link = self.links.to(to);
+        let context = onward(self.identity(), path, true, operate.remaining)?;
+        let request = encode_request(&DataRequest::Operate(operate));
+        match self.exchange(to, &link, sending, request, &context).await? {
+            DataAnswer::Operated(result) => Ok(result),
+            DataAnswer::Peer(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// Whether a peer speaks the seed's words alone; one of which nothing is known is asked.
+    pub(crate) async fn is_seed(&self, to: &NodeName, link: &Link) -> Result<bool, Failure> {
+        if link.shown_seed().is_none() {
+            self.ping(to, link).await?;
+        }
+        Ok(link.is_seed())
+    }
+
+    async fn exchange(
+        &self,
+        to: &NodeName,
+        link: &Link,
+        sending: &Sending,
+        request: Vec<u8>,
+        context: &Context,
+    ) -> Result<DataAnswer, Failure> {
+        let said = Said { path: REPLICA_PATH, content_type: REPLICA_TYPE, body: Bytes::from(request) };
+        let limits = self.links.limits.replica(self.links.ring.size);
+        let budget = context.remaining.unwrap_or(self.links.limits.request);
+        let answer = link.exchange_onward(sending, &said, context, budget).await?;
+        if answer.status == http::StatusCode::OK {
+            return decode_answer(&answer.body, &limits).map_err(|error| {
+                link.report("a request about records", &error.to_string());
+                Failure::Silent
+            });
+        }
+        // It is one of ours, so it keeps records, whatever it says here.
+        let context = answer.context().map_err(|_| Failure::Silent)?;
+        let sentence = chord_wire::decode_error(&answer.body).unwrap_or_default();
+        let refused = super::Refused { code: context.code, sentence };
+        Err(self.failure(to, &refused, context.ring.as_ref()).unwrap_or_else(|| {
+            link.report("a request about records", &refused.sentence);
+            Failure::Silent
+        }))
+    }
+}
+
+/// Bytes as the text that the seed's words can carry, if they are one.
+pub(crate) fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
