@@ -336,6 +336,8 @@ pub struct Replicator {
     leaving: Option<Leaving>,
     /// Since when there is nobody else who keeps records and stays.
     alone_since: Option<Duration>,
+    /// Whether there ever was anybody else.
+    has_met_others: bool,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
     requests: u64,
     outputs: VecDeque<Output>,
@@ -376,6 +378,7 @@ impl Replicator {
             purge: repair::Purging::default(),
             leaving: None,
             alone_since: Some(now.elapsed),
+            has_met_others: false,
             asked: BTreeMap::new(),
             requests: 0,
             outputs: VecDeque::new(),
@@ -481,6 +484,7 @@ impl Replicator {
                 self.holdings.clear();
             }
         }
+        self.has_met_others |= !neighbours.successors.is_empty();
         self.neighbours = neighbours;
         self.look_for_others();
         self.vouch_due_at = self.now.elapsed;

@@ -32,27 +32,44 @@ pub(crate) enum Meanwhile {
 }
 
 impl Beginning {
-    /// Begins. A node that founds a ring is a member when this returns; one that joins goes on by itself.
-    pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>) {
-        match self {
-            Self::Found => shared.found().await,
-            Self::Join(contacts) => drop(tokio::spawn(join_through(shared.clone(), contacts, meanwhile))),
-            Self::WaitForCommand => {}
-        }
+    /// Begins. A node that founds a ring is a member when this returns; one that joins goes on by itself. Those whom an earlier
+    /// life of the node `remembered` are asked too: it was in their ring, whether it founded that or not.
+    pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>, remembered: Vec<NodeName>) {
+        let (contacts, meanwhile) = match self {
+            Self::Found | Self::WaitForCommand if !remembered.is_empty() => (Vec::new(), Meanwhile::Found),
+            Self::Found => return shared.found().await,
+            Self::Join(contacts) => (contacts, meanwhile),
+            Self::WaitForCommand => return,
+        };
+        tokio::spawn(join_through(shared.clone(), Contacts { configured: contacts, remembered }, meanwhile));
     }
+}
+
+/// Through whom to join.
+struct Contacts {
+    configured: Vec<NodeName>,
+    remembered: Vec<NodeName>,
 }
 
 /// Joins through the first contact that answers; goes through them again, with growing pauses, until one does or the node
 /// may found a ring.
-async fn join_through(shared: Arc<Shared>, contacts: Vec<NodeName>, meanwhile: Meanwhile) {
+async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwhile) {
     let (mut pause, pause_max) = CONTACT_PAUSE;
-    let contacts: Vec<NodeName> = contacts.into_iter().filter(|name| *name != shared.me.name).collect();
+    let Contacts { configured, remembered } = contacts;
+    let is_other = |name: &NodeName| *name != shared.me.name;
+    let mut contacts: Vec<NodeName> = configured.into_iter().filter(is_other).collect();
+    let n_configured = contacts.len();
+    for name in remembered.into_iter().filter(is_other) {
+        if !contacts.contains(&name) {
+            contacts.push(name);
+        }
+    }
     if contacts.is_empty() && meanwhile == Meanwhile::Wait {
         let error = JoinError::Itself(shared.me.name.clone());
         shared.refuse_join(error);
         return;
     }
-    for contact in &contacts {
+    for contact in &contacts[..n_configured] {
         let _ = shared.command(Command::Remember(contact.clone())).await;
     }
     let joining = async {

@@ -1,13 +1,14 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chord_disk::OpenError;
 use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
-use chord_kv::{MemoryStore, Store};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
     SuccessorsError,
@@ -19,11 +20,12 @@ use crate::age::now_ms;
 use crate::beginning::{Beginning, Meanwhile};
 use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
-use crate::listen::listen;
+use crate::listen::{fixed_name, listen};
 use crate::node::Node;
 use crate::owner::{Letters, Owner};
 use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, Shared, Stage};
-use crate::{Language, LimitError, Limits, door};
+use crate::storage::{DataDir, Storage, remember};
+use crate::{Language, LimitError, Limits, Syncing, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -37,6 +39,7 @@ pub struct Builder {
     successors: u8,
     replicas: u8,
     write_quorum: Option<u8>,
+    data: Option<DataDir>,
     beginning: Beginning,
     meanwhile: Meanwhile,
     language: Language,
@@ -95,6 +98,9 @@ pub enum StartError {
         /// How many copies there are to be.
         replicas: u8,
     },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
     /// A limit makes no sense.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -109,6 +115,7 @@ impl Default for Builder {
             successors: SUCCESSORS_DEFAULT,
             replicas: REPLICAS_DEFAULT,
             write_quorum: None,
+            data: None,
             beginning: Beginning::Found,
             meanwhile: Meanwhile::Wait,
             language: Language::Http,
@@ -167,6 +174,19 @@ impl Builder {
         Self { language, ..self }
     }
 
+    /// Keeps its records, its identity and the names of its peers in that directory, which is made if it is not there; in
+    /// memory unless told so. A node that is started again with it has its records, and finds its ring by itself.
+    pub fn data(self, dir: impl AsRef<Path>) -> Self {
+        let sync = self.data.map(|data| data.sync).unwrap_or_default();
+        Self { data: Some(DataDir { sync, ..DataDir::new(dir.as_ref()) }), ..self }
+    }
+
+    /// When what is written to the data directory is safe; before it is acknowledged unless told otherwise. To be said after
+    /// [`Builder::data`], and nothing without it.
+    pub fn sync(self, sync: Syncing) -> Self {
+        Self { data: self.data.map(|data| DataDir { sync, ..data }), ..self }
+    }
+
     /// What the node accepts, keeps and waits for.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -219,11 +239,22 @@ impl Builder {
         let size = self.ring_size;
         let ring = RingTag { name: self.ring_name, size };
         let config = Config::new(ring.clone()).with_successors(self.successors)?;
+        let limits = &self.limits;
+        // The name is known before the port is taken, unless any port will do: nobody should knock while records are read.
+        let early = match fixed_name(&self.listen)? {
+            Some(name) => Some(Storage::open(self.data.as_ref(), &name, &ring, limits).await?),
+            None => None,
+        };
         let (listener, name) = listen(&self.listen).await?;
+        let storage = match early {
+            Some(storage) => storage,
+            None => Storage::open(self.data.as_ref(), &name, &ring, limits).await?,
+        };
+        let remembered = storage.remembered().await;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(size, self.limits.store_bytes));
+        let store = storage.store();
         let records = Replicator::new(me.clone(), settings, store.clone(), now);
         let (mailbox, ring_letters) = mpsc::channel(MAILBOX_MAX);
         let (data_mailbox, data_letters) = mpsc::channel(DATA_MAILBOX_MAX);
@@ -239,6 +270,7 @@ impl Builder {
             links: Links::new(ring, self.limits.clone(), self.language),
             mailbox,
             data_mailbox,
+            acquaintances: watch::Sender::new(Vec::new()),
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
@@ -252,7 +284,11 @@ impl Builder {
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
-        self.beginning.begin(self.meanwhile, &shared).await;
+        if let Storage::Disk(disk) = storage {
+            let remembering = tokio::spawn(remember(shared.clone(), disk));
+            tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
+        }
+        self.beginning.begin(self.meanwhile, &shared, remembered).await;
         Ok(Node::new(shared))
     }
 }

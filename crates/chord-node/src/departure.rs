@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_kv::replication;
-use chord_ring::{Command, CommandError};
+use chord_ring::{Command, CommandError, Failure, Peer, Request};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::owner::DataMail;
@@ -74,6 +75,7 @@ impl Shared {
             return Departure { left_behind: held, ended_ring: true, ..Departure::default() };
         }
         let until = Instant::now() + self.limits.departure;
+        let others = self.view().successors().as_slice().to_vec();
         let Some(departure) = self.ask_owner_task(until + MARGIN, DataMail::Leave).await else {
             return Departure { left_behind: held, ..Departure::default() };
         };
@@ -85,10 +87,23 @@ impl Shared {
             None => left,
         };
         let held = self.store.usage().records;
+        let nobody_stays = was_alone && left > 0 && seed.is_none();
         Departure {
             handed_over: held.saturating_sub(left),
             left_behind: left.min(held),
-            ended_ring: was_alone && seed.is_none() && left > 0,
+            ended_ring: nobody_stays && !self.is_any_silent(others).await,
         }
+    }
+
+    /// Whether one of those is there and does not answer, as one that is stopped: it may stay, though the ring has dropped
+    /// it.
+    async fn is_any_silent(self: &Arc<Self>, peers: Vec<Peer>) -> bool {
+        let mut asking = JoinSet::new();
+        for peer in peers {
+            let shared = self.clone();
+            let limit = shared.limits.request;
+            asking.spawn(async move { shared.asker().ask(&peer.name, Request::Ping, limit).await });
+        }
+        asking.join_all().await.contains(&Err(Failure::Silent))
     }
 }

@@ -18,6 +18,7 @@ mod node;
 mod operation;
 mod owner;
 mod shared;
+mod storage;
 
 pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, Reply};
@@ -26,3 +27,4 @@ pub use error::{JoinEnded, OperationError};
 pub use limits::{LimitError, Limits};
 pub use links::Language;
 pub use node::{Got, Node, Stored};
+pub use storage::Syncing;

@@ -18,6 +18,15 @@ const BACKLOG: u32 = 1024;
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 const LOOK_WAIT: Duration = Duration::from_secs(5);
 
+/// The name of a node that listens there, if it does not depend on which port is free.
+pub(crate) fn fixed_name(address: &str) -> Result<Option<NodeName>, StartError> {
+    match address.rsplit_once(':') {
+        Some((_, "0")) => Ok(None),
+        Some(_) => Ok(Some(address.parse()?)),
+        None => Err(NodeNameError::NoPort.into()),
+    }
+}
+
 /// Binds the first address of the host that can be had. The node's name is the host as given and the real port.
 pub(crate) async fn listen(address: &str) -> Result<(TcpListener, NodeName), StartError> {
     // Port 0 is no part of a name: check the rest with another one in its place.

@@ -109,8 +109,11 @@ impl Node {
 
     /// Whether this node has every record that it should have, and others have all copies of its own: then another node of
     /// the ring may be stopped without harm.
-    pub fn is_ready(&self) -> bool {
-        self.shared.is_ready()
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn readiness(&self) -> Result<(), String> {
+        self.shared.readiness()
     }
 
     /// How well the records are kept that this node owns, as of a moment ago.

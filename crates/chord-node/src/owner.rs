@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use chord_kv::replication::Replicator;
 use chord_ring::{
-    Answer, CommandError, Event, Failure, Input, Node, Output, Refusal, RequestId, Token, View, Wake,
-    jittered,
+    Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Refusal, RequestId, Token, View,
+    Wake, jittered,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -174,8 +174,25 @@ impl Owner {
         let view = self.ring.view().clone();
         self.data.tell(&view);
         self.log_smallness(&view);
+        self.introduce(&view);
         self.shared.view.store(Arc::new(view));
         self.shared.view_changed.send_replace(());
+    }
+
+    /// Tells whom this node knows, its neighbours first.
+    fn introduce(&self, view: &View) {
+        let neighbours = view.successors().as_slice().iter().chain(view.predecessor());
+        let mut names: Vec<NodeName> = Vec::new();
+        for name in neighbours.map(|peer| &peer.name).chain(self.ring.remembered().names()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        self.shared.acquaintances.send_if_modified(|known| {
+            let is_news = *known != names;
+            *known = names;
+            is_news
+        });
     }
 
     /// Says whether the ring is small when that becomes known. A list that is neither full nor comes round, as that of a

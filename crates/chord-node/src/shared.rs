@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_kv::replication::Status;
-use chord_kv::{Store, VersionClock};
+use chord_kv::{Health, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) data_mailbox: mpsc::Sender<DataMail>,
+    /// Whom this node knows, its neighbours first.
+    pub(crate) acquaintances: watch::Sender<Vec<NodeName>>,
     /// Why the node gave up joining, if it did.
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
@@ -135,9 +137,31 @@ impl Shared {
         tokio::time::timeout_at(until, done).await.ok().flatten()
     }
 
-    /// Whether this node has everything that it should have, so that another may be stopped.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.stage() == Stage::Running && self.view.load().is_member() && lock(&self.status).is_ready()
+    /// Whether this node has everything that it should have, and others of its own, so that another may be stopped.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if self.stage() != Stage::Running {
+            return Err("this node is leaving".to_owned());
+        }
+        if !self.view.load().is_member() {
+            return Err("this node is in no ring yet".to_owned());
+        }
+        if let Health::NotWriting { reason, remedy } = self.store.health() {
+            return Err(format!("the store takes no writes: {reason}; {remedy}"));
+        }
+        let Status { is_complete, is_replicated, is_caught_up, copies_missing, .. } = *lock(&self.status);
+        if !is_complete {
+            return Err("this node asks others for what it may lack of its range".to_owned());
+        }
+        if !is_replicated {
+            return Err(format!("others lack copies of this node's records: up to {copies_missing}"));
+        }
+        if !is_caught_up {
+            return Err("this node may lack copies that it keeps for others".to_owned());
+        }
+        Ok(())
     }
 
     /// Gives a peer's request to the ring; `None` if the owner task does not come to it in time.

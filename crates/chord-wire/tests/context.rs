@@ -41,15 +41,13 @@ fn full() -> Context {
         from: Some(name("h:1")),
         path: vec![name("h:2"), name("[::1]:3")],
         named: true,
-        local: true,
-        beyond: true,
         remaining: Some(Duration::from_millis(1500)),
         version: Some(Version::new(12, 3, Position::from(45))),
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
-        settled: Some(false),
-        passed_by: Some(true),
+        owner: Some("10.0.0.9:4567".parse().unwrap()),
+        hops: Some(3),
         code: Some(Code::NoRoute),
     }
 }
@@ -63,20 +61,18 @@ fn an_empty_context_writes_nothing_and_nothing_reads_as_empty() {
 #[test]
 fn a_full_context_is_written_in_these_headers() {
     let expected = [
-        ("chord-beyond", "1"),
         ("chord-deadline-ms", "1500"),
         ("chord-error", "no-route"),
         ("chord-expires-ms", "99"),
         ("chord-from", "h:1"),
-        ("chord-local", "1"),
+        ("chord-hops", "3"),
         ("chord-member", "1"),
         ("chord-named", "1"),
-        ("chord-passed-by", "1"),
+        ("chord-owner", "10.0.0.9:4567"),
         ("chord-path", "h:2,[::1]:3"),
         ("chord-predecessor", "h:4"),
         ("chord-ring-name", "blue"),
         ("chord-ring-size", "160"),
-        ("chord-settled", "0"),
         ("chord-version", "12.3.45"),
     ];
     let headers = write(&full());
@@ -94,9 +90,10 @@ fn a_node_can_say_that_it_has_no_predecessor() {
 
 #[test]
 fn headers_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&'static str, &[u8]); 20] = [
-        ("chord-beyond", b"2"),
-        ("chord-passed-by", b"yes"),
+    let cases: [(&'static str, &[u8]); 21] = [
+        ("chord-hops", b"-1"),
+        ("chord-hops", b"4294967296"),
+        ("chord-owner", b"nobody"),
         ("chord-from", b"h"),
         ("chord-from", b"h:1\xff"),
         ("chord-from", b""),
@@ -107,7 +104,7 @@ fn headers_that_make_no_sense_are_refused_by_name() {
         ("chord-path", b""),
         ("chord-path", b"h:1,,h:2"),
         ("chord-named", b"yes"),
-        ("chord-local", b"true"),
+        ("chord-named", b"true"),
         ("chord-deadline-ms", b"1.5"),
         ("chord-version", b"1.2"),
         ("chord-expires-ms", b"soon"),
@@ -194,14 +191,15 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<[bool; 3]>()));
+    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()));
     let about_request =
-        (prop::collection::vec(any_name(), 0..20), any::<[bool; 3]>(), of(remaining), of(any_version()));
-    (about_sender, about_request, of(any::<u64>()), of(code)).prop_map(
+        (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
+    let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()));
+    (about_sender, about_request, about_record, of(code)).prop_map(
         |(
-            (ring, from, predecessor, flags),
-            (path, [named, local, beyond], remaining, version),
-            expires,
+            (ring, from, predecessor, member),
+            (path, named, remaining, version),
+            (expires_at_ms, owner, hops),
             code,
         )| {
             Context {
@@ -209,15 +207,13 @@ fn any_context() -> impl Strategy<Value = Context> {
                 from,
                 path,
                 named,
-                local,
-                beyond,
                 remaining,
                 version,
-                expires_at_ms: expires,
+                expires_at_ms,
+                owner,
+                hops,
                 predecessor,
-                member: flags.map(|[member, ..]| member),
-                settled: flags.map(|[_, settled, _]| settled),
-                passed_by: flags.map(|[.., passed_by]| passed_by),
+                member,
                 code,
             }
         },
@@ -232,7 +228,7 @@ proptest! {
 
     #[test]
     fn no_header_makes_the_reader_panic(
-        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 14)
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 13)
     ) {
         let names = write(&full());
         let headers: Headers = names.into_keys().zip(values).collect();

@@ -70,7 +70,8 @@ impl Replicator {
     pub(super) fn drive_leaving(&mut self) {
         let Some(leaving) = self.leaving.as_ref().filter(|leaving| !leaving.is_done) else { return };
         let now = self.now.elapsed;
-        let was_alone = self.alone_since.is_some_and(|since| now.saturating_sub(since) >= ALONE_WAIT);
+        let is_given_up = |since| !self.has_met_others || now.saturating_sub(since) >= ALONE_WAIT;
+        let was_alone = self.alone_since.is_some_and(is_given_up);
         let has_nobody = self.alone_since.is_some();
         let are_copies_there = !has_nobody && self.tenure.is_complete() && self.group.is_synced();
         let is_own_safe = are_copies_there && self.outboxes.is_idle() && self.works.len() == 0;

@@ -12,9 +12,9 @@ fn writer(number: u64) -> Position {
 fn no_two_who_share_a_clock_get_the_same_version() {
     const EACH: usize = 10_000;
     let clock = VersionClock::new();
-    let make = || (0..EACH).map(|_| clock.next(NOW_MS, writer(1))).collect::<Vec<_>>();
+    let some = || (0..EACH).map(|_| clock.next(NOW_MS, writer(1))).collect::<Vec<_>>();
     let made: Vec<Version> = std::thread::scope(|scope| {
-        let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+        let makers: Vec<_> = (0..4).map(|_| scope.spawn(some)).collect();
         makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
     });
     assert_eq!(made.iter().collect::<std::collections::BTreeSet<_>>().len(), 4 * EACH);

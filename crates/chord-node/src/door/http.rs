@@ -271,15 +271,11 @@ async fn handle(
 
 /// Whether this node is ready, for whoever restarts the nodes of a ring one after the other.
 fn readiness(shared: &Shared) -> Response<Full<Bytes>> {
-    let (status, word) = if shared.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: this node lacks records, or others lack copies of its own\n",
-        )
+    let (status, text) = match shared.readiness() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
     };
-    response(status, TEXT, word.as_bytes().to_vec(), &Context::default())
+    response(status, TEXT, text.into_bytes(), &Context::default())
 }
 
 /// The answer to a request that was not even given to the node.

@@ -1,13 +1,15 @@
 //! `chord serve`: one node, until it is told to stop.
 
 use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Language, Node, NodeName, RingName, RingSize, SUCCESSORS_DEFAULT,
-    SUCCESSORS_LIMIT,
+    Builder, Departure, JoinEnded, Language, Node, NodeName, REPLICAS_DEFAULT, REPLICAS_MAX, RingName,
+    RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::exit::Usage;
 use super::files;
@@ -58,14 +60,64 @@ pub(crate) struct MemberArgs {
     #[arg(long, env = "CHORD_FOUND", value_parser = yes_or_no)]
     found: bool,
 
+    /// How many nodes keep a copy of each key, 1 to 8; the same on every node of a ring
+    #[arg(long, value_name = "COUNT", env = "CHORD_REPLICAS", default_value_t = REPLICAS_DEFAULT,
+        value_parser = number::within::<u8>("the number of replicas", 1..=REPLICAS_MAX.into()))]
+    replicas: u8,
+
+    /// How many copies must be made before a write is acknowledged, 1 to the number of replicas; more than half of them if
+    /// not given; the same on every node of a ring
+    #[arg(long, value_name = "COUNT", env = "CHORD_WRITE_QUORUM",
+        value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
+    write_quorum: Option<u8>,
+
+    #[command(flatten)]
+    storage: StorageArgs,
+
     /// End at once when standard input ends: whoever holds its other end may die without a word
     #[arg(long, hide = true)]
     end_with_input: bool,
 }
 
+/// Where a node keeps its records.
+#[derive(Debug, Args)]
+pub(crate) struct StorageArgs {
+    /// Keep records, identity and the names of peers in this directory, which is made if it is not there; in memory if not
+    /// given
+    ///
+    /// A node that starts again with it has its records, and finds its ring by itself.
+    #[arg(long, value_name = "DIR", env = "CHORD_DATA")]
+    data: Option<PathBuf>,
+
+    /// When a write is on the disk: before it is acknowledged, or within a second after, which a crash can undo
+    #[arg(long, value_name = "WHEN", env = "CHORD_SYNC", value_enum, default_value_t = When::Always)]
+    sync: When,
+}
+
+/// When what was written is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Always,
+    Interval,
+}
+
+/// Between two syncs of the disk where they are not waited for.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+impl StorageArgs {
+    fn configure(&self, builder: Builder) -> Builder {
+        let Some(dir) = &self.data else { return builder };
+        builder.data(dir).sync(match self.sync {
+            When::Always => Syncing::Always,
+            When::Interval => Syncing::Interval(SYNC_INTERVAL),
+        })
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   chord serve
+  chord serve --data /var/lib/chord
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
   chord serve --listen node2:4567 --join node1:4567 --join node3:4567
   chord serve --listen node1:4567 --join node2:4567 --join node3:4567 --found";
@@ -112,6 +164,9 @@ impl ServeOptions {
         files::raise_limit();
         let node = self.builder().start().await?;
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
+        if self.member.storage.data.is_none() {
+            tracing::info!("records are kept in memory: what this node alone has ends with its process");
+        }
         tokio::select! {
             ended = self.belong(&node) => ended,
             () = signals.next() => leave(&node, &mut signals).await,
@@ -122,8 +177,10 @@ impl ServeOptions {
     }
 
     fn builder(&self) -> Builder {
-        let MemberArgs { ring, successors, join, found, .. } = &self.member;
-        let builder = Node::builder()
+        let MemberArgs { ring, successors, join, found, replicas, write_quorum, storage, .. } = &self.member;
+        let builder = storage.configure(Node::builder()).replicas(*replicas);
+        let builder = write_quorum.iter().fold(builder, |builder, copies| builder.write_quorum(*copies));
+        let builder = builder
             .listen(&self.listen)
             .ring_size(self.ring_size)
             .language(self.language)
@@ -185,20 +242,20 @@ async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
     }
 }
 
-/// Says how the node left. Keys that were lost are a failure, unless no other node stays that could have kept them.
+/// Says how the node left. Keys that may be lost are a failure, unless no other node stays that could have kept them.
 fn conclude(departure: &Departure) -> anyhow::Result<()> {
-    let handed_over = departure.handed_over;
+    let handed_over = keys(departure.handed_over);
     match departure.left_behind {
-        0 => note(format_args!("Stopped; {} handed over", keys(handed_over))),
+        0 => note(format_args!("Stopped; {handed_over} handed over")),
         left_behind if departure.ended_ring => note(format_args!(
             "Stopped; no other node of the ring stays, and {} ended with it",
             keys(left_behind)
         )),
         left_behind => {
-            let (is, it) = if left_behind == 1 { ("is", "it") } else { ("are", "them") };
-            let were = if handed_over == 1 { "was" } else { "were" };
-            let (lost, handed_over) = (keys(left_behind), keys(handed_over));
-            bail!("{lost} {is} lost: no other node took {it}; {handed_over} {were} handed over");
+            let left_behind = keys(left_behind);
+            bail!(
+                "{left_behind} may be lost: too few other nodes confirmed in time that they have what this one had; {handed_over} handed over"
+            );
         }
     }
     Ok(())

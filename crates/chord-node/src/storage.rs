@@ -1,0 +1,142 @@
+//! Storage: where a node keeps its records, and what it finds there when it starts again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_disk::{DiskStore, Identity, OpenError, Options};
+use chord_kv::{MemoryStore, Store};
+use chord_ring::{NodeName, RingTag};
+
+use crate::Limits;
+use crate::shared::{Shared, Stage};
+
+/// When what was written is safe from a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Syncing {
+    /// Before it is acknowledged. Many writes share one sync of the disk.
+    #[default]
+    Always,
+    /// Some time after it was acknowledged, at most so long. A node whose machine loses power, or that is killed, loses what
+    /// came since; other nodes have copies.
+    Interval(Duration),
+}
+
+/// Pause after the neighbours have changed before their names are written down: a ring that changes, changes again soon.
+const REMEMBER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Peers of an earlier life that are asked to let this node in again, at most: enough that some are there, few enough that
+/// all are asked in a moment.
+const CONTACTS_MAX: usize = 16;
+
+/// A data directory, and how it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    pub(crate) sync: Syncing,
+}
+
+/// Where records are kept.
+pub(crate) enum Storage {
+    Memory(Arc<MemoryStore>),
+    Disk(Arc<DiskStore>),
+}
+
+impl Storage {
+    /// Opens the directory, which may take a second for each million records, or begins in memory.
+    pub(crate) async fn open(
+        dir: Option<&DataDir>,
+        me: &NodeName,
+        ring: &RingTag,
+        limits: &Limits,
+    ) -> Result<Self, OpenError> {
+        let Some(dir) = dir else {
+            return Ok(Self::Memory(Arc::new(MemoryStore::new(ring.size, limits.store_bytes))));
+        };
+        let identity =
+            Identity { ring: ring.name.as_str().to_owned(), size: ring.size, node: me.as_str().to_owned() };
+        let options = Options {
+            sync: match dir.sync {
+                Syncing::Always => chord_disk::Sync::Always,
+                Syncing::Interval(interval) => chord_disk::Sync::Interval(interval),
+            },
+            ..Options::new(identity)
+        };
+        let path = dir.path.clone();
+        let disk = blocking(move || DiskStore::open(&path, options)).await?;
+        let report = disk.report();
+        if report.is_clean() {
+            tracing::info!(node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
+        } else {
+            tracing::warn!(node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
+        }
+        Ok(Self::Disk(Arc::new(disk)))
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Disk(store) => store.clone(),
+        }
+    }
+
+    /// The peers through which an earlier life of this node may find its ring again, the likeliest first.
+    pub(crate) async fn remembered(&self) -> Vec<NodeName> {
+        let Self::Disk(disk) = self else { return Vec::new() };
+        let asked = disk.clone();
+        match blocking(move || asked.remembered_peers()).await {
+            Ok(peers) => {
+                if let Some(damaged) = peers.damaged {
+                    tracing::warn!(
+                        "the names of peers were damaged and are set aside as {}",
+                        damaged.display()
+                    );
+                }
+                peers.names.iter().filter_map(|name| name.parse().ok()).take(CONTACTS_MAX).collect()
+            }
+            Err(error) => {
+                tracing::warn!(dir = %disk.dir().display(), "cannot read the names of peers: {error}");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Writes down whom this node knows, until it stops, so that a later life finds its ring again.
+pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
+    let mut known = shared.acquaintances.subscribe();
+    loop {
+        tokio::select! {
+            changed = known.changed() => if changed.is_err() { return },
+            () = shared.reached(Stage::Closing) => return,
+        }
+        let names: Vec<String> = known.borrow_and_update().iter().map(ToString::to_string).collect();
+        // One that is alone is not to forget those with whom it was.
+        if !names.is_empty() {
+            let disk = disk.clone();
+            let dir = disk.dir().to_path_buf();
+            if let Err(error) = blocking(move || disk.remember_peers(&names)).await {
+                tracing::warn!(dir = %dir.display(), "cannot write down the names of peers: {error}");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REMEMBER_PAUSE) => {}
+            () = shared.reached(Stage::Closing) => return,
+        }
+    }
+}
+
+/// Runs what waits for a disk on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl DataDir {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), sync: Syncing::default() }
+    }
+}
