@@ -1,12 +1,19 @@
 //! A client of one node, in any language that the node speaks.
 
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use chord_kv::VALUE_BYTES_LIMIT;
-use chord_ring::NodeName;
+use chord_kv::replication::{AnswerBody, Consistency, Header, Operation, Outcome, PeerAnswer, PeerRequest};
+use chord_kv::{Cursor, Key, Range, VALUE_BYTES_LIMIT};
+use chord_ring::{NodeName, RingTag, budget_onward};
+use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaLimits, decode_answer, encode_request};
 use chord_wire::{Code, Command, Context, seed};
+use http::StatusCode;
 
-use crate::links::{Answered, Connections, NoAnswer, Refused, Sending};
+use crate::links::{
+    Answered, Connections, Exchange, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
+    Sending,
+};
 use crate::{Language, Limits};
 
 /// Talks to one node, on kept connections.
@@ -14,6 +21,30 @@ pub struct Client {
     node: NodeName,
     language: Language,
     connections: Connections,
+    /// The node's ring, once it was asked.
+    ring: OnceLock<RingTag>,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operated {
+    /// What is under the key now and before, and how many copies there are.
+    pub outcome: Outcome,
+    /// The node that owns the key.
+    pub owner: NodeName,
+    /// How many times the request was forwarded.
+    pub hops: u32,
+}
+
+/// Some of what a node keeps, in the order of the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The records without their values, tombstones included.
+    pub headers: Vec<Header>,
+    /// Where to go on; `None` when there is no more.
+    pub next: Option<Cursor>,
 }
 
 /// What a node answered.
@@ -74,6 +105,9 @@ pub enum ClientError {
         /// How many bytes an answer may have.
         limit: usize,
     },
+    /// The node is of another program: it can do what chord.py does, and no more. Nothing changed.
+    #[error("{0} is a node of chord.py, which can only put and get text")]
+    OtherProgram(NodeName),
     /// The node refused.
     #[error("{node} answered: {sentence}")]
     Refused {
@@ -96,8 +130,8 @@ impl Client {
     pub fn speaking(language: Language, node: NodeName) -> Self {
         // A node may be told to accept the largest values, whatever this program would accept as a node.
         let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
-        let connections = Connections::new(node.clone(), limits.link_connections, limits.body_bytes());
-        Self { node, language, connections }
+        let connections = Connections::new(node.clone(), limits.link_connections, limits.answer_bytes());
+        Self { node, language, connections, ring: OnceLock::new() }
     }
 
     /// The node.
@@ -110,37 +144,135 @@ impl Client {
     /// # Errors
     /// The node is not there, too slow, not one of ours, or it refused.
     pub async fn call(&self, request: &seed::Request, deadline: Duration) -> Result<Reply, ClientError> {
-        let node = || self.node.clone();
         let said =
             self.language.say(request).map_err(|unsayable| ClientError::Unsayable(unsayable.to_string()))?;
-        let context = Context::default();
         let sending = Sending::new(Answered::WithOthers);
         let sending = if is_question(request.command()) { sending } else { sending.once() };
-        let exchange = self.connections.exchange(&sending, &said, &context);
-        let exchange = tokio::time::timeout(deadline, exchange).await;
-        let exchange = match exchange {
-            Ok(Ok(exchange)) => exchange,
-            Ok(Err(NoAnswer::Refused)) => return Err(ClientError::Unreachable(node())),
-            Ok(Err(NoAnswer::NoConnection(error))) => {
-                return Err(ClientError::NoConnection { node: node(), reason: error.to_string() });
-            }
-            Ok(Err(NoAnswer::Closed)) => return Err(ClientError::Closed(node())),
-            Ok(Err(NoAnswer::TooLarge { limit })) => {
-                return Err(ClientError::TooLarge { node: node(), limit });
-            }
-            Ok(Err(broken @ NoAnswer::Broken)) => {
-                return Err(ClientError::Garbled { node: node(), reason: broken.to_string() });
-            }
-            Err(_) => return Err(ClientError::Silent { node: node(), waited: deadline }),
-        };
-        let reply = self
-            .language
-            .understand(request.command(), &exchange)
-            .map_err(|wrong| ClientError::Garbled { node: node(), reason: wrong.to_string() })?;
+        let exchange = self.exchange(&sending, &said, &Context::default(), deadline).await?;
+        let reply =
+            self.language.understand(request.command(), &exchange).map_err(|wrong| self.garbled(&wrong))?;
         match reply.answer {
             Ok(answer) => Ok(Reply { answer, context: reply.context }),
-            Err(Refused { code, sentence }) => Err(ClientError::Refused { node: node(), code, sentence }),
+            Err(Refused { code, sentence }) => {
+                Err(ClientError::Refused { node: self.node.clone(), code, sentence })
+            }
         }
+    }
+
+    /// Has something done to a key, of any bytes, and waits for the outcome until the deadline.
+    ///
+    /// # Errors
+    /// As for [`Client::call`]. [`ClientError::Silent`] and [`ClientError::Closed`], and the codes [`Code::Deadline`] and
+    /// [`Code::TooFewCopies`], say that a change may have happened.
+    pub async fn operate(
+        &self,
+        key: Key,
+        operation: Operation,
+        consistency: Consistency,
+        deadline: Duration,
+    ) -> Result<Operated, ClientError> {
+        let is_read = operation == Operation::Get;
+        let remaining = budget_onward(deadline);
+        let request = DataRequest::Operate(Operate { key, operation, version: None, consistency, remaining });
+        let sending = Sending::new(Answered::WithOthers);
+        let sending = if is_read { sending } else { sending.once() };
+        let (answer, context) = self.ask_about_records(OPERATE_PATH, &sending, &request, deadline).await?;
+        match answer {
+            DataAnswer::Operated(Ok(outcome)) => Ok(Operated {
+                outcome,
+                owner: context.owner.unwrap_or_else(|| self.node.clone()),
+                hops: context.hops.unwrap_or(0),
+            }),
+            DataAnswer::Operated(Err(_)) | DataAnswer::Peer(_) => Err(self.garbled(&"another answer")),
+        }
+    }
+
+    /// What the node itself keeps of a range, whoever owns it: the next page after `cursor`.
+    ///
+    /// # Errors
+    /// As for [`Client::call`].
+    pub async fn list(
+        &self,
+        range: Range,
+        cursor: Option<Cursor>,
+        deadline: Duration,
+    ) -> Result<Listed, ClientError> {
+        let request = DataRequest::Peer(PeerRequest::List { range, cursor });
+        let sending = Sending::new(Answered::WithOthers);
+        let (answer, _) = self.ask_about_records(REPLICA_PATH, &sending, &request, deadline).await?;
+        match answer {
+            DataAnswer::Peer(PeerAnswer { body: AnswerBody::Listed { headers, next }, .. }) => {
+                Ok(Listed { headers, next })
+            }
+            DataAnswer::Peer(PeerAnswer { body: AnswerBody::Refused(denial), .. }) => {
+                let sentence = denial.to_string();
+                Err(ClientError::Refused { node: self.node.clone(), code: None, sentence })
+            }
+            DataAnswer::Peer(_) | DataAnswer::Operated(_) => Err(self.garbled(&"another answer")),
+        }
+    }
+
+    /// The ring that the node belongs to.
+    ///
+    /// # Errors
+    /// As for [`Client::call`]; [`ClientError::OtherProgram`] of a node that knows no names of rings.
+    pub async fn ring(&self, deadline: Duration) -> Result<RingTag, ClientError> {
+        if let Some(ring) = self.ring.get() {
+            return Ok(ring.clone());
+        }
+        let reply = self.call(&seed::Request::Node, deadline).await?;
+        let ring = reply.context.ring.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
+        Ok(self.ring.get_or_init(|| ring).clone())
+    }
+
+    async fn ask_about_records(
+        &self,
+        path: &'static str,
+        sending: &Sending,
+        request: &DataRequest,
+        deadline: Duration,
+    ) -> Result<(DataAnswer, Context), ClientError> {
+        let started = Instant::now();
+        let ring = self.ring(deadline).await?;
+        let said = Said { path, content_type: REPLICA_TYPE, body: encode_request(request).into() };
+        let context = Context { ring: Some(ring.clone()), ..Context::default() };
+        let deadline = deadline.saturating_sub(started.elapsed());
+        let exchange = self.exchange(sending, &said, &context, deadline).await?;
+        let context = exchange.context().map_err(|bad| self.garbled(&bad))?;
+        if exchange.status != StatusCode::OK {
+            let sentence = chord_wire::decode_error(&exchange.body)
+                .ok_or_else(|| self.garbled(&"the answer is an error that says nothing"))?;
+            return Err(ClientError::Refused { node: self.node.clone(), code: context.code, sentence });
+        }
+        let limits = ReplicaLimits { size: ring.size, value_bytes: VALUE_BYTES_LIMIT };
+        let answer = decode_answer(&exchange.body, &limits).map_err(|error| self.garbled(&error))?;
+        Ok((answer, context))
+    }
+
+    async fn exchange(
+        &self,
+        sending: &Sending,
+        said: &Said,
+        context: &Context,
+        deadline: Duration,
+    ) -> Result<Exchange, ClientError> {
+        let node = || self.node.clone();
+        let exchange = self.connections.exchange(sending, said, context);
+        match tokio::time::timeout(deadline, exchange).await {
+            Ok(Ok(exchange)) => Ok(exchange),
+            Ok(Err(NoAnswer::Refused)) => Err(ClientError::Unreachable(node())),
+            Ok(Err(NoAnswer::NoConnection(error))) => {
+                Err(ClientError::NoConnection { node: node(), reason: error.to_string() })
+            }
+            Ok(Err(NoAnswer::Closed)) => Err(ClientError::Closed(node())),
+            Ok(Err(NoAnswer::TooLarge { limit })) => Err(ClientError::TooLarge { node: node(), limit }),
+            Ok(Err(broken @ NoAnswer::Broken)) => Err(self.garbled(&broken)),
+            Err(_) => Err(ClientError::Silent { node: node(), waited: deadline }),
+        }
+    }
+
+    fn garbled(&self, reason: &impl ToString) -> ClientError {
+        ClientError::Garbled { node: self.node.clone(), reason: reason.to_string() }
     }
 }
 

@@ -21,7 +21,7 @@ mod shared;
 mod storage;
 
 pub use builder::{Builder, StartError};
-pub use client::{Client, ClientError, Reply};
+pub use client::{Client, ClientError, Listed, Operated, Reply};
 pub use departure::Departure;
 pub use error::{JoinEnded, OperationError};
 pub use limits::{LimitError, Limits};

@@ -15,9 +15,11 @@ use std::time::Duration;
 use chord_ring::{NodeName, RingTag};
 
 pub(crate) use ask::{Asker, onward};
-pub(crate) use connection::{Answered, Connections, NoAnswer, Sending, context, prepare, write_context};
+pub(crate) use connection::{
+    Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
+};
 pub use language::Language;
-pub(crate) use language::{Refused, Reply};
+pub(crate) use language::{Refused, Reply, Said};
 pub(crate) use link::Link;
 pub(crate) use records::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, text};
 

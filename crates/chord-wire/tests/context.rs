@@ -46,7 +46,7 @@ fn full() -> Context {
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
-        owner: Some("10.0.0.9:4567".parse().unwrap()),
+        owner: Some(name("10.0.0.9:4567")),
         hops: Some(3),
         code: Some(Code::NoRoute),
     }

@@ -31,11 +31,16 @@
 //! The feature `cli`, on by default, is the command line and what it depends on; a program that embeds nodes
 //! can leave it out.
 
-pub use chord_kv::replication::{REPLICAS_DEFAULT, REPLICAS_MAX};
-pub use chord_kv::{KEY_BYTES_MAX, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value};
+pub use chord_kv::replication::{
+    Change, Condition, Consistency, Expiry, Header, Operation, Outcome, REPLICAS_DEFAULT, REPLICAS_MAX,
+};
+pub use chord_kv::{
+    Cursor, KEY_BYTES_MAX, Key, KeyTooLong, Range, Record, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value,
+    ValueTooLong, Version, VersionParseError,
+};
 pub use chord_node::{
-    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, LimitError, Limits, Node,
-    OperationError, Reply, StartError, Stored, Syncing,
+    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, LimitError, Limits, Listed, Node,
+    Operated, OperationError, Reply, StartError, Stored, Syncing,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

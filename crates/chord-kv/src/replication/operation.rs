@@ -103,7 +103,7 @@ pub enum OperationError {
     #[error("this node has as many operations under way as it can: try again later")]
     Busy,
     /// The condition does not hold. Nothing changed.
-    #[error("the condition does not hold")]
+    #[error("the condition does not hold: {}", there(found.as_ref()))]
     ConditionFailed {
         /// The version of what is there, if anything is.
         found: Option<Version>,
@@ -142,6 +142,14 @@ pub enum OperationError {
     /// Those who may have something under the key did not tell in time. Nothing changed.
     #[error("those who may have something under this key did not answer in time: try again")]
     Unanswered,
+}
+
+/// What is there, in words.
+fn there(version: Option<&Version>) -> String {
+    version.map_or_else(
+        || "nothing is stored under the key".to_owned(),
+        |version| format!("what is stored under the key has version {version}"),
+    )
 }
 
 /// What a change makes of a key.
