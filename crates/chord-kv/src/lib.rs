@@ -5,7 +5,6 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod custody;
 mod digest;
 mod digest_index;
 pub mod engine;
@@ -15,7 +14,6 @@ pub mod replication;
 mod store;
 mod version;
 
-pub use custody::{Custody, HOLDERS_MAX, KEYS_KNOWN_MAX, Pull, Question, Rest, STOPPED_AFTER};
 pub use digest::Digest;
 pub use digest_index::{Crowded, DigestIndex, STRETCH_RECORDS_MAX};
 pub use memory::MemoryStore;

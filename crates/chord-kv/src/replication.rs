@@ -48,6 +48,7 @@ use repair::Budget;
 use stray::Sweep;
 use takeover::Takeover;
 use tenure::{Epoch, Tenure};
+pub use tenure::{KEYS_KNOWN_MAX, STOPPED_AFTER};
 pub use walk::WALK_MAX;
 use work::Works;
 pub use work::{OPERATIONS_MAX, OPERATIONS_OF_KEY_MAX};
@@ -56,7 +57,7 @@ use crate::{Key, Range, Sequence, Store, StoreError, Value, Version, VersionCloc
 
 /// How often [`Input::Tick`] has to come: often enough that a few may be late before a node doubts itself.
 pub const TICK: Duration = Duration::from_millis(100);
-const _: () = assert!(TICK.as_millis() * 4 <= crate::STOPPED_AFTER.as_millis(), "a late tick is no stop");
+const _: () = assert!(TICK.as_millis() * 4 <= STOPPED_AFTER.as_millis(), "a late tick is no stop");
 
 /// Copies of a key, if nobody says otherwise.
 pub const REPLICAS_DEFAULT: u8 = 3;

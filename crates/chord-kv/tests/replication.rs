@@ -218,6 +218,11 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         from,
         request,
     });
+    let adopt = (any_key(), vec(any::<u8>(), 0..8)).prop_map(|(key, bytes)| Input::Adopt {
+        token: Token(0),
+        key,
+        value: Value::new(&bytes, 100).expect("it is short"),
+    });
     let answer = (any::<bool>(), any_body()).prop_map(|(leaving, body)| PeerAnswer { leaving, body });
     let ended = prop_oneof![4 => answer.prop_map(Ok), 1 => any_failure().prop_map(Err)];
     let happens = prop_oneof![
@@ -229,6 +234,7 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         6 => Just(Happens::Input(Input::Tick)),
         1 => Just(Happens::Input(Input::Durable)),
         1 => Just(Happens::Input(Input::Leave)),
+        1 => adopt.prop_map(Happens::Input),
     ];
     (0..700_u64, happens)
 }

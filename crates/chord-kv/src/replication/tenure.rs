@@ -10,7 +10,15 @@ use std::time::Duration;
 
 use chord_ring::{Peer, Position, between, owned};
 
-use crate::{KEYS_KNOWN_MAX, Key, Range, STOPPED_AFTER};
+use crate::{Key, Range};
+
+/// Of how many keys a node knows that it has what is newest, before it has everything. Others are asked for again and
+/// again; it has everything within seconds.
+pub const KEYS_KNOWN_MAX: usize = 4096;
+
+/// A node that has not run for so long doubts all that it knew: others may have taken it for dead and its place. They
+/// need two missed answers in a row, each of half a second at least, so it doubts itself sooner than they do.
+pub const STOPPED_AFTER: Duration = Duration::from_millis(800);
 
 /// What a node knows about its own range.
 #[derive(Clone, Debug)]
@@ -209,3 +217,6 @@ fn hull(one: Range, other: Range, me: Position) -> Range {
     let up_to = if is_later(one.up_to, other.up_to) { one.up_to } else { other.up_to };
     Range { after, up_to }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Attempts at a write: which version the owner is told with each, and what the client hears in the end.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chord_kv::replication::{Condition, OperationError as Unable, Outcome};
+use chord_kv::{ClockAhead, Version};
+use chord_node::{Limits, Node, OperationError};
+use chord_ring::{NodeName, RingSize, between};
+use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaLimits, decode_request, encode_answer};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+
+const LIMITS: ReplicaLimits = ReplicaLimits { size: RingSize::DEFAULT, value_bytes: 1000 };
+
+/// What an owner makes of an operation.
+#[derive(Clone, Debug)]
+enum Says {
+    Done,
+    Refuses(Unable),
+    /// It closes the connection.
+    Nothing,
+    /// It closes the connection, and takes no other.
+    Vanishes,
+}
+
+/// A member that owns every key and answers operations as it is told.
+struct Owner {
+    name: NodeName,
+    asked: Arc<Mutex<Vec<Operate>>>,
+}
+
+impl Owner {
+    async fn start(says: &[Says]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name: NodeName = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let asked = Arc::default();
+        let says = Arc::new(Mutex::new(says.iter().cloned().collect()));
+        let (vanish, mut orders) = mpsc::channel::<oneshot::Sender<()>>(1);
+        let serving = Serving { name: name.clone(), asked: Arc::clone(&asked), says, vanish };
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    Ok((stream, _)) = listener.accept() => {
+                        let serving = serving.clone();
+                        tokio::spawn(async move { serving.serve(BufReader::new(stream)).await });
+                    }
+                    Some(done) = orders.recv() => {
+                        drop(listener);
+                        return done.send(()).unwrap();
+                    }
+                }
+            }
+        });
+        Self { name, asked }
+    }
+
+    /// The version that came with each operation.
+    fn versions(&self) -> Vec<Option<Version>> {
+        self.asked.lock().unwrap().iter().map(|asked| asked.version).collect()
+    }
+}
+
+/// How one connection to an owner is served.
+#[derive(Clone)]
+struct Serving {
+    name: NodeName,
+    asked: Arc<Mutex<Vec<Operate>>>,
+    says: Arc<Mutex<VecDeque<Says>>>,
+    vanish: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Serving {
+    async fn serve(&self, mut stream: BufReader<TcpStream>) -> std::io::Result<()> {
+        while let Some((path, body)) = read_request(&mut stream).await? {
+            let name = &self.name;
+            let answer = match path.as_str() {
+                "/node" => format!(r#"{{"node": "{name}", "is_alive": true}}"#).into_bytes(),
+                "/find_successor" => format!(r#"{{"node": "{name}", "hops": 0}}"#).into_bytes(),
+                "/get_successor_list" => br#"{"successor_list": []}"#.to_vec(),
+                "/get_predecessor" => br#"{"node": null}"#.to_vec(),
+                "/replica" => match self.operate(&body).await {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                },
+                _ => b"{}".to_vec(),
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nchord-ring-name: chord\r\nchord-ring-size: 160\r\nchord-from: {name}\r\n\
+                 chord-predecessor: none\r\ncontent-length: {}\r\n\r\n",
+                answer.len()
+            );
+            stream.write_all(&[head.as_bytes(), &answer].concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a request about records; `None` closes the connection.
+    async fn operate(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let DataRequest::Operate(operate) = decode_request(body, &LIMITS).unwrap() else { return None };
+        self.asked.lock().unwrap().push(operate);
+        let says = self.says.lock().unwrap().pop_front().unwrap_or(Says::Done);
+        let result = match says {
+            Says::Done => Ok(Outcome { record: None, before: None, copies: 1 }),
+            Says::Refuses(error) => Err(error),
+            Says::Nothing => return None,
+            Says::Vanishes => {
+                let (done, is_done) = oneshot::channel();
+                self.vanish.send(done).await.unwrap();
+                is_done.await.unwrap();
+                return None;
+            }
+        };
+        Some(encode_answer(&DataAnswer::Operated(result)))
+    }
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String, Vec<u8>)>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    let path = line.split(' ').nth(1).unwrap().to_owned();
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).await?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(Some((path, body)))
+}
+
+/// Puts a key of that owner through a node beside it.
+async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError> {
+    let limits = Limits { operation: Duration::from_secs(2), ..Limits::default() };
+    let node = Node::builder().listen("127.0.0.1:0").limits(limits).wait_for_command().start().await.unwrap();
+    node.join(owner.name.clone()).await.unwrap();
+    let position = |text: &str| RingSize::DEFAULT.position_of(text.as_bytes());
+    let (from, to) = (position(node.name().as_str()), position(owner.name.as_str()));
+    let mut keys = (0..).map(|idx| format!("key{idx}"));
+    let key = keys.find(|key| between(from, position(key), to)).unwrap();
+    node.put(key.as_bytes(), b"value").await
+}
+
+fn outdated(stored: &str) -> Says {
+    Says::Refuses(Unable::Outdated { stored: stored.parse().unwrap() })
+}
+
+#[tokio::test]
+async fn a_write_that_is_outdated_is_sent_again_with_a_version_that_is_newer() {
+    // Beyond what is stored now, and within what is believed of a clock that is ahead.
+    let ahead_ms =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 30_000;
+    let stored = format!("{ahead_ms}.5.3");
+    let owner = Owner::start(&[outdated(&stored)]).await;
+    put_beside(&owner).await.unwrap();
+    let versions: Vec<Version> = owner.versions().into_iter().map(Option::unwrap).collect();
+    let stored: Version = stored.parse().unwrap();
+    assert!(versions.len() == 2 && versions[0] < stored && versions[1] > stored, "{versions:?}");
+}
+
+#[tokio::test]
+async fn over_a_version_from_the_far_future_the_owner_decides() {
+    let owner = Owner::start(&[outdated("281474976710000.5.3")]).await;
+    put_beside(&owner).await.unwrap();
+    let versions = owner.versions();
+    assert!(versions.len() == 2 && versions[0].is_some() && versions[1].is_none(), "{versions:?}");
+}
+
+#[tokio::test]
+async fn all_attempts_at_a_write_have_one_version_and_one_without_an_answer_is_not_outdone() {
+    let owner = Owner::start(&[Says::Nothing, Says::Nothing, outdated("281474976710000.5.3")]).await;
+    let error = put_beside(&owner).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error}");
+    let versions = owner.versions();
+    assert!(versions.len() >= 3 && versions[0].is_some(), "{versions:?}");
+    assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+}
+
+#[tokio::test]
+async fn a_write_of_a_node_whose_clock_is_ahead_gets_its_version_from_the_owner() {
+    let owner = Owner::start(&[Says::Refuses(ClockAhead { ahead_ms: 100_000 }.into())]).await;
+    put_beside(&owner).await.unwrap();
+    let versions = owner.versions();
+    assert!(versions.len() == 2 && versions[0].is_some() && versions[1].is_none(), "{versions:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_the_owner_read_before_it_died_may_have_happened() {
+    let owner = Owner::start(&[Says::Vanishes]).await;
+    let put = put_beside(&owner).await;
+    let versions = owner.versions();
+    assert!(versions[0].is_some() && versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+    // The node that is left takes the range over, and then writes it itself, if the time is enough for that.
+    assert!(put.as_ref().err().is_none_or(OperationError::may_have_happened), "{put:?}");
+}
+
+#[tokio::test]
+async fn a_write_without_a_version_is_not_tried_again_when_it_may_have_happened() {
+    let ahead = Says::Refuses(ClockAhead { ahead_ms: 100_000 }.into());
+    let owner = Owner::start(&[ahead, Says::Nothing]).await;
+    let error = put_beside(&owner).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error}");
+    let versions = owner.versions();
+    assert!(versions.len() == 2 && versions[0].is_some() && versions[1].is_none(), "{versions:?}");
+}
+
+#[tokio::test]
+async fn what_an_owner_refuses_is_told_in_its_words() {
+    let refused = Unable::ConditionFailed { found: Some(Version::new(1, 2, 3.into())) };
+    let owner = Owner::start(&[Says::Refuses(refused.clone())]).await;
+    assert_eq!(put_beside(&owner).await.unwrap_err(), OperationError::Data(refused));
+    let operation = owner.asked.lock().unwrap().pop().unwrap().operation;
+    assert!(
+        matches!(operation, chord_kv::replication::Operation::Change { condition: Condition::Always, .. }),
+        "a put has no condition of its own: {operation:?}"
+    );
+}
