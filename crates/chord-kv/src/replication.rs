@@ -21,6 +21,7 @@ mod operation;
 mod outbox;
 mod repair;
 mod serve;
+mod status;
 mod stray;
 mod sync;
 mod takeover;
@@ -45,6 +46,7 @@ pub use operation::*;
 use outbox::{Batch, Outboxes};
 pub use outbox::{FLIGHTS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX};
 use repair::Budget;
+pub use status::Status;
 use stray::Sweep;
 use takeover::Takeover;
 use tenure::{Epoch, Tenure};
@@ -70,9 +72,6 @@ const UNDURABLE_MAX: usize = 64 << 10;
 
 /// Writes of which too few copies are known, that are remembered, at most. Others are only brought up to date by repair.
 const UNCONFIRMED_MAX: usize = 4096;
-
-/// How long a new member waits to hear from those who may count on it before it takes it that nobody does.
-const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
 
 /// How one node replicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,28 +263,6 @@ pub enum Event {
     StoreFailed(StoreError),
 }
 
-/// How well a node's records are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Whether it may answer for its range, and has everything of it.
-    pub is_complete: bool,
-    /// Whether every member of its group has everything, and there are as many as there should be and could be.
-    pub is_replicated: bool,
-    /// Whether all owners that are known to count on this node have confirmed that it has everything.
-    pub is_caught_up: bool,
-    /// Copies that are missing, at most, over all keys of its range.
-    pub copies_missing: u64,
-    /// Operations under way.
-    pub operations: usize,
-}
-
-impl Status {
-    /// Whether nothing is lacking, here or elsewhere, as far as this node knows.
-    pub fn is_ready(&self) -> bool {
-        self.is_complete && self.is_replicated && self.is_caught_up
-    }
-}
-
 /// What a request of this node's own is for.
 #[derive(Clone, Debug)]
 enum Purpose {
@@ -429,31 +406,6 @@ impl Replicator {
     /// Whether this node may answer for a position.
     pub fn answers_for(&self, position: Position) -> bool {
         self.tenure.answers_for(position)
-    }
-
-    /// How well its records are kept.
-    pub fn status(&self) -> Status {
-        let wanted =
-            usize::from(self.settings.replicas).saturating_sub(1).min(self.neighbours.successors.len());
-        let synced = self.group.members.iter().filter(|member| member.is_synced()).count();
-        let lacking = wanted.saturating_sub(synced);
-        let records = self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
-        Status {
-            // A range that the predecessor has not vouched for yet is not missing, but not answered for either.
-            is_complete: self.tenure.is_complete() && self.tenure.question().is_none(),
-            is_replicated: lacking == 0,
-            is_caught_up: self.is_caught_up(),
-            copies_missing: if lacking == 0 { 0 } else { records.saturating_mul(lacking as u64) },
-            operations: self.works.len(),
-        }
-    }
-
-    fn is_caught_up(&self) -> bool {
-        let now = self.now.elapsed;
-        // A newcomer hears from its predecessor in a moment, unless that has enough members on other hosts.
-        let is_new = now.saturating_sub(self.member_since) < NEWCOMER_WAIT;
-        let expects_some = is_new && self.settings.replicas > 1 && self.neighbours.predecessor.is_some();
-        self.holdings.are_confirmed(now) && !(expects_some && self.holdings.current(now).is_empty())
     }
 
     fn was_stopped(&mut self) {
