@@ -1,8 +1,7 @@
 //! The records' file as redb knows it: opened, checked, and relieved of whatever in it is damaged.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -11,17 +10,15 @@ use chord_ring::Position;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use crate::directory;
-use crate::encoding::{self, Malformed};
+use crate::encoding;
 use crate::engine::Table;
 use crate::medium::{Medium, Patient};
+use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantine, Quarantined};
 use crate::store::DamagePolicy;
 use crate::{OpenError, Options};
 
 /// The one table: [`encoding`] says what is in it.
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
-
-/// How many damaged records a report names one by one; the others it counts, and the quarantine file has them all.
-pub const QUARANTINED_NAMED_MAX: usize = 100;
 
 /// How many bytes of records are carried over from a damaged file in one commit.
 const SALVAGE_BYTES: usize = 8 << 20;
@@ -44,15 +41,6 @@ pub struct Report {
     pub reason: Option<String>,
     /// The directory has an owner, but the records' file was gone.
     pub missing: bool,
-}
-
-/// A record that was found damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Where it lay, if that can be told.
-    pub position: Option<Position>,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 impl Report {
@@ -193,6 +181,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fa
 fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(DigestIndex, Usage), Fault> {
     let mut usage = Usage::default();
     let mut quarantine = Quarantine::new(path);
+    let mut damaged = Vec::new();
     let sound = |key: &[u8], value: &[u8]| match encoding::record(key, value) {
         Ok(record) => {
             usage.records += 1;
@@ -200,23 +189,33 @@ fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(Digest
             Ok(Some((record.position, Digest::of(&record))))
         }
         Err(malformed) => {
-            quarantine.add(key, value, malformed, report).map_err(Fault::Io)?;
+            quarantine.add(key, value, malformed).map_err(Fault::Io)?;
+            damaged.push(key.to_vec());
+            if report.quarantine.len() < QUARANTINED_NAMED_MAX {
+                report.quarantine.push(Quarantined::of(key, malformed));
+            }
             Ok(None)
         }
     };
     let index = caught(|| index_of(database, sound))?;
-    let damaged = quarantine.finish().map_err(Fault::Io)?;
+    quarantine.sync().map_err(Fault::Io)?;
+    report.quarantined = damaged.len() as u64;
+    report.quarantine_file = quarantine.path().map(Path::to_path_buf);
     if !damaged.is_empty() {
-        let transaction = database.begin_write()?;
-        {
-            let mut table = transaction.open_table(RECORDS)?;
-            for key in &damaged {
-                table.remove(key.as_slice())?;
-            }
-        }
-        transaction.commit()?;
+        remove(database, &damaged)?;
     }
     Ok((index, usage))
+}
+
+fn remove(database: &Database, keys: &[Vec<u8>]) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(RECORDS)?;
+        for key in keys {
+            table.remove(key.as_slice())?;
+        }
+    }
+    Ok(transaction.commit()?)
 }
 
 fn index_of(
@@ -229,55 +228,6 @@ fn index_of(
         sound(key.value(), value.value())
     });
     DigestIndex::of_sorted(records.filter_map(Result::transpose))
-}
-
-/// Damaged records on their way to a file of their own.
-struct Quarantine {
-    beside: PathBuf,
-    file: Option<File>,
-    keys: Vec<Vec<u8>>,
-}
-
-impl Quarantine {
-    fn new(beside: &Path) -> Self {
-        Self { beside: beside.to_path_buf(), file: None, keys: Vec::new() }
-    }
-
-    fn add(&mut self, key: &[u8], value: &[u8], malformed: Malformed, report: &mut Report) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => self.begin(report)?,
-        };
-        let (key_hex, value_hex) = (hex(key), hex(value));
-        writeln!(file, r#"{{"reason":"{malformed}","key_hex":"{key_hex}","value_hex":"{value_hex}"}}"#)?;
-        self.file = Some(file);
-        self.keys.push(key.to_vec());
-        report.quarantined += 1;
-        if report.quarantine.len() < QUARANTINED_NAMED_MAX {
-            let position = encoding::slot(key).map(|slot| slot.0);
-            report.quarantine.push(Quarantined { position, reason: malformed.to_string() });
-        }
-        Ok(())
-    }
-
-    fn begin(&self, report: &mut Report) -> io::Result<File> {
-        let path = directory::unused(|n| self.beside.with_file_name(format!("quarantine-{n}.jsonl")))?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        report.quarantine_file = Some(path);
-        Ok(file)
-    }
-
-    /// Makes sure that they are kept, before they are removed from where they were.
-    fn finish(self) -> io::Result<Vec<Vec<u8>>> {
-        if let Some(file) = self.file {
-            file.sync_all()?;
-        }
-        Ok(self.keys)
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Renames the damaged file, begins a new one, and carries over what can still be read.

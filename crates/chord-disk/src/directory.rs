@@ -226,7 +226,13 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Renames a file for good.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
-    match to.parent() {
+    sync_parent(to)
+}
+
+/// Makes sure that a file which was made or renamed is found under its name after the power has failed.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }

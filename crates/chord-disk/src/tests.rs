@@ -1,5 +1,6 @@
 //! Tests that put another disk under the engine.
 
+mod damage;
 mod faults;
 mod power_loss;
 mod tape;
