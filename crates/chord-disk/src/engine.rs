@@ -276,7 +276,11 @@ impl Engine {
             let reason = "the file with the records is being opened again after an error".into();
             return Err(StoreError::Failed { reason });
         };
-        caught(|| read(&table)).map_err(|fault| StoreError::Failed { reason: fault.into_io().to_string() })
+        caught(|| read(&table)).map_err(|fault| {
+            // After an error redb refuses all reads until its file is opened again, which a commit finds out.
+            self.announce_work();
+            StoreError::Failed { reason: fault.into_io().to_string() }
+        })
     }
 
     pub(crate) fn count_out(&self, records: u64) {

@@ -102,13 +102,15 @@ impl OpenError {
 /// What helps against what the system says.
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
-        NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        InvalidData, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
     };
     match error.kind() {
         PermissionDenied => "give the user that runs this node the right to read and write there",
         ReadOnlyFilesystem => "make the file system writable or choose another directory",
         StorageFull => "free space on that disk",
         QuotaExceeded => "free space or raise the quota of the user that runs this node",
+        InvalidData => "restart this node, which sets aside what is damaged; the ring has copies",
         NotFound | NotADirectory => "check the path",
         _ => "check the disk and the system's log",
     }

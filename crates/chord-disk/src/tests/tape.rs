@@ -28,6 +28,7 @@ pub(super) enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     NoRoom,
+    Read,
     Write,
     Sync,
 }
@@ -101,7 +102,7 @@ impl State {
     fn check(&self, failures: &[Failure]) -> io::Result<()> {
         match self.failure.filter(|failure| failures.contains(failure)) {
             Some(Failure::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Failure::Write | Failure::Sync) => {
+            Some(Failure::Read | Failure::Write | Failure::Sync) => {
                 Err(io::Error::other("the disk is broken"))
             }
             None => Ok(()),
@@ -122,6 +123,7 @@ impl StorageBackend for Tape {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let offset = to_usize(offset);
         let state = self.lock();
+        state.check(&[Failure::Read])?;
         let bytes = state.bytes.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())
