@@ -27,7 +27,7 @@ pub(crate) struct Passed {
     neighbours: Vec<Position>,
     last_sound: Position,
     is_after_damaged: bool,
-    records: u64,
+    pub(crate) records: u64,
 }
 
 impl Passed {
@@ -118,7 +118,11 @@ impl Engine {
 
     /// Counts out what cannot be read of the stretch that a position lies in. The version of a damaged record is not known,
     /// so its digest is told by what is missing from that of its stretch.
-    fn count_out_unreadable(&self, index: &mut DigestIndex, position: Position) -> Result<(), StoreError> {
+    pub(crate) fn count_out_unreadable(
+        &self,
+        index: &mut DigestIndex,
+        position: Position,
+    ) -> Result<(), StoreError> {
         let circle = RingSize::new(u64::from(RING_BITS_MAX)).expect("the largest size is a size");
         let before = circle.distance(Position::from(1), position);
         let here = Range { after: before, up_to: position };

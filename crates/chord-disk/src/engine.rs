@@ -118,12 +118,22 @@ impl Engine {
         Ok(())
     }
 
-    /// If the records cannot be read now, the stretch stays crowded until it has doubled.
+    /// If the records cannot be read now, the stretch stays crowded until it has doubled. What is damaged among them is
+    /// counted out before, since nobody could tell later which half it is in.
     fn split(&self, index: &mut DigestIndex, crowded: Crowded) {
-        let mut records = Vec::new();
-        let page = |cursor: Option<&Cursor>, limit| self.page(&crowded.range, cursor, limit);
-        let sound = |cursor: Option<&Cursor>, limit| page(cursor, limit).map(|(page, _)| page);
-        if scan(sound, |record| records.push((record.position, Digest::of(record)))).is_ok() {
+        let (mut records, mut damaged) = (Vec::new(), 0);
+        let page = |cursor: Option<&Cursor>, limit| {
+            self.page(&crowded.range, cursor, limit).map(|(page, passed)| {
+                damaged += passed.records;
+                page
+            })
+        };
+        let read = scan(page, |record| records.push((record.position, Digest::of(record))));
+        let mended = read.and_then(|()| match damaged {
+            0 => Ok(()),
+            _ => self.count_out_unreadable(index, crowded.range.up_to),
+        });
+        if mended.is_ok() {
             index.split(crowded, &records);
         }
     }

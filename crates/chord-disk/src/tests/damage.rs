@@ -164,6 +164,19 @@ fn more_damaged_records_than_a_page_sets_aside_are_all_set_aside_in_the_end() {
 }
 
 #[test]
+fn a_stretch_of_the_digests_that_is_cut_in_two_keeps_nothing_of_a_damaged_record() {
+    let kept = filled();
+    let damaged: Vec<_> = (0..20).collect();
+    kept.damage(damaged.clone());
+    let news = RECORDS..4 * RECORDS;
+    kept.store.apply(news.clone().map(|n| record(n, 1)).collect()).unwrap();
+    for n in damaged {
+        assert_eq!(kept.read(n).unwrap(), None);
+    }
+    kept.check_holds((20..RECORDS).chain(news).map(|n| record(n, 1)));
+}
+
+#[test]
 fn a_write_takes_the_place_of_a_damaged_record_which_is_kept_all_the_same() {
     let kept = filled();
     kept.damage([42]);
