@@ -103,9 +103,10 @@ impl OpenError {
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
         InvalidData, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
-        StorageFull,
+        ResourceBusy, StorageFull,
     };
     match error.kind() {
+        ResourceBusy => "stop the other process that uses it",
         PermissionDenied => "give the user that runs this node the right to read and write there",
         ReadOnlyFilesystem => "make the file system writable or choose another directory",
         StorageFull => "free space on that disk",

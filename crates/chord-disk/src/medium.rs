@@ -5,7 +5,7 @@
 //! that thread waits, and reads go on.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,8 +83,13 @@ impl Medium {
     }
 }
 
+/// The file is locked as well as its directory, whose lock a person may delete: two writers would destroy it.
 fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+        TryLockError::Error(error) => error,
+    })?;
     Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
 }
 

@@ -56,6 +56,18 @@ fn a_directory_is_used_by_one_process_at_a_time() {
 }
 
 #[test]
+fn a_directory_whose_lock_was_deleted_is_used_by_one_process_all_the_same() {
+    let dir = scratch();
+    let _first = DiskStore::open(dir.path(), options()).unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(
+        text.contains("records.redb") && text.ends_with("; stop the other process that uses it"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_directory_belongs_to_one_node_of_one_ring() {
     let dir = scratch();
     DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
