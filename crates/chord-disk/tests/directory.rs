@@ -5,6 +5,8 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,6 +67,92 @@ fn a_directory_whose_lock_was_deleted_is_used_by_one_process_all_the_same() {
         text.contains("records.redb") && text.ends_with("; stop the other process that uses it"),
         "{text}"
     );
+}
+
+/// Tells the child which directory to open.
+const CHILD_DIR: &str = "CHORD_DISK_TEST_OPENS";
+
+/// Not a test of its own: the child of those that need a process with another user or working directory.
+#[test]
+fn opens_what_it_is_told_to() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    match DiskStore::open(Path::new(&dir), options()) {
+        Ok(store) => store.close().unwrap(),
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
+fn opener(dir: &str) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "opens_what_it_is_told_to", "--nocapture"]).env(CHILD_DIR, dir);
+    child
+}
+
+#[test]
+fn a_relative_path_is_as_good_as_any() {
+    let dir = scratch();
+    for relative in ["data", "./deep/er/../data", "."] {
+        let done = opener(relative).current_dir(dir.path()).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && !text.contains("refused"), "{relative}: {text}");
+        assert!(dir.path().join(relative).join("records.redb").exists(), "{relative}");
+    }
+}
+
+#[test]
+fn a_symbolic_link_to_a_directory_is_followed() {
+    let [dir, links] = [scratch(), scratch()];
+    let link = links.path().join("data");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    let store = DiskStore::open(&link, options()).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("is in use by process"), "{text}");
+    store.close().unwrap();
+    DiskStore::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_made_is_for_its_user_alone() {
+    let dir = scratch();
+    let data = dir.path().join("deep/data");
+    DiskStore::open(&data, options()).unwrap();
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_directory_without_permission_is_refused_with_what_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = opener(dir.path().to_str().unwrap());
+    // Root may do anything, so it becomes nobody.
+    if fs::metadata(dir.path()).unwrap().uid() == 0 {
+        child.uid(65534);
+    } else {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    let Ok(done) = child.output() else {
+        println!("skipped: nobody may not run this test");
+        return;
+    };
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        text.contains("refused: cannot open") && text.contains("give the user that runs this node the right"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_that_are_far_too_long_are_damaged_and_not_read_to_their_end() {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    let spaces = " ".repeat(2 << 20);
+    fs::write(dir.path().join("peers.json"), format!("[{spaces}]")).unwrap();
+    assert!(store.remembered_peers().unwrap().damaged.is_some());
+    store.close().unwrap();
+    let identity = dir.path().join("identity.json");
+    let text = fs::read_to_string(&identity).unwrap().replacen('{', &format!("{{{spaces}"), 1);
+    fs::write(&identity, text).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("identity.json is damaged"), "{text}");
 }
 
 #[test]
