@@ -9,19 +9,15 @@ use chord_kv::{Digest, DigestIndex, Usage};
 use chord_ring::Position;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
-use crate::directory;
 use crate::encoding;
 use crate::engine::Table;
 use crate::medium::{Medium, Patient};
 use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantine, Quarantined};
 use crate::store::DamagePolicy;
-use crate::{OpenError, Options};
+use crate::{OpenError, Options, salvage};
 
 /// The one table: [`encoding`] says what is in it.
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
-
-/// How many bytes of records are carried over from a damaged file in one commit.
-const SALVAGE_BYTES: usize = 8 << 20;
 
 /// What was found when a data directory was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,9 +138,24 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     Ok(Opened { database, table, index, usage, report })
 }
 
+fn begin_afresh(
+    medium: &Medium,
+    cache_bytes: usize,
+    report: &mut Report,
+) -> Result<(Database, DigestIndex, Usage), Fault> {
+    report.set_aside = Some(salvage::replace(medium, cache_bytes)?);
+    let (fresh, _) = open_file(medium, cache_bytes)?;
+    let (index, usage) = scan(&fresh, medium.path(), report)?;
+    Ok((fresh, index, usage))
+}
+
 /// Opens the file and checks that each page is as it was written; tells whether there was none before.
 pub(crate) fn open_file(medium: &Medium, cache_bytes: usize) -> Result<(Database, bool), Fault> {
-    let backend = medium.open().map_err(Fault::Io)?;
+    open_backend(medium.open().map_err(Fault::Io)?, cache_bytes)
+}
+
+/// The same with a file that is open.
+pub(crate) fn open_backend(backend: Patient, cache_bytes: usize) -> Result<(Database, bool), Fault> {
     let is_empty = backend.len().map_err(Fault::Io)? == 0;
     let database = caught(|| {
         let mut builder = Database::builder();
@@ -228,98 +239,4 @@ fn index_of(
         sound(key.value(), value.value())
     });
     DigestIndex::of_sorted(records.filter_map(Result::transpose))
-}
-
-/// Renames the damaged file, begins a new one, and carries over what can still be read.
-fn begin_afresh(
-    medium: &Medium,
-    cache_bytes: usize,
-    report: &mut Report,
-) -> Result<(Database, DigestIndex, Usage), Fault> {
-    let aside = directory::set_aside(medium.path()).map_err(Fault::Io)?;
-    let (fresh, _) = open_file(medium, cache_bytes)?;
-    // No copy or nothing to be read from it is as good as nothing to salvage.
-    if let Ok(Ok(old)) = medium.open_copy(&aside).map(open_damaged) {
-        salvage(&old, &fresh)?;
-    }
-    report.set_aside = Some(aside);
-    let (index, usage) = scan(&fresh, medium.path(), report)?;
-    Ok((fresh, index, usage))
-}
-
-fn open_damaged(copy: Patient) -> Result<Database, Fault> {
-    caught(|| Ok(Database::builder().create_with_backend(copy)?))
-}
-
-/// Copies what can be read from the front, and if that ends early, what can be read from the back.
-fn salvage(old: &Database, fresh: &Database) -> Result<(), Fault> {
-    let mut last = None;
-    let mut carried = Carried { fresh, keys: Vec::new(), bytes: 0, failed: None };
-    let forward = caught(|| {
-        let transaction = old.begin_read()?;
-        for entry in transaction.open_table(RECORDS)?.iter()? {
-            let (key, value) = entry?;
-            if last.as_deref().is_some_and(|last| key.value() <= last) {
-                return Err(Fault::Damaged("its records are out of order".into()));
-            }
-            carried.take(key.value(), value.value());
-            last = Some(key.value().to_vec());
-        }
-        Ok(())
-    });
-    if forward.is_err() {
-        // How it ends does not matter: more than was read cannot be had.
-        let _ = caught(|| {
-            let transaction = old.begin_read()?;
-            for entry in transaction.open_table(RECORDS)?.iter()?.rev() {
-                let (key, value) = entry?;
-                if last.as_deref().is_some_and(|last| key.value() <= last) {
-                    break;
-                }
-                carried.take(key.value(), value.value());
-            }
-            Ok(())
-        });
-    }
-    carried.finish()
-}
-
-/// Records on their way from a damaged file to a fresh one.
-struct Carried<'a> {
-    fresh: &'a Database,
-    keys: Vec<(Vec<u8>, Vec<u8>)>,
-    bytes: usize,
-    failed: Option<Fault>,
-}
-
-impl Carried<'_> {
-    fn take(&mut self, key: &[u8], value: &[u8]) {
-        if self.failed.is_some() || encoding::record(key, value).is_err() {
-            return;
-        }
-        self.keys.push((key.to_vec(), value.to_vec()));
-        self.bytes += key.len() + value.len();
-        if self.bytes >= SALVAGE_BYTES {
-            self.failed = self.write().err();
-        }
-    }
-
-    fn write(&mut self) -> Result<(), Fault> {
-        self.bytes = 0;
-        let transaction = self.fresh.begin_write()?;
-        {
-            let mut table = transaction.open_table(RECORDS)?;
-            for (key, value) in self.keys.drain(..) {
-                table.insert(key.as_slice(), value.as_slice())?;
-            }
-        }
-        Ok(transaction.commit()?)
-    }
-
-    fn finish(mut self) -> Result<(), Fault> {
-        match self.failed.take() {
-            Some(fault) => Err(fault),
-            None => self.write(),
-        }
-    }
 }

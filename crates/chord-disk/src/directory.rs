@@ -268,15 +268,27 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// Renames a damaged file, so that it is kept and no longer used; says how it is called now.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = aside(path)?;
+    rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Does so with one that a fresh file takes the place of: where the file system knows hard links, at once.
+pub(crate) fn replace_damaged(path: &Path, fresh: &Path) -> io::Result<PathBuf> {
+    let aside = aside(path)?;
+    fs::hard_link(path, &aside).or_else(|_| fs::rename(path, &aside))?;
+    rename(fresh, path)?;
+    Ok(aside)
+}
+
+fn aside(path: &Path) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".damaged-");
-    let aside = unused(|n| {
+    unused(|n| {
         let mut name = name.clone();
         name.push(n.to_string());
         PathBuf::from(name)
-    })?;
-    rename(path, &aside)?;
-    Ok(aside)
+    })
 }
 
 /// The first of these paths, from number 1, at which there is nothing.

@@ -23,6 +23,7 @@ mod error;
 mod medium;
 mod pending;
 mod quarantine;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -61,13 +61,27 @@ impl Medium {
         Ok(Patient { inner: (self.opener)(&self.path)?, trouble: Arc::clone(&self.trouble) })
     }
 
-    /// Opens a copy of another file, which is gone once it is closed.
-    pub(crate) fn open_copy(&self, of: &Path) -> io::Result<Patient> {
-        let path = self.path.with_extension("copy");
-        fs::copy(of, &path)?;
-        let inner = open_file(&path);
-        let _ = fs::remove_file(&path);
+    /// Opens a copy of the file, which is gone once it is closed.
+    pub(crate) fn open_copy(&self) -> io::Result<Patient> {
+        let copy = self.path.with_extension("copy");
+        let inner = fs::copy(&self.path, &copy).and_then(|_| open_file(&copy));
+        let _ = fs::remove_file(&copy);
         Ok(Patient { inner: inner?, trouble: Arc::default() })
+    }
+
+    /// Where a file lies until it takes the place of this one.
+    pub(crate) fn beside(&self) -> PathBuf {
+        self.path.with_extension("new")
+    }
+
+    /// Opens an empty file there.
+    pub(crate) fn open_beside(&self) -> io::Result<Patient> {
+        let path = self.beside();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Patient { inner: open_file(&path)?, trouble: Arc::default() })
     }
 
     /// Writes the whole file anew. After a sync has failed the system may take pages for written that are not, so
@@ -143,7 +157,8 @@ impl StorageBackend for Patient {
     }
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+/// Whether there will be room some day, if somebody makes it.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -351,19 +352,65 @@ fn a_flipped_bit_anywhere_is_never_served_and_a_loss_is_reported() {
     assert!(damages > 10, "only {damages} flips were damage at all");
 }
 
-#[test]
-fn what_can_be_read_of_a_damaged_file_is_carried_over() {
-    let dir = filled();
-    let file = dir.path().join("records.redb");
+/// Damages the value of record 250, wherever it stands: pages that are no longer used may have it too.
+fn damage(dir: &Path) {
+    let file = dir.join("records.redb");
     let mut bytes = fs::read(&file).unwrap();
     let value = b"the value of 250";
-    // Wherever it stands: pages that are no longer used may have it too.
     let places: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
     for at in places {
         bytes[at] ^= 1;
     }
     fs::write(&file, bytes).unwrap();
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_carried_over() {
+    let dir = filled();
+    damage(dir.path());
     let store = DiskStore::open(dir.path(), options()).unwrap();
+    let missing = count_missing(&store);
+    assert!(missing > 0 && missing < 100, "{missing} of 500 are missing: {}", store.report());
+}
+
+#[test]
+fn a_damaged_file_stays_where_it_is_until_there_is_room_to_carry_over_what_can_be_read() {
+    let [dir, filled] = [scratch(), filled()];
+    let mount = ["-t", "tmpfs", "-o", "size=32m", "tmpfs"];
+    let done = Command::new("mount").args(mount).arg(dir.path()).output();
+    if !done.is_ok_and(|done| done.status.success()) {
+        println!("skipped: this user may not mount a file system");
+        return;
+    }
+    for file in ["identity.json", "records.redb"] {
+        fs::copy(filled.path().join(file), dir.path().join(file)).unwrap();
+    }
+    damage(dir.path());
+    let ended = std::panic::catch_unwind(|| carry_over_on_a_full_disk(dir.path()));
+    let _ = Command::new("umount").arg(dir.path()).status();
+    ended.unwrap();
+}
+
+fn carry_over_on_a_full_disk(dir: &Path) {
+    let (ballast, records) = (dir.join("ballast"), dir.join("records.redb"));
+    let before = fs::read(&records).unwrap();
+    // Room for nothing, for a part of the copy that is read from, and for that but not for all of the file that is written.
+    for room in [64 << 10, before.len() / 2, before.len() + (64 << 10)] {
+        let mut file = fs::File::create(&ballast).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        file.set_len(file.metadata().unwrap().len() - room as u64).unwrap();
+        drop(file);
+        let text = refused(dir, options());
+        assert!(
+            text.contains("records.redb") && text.ends_with("; free space on that disk"),
+            "{room}: {text}"
+        );
+        assert_eq!(fs::read(&records).unwrap().len(), before.len(), "{room}");
+        fs::remove_file(&ballast).unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 3, "identity, lock and records: {room}");
+    }
+    let store = DiskStore::open(dir, options()).unwrap();
+    assert_eq!(store.report().set_aside, Some(dir.join("records.redb.damaged-1")));
     let missing = count_missing(&store);
     assert!(missing > 0 && missing < 100, "{missing} of 500 are missing: {}", store.report());
 }
