@@ -113,7 +113,7 @@ pub(crate) struct Opened {
 /// Opens the file, checks every page and every record in it, and sets aside what is damaged.
 pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Opened, OpenError> {
     let path = medium.path();
-    let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), source: error };
+    let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), error };
     let mut report = Report::default();
     let opened = match open_file(medium, options.cache_bytes) {
         Ok((database, empty)) => {

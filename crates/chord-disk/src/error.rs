@@ -78,14 +78,14 @@ pub enum OpenError {
         reason: String,
     },
     /// The system refused something.
-    #[error("{doing} {}: {source}; {}", path.display(), remedy(source))]
+    #[error("{doing} {}: {error}; {}", path.display(), remedy(error))]
     Io {
         /// What was to be done, as in "cannot read".
         doing: &'static str,
         /// With which file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. The sentence has it already, so it is no source.
+        error: io::Error,
     },
 }
 
@@ -95,7 +95,7 @@ fn holder(pid: Option<u32>) -> String {
 
 impl OpenError {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { doing, path: path.to_path_buf(), source }
+        move |error| Self::Io { doing, path: path.to_path_buf(), error }
     }
 }
 
@@ -136,11 +136,11 @@ pub enum TransferError {
         reason: String,
     },
     /// The text could not be read or written.
-    #[error("{doing} failed: {source}")]
+    #[error("{doing} failed: {error}")]
     Io {
         /// What was to be done, as in "reading line 3".
         doing: String,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. The sentence has it already, so it is no source.
+        error: io::Error,
     },
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -20,8 +21,11 @@ fn options() -> Options {
     Options::new(identity())
 }
 
+/// The sentence, which says everything: a source would be said twice.
 fn refused(dir: &Path, options: Options) -> String {
-    DiskStore::open(dir, options).unwrap_err().to_string()
+    let error = DiskStore::open(dir, options).unwrap_err();
+    assert!(error.source().is_none(), "{error}");
+    error.to_string()
 }
 
 fn record(n: u32) -> Record {

@@ -149,7 +149,7 @@ fn export_to(dir: &Path, file: &Path) -> anyhow::Result<data::Exported> {
 /// Whoever reads standard output may have read enough.
 fn stream(error: TransferError) -> anyhow::Error {
     match error {
-        TransferError::Io { source, .. } => stream_error(source),
+        TransferError::Io { error, .. } => stream_error(error),
         other => other.into(),
     }
 }
