@@ -20,7 +20,7 @@ pub const PEERS_MAX: usize = 512;
 const PEER_BYTES_MAX: usize = 300;
 
 /// How much is read of a file that is not the records': all peers with every byte of their names escaped in six fit.
-const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = assert!((PEERS_MAX * (6 * PEER_BYTES_MAX + 8)) as u64 <= SMALL_FILE_BYTES_MAX);
 
