@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::tape::{Failure, Tape};
 use super::{options, record, scratch, wait_until};
+use crate::directory::Directory;
 use crate::quarantine::write_hex;
 use crate::{DiskStore, Options};
 
@@ -23,15 +24,11 @@ struct Kept {
 
 /// A store of [`RECORDS`] records, which reads all of them from its file.
 fn filled() -> Kept {
-    let (tape, dir) = (Tape::default(), scratch());
-    let open = || DiskStore::open_on(tape.medium(dir.path()), dir.path(), without_cache()).unwrap();
-    let store = open();
+    let kept = Kept::open(Tape::default());
     for first in (0..RECORDS).step_by(400) {
-        store.apply((first..first + 400).map(|n| record(n, 1)).collect()).unwrap();
+        kept.store.apply((first..first + 400).map(|n| record(n, 1)).collect()).unwrap();
     }
-    store.close().unwrap();
-    let store = open();
-    Kept { tape, dir, store }
+    kept.reopened()
 }
 
 fn without_cache() -> Options {
@@ -39,6 +36,13 @@ fn without_cache() -> Options {
 }
 
 impl Kept {
+    fn open(tape: Tape) -> Self {
+        let (dir, identity) = (scratch(), options().identity);
+        Directory::take(dir.path(), &identity).unwrap().own(&identity).unwrap();
+        let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), without_cache()).unwrap();
+        Self { tape, dir, store }
+    }
+
     fn damage(&self, damaged: impl IntoIterator<Item = u32>) {
         let texts: Vec<_> = damaged.into_iter().map(|n| format!("value {n} of 1 ").into_bytes()).collect();
         self.tape.damage(&texts);
@@ -269,4 +273,45 @@ fn a_record_whose_key_is_damaged_is_missed_and_can_be_brought_back() {
     kept.check_holds(others(1034));
     assert_eq!(kept.store.apply(vec![lost]).unwrap().news, 1);
     kept.check_holds((0..RECORDS).map(|n| record(n, 1)));
+}
+
+/// Reads everything there is to read, alone and in pages, as far as that goes; each record must be as it was written.
+fn check_what_is_served(kept: &Kept, what: &str) {
+    let check = |read: &Record| {
+        let n: u32 = std::str::from_utf8(read.key.as_bytes()).unwrap().parse().unwrap();
+        assert_eq!(*read, record(n, 1), "{what}");
+    };
+    let mut cursor = None;
+    let limit = PageLimit { records: NonZeroUsize::new(500).unwrap(), bytes: usize::MAX };
+    while let Ok(page) = kept.store.range(&Range::ALL, cursor.as_ref(), limit) {
+        page.records.iter().for_each(check);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    for n in 0..RECORDS {
+        if let Ok(Some(read)) = kept.read(n) {
+            check(&read);
+        }
+    }
+}
+
+#[test]
+fn a_bit_that_flips_anywhere_under_a_running_engine_is_never_served() {
+    let original = filled();
+    original.store.close().unwrap();
+    let bytes = original.tape.lock().bytes.clone();
+    let cases: usize = std::env::var("CHORD_DISK_SOAK").map_or(1, |text| text.parse().unwrap());
+    let mut set_aside = 0;
+    for case in 0..15 * cases {
+        let kept = Kept::open(Tape::of(bytes.clone()));
+        // Spread over the whole file by a number without a pattern.
+        let at = (case + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let byte = at / 8 % bytes.len();
+        kept.tape.lock().bytes[byte] ^= 1 << (at % 8);
+        check_what_is_served(&kept, &format!("bit {at} of byte {byte}"));
+        set_aside += kept.store.statistics().set_aside;
+    }
+    assert!(set_aside > 0, "no flip hit a record");
 }
