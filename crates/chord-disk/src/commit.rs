@@ -140,7 +140,10 @@ fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
 fn reopen(engine: &Engine) -> Result<(), Fault> {
     let mut database = engine.database();
     engine.set_table(None);
-    *database = None;
+    let open = database.take();
+    if let Some(open) = open {
+        database::close(open);
+    }
     let trouble = engine.medium.trouble();
     if trouble.take_sync_failed()
         && let Err(error) = engine.medium.rewrite()

@@ -118,7 +118,13 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     let opened = match open_file(medium, options.cache_bytes) {
         Ok((database, empty)) => {
             report.missing = owned && empty;
-            scan(&database, path, &mut report).map(|(index, usage)| (database, index, usage))
+            match scan(&database, path, &mut report) {
+                Ok((index, usage)) => Ok((database, index, usage)),
+                Err(fault) => {
+                    close(database);
+                    Err(fault)
+                }
+            }
         }
         Err(fault) => Err(fault),
     };
@@ -160,11 +166,21 @@ pub(crate) fn open_backend(backend: Patient, cache_bytes: usize) -> Result<(Data
     let database = caught(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(cache_bytes).set_check_integrity_on_open(!is_empty);
-        let database = builder.create_with_backend(backend)?;
-        make_table(&database)?;
-        Ok(database)
+        Ok(builder.create_with_backend(backend)?)
     })?;
-    Ok((database, is_empty))
+    match caught(|| make_table(&database)) {
+        Ok(()) => Ok((database, is_empty)),
+        Err(fault) => {
+            close(database);
+            Err(fault)
+        }
+    }
+}
+
+/// Closes the file, which writes to it and may find damage that nobody has come across before. That changes nothing: what is
+/// durable is so already, and the next start checks everything.
+pub(crate) fn close(database: Database) {
+    let _ = caught(|| Ok(database.close()?));
 }
 
 /// A file that was begun in this moment, or just before a crash, has no table.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use crate::database::{Fault, RECORDS, caught, open_backend};
+use crate::database::{Fault, RECORDS, caught, close, open_backend};
 use crate::medium::{Medium, Patient, is_no_room};
 use crate::{directory, encoding};
 
@@ -33,7 +33,11 @@ fn fill(medium: &Medium, cache_bytes: usize) -> Result<(), Fault> {
     let (fresh, _) = open_backend(medium.open_beside().map_err(Fault::Io)?, cache_bytes)?;
     match damaged.map(open_damaged) {
         Ok(Err(Fault::Io(error))) if is_no_room(&error) => return Err(Fault::Io(error)),
-        Ok(Ok(damaged)) => salvage(&damaged, &fresh)?,
+        Ok(Ok(damaged)) => {
+            let carried = salvage(&damaged, &fresh);
+            close(damaged);
+            carried?;
+        }
         // Nothing can be read of it.
         Ok(Err(_)) | Err(_) => {}
     }

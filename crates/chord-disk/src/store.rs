@@ -211,7 +211,10 @@ impl DiskStore {
             let _ = committer.join();
         }
         self.engine.set_table(None);
-        *self.engine.database() = None;
+        let open = self.engine.database().take();
+        if let Some(open) = open {
+            database::close(open);
+        }
         self.engine.medium.trouble().cause()
     }
 }
