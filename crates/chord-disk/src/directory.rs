@@ -62,7 +62,14 @@ struct Format {
 pub(crate) struct Directory {
     path: PathBuf,
     was_owned: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    /// Closing it would do, unless a process that was forked off holds it too and is not another program yet.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
@@ -136,7 +143,7 @@ impl Directory {
         }
         // The number is a courtesy to whoever is refused: without it, the lock holds all the same.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_path_buf(), was_owned: false, _lock: lock })
+        Ok(Self { path: path.to_path_buf(), was_owned: false, lock })
     }
 
     fn read_identity(&self) -> Result<Option<Identity>, OpenError> {

@@ -97,14 +97,50 @@ impl Medium {
     }
 }
 
-/// The file is locked as well as its directory, whose lock a person may delete: two writers would destroy it.
 fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
         TryLockError::Error(error) => error,
     })?;
-    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    let lock = file.try_clone()?;
+    Ok(Box::new(Locked { file: FileBackend::new(file).map_err(io::Error::other)?, lock }))
+}
+
+/// A file that is locked as well as its directory, whose lock a person may delete: two writers would destroy it.
+#[derive(Debug)]
+struct Locked {
+    file: FileBackend,
+    lock: File,
+}
+
+impl StorageBackend for Locked {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    /// Unlocks it, though a reader may hold it open a little longer, or a process that was forked off and is not another
+    /// program yet.
+    fn close(&self) -> io::Result<()> {
+        let closed = self.file.close();
+        self.lock.unlock().and(closed)
+    }
 }
 
 /// A backend that waits for room instead of failing, once it was told to.
