@@ -172,7 +172,7 @@ fn a_stretch_of_the_digests_that_is_cut_in_two_keeps_nothing_of_a_damaged_record
     let kept = filled();
     let damaged: Vec<_> = (0..20).collect();
     kept.damage(damaged.clone());
-    let news = RECORDS..4 * RECORDS;
+    let news = RECORDS..3 * RECORDS;
     kept.store.apply(news.clone().map(|n| record(n, 1)).collect()).unwrap();
     for n in damaged {
         assert_eq!(kept.read(n).unwrap(), None);
@@ -275,7 +275,7 @@ fn a_record_whose_key_is_damaged_is_missed_and_can_be_brought_back() {
     kept.check_holds((0..RECORDS).map(|n| record(n, 1)));
 }
 
-/// Reads everything there is to read, alone and in pages, as far as that goes; each record must be as it was written.
+/// Reads all pages and some records alone, as far as that goes; each record must be as it was written.
 fn check_what_is_served(kept: &Kept, what: &str) {
     let check = |read: &Record| {
         let n: u32 = std::str::from_utf8(read.key.as_bytes()).unwrap().parse().unwrap();
@@ -290,7 +290,7 @@ fn check_what_is_served(kept: &Kept, what: &str) {
             break;
         }
     }
-    for n in 0..RECORDS {
+    for n in (0..RECORDS).step_by(7) {
         if let Ok(Some(read)) = kept.read(n) {
             check(&read);
         }
