@@ -4,9 +4,10 @@ use std::path::Path;
 
 use redb::{Database, ReadableTable};
 
-use crate::database::{self, Fault, QUARANTINED_NAMED_MAX, Quarantined};
+use crate::database::{self, Fault};
 use crate::directory::{Directory, Identity};
 use crate::medium::Medium;
+use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantined};
 use crate::store::{CACHE_BYTES_DEFAULT, RECORDS_FILE};
 use crate::{OpenError, encoding};
 
@@ -78,8 +79,7 @@ impl Checked {
             Err(malformed) => {
                 self.damaged += 1;
                 if self.first_damaged.len() < QUARANTINED_NAMED_MAX {
-                    let position = encoding::slot(key).map(|slot| slot.0);
-                    self.first_damaged.push(Quarantined { position, reason: malformed.to_string() });
+                    self.first_damaged.push(Quarantined::of(key, malformed));
                 }
             }
         }

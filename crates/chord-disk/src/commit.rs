@@ -1,5 +1,6 @@
 //! The thread that makes records durable: whatever waits goes into one synced commit, then the next.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redb::Database;
@@ -8,6 +9,7 @@ use crate::database::{self, Fault, RECORDS};
 use crate::encoding;
 use crate::engine::Engine;
 use crate::pending::{Change, Changes, Lot};
+use crate::quarantine::{Quarantine, Raw};
 use crate::store::Sync;
 
 /// How long to wait after a failed commit before the file is opened again, at first and at most: a file that cannot be
@@ -35,6 +37,7 @@ struct Last {
 /// Commits until the engine closes, and then what is left.
 pub(crate) fn run(engine: &Engine) {
     let mut last = Last::default();
+    let mut quarantine = Quarantine::new(engine.medium.path());
     while engine.wait_for_work() {
         match engine.options.sync {
             Sync::Always => gather(engine, last),
@@ -42,7 +45,7 @@ pub(crate) fn run(engine: &Engine) {
         }
         let lot = engine.pending_mut().begin_commit();
         let begun = Instant::now();
-        if !commit_until_done(engine, &lot) {
+        if !keep_damaged(engine, &mut quarantine, &lot.damaged) || !commit_until_done(engine, &lot) {
             return; // Closing: what could not be written was never reported as durable.
         }
         last = Last { batches: lot.batches, took: begun.elapsed() };
@@ -55,6 +58,23 @@ fn gather(engine: &Engine, last: Last) {
     while engine.pending().batches() < last.batches && Instant::now() < until && !engine.is_closing() {
         std::thread::sleep(GATHER_STEP);
     }
+}
+
+/// Tries until damaged records are in quarantine, so that no commit takes them out of the file before; false if the engine
+/// closes first.
+fn keep_damaged(engine: &Engine, quarantine: &mut Quarantine, damaged: &[Raw]) -> bool {
+    if damaged.is_empty() {
+        return true;
+    }
+    while let Err(error) = quarantine.keep(damaged) {
+        let trouble = engine.medium.trouble();
+        trouble.set(&error);
+        if !trouble.pause(REOPEN_AFTER) {
+            return false;
+        }
+    }
+    engine.damaged().quarantine_file = quarantine.path().map(Path::to_path_buf);
+    true
 }
 
 /// Tries until the changes are durable; false if the engine closes first.
@@ -120,7 +140,10 @@ fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
 fn reopen(engine: &Engine) -> Result<(), Fault> {
     let mut database = engine.database();
     engine.set_table(None);
-    *database = None;
+    let open = database.take();
+    if let Some(open) = open {
+        database::close(open);
+    }
     let trouble = engine.medium.trouble();
     if trouble.take_sync_failed()
         && let Err(error) = engine.medium.rewrite()

@@ -1,8 +1,7 @@
 //! The records' file as redb knows it: opened, checked, and relieved of whatever in it is damaged.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -10,21 +9,15 @@ use chord_kv::{Digest, DigestIndex, Usage};
 use chord_ring::Position;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
-use crate::directory;
-use crate::encoding::{self, Malformed};
+use crate::encoding;
 use crate::engine::Table;
 use crate::medium::{Medium, Patient};
+use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantine, Quarantined};
 use crate::store::DamagePolicy;
-use crate::{OpenError, Options};
+use crate::{OpenError, Options, salvage};
 
 /// The one table: [`encoding`] says what is in it.
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
-
-/// How many damaged records a report names one by one; the others it counts, and the quarantine file has them all.
-pub const QUARANTINED_NAMED_MAX: usize = 100;
-
-/// How many bytes of records are carried over from a damaged file in one commit.
-const SALVAGE_BYTES: usize = 8 << 20;
 
 /// What was found when a data directory was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,15 +37,6 @@ pub struct Report {
     pub reason: Option<String>,
     /// The directory has an owner, but the records' file was gone.
     pub missing: bool,
-}
-
-/// A record that was found damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Where it lay, if that can be told.
-    pub position: Option<Position>,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 impl Report {
@@ -129,12 +113,18 @@ pub(crate) struct Opened {
 /// Opens the file, checks every page and every record in it, and sets aside what is damaged.
 pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Opened, OpenError> {
     let path = medium.path();
-    let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), source: error };
+    let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), error };
     let mut report = Report::default();
     let opened = match open_file(medium, options.cache_bytes) {
         Ok((database, empty)) => {
             report.missing = owned && empty;
-            scan(&database, path, &mut report).map(|(index, usage)| (database, index, usage))
+            match scan(&database, path, &mut report) {
+                Ok((index, usage)) => Ok((database, index, usage)),
+                Err(fault) => {
+                    close(database);
+                    Err(fault)
+                }
+            }
         }
         Err(fault) => Err(fault),
     };
@@ -154,18 +144,43 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     Ok(Opened { database, table, index, usage, report })
 }
 
+fn begin_afresh(
+    medium: &Medium,
+    cache_bytes: usize,
+    report: &mut Report,
+) -> Result<(Database, DigestIndex, Usage), Fault> {
+    report.set_aside = Some(salvage::replace(medium, cache_bytes)?);
+    let (fresh, _) = open_file(medium, cache_bytes)?;
+    let (index, usage) = scan(&fresh, medium.path(), report)?;
+    Ok((fresh, index, usage))
+}
+
 /// Opens the file and checks that each page is as it was written; tells whether there was none before.
 pub(crate) fn open_file(medium: &Medium, cache_bytes: usize) -> Result<(Database, bool), Fault> {
-    let backend = medium.open().map_err(Fault::Io)?;
+    open_backend(medium.open().map_err(Fault::Io)?, cache_bytes)
+}
+
+/// The same with a file that is open.
+pub(crate) fn open_backend(backend: Patient, cache_bytes: usize) -> Result<(Database, bool), Fault> {
     let is_empty = backend.len().map_err(Fault::Io)? == 0;
     let database = caught(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(cache_bytes).set_check_integrity_on_open(!is_empty);
-        let database = builder.create_with_backend(backend)?;
-        make_table(&database)?;
-        Ok(database)
+        Ok(builder.create_with_backend(backend)?)
     })?;
-    Ok((database, is_empty))
+    match caught(|| make_table(&database)) {
+        Ok(()) => Ok((database, is_empty)),
+        Err(fault) => {
+            close(database);
+            Err(fault)
+        }
+    }
+}
+
+/// Closes the file, which writes to it and may find damage that nobody has come across before. That changes nothing: what is
+/// durable is so already, and the next start checks everything.
+pub(crate) fn close(database: Database) {
+    let _ = caught(|| Ok(database.close()?));
 }
 
 /// A file that was begun in this moment, or just before a crash, has no table.
@@ -193,6 +208,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fa
 fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(DigestIndex, Usage), Fault> {
     let mut usage = Usage::default();
     let mut quarantine = Quarantine::new(path);
+    let mut damaged = Vec::new();
     let sound = |key: &[u8], value: &[u8]| match encoding::record(key, value) {
         Ok(record) => {
             usage.records += 1;
@@ -200,23 +216,33 @@ fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(Digest
             Ok(Some((record.position, Digest::of(&record))))
         }
         Err(malformed) => {
-            quarantine.add(key, value, malformed, report).map_err(Fault::Io)?;
+            quarantine.add(key, value, malformed).map_err(Fault::Io)?;
+            damaged.push(key.to_vec());
+            if report.quarantine.len() < QUARANTINED_NAMED_MAX {
+                report.quarantine.push(Quarantined::of(key, malformed));
+            }
             Ok(None)
         }
     };
     let index = caught(|| index_of(database, sound))?;
-    let damaged = quarantine.finish().map_err(Fault::Io)?;
+    quarantine.sync().map_err(Fault::Io)?;
+    report.quarantined = damaged.len() as u64;
+    report.quarantine_file = quarantine.path().map(Path::to_path_buf);
     if !damaged.is_empty() {
-        let transaction = database.begin_write()?;
-        {
-            let mut table = transaction.open_table(RECORDS)?;
-            for key in &damaged {
-                table.remove(key.as_slice())?;
-            }
-        }
-        transaction.commit()?;
+        remove(database, &damaged)?;
     }
     Ok((index, usage))
+}
+
+fn remove(database: &Database, keys: &[Vec<u8>]) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(RECORDS)?;
+        for key in keys {
+            table.remove(key.as_slice())?;
+        }
+    }
+    Ok(transaction.commit()?)
 }
 
 fn index_of(
@@ -229,147 +255,4 @@ fn index_of(
         sound(key.value(), value.value())
     });
     DigestIndex::of_sorted(records.filter_map(Result::transpose))
-}
-
-/// Damaged records on their way to a file of their own.
-struct Quarantine {
-    beside: PathBuf,
-    file: Option<File>,
-    keys: Vec<Vec<u8>>,
-}
-
-impl Quarantine {
-    fn new(beside: &Path) -> Self {
-        Self { beside: beside.to_path_buf(), file: None, keys: Vec::new() }
-    }
-
-    fn add(&mut self, key: &[u8], value: &[u8], malformed: Malformed, report: &mut Report) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => self.begin(report)?,
-        };
-        let (key_hex, value_hex) = (hex(key), hex(value));
-        writeln!(file, r#"{{"reason":"{malformed}","key_hex":"{key_hex}","value_hex":"{value_hex}"}}"#)?;
-        self.file = Some(file);
-        self.keys.push(key.to_vec());
-        report.quarantined += 1;
-        if report.quarantine.len() < QUARANTINED_NAMED_MAX {
-            let position = encoding::slot(key).map(|slot| slot.0);
-            report.quarantine.push(Quarantined { position, reason: malformed.to_string() });
-        }
-        Ok(())
-    }
-
-    fn begin(&self, report: &mut Report) -> io::Result<File> {
-        let path = directory::unused(|n| self.beside.with_file_name(format!("quarantine-{n}.jsonl")))?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        report.quarantine_file = Some(path);
-        Ok(file)
-    }
-
-    /// Makes sure that they are kept, before they are removed from where they were.
-    fn finish(self) -> io::Result<Vec<Vec<u8>>> {
-        if let Some(file) = self.file {
-            file.sync_all()?;
-        }
-        Ok(self.keys)
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// Renames the damaged file, begins a new one, and carries over what can still be read.
-fn begin_afresh(
-    medium: &Medium,
-    cache_bytes: usize,
-    report: &mut Report,
-) -> Result<(Database, DigestIndex, Usage), Fault> {
-    let aside = directory::set_aside(medium.path()).map_err(Fault::Io)?;
-    let (fresh, _) = open_file(medium, cache_bytes)?;
-    // No copy or nothing to be read from it is as good as nothing to salvage.
-    if let Ok(Ok(old)) = medium.open_copy(&aside).map(open_damaged) {
-        salvage(&old, &fresh)?;
-    }
-    report.set_aside = Some(aside);
-    let (index, usage) = scan(&fresh, medium.path(), report)?;
-    Ok((fresh, index, usage))
-}
-
-fn open_damaged(copy: Patient) -> Result<Database, Fault> {
-    caught(|| Ok(Database::builder().create_with_backend(copy)?))
-}
-
-/// Copies what can be read from the front, and if that ends early, what can be read from the back.
-fn salvage(old: &Database, fresh: &Database) -> Result<(), Fault> {
-    let mut last = None;
-    let mut carried = Carried { fresh, keys: Vec::new(), bytes: 0, failed: None };
-    let forward = caught(|| {
-        let transaction = old.begin_read()?;
-        for entry in transaction.open_table(RECORDS)?.iter()? {
-            let (key, value) = entry?;
-            if last.as_deref().is_some_and(|last| key.value() <= last) {
-                return Err(Fault::Damaged("its records are out of order".into()));
-            }
-            carried.take(key.value(), value.value());
-            last = Some(key.value().to_vec());
-        }
-        Ok(())
-    });
-    if forward.is_err() {
-        // How it ends does not matter: more than was read cannot be had.
-        let _ = caught(|| {
-            let transaction = old.begin_read()?;
-            for entry in transaction.open_table(RECORDS)?.iter()?.rev() {
-                let (key, value) = entry?;
-                if last.as_deref().is_some_and(|last| key.value() <= last) {
-                    break;
-                }
-                carried.take(key.value(), value.value());
-            }
-            Ok(())
-        });
-    }
-    carried.finish()
-}
-
-/// Records on their way from a damaged file to a fresh one.
-struct Carried<'a> {
-    fresh: &'a Database,
-    keys: Vec<(Vec<u8>, Vec<u8>)>,
-    bytes: usize,
-    failed: Option<Fault>,
-}
-
-impl Carried<'_> {
-    fn take(&mut self, key: &[u8], value: &[u8]) {
-        if self.failed.is_some() || encoding::record(key, value).is_err() {
-            return;
-        }
-        self.keys.push((key.to_vec(), value.to_vec()));
-        self.bytes += key.len() + value.len();
-        if self.bytes >= SALVAGE_BYTES {
-            self.failed = self.write().err();
-        }
-    }
-
-    fn write(&mut self) -> Result<(), Fault> {
-        self.bytes = 0;
-        let transaction = self.fresh.begin_write()?;
-        {
-            let mut table = transaction.open_table(RECORDS)?;
-            for (key, value) in self.keys.drain(..) {
-                table.insert(key.as_slice(), value.as_slice())?;
-            }
-        }
-        Ok(transaction.commit()?)
-    }
-
-    fn finish(mut self) -> Result<(), Fault> {
-        match self.failed.take() {
-            Some(fault) => Err(fault),
-            None => self.write(),
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The data directory: whose it is, who uses it, and files in it that change as a whole or not at all.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,11 @@ pub const PEERS_MAX: usize = 512;
 
 /// Longest name of a peer in bytes: a host name has at most 253, and a port 5.
 const PEER_BYTES_MAX: usize = 300;
+
+/// How much is read of a file that is not the records': all peers with every byte of their names escaped in six fit.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
+
+const _: () = assert!((PEERS_MAX * (6 * PEER_BYTES_MAX + 8)) as u64 <= SMALL_FILE_BYTES_MAX);
 
 /// How often something damaged is set aside before its number is full: beyond that an operator must tidy up.
 const SET_ASIDE_MAX: u32 = 10_000;
@@ -57,13 +62,20 @@ struct Format {
 pub(crate) struct Directory {
     path: PathBuf,
     was_owned: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    /// Closing it would do, unless a process that was forked off holds it too and is not another program yet.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
     /// Takes a directory, which is made if it is not there, for that node.
     pub(crate) fn take(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
-        fs::create_dir_all(path).map_err(OpenError::io("cannot make", path))?;
+        make(path).map_err(OpenError::io("cannot make", path))?;
         let mut directory = Self::lock(path)?;
         if let Some(found) = directory.read_identity()? {
             directory.compare(&found, identity)?;
@@ -83,9 +95,14 @@ impl Directory {
         OpenError::BadIdentity { path: self.path.join(IDENTITY_FILE), reason }
     }
 
-    /// Writes down whose it is, unless that stands there already.
+    /// Writes down whose it is, unless that stands there already. The file with the records, which may have been made just
+    /// now, is found under its name from now on, whatever happens.
     pub(crate) fn own(&self, identity: &Identity) -> Result<(), OpenError> {
-        if self.was_owned { Ok(()) } else { self.write_identity(identity) }
+        let identity_file = self.path.join(IDENTITY_FILE);
+        if self.was_owned {
+            return sync_parent(&identity_file).map_err(OpenError::io("cannot sync", &self.path));
+        }
+        self.write_identity(identity)
     }
 
     /// Takes a directory that has an owner already, whoever it is.
@@ -126,12 +143,12 @@ impl Directory {
         }
         // The number is a courtesy to whoever is refused: without it, the lock holds all the same.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_path_buf(), was_owned: false, _lock: lock })
+        Ok(Self { path: path.to_path_buf(), was_owned: false, lock })
     }
 
     fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
         let path = self.path.join(IDENTITY_FILE);
-        let text = match fs::read(&path) {
+        let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(OpenError::io("cannot read", &path)(error)),
@@ -191,7 +208,7 @@ impl RememberedPeers {
     /// The file cannot be read or renamed.
     pub(crate) fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join(PEERS_FILE);
-        let text = match fs::read(&path) {
+        let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
@@ -214,6 +231,24 @@ fn bounded(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
+/// Makes a directory that only its user may look into, and that is still there after the power has failed.
+fn make(path: &Path) -> io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)?;
+    missing.into_iter().try_for_each(sync_parent)
+}
+
+/// The beginning of a file. What is JSON and longer is damaged, since it ends early.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SMALL_FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Gives a file new content. Whatever happens, it has the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
@@ -226,7 +261,13 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Renames a file for good.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
-    match to.parent() {
+    sync_parent(to)
+}
+
+/// Makes sure that a file which was made or renamed is found under its name after the power has failed.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }
@@ -234,15 +275,27 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Renames a damaged file, so that it is kept and no longer used; says how it is called now.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = aside(path)?;
+    rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Does so with one that a fresh file takes the place of: where the file system knows hard links, at once.
+pub(crate) fn replace_damaged(path: &Path, fresh: &Path) -> io::Result<PathBuf> {
+    let aside = aside(path)?;
+    fs::hard_link(path, &aside).or_else(|_| fs::rename(path, &aside))?;
+    rename(fresh, path)?;
+    Ok(aside)
+}
+
+fn aside(path: &Path) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".damaged-");
-    let aside = unused(|n| {
+    unused(|n| {
         let mut name = name.clone();
         name.push(n.to_string());
         PathBuf::from(name)
-    })?;
-    rename(path, &aside)?;
-    Ok(aside)
+    })
 }
 
 /// The first of these paths, from number 1, at which there is nothing.

@@ -6,7 +6,7 @@
 //! its expiry if it has one (8), its value if it is no tombstone, and the CRC-32 of key and all of that (4). Numbers are
 //! big-endian. The checksum covers the key, so that a value which strayed to another key is found out.
 
-use chord_kv::{Key, Record, VALUE_BYTES_LIMIT, Value, Version};
+use chord_kv::{Key, RECORD_OVERHEAD_BYTES, Record, VALUE_BYTES_LIMIT, Value, Version};
 use chord_ring::Position;
 
 const ENCODING: u8 = 1;
@@ -14,6 +14,9 @@ const HAS_VALUE: u8 = 1;
 const HAS_EXPIRY: u8 = 2;
 
 const POSITION_BYTES: usize = 32;
+/// Encoding, flags, time and counter, writer.
+const HEADER_BYTES: usize = 2 + 8 + 32;
+const EXPIRY_BYTES: usize = 8;
 const CHECKSUM_BYTES: usize = 4;
 
 /// Why bytes are not a record.
@@ -38,7 +41,8 @@ pub(crate) fn key_bytes(position: Position, key: &Key) -> Vec<u8> {
 /// What lies there.
 pub(crate) fn value_bytes(key_bytes: &[u8], record: &Record) -> Vec<u8> {
     let value = record.value.as_ref().map(Value::as_bytes);
-    let mut bytes = Vec::with_capacity(56 + value.map_or(0, <[u8]>::len));
+    let mut bytes =
+        Vec::with_capacity(HEADER_BYTES + EXPIRY_BYTES + CHECKSUM_BYTES + value.map_or(0, <[u8]>::len));
     let mut flags = 0;
     if value.is_some() {
         flags |= HAS_VALUE;
@@ -91,6 +95,14 @@ pub(crate) fn record(key_bytes: &[u8], value_bytes: &[u8]) -> Result<Record, Mal
     Ok(Record { position, key, value, version, expires_at_ms })
 }
 
+/// What a damaged record was most likely counted as by [`Record::size_bytes`]: told by the lengths of its parts.
+pub(crate) fn likely_size_bytes(key_bytes: &[u8], value_bytes: &[u8]) -> usize {
+    let has_expiry = value_bytes.get(1).is_some_and(|flags| flags & HAS_EXPIRY != 0);
+    let around = HEADER_BYTES + CHECKSUM_BYTES + if has_expiry { EXPIRY_BYTES } else { 0 };
+    let key = key_bytes.len().saturating_sub(POSITION_BYTES);
+    RECORD_OVERHEAD_BYTES + key + value_bytes.len().saturating_sub(around)
+}
+
 /// Where a record lies, by its key bytes.
 pub(crate) fn slot(key_bytes: &[u8]) -> Option<(Position, Key)> {
     let (position, key) = key_bytes.split_first_chunk::<POSITION_BYTES>()?;
@@ -124,7 +136,9 @@ mod tests {
             for expires_at_ms in [None, Some(0), Some(u64::MAX)] {
                 let written = any(value, expires_at_ms);
                 let key = key_bytes(written.position, &written.key);
-                assert_eq!(record(&key, &value_bytes(&key, &written)), Ok(written));
+                let value = value_bytes(&key, &written);
+                assert_eq!(likely_size_bytes(&key, &value), written.size_bytes());
+                assert_eq!(record(&key, &value), Ok(written));
             }
         }
     }

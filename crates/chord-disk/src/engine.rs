@@ -12,10 +12,12 @@ use chord_kv::{
 };
 use redb::{Database, ReadOnlyTable};
 
+use crate::damage::Passed;
 use crate::database::{Fault, Opened, caught};
 use crate::encoding;
 use crate::medium::{Cause, Medium};
 use crate::pending::{Change, Changes, Pending};
+use crate::quarantine::{Damaged, Raw};
 use crate::store::Options;
 
 /// The records, on their way to the file and in it.
@@ -35,6 +37,7 @@ pub(crate) struct Engine {
     signal: Mutex<Signal>,
     signalled: Condvar,
     notifier: Mutex<Option<Arc<DurableNotifier>>>,
+    damaged: Mutex<Damaged>,
     durable: AtomicU64,
     records: AtomicU64,
     bytes: AtomicU64,
@@ -66,6 +69,7 @@ impl Engine {
             signal: Mutex::default(),
             signalled: Condvar::new(),
             notifier: Mutex::default(),
+            damaged: Mutex::default(),
             durable: AtomicU64::new(0),
             records: AtomicU64::new(usage.records),
             bytes: AtomicU64::new(usage.bytes),
@@ -77,8 +81,8 @@ impl Engine {
     /// Merges a record that is newer than the one that is there.
     pub(crate) fn merge(&self, index: &mut DigestIndex, record: Record) -> Result<bool, StoreError> {
         let slot = (record.position, record.key.clone());
-        // A record that cannot be read any more is replaced, whatever it was: that is how repair heals it.
-        let old = self.find(&slot)?.and_then(Result::ok);
+        // A damaged record is replaced, whatever it was: that is how repair heals it.
+        let old = self.read_to_change(index, &slot)?;
         if old.as_ref().is_some_and(|old| old.version >= record.version) {
             return Ok(false);
         }
@@ -107,23 +111,34 @@ impl Engine {
         self.check_room_to_wait()?;
         index.remove(slot.0, &Digest::of(old));
         self.records.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(old.size_bytes() as u64, Ordering::Relaxed);
+        self.shrink(old.size_bytes() as u64);
         let mut pending = self.pending_mut();
         pending.put(slot, Change::Gone);
         pending.end_batch();
         Ok(())
     }
 
-    /// If the records cannot be read now, the stretch stays crowded until it has doubled.
+    /// If the records cannot be read now, the stretch stays crowded until it has doubled. What is damaged among them is
+    /// counted out before, since nobody could tell later which half it is in.
     fn split(&self, index: &mut DigestIndex, crowded: Crowded) {
-        let mut records = Vec::new();
-        let page = |cursor: Option<&Cursor>, limit| self.range(&crowded.range, cursor, limit);
-        if scan(page, |record| records.push((record.position, Digest::of(record)))).is_ok() {
+        let (mut records, mut damaged) = (Vec::new(), 0);
+        let page = |cursor: Option<&Cursor>, limit| {
+            self.page(&crowded.range, cursor, limit).map(|(page, passed)| {
+                damaged += passed.records;
+                page
+            })
+        };
+        let read = scan(page, |record| records.push((record.position, Digest::of(record))));
+        let mended = read.and_then(|()| match damaged {
+            0 => Ok(()),
+            _ => self.count_out_unreadable(index, crowded.range.up_to),
+        });
+        if mended.is_ok() {
             index.split(crowded, &records);
         }
     }
 
-    fn check_room_to_wait(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_room_to_wait(&self) -> Result<(), StoreError> {
         if let Some(cause) = self.medium.trouble().cause() {
             return Err(not_writing(cause));
         }
@@ -137,7 +152,7 @@ impl Engine {
     /// Counts a record that replaces another. One that is not larger always fits: a full store can still delete.
     fn reserve(&self, old_bytes: u64, new_bytes: u64) -> Result<(), StoreError> {
         let Some(growth) = new_bytes.checked_sub(old_bytes) else {
-            self.bytes.fetch_sub(old_bytes - new_bytes, Ordering::Relaxed);
+            self.shrink(old_bytes - new_bytes);
             return Ok(());
         };
         let limit_bytes = self.options.bytes_limit;
@@ -149,20 +164,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn read(&self, slot: &Slot) -> Result<Option<Record>, StoreError> {
-        match self.find(slot)? {
-            None => Ok(None),
-            Some(Ok(record)) => Ok(Some(record)),
-            Some(Err(malformed)) => {
-                self.damaged_reads.fetch_add(1, Ordering::Relaxed);
-                let reason = format!("the record at position {} is damaged: {malformed}", slot.0);
-                Err(StoreError::Failed { reason })
-            }
-        }
+    /// Counts bytes out. The size of a damaged record is only likely, so the sum may be a little off until the next start.
+    pub(crate) fn shrink(&self, bytes: u64) {
+        let less = |sum: u64| Some(sum.saturating_sub(bytes));
+        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Pending first: what is no longer pending by the time the file is opened is in it.
-    fn find(&self, slot: &Slot) -> Result<Option<Result<Record, encoding::Malformed>>, StoreError> {
+    pub(crate) fn find(&self, slot: &Slot) -> Result<Option<Result<Record, Raw>>, StoreError> {
         match self.pending().change(slot) {
             Some(Change::Put(record)) => return Ok(Some(Ok(record.clone()))),
             Some(Change::Gone) => return Ok(None),
@@ -170,29 +179,43 @@ impl Engine {
         }
         let key = encoding::key_bytes(slot.0, &slot.1);
         self.reading(|table| {
-            Ok(table.get(key.as_slice())?.map(|value| encoding::record(&key, value.value())))
+            Ok(table.get(key.as_slice())?.map(|value| {
+                let value = value.value();
+                encoding::record(&key, value).map_err(|malformed| Raw {
+                    key: key.clone(),
+                    value: value.to_vec(),
+                    malformed,
+                })
+            }))
         })
     }
 
-    pub(crate) fn range(
+    /// A page of the sound records, and which damaged ones it came past.
+    pub(crate) fn page(
         &self,
         range: &Range,
         cursor: Option<&Cursor>,
         limit: PageLimit,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<(Page, Passed), StoreError> {
         let mut filling = Filling::new(limit);
+        let mut passed = Passed::from(cursor.map_or(range.after, |cursor| cursor.position));
         for stretch in stretches(range, cursor)?.into_iter().flatten() {
-            self.fill(stretch, &mut filling)?;
+            self.fill(stretch, &mut filling, &mut passed)?;
         }
-        Ok(filling.into_page())
+        Ok((filling.into_page(), passed))
     }
 
     /// Adds the records of a stretch to the page, as many changes at a time as are laid over the file at once.
-    fn fill(&self, mut stretch: Stretch, filling: &mut Filling) -> Result<(), StoreError> {
+    fn fill(
+        &self,
+        mut stretch: Stretch,
+        filling: &mut Filling,
+        passed: &mut Passed,
+    ) -> Result<(), StoreError> {
         loop {
             let (overlay, horizon) = self.pending().overlay(&stretch);
             let end = horizon.clone().map_or_else(|| stretch.1.clone(), Bound::Included);
-            if !self.fill_over(&(stretch.0, end), overlay, filling)? {
+            if !self.fill_over(&(stretch.0, end), overlay, filling, passed)? {
                 return Ok(());
             }
             match horizon {
@@ -208,6 +231,7 @@ impl Engine {
         stretch: &Stretch,
         overlay: Changes,
         filling: &mut Filling,
+        passed: &mut Passed,
     ) -> Result<bool, StoreError> {
         let [begin, end] = [&stretch.0, &stretch.1]
             .map(|bound| bound.as_ref().map(|(position, key)| encoding::key_bytes(*position, key)));
@@ -217,9 +241,10 @@ impl Engine {
             for entry in table.range::<&[u8]>(bounds)? {
                 let (key, value) = entry?;
                 let Ok(record) = encoding::record(key.value(), value.value()) else {
-                    self.damaged_reads.fetch_add(1, Ordering::Relaxed);
-                    continue; // Repair brings it back from another node.
+                    passed.damaged(key.value());
+                    continue;
                 };
+                passed.sound(record.position);
                 let slot = (record.position, record.key.clone());
                 while let Some((_, change)) = overlay.next_if(|(earlier, _)| *earlier < slot) {
                     if !add(change, filling) {
@@ -261,7 +286,15 @@ impl Engine {
             let reason = "the file with the records is being opened again after an error".into();
             return Err(StoreError::Failed { reason });
         };
-        caught(|| read(&table)).map_err(|fault| StoreError::Failed { reason: fault.into_io().to_string() })
+        caught(|| read(&table)).map_err(|fault| {
+            // After an error redb refuses all reads until its file is opened again, which a commit finds out.
+            self.announce_work();
+            StoreError::Failed { reason: fault.into_io().to_string() }
+        })
+    }
+
+    pub(crate) fn count_out(&self, records: u64) {
+        self.records.fetch_sub(records, Ordering::Relaxed);
     }
 
     pub(crate) fn set_table(&self, table: Option<Table>) {
@@ -332,6 +365,10 @@ impl Engine {
 
     pub(crate) fn pending_mut(&self) -> RwLockWriteGuard<'_, Pending> {
         self.pending.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn damaged(&self) -> MutexGuard<'_, Damaged> {
+        lock(&self.damaged)
     }
 
     pub(crate) fn database(&self) -> MutexGuard<'_, Option<Database>> {

@@ -78,14 +78,14 @@ pub enum OpenError {
         reason: String,
     },
     /// The system refused something.
-    #[error("{doing} {}: {source}; {}", path.display(), remedy(source))]
+    #[error("{doing} {}: {error}; {}", path.display(), remedy(error))]
     Io {
         /// What was to be done, as in "cannot read".
         doing: &'static str,
         /// With which file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. The sentence has it already, so it is no source.
+        error: io::Error,
     },
 }
 
@@ -95,20 +95,23 @@ fn holder(pid: Option<u32>) -> String {
 
 impl OpenError {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { doing, path: path.to_path_buf(), source }
+        move |error| Self::Io { doing, path: path.to_path_buf(), error }
     }
 }
 
 /// What helps against what the system says.
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
-        NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        InvalidData, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        ResourceBusy, StorageFull,
     };
     match error.kind() {
+        ResourceBusy => "stop the other process that uses it",
         PermissionDenied => "give the user that runs this node the right to read and write there",
         ReadOnlyFilesystem => "make the file system writable or choose another directory",
         StorageFull => "free space on that disk",
         QuotaExceeded => "free space or raise the quota of the user that runs this node",
+        InvalidData => "restart this node, which sets aside what is damaged; the ring has copies",
         NotFound | NotADirectory => "check the path",
         _ => "check the disk and the system's log",
     }
@@ -133,11 +136,11 @@ pub enum TransferError {
         reason: String,
     },
     /// The text could not be read or written.
-    #[error("{doing} failed: {source}")]
+    #[error("{doing} failed: {error}")]
     Io {
         /// What was to be done, as in "reading line 3".
         doing: String,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. The sentence has it already, so it is no source.
+        error: io::Error,
     },
 }

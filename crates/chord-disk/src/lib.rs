@@ -14,6 +14,7 @@
 
 mod check;
 mod commit;
+mod damage;
 mod database;
 mod directory;
 mod encoding;
@@ -21,6 +22,8 @@ mod engine;
 mod error;
 mod medium;
 mod pending;
+mod quarantine;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -28,8 +31,9 @@ mod text;
 mod transfer;
 
 pub use check::{Checked, check};
-pub use database::{QUARANTINED_NAMED_MAX, Quarantined, Report};
+pub use database::Report;
 pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};
 pub use error::{OpenError, TransferError};
+pub use quarantine::{Damaged, QUARANTINED_NAMED_MAX, Quarantined};
 pub use store::{DamagePolicy, DiskStore, Options, PENDING_BYTES_DEFAULT, Statistics, Sync};
 pub use transfer::{Exported, Imported, export, import};

@@ -5,7 +5,7 @@
 //! that thread waits, and reads go on.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,13 +61,27 @@ impl Medium {
         Ok(Patient { inner: (self.opener)(&self.path)?, trouble: Arc::clone(&self.trouble) })
     }
 
-    /// Opens a copy of another file, which is gone once it is closed.
-    pub(crate) fn open_copy(&self, of: &Path) -> io::Result<Patient> {
-        let path = self.path.with_extension("copy");
-        fs::copy(of, &path)?;
-        let inner = open_file(&path);
-        let _ = fs::remove_file(&path);
+    /// Opens a copy of the file, which is gone once it is closed.
+    pub(crate) fn open_copy(&self) -> io::Result<Patient> {
+        let copy = self.path.with_extension("copy");
+        let inner = fs::copy(&self.path, &copy).and_then(|_| open_file(&copy));
+        let _ = fs::remove_file(&copy);
         Ok(Patient { inner: inner?, trouble: Arc::default() })
+    }
+
+    /// Where a file lies until it takes the place of this one.
+    pub(crate) fn beside(&self) -> PathBuf {
+        self.path.with_extension("new")
+    }
+
+    /// Opens an empty file there.
+    pub(crate) fn open_beside(&self) -> io::Result<Patient> {
+        let path = self.beside();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Patient { inner: open_file(&path)?, trouble: Arc::default() })
     }
 
     /// Writes the whole file anew. After a sync has failed the system may take pages for written that are not, so
@@ -85,7 +99,48 @@ impl Medium {
 
 fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+        TryLockError::Error(error) => error,
+    })?;
+    let lock = file.try_clone()?;
+    Ok(Box::new(Locked { file: FileBackend::new(file).map_err(io::Error::other)?, lock }))
+}
+
+/// A file that is locked as well as its directory, whose lock a person may delete: two writers would destroy it.
+#[derive(Debug)]
+struct Locked {
+    file: FileBackend,
+    lock: File,
+}
+
+impl StorageBackend for Locked {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    /// Unlocks it, though a reader may hold it open a little longer, or a process that was forked off and is not another
+    /// program yet.
+    fn close(&self) -> io::Result<()> {
+        let closed = self.file.close();
+        self.lock.unlock().and(closed)
+    }
 }
 
 /// A backend that waits for room instead of failing, once it was told to.
@@ -138,7 +193,8 @@ impl StorageBackend for Patient {
     }
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+/// Whether there will be room some day, if somebody makes it.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chord_kv::engine::{Slot, Stretch};
 use chord_kv::{Record, Sequence};
 
+use crate::quarantine::Raw;
+
 /// How many changes are laid over the file at a time when a range is read, so that the lock on them is not held for long.
 const OVERLAY_CHANGES_MAX: usize = 1024;
 
@@ -28,6 +30,8 @@ pub(crate) type Changes = BTreeMap<Slot, Change>;
 pub(crate) struct Pending {
     /// Those that no commit has taken yet.
     waiting: Changes,
+    /// Damaged records that these take out of the file; they go to quarantine before.
+    waiting_damaged: Vec<Raw>,
     waiting_bytes: u64,
     /// Those in the commit that is under way, or that failed and is tried again.
     committing: Arc<Changes>,
@@ -42,6 +46,8 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) struct Lot {
     pub(crate) changes: Arc<Changes>,
+    /// What must be in quarantine before.
+    pub(crate) damaged: Vec<Raw>,
     /// What is durable once they are.
     pub(crate) sequence: Sequence,
     pub(crate) batches: u64,
@@ -55,6 +61,13 @@ impl Pending {
         if let Some(old) = self.waiting.insert(slot, change) {
             self.waiting_bytes -= bytes(&key, &old);
         }
+    }
+
+    /// Takes a damaged record out.
+    pub(crate) fn put_damaged(&mut self, slot: Slot, raw: Raw) {
+        self.put(slot, Change::Gone);
+        self.waiting_bytes += raw.bytes();
+        self.waiting_damaged.push(raw);
     }
 
     /// Ends a batch; everything that was taken in before belongs to its sequence or an earlier one.
@@ -86,8 +99,12 @@ impl Pending {
         assert!(self.committing.is_empty(), "one commit at a time");
         self.committing = Arc::new(std::mem::take(&mut self.waiting));
         self.committing_bytes = std::mem::take(&mut self.waiting_bytes);
-        let batches = std::mem::take(&mut self.batches);
-        Lot { changes: Arc::clone(&self.committing), sequence: Sequence(self.sequence), batches }
+        Lot {
+            changes: Arc::clone(&self.committing),
+            damaged: std::mem::take(&mut self.waiting_damaged),
+            sequence: Sequence(self.sequence),
+            batches: std::mem::take(&mut self.batches),
+        }
     }
 
     /// The commit is done: its changes are read from the file from now on.

@@ -17,7 +17,7 @@ use crate::database::{self, Report};
 use crate::directory::{Directory, Identity, RememberedPeers};
 use crate::engine::{Engine, not_writing};
 use crate::medium::{Cause, Medium};
-use crate::{OpenError, commit};
+use crate::{Damaged, OpenError, commit};
 
 /// How many bytes of records may wait for the disk unless told otherwise: what a slow disk writes in about a second.
 pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
@@ -110,6 +110,8 @@ pub struct Statistics {
     pub syncs: u64,
     /// How often a record was read whose checksum is wrong.
     pub damaged_reads: u64,
+    /// How many damaged records were set aside; [`DiskStore::damaged`] names the last of them.
+    pub set_aside: u64,
     /// How many bytes of records wait for the disk.
     pub pending_bytes: u64,
 }
@@ -158,8 +160,17 @@ impl DiskStore {
             commits: self.engine.commits.load(Ordering::Relaxed),
             syncs: self.engine.medium.trouble().syncs(),
             damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
+            set_aside: self.engine.damaged().records,
             pending_bytes: self.engine.pending().bytes(),
         }
+    }
+
+    /// What was found damaged since, and set aside: such a record is not there any more, and the ring has copies.
+    ///
+    /// Damage is found when a record is read, alone or in a range. A node that logs it asks again once
+    /// [`Statistics::set_aside`] has grown.
+    pub fn damaged(&self) -> Damaged {
+        self.engine.damaged().clone()
     }
 
     /// The peers that were remembered last; a file of theirs that is damaged is set aside and named.
@@ -200,7 +211,10 @@ impl DiskStore {
             let _ = committer.join();
         }
         self.engine.set_table(None);
-        *self.engine.database() = None;
+        let open = self.engine.database().take();
+        if let Some(open) = open {
+            database::close(open);
+        }
         self.engine.medium.trouble().cause()
     }
 }
@@ -251,7 +265,8 @@ impl Store for DiskStore {
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
         let slot = (position, key.clone());
         let mut index = self.engine.index();
-        let Some(old) = self.engine.read(&slot)?.filter(|old| old.version == *version) else {
+        let old = self.engine.read_to_change(&mut index, &slot)?;
+        let Some(old) = old.filter(|old| old.version == *version) else {
             return Ok(false);
         };
         self.engine.drop_record(&mut index, slot, &old)?;

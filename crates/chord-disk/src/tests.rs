@@ -1,5 +1,7 @@
 //! Tests that put another disk under the engine.
 
+mod damage;
+mod documentation;
 mod faults;
 mod power_loss;
 mod tape;

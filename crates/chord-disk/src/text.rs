@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chord_kv::{Key, Record, VALUE_BYTES_LIMIT, Value};
-use chord_ring::{Position, RingSize};
+use chord_ring::{Position, PositionParseError, RingSize};
 use serde::{Deserialize, Serialize};
 
 /// As it is written. A key or value that is UTF-8 stands as text, any other in base64; a deleted key has neither form of
@@ -54,14 +54,26 @@ pub(crate) fn record(line: &[u8], size: RingSize) -> Result<Record, String> {
         return Err("a record has either a value or \"deleted\":true".into());
     }
     let value = value.map(|value| Value::new(&value, VALUE_BYTES_LIMIT).map_err(|error| error.to_string()));
-    let position = line.position.map(|text| text.parse::<Position>().map_err(|error| error.to_string()));
+    let position = match line.position {
+        Some(text) => position(&text, size)?,
+        None => key.position(size),
+    };
     Ok(Record {
-        position: position.transpose()?.unwrap_or_else(|| key.position(size)),
+        position,
         key,
         value: value.transpose()?,
         version: line.version.parse().map_err(|error: chord_kv::VersionParseError| error.to_string())?,
         expires_at_ms: line.expires_at_ms,
     })
+}
+
+/// One outside of the ring belongs to no node, so nobody would ever find the record.
+fn position(text: &str, size: RingSize) -> Result<Position, String> {
+    let position: Position = text.parse().map_err(|error: PositionParseError| error.to_string())?;
+    if size.reduce(position) == position {
+        return Ok(position);
+    }
+    Err(format!("its position lies outside of a ring of {} bits", size.bits()))
 }
 
 fn spelled(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {

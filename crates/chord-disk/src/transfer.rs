@@ -62,10 +62,9 @@ pub fn export(dir: &Path, out: impl Write) -> Result<Exported, TransferError> {
                 continue;
             };
             let line = text::line(&record, identity.size).map_err(io::Error::from);
-            if let Err(source) =
-                line.and_then(|line| out.write_all(&line)).and_then(|()| out.write_all(b"\n"))
+            if let Err(error) = line.and_then(|line| out.write_all(&line)).and_then(|()| out.write_all(b"\n"))
             {
-                failed = Some(TransferError::Io { doing: "writing the export".into(), source });
+                failed = Some(TransferError::Io { doing: "writing the export".into(), error });
                 break;
             }
             exported.records += 1;
@@ -76,7 +75,7 @@ pub fn export(dir: &Path, out: impl Write) -> Result<Exported, TransferError> {
     if let Some(error) = failed {
         return Err(error);
     }
-    out.flush().map_err(|source| TransferError::Io { doing: "writing the export".into(), source })?;
+    out.flush().map_err(|error| TransferError::Io { doing: "writing the export".into(), error })?;
     Ok(exported)
 }
 
@@ -123,7 +122,7 @@ fn next_line(input: &mut impl BufRead, number: &mut u64) -> Result<Option<Vec<u8
     let line = *number;
     let mut bytes = Vec::new();
     let read = input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
-    let read = read.map_err(|source| TransferError::Io { doing: format!("reading line {line}"), source })?;
+    let read = read.map_err(|error| TransferError::Io { doing: format!("reading line {line}"), error })?;
     if read as u64 == LINE_BYTES_MAX && bytes.last() != Some(&b'\n') {
         return Err(TransferError::BadLine { line, reason: "it is longer than any record".into() });
     }

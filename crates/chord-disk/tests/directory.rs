@@ -4,7 +4,11 @@
 
 mod support;
 
+use std::error::Error;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,8 +21,11 @@ fn options() -> Options {
     Options::new(identity())
 }
 
+/// The sentence, which says everything: a source would be said twice.
 fn refused(dir: &Path, options: Options) -> String {
-    DiskStore::open(dir, options).unwrap_err().to_string()
+    let error = DiskStore::open(dir, options).unwrap_err();
+    assert!(error.source().is_none(), "{error}");
+    error.to_string()
 }
 
 fn record(n: u32) -> Record {
@@ -53,6 +60,104 @@ fn a_directory_is_used_by_one_process_at_a_time() {
         text.contains(&format!("is in use by process {}; stop that process", std::process::id())),
         "{text}"
     );
+}
+
+#[test]
+fn a_directory_whose_lock_was_deleted_is_used_by_one_process_all_the_same() {
+    let dir = scratch();
+    let _first = DiskStore::open(dir.path(), options()).unwrap();
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(
+        text.contains("records.redb") && text.ends_with("; stop the other process that uses it"),
+        "{text}"
+    );
+}
+
+/// Tells the child which directory to open.
+const CHILD_DIR: &str = "CHORD_DISK_TEST_OPENS";
+
+/// Not a test of its own: the child of those that need a process with another user or working directory.
+#[test]
+fn opens_what_it_is_told_to() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    match DiskStore::open(Path::new(&dir), options()) {
+        Ok(store) => store.close().unwrap(),
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
+fn opener(dir: &str) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "opens_what_it_is_told_to", "--nocapture"]).env(CHILD_DIR, dir);
+    child
+}
+
+#[test]
+fn a_relative_path_is_as_good_as_any() {
+    let dir = scratch();
+    for relative in ["data", "./deep/er/../data", "."] {
+        let done = opener(relative).current_dir(dir.path()).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && !text.contains("refused"), "{relative}: {text}");
+        assert!(dir.path().join(relative).join("records.redb").exists(), "{relative}");
+    }
+}
+
+#[test]
+fn a_symbolic_link_to_a_directory_is_followed() {
+    let [dir, links] = [scratch(), scratch()];
+    let link = links.path().join("data");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    let store = DiskStore::open(&link, options()).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("is in use by process"), "{text}");
+    store.close().unwrap();
+    DiskStore::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_made_is_for_its_user_alone() {
+    let dir = scratch();
+    let data = dir.path().join("deep/data");
+    DiskStore::open(&data, options()).unwrap();
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_directory_without_permission_is_refused_with_what_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = opener(dir.path().to_str().unwrap());
+    // Root may do anything, so it becomes nobody.
+    if fs::metadata(dir.path()).unwrap().uid() == 0 {
+        child.uid(65534);
+    } else {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    }
+    let Ok(done) = child.output() else {
+        println!("skipped: nobody may not run this test");
+        return;
+    };
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        text.contains("refused: cannot open") && text.contains("give the user that runs this node the right"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_that_are_far_too_long_are_damaged_and_not_read_to_their_end() {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    let spaces = " ".repeat(2 << 20);
+    fs::write(dir.path().join("peers.json"), format!("[{spaces}]")).unwrap();
+    assert!(store.remembered_peers().unwrap().damaged.is_some());
+    store.close().unwrap();
+    let identity = dir.path().join("identity.json");
+    let text = fs::read_to_string(&identity).unwrap().replacen('{', &format!("{{{spaces}"), 1);
+    fs::write(&identity, text).unwrap();
+    let text = refused(dir.path(), options());
+    assert!(text.contains("identity.json is damaged"), "{text}");
 }
 
 #[test]
@@ -251,19 +356,65 @@ fn a_flipped_bit_anywhere_is_never_served_and_a_loss_is_reported() {
     assert!(damages > 10, "only {damages} flips were damage at all");
 }
 
-#[test]
-fn what_can_be_read_of_a_damaged_file_is_carried_over() {
-    let dir = filled();
-    let file = dir.path().join("records.redb");
+/// Damages the value of record 250, wherever it stands: pages that are no longer used may have it too.
+fn damage(dir: &Path) {
+    let file = dir.join("records.redb");
     let mut bytes = fs::read(&file).unwrap();
     let value = b"the value of 250";
-    // Wherever it stands: pages that are no longer used may have it too.
     let places: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(value)).collect();
     for at in places {
         bytes[at] ^= 1;
     }
     fs::write(&file, bytes).unwrap();
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_carried_over() {
+    let dir = filled();
+    damage(dir.path());
     let store = DiskStore::open(dir.path(), options()).unwrap();
+    let missing = count_missing(&store);
+    assert!(missing > 0 && missing < 100, "{missing} of 500 are missing: {}", store.report());
+}
+
+#[test]
+fn a_damaged_file_stays_where_it_is_until_there_is_room_to_carry_over_what_can_be_read() {
+    let [dir, filled] = [scratch(), filled()];
+    let mount = ["-t", "tmpfs", "-o", "size=32m", "tmpfs"];
+    let done = Command::new("mount").args(mount).arg(dir.path()).output();
+    if !done.is_ok_and(|done| done.status.success()) {
+        println!("skipped: this user may not mount a file system");
+        return;
+    }
+    for file in ["identity.json", "records.redb"] {
+        fs::copy(filled.path().join(file), dir.path().join(file)).unwrap();
+    }
+    damage(dir.path());
+    let ended = std::panic::catch_unwind(|| carry_over_on_a_full_disk(dir.path()));
+    let _ = Command::new("umount").arg(dir.path()).status();
+    ended.unwrap();
+}
+
+fn carry_over_on_a_full_disk(dir: &Path) {
+    let (ballast, records) = (dir.join("ballast"), dir.join("records.redb"));
+    let before = fs::read(&records).unwrap();
+    // Room for nothing, for a part of the copy that is read from, and for that but not for all of the file that is written.
+    for room in [64 << 10, before.len() / 2, before.len() + (64 << 10)] {
+        let mut file = fs::File::create(&ballast).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        file.set_len(file.metadata().unwrap().len() - room as u64).unwrap();
+        drop(file);
+        let text = refused(dir, options());
+        assert!(
+            text.contains("records.redb") && text.ends_with("; free space on that disk"),
+            "{room}: {text}"
+        );
+        assert_eq!(fs::read(&records).unwrap().len(), before.len(), "{room}");
+        fs::remove_file(&ballast).unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 3, "identity, lock and records: {room}");
+    }
+    let store = DiskStore::open(dir, options()).unwrap();
+    assert_eq!(store.report().set_aside, Some(dir.join("records.redb.damaged-1")));
     let missing = count_missing(&store);
     assert!(missing > 0 && missing < 100, "{missing} of 500 are missing: {}", store.report());
 }

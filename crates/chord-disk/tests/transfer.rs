@@ -75,6 +75,9 @@ fn an_import_never_takes_the_place_of_a_newer_record() {
     assert!(all(&store)[0].is_tombstone());
 }
 
+/// At position 2^160.
+const BEYOND: &str = r#"{"key":"k","value":"v","version":"1.0.1","position":"1461501637330902918203684832716283019655932542976"}"#;
+
 #[test]
 fn a_bad_line_is_named_and_what_came_before_it_is_kept() {
     let dir = scratch();
@@ -89,6 +92,7 @@ fn a_bad_line_is_named_and_what_came_before_it_is_kept() {
         (r#"{"key_base64":"secret!","value":"v","version":"1.0.1"}"#, "key_base64 is not base64"),
         (r#"{"key":"k","value":"v","version":"1"}"#, "TIME.COUNTER.WRITER"),
         (r#"{"key":"k","value":"v","version":"1.0.1","secret":1}"#, "a field that is unknown"),
+        (BEYOND, "its position lies outside of a ring of 160 bits"),
     ];
     for (line, reason) in cases {
         let text = format!("{good}\n\n{line}\n{good}\n");

@@ -76,6 +76,41 @@ fn what_a_failed_sync_should_have_kept_is_not_durable_until_another_did() {
 }
 
 #[test]
+fn a_disk_that_fails_to_read_for_a_while_is_opened_again_though_nobody_writes() {
+    let (tape, dir, store) = open(options());
+    store.apply((0..50).map(|n| record(n, 1)).collect()).unwrap();
+    store.close().unwrap();
+    let options = Options { cache_bytes: 0, ..options() };
+    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options).unwrap();
+    let read = |n| store.read(record(n, 1).position, &record(n, 1).key);
+    tape.fail(Some(Failure::Read));
+    wait_until("a read fails", || (0..50).any(|n| read(n).is_err()));
+    wait_until("the failure is known", || reason_of(&store).is_some());
+    tape.fail(None);
+    wait_until("it is read again", || (0..50).all(|n| read(n) == Ok(Some(record(n, 1)))));
+    wait_until("the failure is over", || store.health() == Health::Good);
+}
+
+#[test]
+fn a_file_that_turns_out_damaged_when_it_is_opened_again_asks_for_a_restart() {
+    let (tape, _dir, store) = open(Options { cache_bytes: 0, ..options() });
+    let applied = store.apply((0..50).map(|n| record(n, 1)).collect()).unwrap();
+    wait_durable(&store, applied.sequence);
+    // Damage that only the last commit has is taken for a commit that was cut off.
+    let applied = store.apply(vec![record(1, 2)]).unwrap();
+    wait_durable(&store, applied.sequence);
+    tape.fail(Some(Failure::Write));
+    store.apply(vec![record(1, 3)]).unwrap();
+    wait_until("the failure is known", || reason_of(&store).is_some());
+    tape.damage(&[b"value 7 of 1 ".to_vec()]);
+    tape.fail(None);
+    wait_until("the damage is known", || {
+        reason_of(&store).is_some_and(|(_, remedy)| remedy.starts_with("restart this node"))
+    });
+    assert!(store.close().is_err(), "what was not written is lost");
+}
+
+#[test]
 fn a_store_on_a_full_disk_closes_and_says_that_something_is_lost() {
     let (tape, _dir, store) = open(options());
     tape.fail(Some(Failure::NoRoom));

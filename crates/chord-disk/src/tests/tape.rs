@@ -28,6 +28,7 @@ pub(super) enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     NoRoom,
+    Read,
     Write,
     Sync,
 }
@@ -59,6 +60,19 @@ impl Tape {
         self.lock().ops.push(op);
     }
 
+    /// Flips a bit of each of these texts wherever it stands, since pages that are no longer used may have it too.
+    pub(super) fn damage(&self, texts: &[Vec<u8>]) {
+        let mut state = self.lock();
+        let begins = |at: usize| texts.iter().any(|text| state.bytes[at..].starts_with(text));
+        let first: Vec<_> = texts.iter().map(|text| text[0]).collect();
+        let places: Vec<_> =
+            (0..state.bytes.len()).filter(|at| first.contains(&state.bytes[*at]) && begins(*at)).collect();
+        assert!(places.len() >= texts.len(), "they are on the disk");
+        for at in places {
+            state.bytes[at] ^= 1;
+        }
+    }
+
     pub(super) fn medium(&self, dir: &Path) -> Medium {
         let tape = self.clone();
         Medium::with_opener(dir.join("records.redb"), Box::new(move |_| Ok(Box::new(tape.clone()))))
@@ -88,7 +102,9 @@ impl State {
     fn check(&self, failures: &[Failure]) -> io::Result<()> {
         match self.failure.filter(|failure| failures.contains(failure)) {
             Some(Failure::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Failure::Write | Failure::Sync) => Err(io::Error::other("the disk is broken")),
+            Some(Failure::Read | Failure::Write | Failure::Sync) => {
+                Err(io::Error::other("the disk is broken"))
+            }
             None => Ok(()),
         }
     }
@@ -107,6 +123,7 @@ impl StorageBackend for Tape {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let offset = to_usize(offset);
         let state = self.lock();
+        state.check(&[Failure::Read])?;
         let bytes = state.bytes.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())

@@ -132,16 +132,23 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file that ends early must not be taken for a whole one, so it is removed.
+/// A file that ends early must not be taken for a whole one, so it gets its name when it is whole, whatever ends this
+/// process before.
 fn export_to(dir: &Path, file: &Path) -> anyhow::Result<data::Exported> {
-    let out = File::create_new(file).with_context(|| format!("cannot make {}", file.display()))?;
-    let done = data::export(dir, &out).map_err(anyhow::Error::from);
-    let done = done.and_then(|exported| {
-        out.sync_all().with_context(|| format!("cannot write {}", file.display()))?;
+    let cannot_make = || format!("cannot make {}", file.display());
+    if file.try_exists().with_context(cannot_make)? {
+        bail!("{}: it is there already", cannot_make());
+    }
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".partial");
+    let out = File::create(&partial).with_context(cannot_make)?;
+    let done = data::export(dir, &out).map_err(anyhow::Error::from).and_then(|exported| {
+        let named = out.sync_all().and_then(|()| fs::rename(&partial, file));
+        named.with_context(|| format!("cannot write {}", file.display()))?;
         Ok(exported)
     });
     if done.is_err() {
-        let _ = fs::remove_file(file);
+        let _ = fs::remove_file(&partial);
     }
     done
 }
@@ -149,7 +156,7 @@ fn export_to(dir: &Path, file: &Path) -> anyhow::Result<data::Exported> {
 /// Whoever reads standard output may have read enough.
 fn stream(error: TransferError) -> anyhow::Error {
     match error {
-        TransferError::Io { source, .. } => stream_error(source),
+        TransferError::Io { error, .. } => stream_error(error),
         other => other.into(),
     }
 }
@@ -168,4 +175,32 @@ fn import(args: &ImportArgs) -> anyhow::Result<()> {
         thousands(imported.stored),
         thousands(imported.records - imported.stored),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn an_export_has_its_name_only_when_it_is_whole() {
+        let [data, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let file = out.path().join("backup.jsonl");
+        assert!(export_to(data.path(), &file).is_err(), "it is no data directory");
+        assert_eq!(names(out.path()), Vec::<String>::new());
+        let identity = r#"{"format":1,"ring":"","ring_bits":160,"node":"127.0.0.1:4567"}"#;
+        fs::write(data.path().join("identity.json"), identity).unwrap();
+        data::import(data.path(), &br#"{"key":"k","value":"v","version":"1.0.1"}"#[..]).unwrap();
+        // What an export left that was killed.
+        fs::write(out.path().join("backup.jsonl.partial"), "{\"key\":").unwrap();
+        assert_eq!(export_to(data.path(), &file).unwrap().records, 1);
+        assert_eq!(names(out.path()), ["backup.jsonl"]);
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
+        let refused = export_to(data.path(), &file).unwrap_err().to_string();
+        assert!(refused.starts_with("cannot make") && refused.ends_with("it is there already"), "{refused}");
+    }
 }

@@ -1,0 +1,122 @@
+//! What becomes of a file that is damaged as a whole: a new one takes its place, with all that can still be read of it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use crate::database::{Fault, RECORDS, caught, close, open_backend};
+use crate::medium::{Medium, Patient, is_no_room};
+use crate::{directory, encoding};
+
+/// How many bytes of records are carried over in one commit.
+const SALVAGE_BYTES: usize = 8 << 20;
+
+/// Puts a new file in the place of the damaged one and says how that is called now. Until the new one is whole, nothing is
+/// changed: on a disk without room for it, the next start finds everything as it was.
+pub(crate) fn replace(medium: &Medium, cache_bytes: usize) -> Result<PathBuf, Fault> {
+    let path = medium.beside();
+    let done = fill(medium, cache_bytes)
+        .and_then(|()| directory::replace_damaged(medium.path(), &path).map_err(Fault::Io));
+    if done.is_err() {
+        let _ = fs::remove_file(&path);
+    }
+    done
+}
+
+fn fill(medium: &Medium, cache_bytes: usize) -> Result<(), Fault> {
+    // redb writes to a file that it opens, so it reads from a copy.
+    let damaged = match medium.open_copy() {
+        Err(error) if is_no_room(&error) => return Err(Fault::Io(error)),
+        copy => copy,
+    };
+    let (fresh, _) = open_backend(medium.open_beside().map_err(Fault::Io)?, cache_bytes)?;
+    match damaged.map(open_damaged) {
+        Ok(Err(Fault::Io(error))) if is_no_room(&error) => return Err(Fault::Io(error)),
+        Ok(Ok(damaged)) => {
+            let carried = salvage(&damaged, &fresh);
+            close(damaged);
+            carried?;
+        }
+        // Nothing can be read of it.
+        Ok(Err(_)) | Err(_) => {}
+    }
+    Ok(fresh.close()?)
+}
+
+fn open_damaged(copy: Patient) -> Result<Database, Fault> {
+    caught(|| Ok(Database::builder().create_with_backend(copy)?))
+}
+
+/// Copies what can be read from the front, and if that ends early, what can be read from the back.
+fn salvage(old: &Database, fresh: &Database) -> Result<(), Fault> {
+    let mut last = None;
+    let mut carried = Carried { fresh, keys: Vec::new(), bytes: 0, failed: None };
+    let forward = caught(|| {
+        let transaction = old.begin_read()?;
+        for entry in transaction.open_table(RECORDS)?.iter()? {
+            let (key, value) = entry?;
+            if last.as_deref().is_some_and(|last| key.value() <= last) {
+                return Err(Fault::Damaged("its records are out of order".into()));
+            }
+            carried.take(key.value(), value.value());
+            last = Some(key.value().to_vec());
+        }
+        Ok(())
+    });
+    if forward.is_err() {
+        // How it ends does not matter: more than was read cannot be had.
+        let _ = caught(|| {
+            let transaction = old.begin_read()?;
+            for entry in transaction.open_table(RECORDS)?.iter()?.rev() {
+                let (key, value) = entry?;
+                if last.as_deref().is_some_and(|last| key.value() <= last) {
+                    break;
+                }
+                carried.take(key.value(), value.value());
+            }
+            Ok(())
+        });
+    }
+    carried.finish()
+}
+
+/// Records on their way from a damaged file to a fresh one.
+struct Carried<'a> {
+    fresh: &'a Database,
+    keys: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+    failed: Option<Fault>,
+}
+
+impl Carried<'_> {
+    fn take(&mut self, key: &[u8], value: &[u8]) {
+        if self.failed.is_some() || encoding::record(key, value).is_err() {
+            return;
+        }
+        self.keys.push((key.to_vec(), value.to_vec()));
+        self.bytes += key.len() + value.len();
+        if self.bytes >= SALVAGE_BYTES {
+            self.failed = self.write().err();
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        self.bytes = 0;
+        let transaction = self.fresh.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            for (key, value) in self.keys.drain(..) {
+                table.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn finish(mut self) -> Result<(), Fault> {
+        match self.failed.take() {
+            Some(fault) => Err(fault),
+            None => self.write(),
+        }
+    }
+}
