@@ -24,7 +24,7 @@ use crate::listen::{fixed_name, listen};
 use crate::node::Node;
 use crate::owner::{Letters, Owner};
 use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, Shared, Stage};
-use crate::storage::{DataDir, Storage, remember};
+use crate::storage::{DataDir, Storage, remember, report_damage};
 use crate::{Language, LimitError, Limits, Syncing, door};
 
 /// Where a node listens that was told nothing.
@@ -285,6 +285,8 @@ impl Builder {
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         if let Storage::Disk(disk) = storage {
+            let reporting = tokio::spawn(report_damage(shared.clone(), disk.clone()));
+            tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
             let remembering = tokio::spawn(remember(shared.clone(), disk));
             tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
         }

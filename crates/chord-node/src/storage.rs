@@ -26,6 +26,9 @@ pub enum Syncing {
 /// Pause after the neighbours have changed before their names are written down: a ring that changes, changes again soon.
 const REMEMBER_PAUSE: Duration = Duration::from_secs(1);
 
+/// Pause between two looks whether anything was found damaged.
+const DAMAGE_PAUSE: Duration = Duration::from_secs(5);
+
 /// Peers of an earlier life that are asked to let this node in again, at most: enough that some are there, few enough that
 /// all are asked in a moment.
 const CONTACTS_MAX: usize = 16;
@@ -123,6 +126,23 @@ pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
         tokio::select! {
             () = tokio::time::sleep(REMEMBER_PAUSE) => {}
             () = shared.reached(Stage::Closing) => return,
+        }
+    }
+}
+
+/// Until the node stops, says what turns out damaged on its disk.
+pub(crate) async fn report_damage(shared: Arc<Shared>, disk: Arc<DiskStore>) {
+    let mut reported = 0;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DAMAGE_PAUSE) => {}
+            () = shared.reached(Stage::Closing) => return,
+        }
+        let set_aside = disk.statistics().set_aside;
+        if set_aside > reported {
+            let (node, dir) = (&shared.me.name, disk.dir().display());
+            tracing::error!(%node, %dir, "{}; other nodes have copies, and this disk may be failing", disk.damaged());
+            reported = set_aside;
         }
     }
 }
