@@ -279,6 +279,10 @@ impl Store for DiskStore {
         self.engine.usage()
     }
 
+    fn lost(&self) -> u64 {
+        self.engine.damaged().records
+    }
+
     fn digest(&self, range: &Range) -> Result<Digest, StoreError> {
         self.engine.digest(range)
     }

@@ -259,6 +259,8 @@ pub enum Event {
     WasStopped,
     /// It has everything of that part of its range, which others may have had before.
     Complete(Range),
+    /// So many records were found damaged, and others are asked for them.
+    Lost(u64),
     /// The store failed.
     StoreFailed(StoreError),
 }
@@ -316,6 +318,8 @@ pub struct Replicator {
     alone_since: Option<Duration>,
     /// Whether there ever was anybody else.
     has_met_others: bool,
+    /// How many records the store was known to have lost.
+    lost: u64,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
     requests: u64,
     outputs: VecDeque<Output>,
@@ -357,6 +361,7 @@ impl Replicator {
             leaving: None,
             alone_since: Some(now.elapsed),
             has_met_others: false,
+            lost: 0,
             asked: BTreeMap::new(),
             requests: 0,
             outputs: VecDeque::new(),
@@ -369,6 +374,7 @@ impl Replicator {
         if self.tenure.beat(now.elapsed) {
             self.was_stopped();
         }
+        self.notice_losses();
         match input {
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
             Input::Operate { token, key, operation, version, consistency, until } => {

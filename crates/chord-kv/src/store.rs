@@ -65,6 +65,13 @@ pub trait Store: Send + Sync {
     /// How many records there are, and what they weigh.
     fn usage(&self) -> Usage;
 
+    /// How many records were found damaged since the engine began, and are not there any more: others may have copies.
+    ///
+    /// Whoever reads that nothing is there looks at this afterwards, before it believes it.
+    fn lost(&self) -> u64 {
+        0
+    }
+
     /// The digest of all records in `range`.
     ///
     /// # Errors

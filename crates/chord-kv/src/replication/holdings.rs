@@ -89,6 +89,13 @@ impl Holdings {
         Ok(())
     }
 
+    /// Some record is not there any more: each owner has to confirm anew that nothing lacks.
+    pub(super) fn doubt(&mut self) {
+        for holding in &mut self.0 {
+            holding.is_confirmed = false;
+        }
+    }
+
     /// Whether an owner counts on this node for that position.
     pub(super) fn holds(&self, position: Position, now: Duration) -> bool {
         let mut current = self.0.iter().filter(|holding| holding.is_current(now));

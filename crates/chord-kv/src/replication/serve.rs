@@ -28,7 +28,9 @@ impl Replicator {
             && !self.unconfirmed.contains_key(key)
         {
             let outcome = self.read_live(position, key);
-            return self.done(token, outcome);
+            if !self.notice_losses() {
+                return self.done(token, outcome);
+            }
         }
         match self.works.add(key, work) {
             Some(true) => self.advance(key),
@@ -226,6 +228,10 @@ impl Replicator {
             Ok(stored) => stored,
             Err(error) => return Some(Err(error.into())),
         };
+        if self.notice_losses() {
+            return self.inform(key);
+        }
+        let work = self.works.first(key)?;
         let Operation::Change { change, condition, expiry } = work.operation.clone() else {
             return match stored {
                 Some(record) if self.unconfirmed.contains_key(key) => self.confirm_earlier(key, record),

@@ -87,6 +87,20 @@ impl Replicator {
         }
     }
 
+    /// Looks whether the store has lost records, and asks others for what it may be. Returns whether it has.
+    pub(super) fn notice_losses(&mut self) -> bool {
+        let lost = self.store.lost();
+        if lost == self.lost {
+            return false;
+        }
+        self.outputs.push_back(Output::Event(Event::Lost(lost - self.lost)));
+        self.lost = lost;
+        self.tenure.lose_records();
+        self.holdings.doubt();
+        self.drive_takeover();
+        true
+    }
+
     /// The successors; and the predecessor, which is the last of them in a small ring and may be the only one that is known
     /// when they have just left.
     pub(super) fn who_may_have_copies(&self) -> Vec<Peer> {

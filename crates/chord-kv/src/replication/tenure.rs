@@ -140,6 +140,13 @@ impl Tenure {
         self.shrink_missing(after);
     }
 
+    /// Some record is not there any more, and nobody knows which.
+    pub(super) fn lose_records(&mut self) {
+        if let Some(range) = self.range() {
+            self.miss(range);
+        }
+    }
+
     fn miss(&mut self, range: Range) {
         self.epoch += 1;
         let range = match &self.missing {

@@ -216,6 +216,9 @@ impl Data {
                 tracing::info!(%node, "this node was stopped for a while: it asks before it answers");
             }
             Event::Complete(_) => tracing::info!(%node, "has everything of its range that others had before"),
+            Event::Lost(count) => {
+                tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
+            }
             Event::StoreFailed(error) => tracing::error!(%node, "{error}"),
             other => tracing::info!(%node, ?other, "event of the records"),
         }
