@@ -11,6 +11,8 @@ mod command_line;
 #[cfg(test)]
 mod cut;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod many_nodes;

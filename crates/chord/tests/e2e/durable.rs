@@ -1,0 +1,214 @@
+//! Copies and data directories: what outlives crashes, and what a node says about a directory that it cannot use.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::*;
+
+/// Longest wait until all nodes have what they should, on a machine that does much else: some rounds of repair.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// `chord serve` with a data directory of its own.
+fn server(name: &str, dir: &Path, further: &[&str]) -> Process {
+    let dir = dir.join(name.replace(':', "-"));
+    let mut process =
+        Process::start(program().args(["serve", "--listen", name]).arg("--data").arg(dir).args(further));
+    process.wait_until_it_says("Running on").expect("it serves");
+    process
+}
+
+/// Whether a node says that it is ready, or why not.
+fn readiness(name: &str) -> Result<(), String> {
+    let asked = || {
+        let mut connection = Connection::open(name)?;
+        connection.send(b"GET /readyz HTTP/1.1\r\nhost: node\r\n\r\n")?;
+        connection.read_response()
+    };
+    let answer = asked().map_err(|error| format!("{name}: {error}"))?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    if answer.status == 200 { Ok(()) } else { Err(format!("{name}: {text}")) }
+}
+
+#[track_caller]
+fn wait_until_ready(names: &[String]) {
+    let oracle = Oracle::new(160, names);
+    wait_for("all nodes ready", READY_LIMIT, || {
+        names.iter().try_for_each(|name| is_ideal_at(&oracle, name).and_then(|()| readiness(name)))
+    });
+}
+
+fn put_all(names: &[String], count: usize) {
+    for idx in 0..count {
+        let pair = json!({ "key": format!("key{idx}"), "value": format!("value{idx}") }).to_string();
+        ask(&names[idx % names.len()], "put", &pair).fields(&["storage_node", "hops"]);
+    }
+}
+
+/// How many of the keys each node finds.
+fn found(names: &[String], count: usize) -> Vec<usize> {
+    let has = |name: &String, idx: usize| {
+        let got = ask(name, "get", &json!({ "key": format!("key{idx}") }).to_string());
+        got.json()["value"] == json!(format!("value{idx}"))
+    };
+    names.iter().map(|name| (0..count).filter(|idx| has(name, *idx)).count()).collect()
+}
+
+#[test]
+fn works_where_the_seed_failed_a_thousand_keys_survive_two_joins_and_then_a_kill() {
+    const KEYS: usize = 1000;
+    let _machine = beside_others();
+    let mut cluster = Cluster::ring(3, 160);
+    put_all(&cluster.names(), KEYS);
+    for _ in 0..2 {
+        let contact = cluster.names().remove(0);
+        let name = cluster.add_idle();
+        ask(&name, "join", &json!({ "remote_node": contact }).to_string()).fields(&[]);
+    }
+    cluster.wait_until_ideal(IDEAL_LIMIT);
+    assert_eq!(found(&cluster.names(), KEYS), [KEYS; 5], "after two joins");
+    wait_until_ready(&cluster.names());
+    let victim = cluster.names().remove(2);
+    cluster.servers.remove(&victim).expect("it runs").crash();
+    assert_eq!(found(&cluster.names(), KEYS), [KEYS; 4], "right after the kill");
+}
+
+#[test]
+fn all_nodes_killed_at_once_have_every_acknowledged_write_when_they_are_started_again() {
+    const KEYS: usize = 300;
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(4, 160);
+    let joins = |idx: usize| if idx == 0 { vec![] } else { vec!["--join", names[0].as_str()] };
+    let mut servers: Vec<Process> =
+        names.iter().enumerate().map(|(idx, name)| server(name, dir.path(), &joins(idx))).collect();
+    wait_until_ready(&names);
+    put_all(&names, KEYS);
+    servers.iter_mut().for_each(Process::crash);
+    // None is told whom to join: each remembers.
+    let again: Vec<Process> = names.iter().map(|name| server(name, dir.path(), &[])).collect();
+    wait_until_ready(&names);
+    assert_eq!(found(&names, KEYS), [KEYS; 4]);
+    drop(again);
+}
+
+#[test]
+fn a_node_that_was_away_comes_back_by_itself_and_has_what_was_written_meanwhile() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(3, 160);
+    let mut servers = vec![server(&names[0], dir.path(), &[])];
+    for name in &names[1..] {
+        servers.push(server(name, dir.path(), &["--join", &names[0]]));
+    }
+    wait_until_ready(&names);
+    put_all(&names[1..], 100);
+    // The founder is told nothing, and must not found another ring.
+    servers[0].crash();
+    put_all(&names[1..], 200);
+    servers[0] = server(&names[0], dir.path(), &[]);
+    wait_until_ready(&names);
+    assert_eq!(found(&names, 200), [200; 3]);
+    servers[1].signal("TERM");
+    assert_eq!(servers[1].wait(), Some(0), "{}", servers[1].stderr());
+    servers[2].signal("TERM");
+    assert_eq!(servers[2].wait(), Some(0), "{}", servers[2].stderr());
+    assert_eq!(found(&names[..1], 200), [200], "the one that is left has all");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let names = free_names(2, 160);
+    let serve = |name: &str, further: &[&str]| {
+        run_command(program().args(["serve", "--listen", name]).arg("--data").arg(&data).args(further))
+    };
+    let mut owner = Process::start(program().args(["serve", "--listen", &names[0]]).arg("--data").arg(&data));
+    owner.wait_until_it_says("Running on").expect("it serves");
+    assert_refused(&serve(&names[0], &[]), "is in use by process");
+    owner.signal("TERM");
+    assert_eq!(owner.wait(), Some(0), "{}", owner.stderr());
+    assert_refused(&serve(&names[1], &[]), &format!("holds the data of node {}, not of", names[0]));
+    assert_refused(
+        &serve(&names[0], &["--ring", "other"]),
+        "holds the data of the ring \"chord\", not of \"other\"",
+    );
+    assert_refused(&serve(&names[0], &["--ring-size", "64"]), "was written on a ring of 160 bits, not 64");
+    let identity = data.join("identity.json");
+    let newer =
+        std::fs::read_to_string(&identity).expect("it is there").replace("\"format\": 1", "\"format\": 2");
+    std::fs::write(&identity, newer).expect("it can be written");
+    assert_refused(&serve(&names[0], &[]), "has format 2, and this version reads up to 1");
+    std::fs::write(&identity, "{").expect("it can be written");
+    assert_refused(&serve(&names[0], &[]), "is damaged");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("it can be written");
+    let refused = run_command(program().args(["serve", "--listen", &names[0]]).arg("--data").arg(&file));
+    assert_refused(&refused, "cannot make");
+}
+
+/// It ended with one line that says so.
+#[track_caller]
+fn assert_refused(ended: &Ended, reason: &str) {
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains(reason), "{}", ended.stderr);
+    assert_eq!(ended.stderr.trim_end().lines().count(), 1, "{}", ended.stderr);
+}
+
+/// A small file system that ends with this.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None where nobody may mount one.
+    fn of(bytes: u32) -> Option<Self> {
+        let dir = TempDir::new().expect("a temporary directory");
+        let size = format!("size={bytes}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "chord-test"]).arg(dir.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_writes_get_an_error_reads_go_on_and_all_is_well_when_there_is_room() {
+    let _machine = beside_others();
+    let Some(disk) = SmallDisk::of(12 << 20) else {
+        println!("nobody may mount a file system here");
+        return;
+    };
+    let names = free_names(1, 160);
+    let _server = server(&names[0], disk.0.path(), &[]);
+    put_all(&names, 10);
+    let ballast = disk.0.path().join("ballast");
+    let filled = std::fs::write(&ballast, vec![0; 12 << 20]);
+    assert!(filled.is_err(), "the disk is full");
+    let large = "x".repeat(500_000);
+    let big = |idx: usize| json!({ "key": format!("large{idx}"), "value": large }).to_string();
+    // What waits for the disk is bounded: sooner or later there is an error, within the deadline of an operation.
+    let refused = (0..1000).find_map(|idx| {
+        let answer = try_ask(&names[0], "put", &big(idx)).expect("it answers");
+        (answer.status != 200).then_some(answer)
+    });
+    let refused = refused.expect("a full disk takes no more");
+    assert!([504, 507].contains(&refused.status), "{}", refused.error());
+    assert_eq!(found(&names, 10), [10], "reads go on");
+    let wrong = readiness(&names[0]).expect_err("it cannot write");
+    assert!(wrong.contains("takes no writes"), "{wrong}");
+    std::fs::remove_file(&ballast).expect("it can be removed");
+    wait_for("a write", READY_LIMIT, || {
+        let answer = try_ask(&names[0], "put", &json!({ "key": "again", "value": "v" }).to_string());
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status == 200 { Ok(()) } else { Err(answer.error()) }
+    });
+}
