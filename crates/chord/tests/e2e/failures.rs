@@ -62,7 +62,7 @@ fn while_readers_ask<T>(
             scope.spawn(move || read(reader));
         }
         // The readers must end even if the work panics.
-        let end = OnDrop(&done);
+        let end = SetOnDrop(&done);
         let result = work();
         drop(end);
         result
@@ -76,14 +76,6 @@ fn while_readers_ask<T>(
     assert!(seen.wrong.is_empty(), "{} wrong answers: {:?}", seen.wrong.len(), seen.wrong.first());
     assert!(seen.n_requests > 0, "nobody asked");
     result
-}
-
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn lookup(idx: usize) -> (&'static str, String) {
@@ -301,7 +293,7 @@ fn no_acknowledged_write_is_lost_while_a_node_freezes_and_thaws_again_and_again(
     let (written, errors) = std::thread::scope(|scope| {
         let writers: Vec<_> = names.iter().map(|name| scope.spawn(|| write_through(name, &done))).collect();
         // The writers must end even if a signal cannot be sent.
-        let end = OnDrop(&done);
+        let end = SetOnDrop(&done);
         for _ in 0..5 {
             std::thread::sleep(Duration::from_millis(500)); // of writing to the whole ring
             cluster.servers[&names[2]].freeze();

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod cut;

@@ -1,6 +1,6 @@
 //! Two hosts, as far as the program can tell: network namespaces with a cable between them.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Two network namespaces with a cable between them.
@@ -53,6 +53,7 @@ impl Hosts {
     pub(crate) fn program_at(host: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", host, env!("CARGO_BIN_EXE_chord")]);
+        command.env_remove("CHORD_NODE").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 }
@@ -64,6 +65,7 @@ impl Drop for Hosts {
     }
 }
 
-fn ip(arguments: &[&str]) -> bool {
+/// Runs `ip`; whether it did what it was told.
+pub(crate) fn ip(arguments: &[&str]) -> bool {
     Command::new("ip").args(arguments).output().is_ok_and(|output| output.status.success())
 }

@@ -72,9 +72,18 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        stream.set_write_timeout(Some(ANSWER_LIMIT))?;
+        Self::over(TcpStream::connect(address)?, ANSWER_LIMIT)
+    }
+
+    /// The same, with another limit for each step; the address is numeric.
+    pub(crate) fn open_within(address: &str, limit: Duration) -> io::Result<Self> {
+        let address = address.parse().map_err(io::Error::other)?;
+        Self::over(TcpStream::connect_timeout(&address, limit)?, limit)
+    }
+
+    fn over(stream: TcpStream, limit: Duration) -> io::Result<Self> {
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, received: Vec::new() })
     }

@@ -17,6 +17,7 @@ pub(crate) use process::*;
 pub(crate) use python::*;
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two looks at a condition that a test waits for.
@@ -37,5 +38,14 @@ pub(crate) fn wait_for<T, E: Display>(
             Err(wrong) if begin.elapsed() > limit => panic!("{what}: not within {limit:?}: {wrong}"),
             Err(_) => std::thread::sleep(POLL_PAUSE),
         }
+    }
+}
+
+/// Tells threads that they are done, also when the test that began them panics.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
