@@ -7,6 +7,7 @@
 //! where it began. It differs in this: a host waits equally long for every peer, as a running node does for those that
 //! it has measured and found quick; and no host is a seed node, so none is asked first whether it is one.
 
+mod action;
 mod data;
 mod disk;
 mod errand;
@@ -29,7 +30,8 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rustc_hash::FxHashMap;
 
-pub use data::{Action, ActionId, DataSettings};
+pub use action::{Action, ActionId};
+pub use data::DataSettings;
 use data::{DataAnswer, DataEvent, DataRequest};
 pub use disk::Keeping;
 pub use errand::{Errand, Outcome};

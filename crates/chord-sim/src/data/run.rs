@@ -1,19 +1,23 @@
 //! One run of a plan: clients and mishaps, then healing, then every key is read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod client;
+mod judge;
+mod rule;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chord_kv::replication::{Change, Condition, Expiry, Operation, OperationError};
-use chord_kv::{Key, Value};
+use chord_kv::replication::Operation;
 use chord_ring::Phase;
 use rand::seq::IteratorRandom;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use super::history::{Deed, History, Saw};
+use client::{COUNTERS, key};
+pub use rule::{DataBroken, DataPassed, DataRule};
+
 use super::plan::{Class, DataPlan, Mishap};
-use crate::world::{Action, ActionId, Cut, HostId, Keeping, Step, Time, World};
+use crate::world::{ActionId, Cut, HostId, Keeping, Step, Time, World};
 
 /// How long after the last mishap every range is complete and has as many copies as it should: the ring takes a hundred
 /// rounds at most, and what nobody counted on is offered for as long as a holding lapses.
@@ -24,65 +28,6 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The alarm for the next operation of a client; those of mishaps are their numbers.
 const CLIENT: u64 = u64::MAX;
-
-/// Keys that are counted up instead of written.
-const COUNTERS: usize = 2;
-
-/// A rule that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataBroken {
-    /// When.
-    pub at: Time,
-    /// Which.
-    pub rule: DataRule,
-    /// How it showed.
-    pub description: String,
-}
-
-/// What must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum DataRule {
-    /// A read sees no less than was acknowledged before it began: no write is lost, and no deleted key comes back.
-    NothingLost,
-    /// A counter holds at least the acknowledged increments, and at most all of them.
-    NothingMiscounted,
-    /// When nothing goes wrong any more, every range becomes complete and has as many copies as it should.
-    BecomesReplicated,
-    /// Then every operation is answered.
-    Answers,
-    /// Then the members of a group hold the same records of its range.
-    CopiesAgree,
-}
-
-impl fmt::Display for DataRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingLost => "an acknowledged write was lost, or a deleted key came back",
-            Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
-            Self::BecomesReplicated => "the records do not become complete and replicated",
-            Self::Answers => "an operation had no answer though nothing went wrong any more",
-            Self::CopiesAgree => "copies of a key differ though nothing goes wrong any more",
-        })
-    }
-}
-
-/// What a run came to, if every rule held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct DataPassed {
-    /// How many things happened.
-    pub n_steps: u64,
-    /// How many of the mishaps could happen and did.
-    pub n_mishaps: usize,
-    /// How many writes were acknowledged.
-    pub n_acknowledged: usize,
-    /// How many operations ended without a definite answer.
-    pub n_uncertain: usize,
-    /// How many reads were checked.
-    pub n_reads: usize,
-    /// How long after the last mishap everything was replicated.
-    pub ready_after: Duration,
-}
 
 /// A run on its way.
 pub struct DataRun {
@@ -163,38 +108,6 @@ impl DataRun {
             }
         }
         self.world.run_until(end);
-    }
-
-    fn act_as_client(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let pause = self.plan.pause.mul_f64(self.random.random::<f64>() * 2.0);
-        self.world.set_alarm(pause, CLIENT);
-        let is_up =
-            |host: &HostId| self.world.phase(*host) == Some(Phase::Member) && !self.world.is_asleep(*host);
-        let Some(host) = self.world.hosts().filter(is_up).choose(&mut self.random) else { return };
-        let idx = self.random.random_range(0..self.plan.keys + COUNTERS);
-        let operation = if idx >= self.plan.keys {
-            match self.random.random_range(0..3) {
-                0 => Operation::Get,
-                _ => Operation::Change {
-                    change: Change::Add(1),
-                    condition: Condition::Always,
-                    expiry: Expiry::Never,
-                },
-            }
-        } else {
-            match self.random.random_range(0..10) {
-                0..4 => Operation::Get,
-                4..9 => {
-                    self.written += 1;
-                    Operation::put(value(&format!("v{}", self.written)))
-                }
-                _ => Operation::delete(),
-            }
-        };
-        self.world.operate(host, key(idx), operation);
     }
 
     /// Lets the mishap of this number happen, if it can.
@@ -428,64 +341,6 @@ impl DataRun {
         Ok(asked)
     }
 
-    fn check_histories(&mut self, last: &[ActionId]) -> Result<(), DataBroken> {
-        let actions = self.world.actions();
-        let mut histories: BTreeMap<Key, History> = BTreeMap::new();
-        let mut reads: Vec<(Key, Saw, bool)> = Vec::new();
-        let last: BTreeSet<u32> = last.iter().map(|id| id.0).collect();
-        for (number, action) in actions.iter().enumerate() {
-            let is_last = u32::try_from(number).is_ok_and(|number| last.contains(&number));
-            let history = histories.entry(action.key.clone()).or_default();
-            history.is_open_ended = self.plan.class == Class::Skewed;
-            history.deeds.extend(deed(action));
-            reads.extend(saw(action).map(|saw| (action.key.clone(), saw, is_last)));
-        }
-        let uncertain = |action: &&Action| matches!(action.ended, Some((_, Err(_))) | None);
-        self.passed.n_uncertain = actions.iter().filter(uncertain).count();
-        let acknowledged = histories.values().flat_map(|history| &history.deeds);
-        self.passed.n_acknowledged = acknowledged.filter(|deed| deed.is_acknowledged).count();
-        let counters: BTreeSet<Key> = (self.plan.keys..self.plan.keys + COUNTERS).map(key).collect();
-        for (key, saw, is_last) in reads {
-            if counters.contains(&key) {
-                // Where clocks do not agree, an increment whose outcome is unknown may come back over later ones.
-                if is_last && self.plan.class == Class::Steady {
-                    self.check_counter(&key, &saw)?;
-                }
-                continue;
-            }
-            // While things are rough, a node that is cut off may answer from its past.
-            if is_last || self.plan.class != Class::Rough {
-                self.passed.n_reads += 1;
-                if let Some(Err(why)) = histories.get(&key).map(|history| history.judge(&saw)) {
-                    return Err(self.broken(DataRule::NothingLost, &format!("{key:?}: {why}")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_counter(&self, key: &Key, saw: &Saw) -> Result<(), DataBroken> {
-        let increments = self
-            .world
-            .actions()
-            .iter()
-            .filter(|action| action.key == *key && action.operation != Operation::Get);
-        let (mut least, mut most) = (0_u64, 0_u64);
-        for action in increments {
-            match &action.ended {
-                Some((_, Ok(_))) => (least, most) = (least + 1, most + 1),
-                Some((_, Err(error))) if is_definite(error) => {}
-                Some((_, Err(_))) | None => most += 1,
-            }
-        }
-        let count = saw.value.as_deref().map_or(Some(0), |text| text.parse().ok());
-        if count.is_some_and(|count| (least..=most).contains(&count)) {
-            return Ok(());
-        }
-        let how = format!("{key:?} is {:?}, after {least} to {most} increments", saw.value);
-        Err(self.broken(DataRule::NothingMiscounted, &how))
-    }
-
     /// The owner of a range and those after it hold the same of it.
     fn check_copies(&self) -> Result<(), DataBroken> {
         let ranges = self.ranges();
@@ -528,48 +383,4 @@ impl DataRun {
         let ring = self.world.describe().join("\n");
         DataBroken { at: self.world.now(), rule, description: format!("{how}\n{ring}") }
     }
-}
-
-fn key(idx: usize) -> Key {
-    Key::new(format!("key{idx}").as_bytes()).expect("it is short")
-}
-
-fn value(text: &str) -> Value {
-    Value::new(text.as_bytes(), usize::MAX).expect("it is short")
-}
-
-/// Whether an error says that nothing changed.
-fn is_definite(error: &OperationError) -> bool {
-    !matches!(error, OperationError::Uncertain | OperationError::TooFewCopies { .. })
-}
-
-/// The write that an action was, if it may have taken effect.
-fn deed(action: &Action) -> Option<Deed> {
-    let Operation::Change { change, .. } = &action.operation else { return None };
-    let value = match change {
-        Change::Set(value) => Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        Change::Delete => None,
-        Change::Add(_) | Change::Append(_) => return None,
-    };
-    let (ended, is_acknowledged) = match &action.ended {
-        // A deletion that found nothing is a look; but an earlier attempt at it may have found something.
-        Some((at, Ok(outcome))) if value.is_none() && outcome.copies == 0 => (*at, false),
-        Some((at, Ok(_))) => (*at, true),
-        Some((_, Err(error))) if is_definite(error) => return None,
-        Some((at, Err(_))) => (*at, false),
-        None => return None,
-    };
-    Some(Deed { value, began: action.began, ended, is_acknowledged })
-}
-
-/// What an action saw, if it changed nothing.
-fn saw(action: &Action) -> Option<Saw> {
-    let (ended, Ok(outcome)) = action.ended.as_ref()? else { return None };
-    let is_deletion = matches!(action.operation, Operation::Change { change: Change::Delete, .. });
-    if action.operation != Operation::Get && !(is_deletion && outcome.copies == 0) {
-        return None;
-    }
-    let value = outcome.record.as_ref().and_then(|record| record.value.as_ref());
-    let value = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    Some(Saw { value, began: action.began, ended: *ended })
 }
