@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, Input, Neighbours,
-    Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Replicator, RequestId, Settings,
-    Standing, Verdict,
+    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Departure, Expiry, Group, Header, Input,
+    Neighbours, Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
+    Settings, Standing, Verdict,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -471,6 +471,26 @@ fn a_node_without_room_for_what_it_takes_over_never_says_that_it_is_absent() {
     store.is_full.store(false, Ordering::Relaxed);
     pair.pass(2_000);
     assert_eq!(pair.get(&key), Some(Ok(Some(record))));
+}
+
+#[test]
+fn a_node_that_leaves_alone_tells_what_it_has_of_other_ranges() {
+    let key = key_owned(false);
+    let store = Arc::new(MemoryStore::new(size(), 1 << 20));
+    store.apply(vec![record(key.as_bytes(), key.position(size()))]).unwrap();
+    let leaves_too = |request: &PeerRequest| match request {
+        PeerRequest::Vouch => Ok(PeerAnswer { leaving: true, body: AnswerBody::Vouched(true) }),
+        _ => Err(Failure::Silent),
+    };
+    let mut pair = Pair::new(store, leaves_too);
+    pair.join();
+    pair.feed(Input::Leave);
+    pair.pass(5_000);
+    let left = pair.ended.iter().find_map(|output| match output {
+        Output::Left(departure) => Some(*departure),
+        _ => None,
+    });
+    assert_eq!(left, Some(Departure { own_left: 0, others_left: 1, was_alone: true }));
 }
 
 #[test]
