@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chord_kv::replication::Operation;
-use chord_ring::Phase;
+use chord_ring::{Phase, Position};
 use rand::seq::IteratorRandom;
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use client::{COUNTERS, key};
-pub use rule::{DataBroken, DataPassed, DataRule};
+use client::{key, n_keys};
+pub use rule::{DataBroken, DataPassed, DataRule, Marks};
 
-use super::plan::{Class, DataPlan, Mishap};
-use crate::world::{ActionId, Cut, HostId, Keeping, Step, Time, World};
+use super::history::Loss;
+use super::plan::{Class, DataPlan, HOSTS_MAX, Mishap};
+use crate::world::{Acknowledged, ActionId, Cut, Down, HostId, Keeping, Step, Time, Wish, World};
 
 /// How long after the last mishap every range is complete and has as many copies as it should: the ring takes a hundred
 /// rounds at most, and what nobody counted on is offered for as long as a holding lapses.
@@ -29,6 +30,18 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The alarm for the next operation of a client; those of mishaps are their numbers.
 const CLIENT: u64 = u64::MAX;
 
+/// The alarm for the return of the power at the first host; those of the others come after it, before [`CLIENT`].
+const POWER: u64 = CLIENT - HOSTS_MAX as u64;
+
+/// Who crashes when a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victims {
+    /// The owner.
+    Owner,
+    /// The whole group but one, when all of it have that write.
+    Group,
+}
+
 /// A run on its way.
 pub struct DataRun {
     plan: DataPlan,
@@ -38,8 +51,12 @@ pub struct DataRun {
     /// What each action wrote, in order.
     written: u64,
     passed: DataPassed,
-    /// Whether the next node that acknowledges a write crashes, and how.
-    armed: Option<crate::world::Down>,
+    /// Who crashes when the next write is acknowledged, and how.
+    armed: Option<(Victims, Down)>,
+    /// Processes that ended with what they had.
+    losses: Vec<Loss>,
+    /// Who begins a ring again when nobody is in one.
+    founder: HostId,
     is_over: bool,
 }
 
@@ -71,7 +88,17 @@ impl DataRun {
         }
         world.set_alarm(Duration::from_millis(500), CLIENT);
         let random = Pcg64Mcg::seed_from_u64(plan.seed ^ 2);
-        Self { plan, world, random, written: 0, passed: DataPassed::default(), armed: None, is_over: false }
+        Self {
+            plan,
+            world,
+            random,
+            written: 0,
+            passed: DataPassed::default(),
+            armed: None,
+            losses: Vec::new(),
+            founder: HostId(0),
+            is_over: false,
+        }
     }
 
     /// Runs the whole plan.
@@ -101,6 +128,7 @@ impl DataRun {
         while self.world.next_at().is_some_and(|next| next <= end) {
             match self.world.step() {
                 Some(Step::Alarm(CLIENT)) => self.act_as_client(),
+                Some(Step::Alarm(number)) if number >= POWER => self.restart(number - POWER),
                 Some(Step::Alarm(number)) => self.strike(number),
                 Some(Step::At(..)) => self.crash_if_armed(),
                 Some(Step::Nothing) => {}
@@ -121,8 +149,9 @@ impl DataRun {
         let world = &mut self.world;
         match mishap {
             Mishap::Start(host) => self.start(host),
-            Mishap::Crash(host, down) => world.crash(host, down),
-            Mishap::CrashOwner(down) => self.armed = Some(down),
+            Mishap::Crash(host, down) => self.crash(&[host], down),
+            Mishap::CrashOwner(down) => self.armed = Some((Victims::Owner, down)),
+            Mishap::CrashGroup(down) => self.armed = Some((Victims::Group, down)),
             Mishap::Leave(host) => world.leave(host),
             Mishap::Freeze(host) => world.freeze(host),
             Mishap::Thaw(host) => world.thaw(host),
@@ -133,36 +162,72 @@ impl DataRun {
                 world.network.slow.push((host, by));
             }
             Mishap::Loss(rate) => world.network.loss = rate,
-            Mishap::Blackout => self.black_out(),
+            Mishap::Blackout(within) => {
+                self.passed.marks.blackouts += 1;
+                self.black_out(within);
+            }
+            Mishap::Trouble(host, trouble) => world.set_trouble(host, trouble),
         }
     }
 
-    /// The power goes and comes back. Somebody has to begin a ring again.
-    fn black_out(&mut self) {
+    fn crash(&mut self, hosts: &[HostId], down: Down) {
+        self.losses.push(Loss { at: self.world.now(), processes: hosts.len() });
+        for host in hosts {
+            self.world.crash(*host, down);
+        }
+    }
+
+    /// The power goes and comes back, here sooner and there later.
+    fn black_out(&mut self, within: Duration) {
         let is_up = |host: &HostId| self.world.node(*host).is_some();
         let hosts: Vec<HostId> = self.world.hosts().filter(is_up).collect();
-        for host in &hosts {
-            self.world.crash(*host, crate::world::Down::Refuses);
-        }
-        if let Some((first, others)) = hosts.split_first() {
-            self.world.create(*first);
-            let contacts: Vec<HostId> = std::iter::once(*first).chain(self.world.hosts()).collect();
-            for host in others {
-                self.world.join_with_memory(*host, &contacts);
-            }
+        // Only one that was in the ring knows whom to wait for.
+        self.founder = self.members().into_iter().choose(&mut self.random).unwrap_or(self.founder);
+        for host in hosts {
+            self.world.crash(host, Down::Refuses);
+            self.world.set_alarm(within.mul_f64(self.random.random()), POWER + u64::from(host.0));
         }
     }
 
-    /// Ends the process that has just acknowledged a write, if one is to be.
+    /// The power is back at the host of this number.
+    fn restart(&mut self, number: u64) {
+        let is_down = |host: &HostId| u64::from(host.0) == number && self.world.node(*host).is_none();
+        let Some(host) = self.world.hosts().find(is_down) else { return };
+        // Whoever founds a ring anew founded the last one.
+        if host == self.founder && self.members().is_empty() {
+            self.world.create(host);
+        } else {
+            self.start(host);
+        }
+    }
+
+    /// Ends the processes that are to end when a write is acknowledged.
     fn crash_if_armed(&mut self) {
         let acknowledged = self.world.take_acknowledged();
-        let Some(down) = self.armed.filter(|_| !self.is_over) else { return };
-        let Some(position) = acknowledged else { return };
-        let owner = self.ranges().into_iter().find(|(_, range)| range.contains(position));
-        if let Some((host, _)) = owner.filter(|(host, _)| self.may_lose(*host)) {
-            self.world.crash(host, down);
-            self.armed = None;
-        }
+        let Some((victims, down)) = self.armed.filter(|_| !self.is_over) else { return };
+        let Some(Acknowledged { position, copies }) = acknowledged else { return };
+        let group = self.group_of(position);
+        let Some(owner) = group.first().copied().filter(|owner| self.may_lose(*owner)) else { return };
+        let hosts = match victims {
+            Victims::Owner => vec![owner],
+            Victims::Group if copies < group.len() => return,
+            Victims::Group => {
+                let survivor = self.random.random_range(0..group.len());
+                let others = group.into_iter().enumerate().filter(|(idx, _)| *idx != survivor);
+                others.map(|(_, host)| host).collect()
+            }
+        };
+        self.passed.marks.groups_lost += usize::from(victims == Victims::Group);
+        self.crash(&hosts, down);
+        self.armed = None;
+    }
+
+    /// Those that keep copies of a position, its owner first.
+    fn group_of(&self, position: Position) -> Vec<HostId> {
+        let ranges = self.ranges();
+        let copies = usize::from(self.plan.replicas).min(ranges.len());
+        let owner = ranges.iter().position(|(_, range)| range.contains(position)).unwrap_or(0);
+        ranges.iter().cycle().skip(owner).take(copies).map(|(host, _)| *host).collect()
     }
 
     fn can_happen(&self, mishap: &Mishap) -> bool {
@@ -178,11 +243,13 @@ impl DataRun {
             }
             Mishap::Freeze(host) | Mishap::Thaw(host) => is_up(*host),
             Mishap::CrashOwner(_)
+            | Mishap::CrashGroup(_)
             | Mishap::Cut(_)
             | Mishap::Mend
             | Mishap::Slow(..)
             | Mishap::Loss(_)
-            | Mishap::Blackout => true,
+            | Mishap::Blackout(_)
+            | Mishap::Trouble(..) => true,
         }
     }
 
@@ -233,6 +300,7 @@ impl DataRun {
         self.world.network.heal();
         let hosts: Vec<HostId> = self.world.hosts().collect();
         for host in &hosts {
+            self.world.set_trouble(*host, None);
             if self.world.is_asleep(*host) {
                 self.world.thaw(*host);
             }
@@ -242,7 +310,7 @@ impl DataRun {
             for host in
                 hosts.iter().filter(|host| self.world.node(**host).is_some()).copied().collect::<Vec<_>>()
             {
-                self.world.crash(host, crate::world::Down::Refuses);
+                self.world.crash(host, Down::Refuses);
             }
             self.world.create(hosts[0]);
         }
@@ -293,7 +361,7 @@ impl DataRun {
 
     /// The hosts in the order of the ring, with the positions after which each owns.
     fn ranges(&self) -> Vec<(HostId, chord_kv::Range)> {
-        let mut members: Vec<(chord_ring::Position, HostId)> = self
+        let mut members: Vec<(Position, HostId)> = self
             .members()
             .into_iter()
             .filter_map(|host| Some((self.world.node(host)?.view().me().position, host)))
@@ -324,17 +392,19 @@ impl DataRun {
     fn read_all(&mut self) -> Result<Vec<ActionId>, DataBroken> {
         let mut asked = Vec::new();
         for _ in 0..2 {
-            for idx in 0..self.plan.keys + COUNTERS {
+            for idx in 0..n_keys(&self.plan) {
                 let members = self.members();
                 let Some(host) = members.into_iter().choose(&mut self.random) else { continue };
-                asked.extend(self.world.operate(host, key(idx), Operation::Get));
+                let consistency = self.read_level();
+                let wish = Wish { key: key(idx), operation: Operation::Get, consistency };
+                asked.extend(self.world.operate(host, wish));
             }
             self.run_until(self.world.now().after(Duration::from_secs(5)));
         }
         for id in &asked {
             let action = &self.world.actions()[id.0 as usize];
             if !matches!(action.ended, Some((_, Ok(_)))) {
-                let how = format!("{:?} of {:?}: {:?}", action.operation, action.key, action.ended);
+                let how = format!("{:?}: {:?}", action.wish, action.ended);
                 return Err(self.broken(DataRule::Answers, &how));
             }
         }
@@ -348,9 +418,10 @@ impl DataRun {
         for (idx, (owner, range)) in ranges.iter().enumerate() {
             let of = |host: HostId| {
                 let records = self.world.records(host).into_iter();
+                let now_ms = self.world.wall_ms(*owner);
                 records
-                    // What says that a key was deleted may just be being dropped.
-                    .filter(|record| range.contains(record.position) && !record.is_tombstone())
+                    // What says that a key is gone may just be being dropped.
+                    .filter(|record| range.contains(record.position) && record.live_value(now_ms).is_some())
                     .map(|record| (record.key.clone(), record))
                     .collect::<BTreeMap<_, _>>()
             };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chord_kv::Key;
 use chord_kv::replication::{Afterwards, Attempts, Consistency, Input, Operation, OperationError, Outcome};
+use chord_kv::{Key, Version};
 use chord_ring::{Peer, Position, Question, Token};
 
 use super::data::{DataEvent, DataRequest, Waiter};
@@ -13,19 +13,37 @@ use super::{Event, HostId, Time, World};
 /// Pause before an operation that came to nothing is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
+/// A write that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Where its key lies.
+    pub position: Position,
+    /// Members of the group that have made it durable, by the word of the owner.
+    pub copies: usize,
+}
+
 /// Names an operation of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub u32);
+
+/// What a client wants done.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The key.
+    pub key: Key,
+    /// What to do to it.
+    pub operation: Operation,
+    /// How many copies it is about.
+    pub consistency: Consistency,
+}
 
 /// An operation of a client.
 #[derive(Clone, Debug)]
 pub struct Action {
     /// The host that it asked.
     pub host: HostId,
-    /// The key.
-    pub key: Key,
     /// What is to be done.
-    pub operation: Operation,
+    pub wish: Wish,
     /// When it began.
     pub began: Time,
     /// When it ended, and how, if it has. The client's own node is gone if the error is [`OperationError::Uncertain`] or
@@ -35,17 +53,25 @@ pub struct Action {
     until: Time,
 }
 
+impl Wish {
+    pub(super) fn into_input(self, token: Token, version: Option<Version>, until: Time) -> Input {
+        let Self { key, operation, consistency } = self;
+        let until = until.since(Time::ZERO);
+        Input::Operate { token, key, operation, version, consistency, until }
+    }
+}
+
 impl World {
     /// A client asks the node on a host to do something to a key. `None` if no node runs there.
-    pub fn operate(&mut self, host: HostId, key: Key, operation: Operation) -> Option<ActionId> {
+    pub fn operate(&mut self, host: HostId, wish: Wish) -> Option<ActionId> {
         let patience = self.settings.data.as_ref()?.patience;
         let now = self.time_of(host);
         let replicator = self.hosts[host.0 as usize].data.as_mut()?.replicator.as_mut()?;
-        let attempts = Attempts::new(&operation, replicator.propose(now));
+        let attempts = Attempts::new(&wish.operation, replicator.propose(now));
         let id = ActionId(u32::try_from(self.actions.len()).ok()?);
         let (began, until) = (self.now, self.now.after(patience));
-        self.note(|world| format!("a client asks {}: {operation:?} {key:?}", world.name(host)));
-        self.actions.push(Action { host, key, operation, began, ended: None, attempts, until });
+        self.note(|world| format!("a client asks {}: {wish:?}", world.name(host)));
+        self.actions.push(Action { host, wish, began, ended: None, attempts, until });
         self.queue.push(until, Event::Expire(id));
         self.attempt(id);
         Some(id)
@@ -56,8 +82,8 @@ impl World {
         &self.actions
     }
 
-    /// Where the key lies of the write that was acknowledged last, if one was since the last time.
-    pub fn take_acknowledged(&mut self) -> Option<Position> {
+    /// The write that was acknowledged last, if one was since the last time.
+    pub fn take_acknowledged(&mut self) -> Option<Acknowledged> {
         self.acknowledged.take()
     }
 
@@ -66,7 +92,7 @@ impl World {
         let Some(action) = self.actions.get(id.0 as usize).filter(|action| action.ended.is_none()) else {
             return;
         };
-        let target = self.position_of(&action.key);
+        let target = self.position_of(&action.wish.key);
         let question = Question { target, named: false, path: Vec::new() };
         let budget = action.until.since(self.now);
         self.carry(action.host, question, Origin::Operation(id), budget, None);
@@ -80,8 +106,7 @@ impl World {
         let open = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none());
         let Some(action) = open else { return };
         let Some(owner) = owner else { return self.attempt_later(id) };
-        let (host, until) = (action.host, action.until);
-        let (key, operation) = (action.key.clone(), action.operation.clone());
+        let (host, until, wish) = (action.host, action.until, action.wish.clone());
         let version = action.attempts.begin();
         if self.host(&owner.name) == Some(host) {
             self.calls += 1;
@@ -89,13 +114,11 @@ impl World {
             if let Some(data) = &mut self.host_mut(host).data {
                 data.waiting.push((token, Waiter::Client(id)));
             }
-            let (consistency, until) = (Consistency::Usual, until.since(Time::ZERO));
-            let input = Input::Operate { token, key, operation, version, consistency, until };
-            return self.feed_data(host, input);
+            return self.feed_data(host, wish.into_input(token, version, until));
         }
         let patience = self.settings.patience.saturating_mul(4);
         let deadline = until.min(self.now.after(patience));
-        let request = DataRequest::Operate { key, operation, version, until };
+        let request = DataRequest::Operate { wish, version, until };
         self.call_data(host, &owner, request, Asker::Operation(id), deadline);
     }
 
@@ -147,12 +170,14 @@ impl World {
         let now = self.now;
         let action = &self.actions[idx];
         let line = match &result {
-            Ok(outcome) => format!("{:?} of {:?}: {outcome:?}", action.operation, action.key),
-            Err(error) => format!("{:?} of {:?}: {error}", action.operation, action.key),
+            Ok(outcome) => format!("{:?}: {outcome:?}", action.wish),
+            Err(error) => format!("{:?}: {error}", action.wish),
         };
         self.note(|_| line.clone());
-        if result.as_ref().is_ok_and(|outcome| outcome.copies > 0) {
-            self.acknowledged = Some(self.position_of(&self.actions[idx].key));
+        if let Some(copies) = result.as_ref().ok().map(|outcome| outcome.copies).filter(|copies| *copies > 0)
+        {
+            let position = self.position_of(&self.actions[idx].wish.key);
+            self.acknowledged = Some(Acknowledged { position, copies });
         }
         self.actions[idx].ended = Some((now, result));
     }

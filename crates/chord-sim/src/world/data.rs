@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Consistency, Input, Neighbours, Now, Operation, OperationError, Outcome, Output, PeerAnswer, PeerRequest,
-    Replicator, RequestId, Status, TICK,
+    Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
+    Status, TICK,
 };
-use chord_kv::{Key, Record, Version};
-use chord_ring::{Command, Failure, Peer, Question, Token};
+use chord_kv::{Record, Version};
+use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
 use rand::RngExt;
 
-use super::action::ActionId;
-use super::disk::{Disk, Keeping};
+use super::action::{ActionId, Wish};
+use super::disk::{Disk, Keeping, Trouble};
 use super::host::{Asker, Call, CallId, Origin};
 use super::{Content, Event, HostId, Time, World};
 
@@ -40,7 +40,7 @@ pub struct DataSettings {
 #[derive(Clone, Debug)]
 pub(super) enum DataRequest {
     Peer(PeerRequest),
-    Operate { key: Key, operation: Operation, version: Option<Version>, until: Time },
+    Operate { wish: Wish, version: Option<Version>, until: Time },
 }
 
 /// Something that has to do with a host's records.
@@ -96,6 +96,23 @@ impl World {
         }
     }
 
+    /// What the clock on a host's wall shows, in milliseconds since 1970.
+    pub fn wall_ms(&self, host: HostId) -> u64 {
+        self.time_of(host).wall_ms
+    }
+
+    /// When a clock on the wall that is right shows that.
+    pub fn time_at(wall_ms: u64) -> Time {
+        Time::ZERO.after(Duration::from_millis(wall_ms.saturating_sub(BEGINNING_MS)))
+    }
+
+    /// From now on the disk of a host takes nothing new, for that reason; `None` ends it.
+    pub fn set_trouble(&mut self, host: HostId, trouble: Option<Trouble>) {
+        if let Some(data) = &self.hosts[host.0 as usize].data {
+            data.disk.set_trouble(trouble);
+        }
+    }
+
     /// How well the records of a host are kept, if a node runs there.
     pub fn data_status(&self, host: HostId) -> Option<Status> {
         Some(self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?.status())
@@ -140,7 +157,18 @@ impl World {
         data.replicator = Some(Replicator::new(me, settings, data.disk.clone(), now));
         data.told = Neighbours::default();
         data.is_leaving = false;
+        self.recall(host);
         self.schedule_tick(host);
+    }
+
+    /// What is on the disk of a host comes from a life whose acquaintances are written down there too.
+    fn recall(&mut self, host: HostId) {
+        if self.settings.data.as_ref().is_some_and(|data| data.keeping == Keeping::Disk) {
+            let names = self.hosts[host.0 as usize].remembered.iter();
+            let peers = names.filter_map(|name| Some(self.hosts[self.host(name)?.0 as usize].me.clone()));
+            let peers = peers.collect();
+            self.feed_data(host, Input::Recall(peers));
+        }
     }
 
     fn schedule_tick(&mut self, host: HostId) {
@@ -172,11 +200,13 @@ impl World {
         self.queue.push(self.now.after(pause), Event::Data { host, life, event });
     }
 
-    /// The process on a host ends.
-    pub(super) fn stop_data(&mut self, host: HostId) {
+    /// The process on a host ends. Returns whom it still recalled.
+    pub(super) fn stop_data(&mut self, host: HostId) -> Vec<NodeName> {
         let lucky = self.random.random_range(0..4);
+        let mut recalled = Vec::new();
         if let Some(data) = &mut self.host_mut(host).data {
-            data.replicator = None;
+            let ended = data.replicator.take();
+            recalled.extend(ended.iter().flat_map(Replicator::recalled).map(|peer| peer.name.clone()));
             data.waiting.clear();
             (data.is_syncing, data.is_leaving) = (false, false);
             data.disk.crash(lucky);
@@ -188,6 +218,7 @@ impl World {
         for idx in open.collect::<Vec<_>>() {
             self.end_action(idx, Err(OperationError::Uncertain));
         }
+        recalled
     }
 
     /// Begins to hand over what a host has. Returns whether there is anything to wait for.
@@ -326,13 +357,8 @@ impl World {
                 let from_peer = self.hosts[from.0 as usize].me.clone();
                 (Waiter::Peer(from, call), Input::Request { token, from: from_peer, request })
             }
-            DataRequest::Operate { key, operation, version, until } => {
-                let until = until.since(Time::ZERO);
-                let consistency = Consistency::Usual;
-                (
-                    Waiter::Operator(from, call),
-                    Input::Operate { token, key, operation, version, consistency, until },
-                )
+            DataRequest::Operate { wish, version, until } => {
+                (Waiter::Operator(from, call), wish.into_input(token, version, until))
             }
         };
         if let Some(data) = &mut self.host_mut(to).data {
