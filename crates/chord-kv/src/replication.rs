@@ -19,6 +19,7 @@ mod leave;
 mod message;
 mod operation;
 mod outbox;
+mod recall;
 mod repair;
 mod serve;
 mod status;
@@ -45,6 +46,8 @@ pub use message::*;
 pub use operation::*;
 use outbox::{Batch, Outboxes};
 pub use outbox::{FLIGHTS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX};
+use recall::Recall;
+pub use recall::{RECALLED_FOR, RECALLED_MAX};
 use repair::Budget;
 pub use status::Status;
 use stray::Sweep;
@@ -157,6 +160,8 @@ pub enum Defect {
     TrustsTheClock,
     /// A node leaves without handing anything over.
     LeavesAtOnce,
+    /// A node that is back asks nobody of its last life.
+    ForgetsItsLastLife,
 }
 
 /// What time it is.
@@ -186,6 +191,10 @@ pub struct Neighbours {
 /// What happens to a node.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// Its last life knew these in its ring, or still recalled them. To be told before it becomes a member, if its store has
+    /// records of that life: unless one who has everything is found, these are asked too, and waited for during
+    /// [`RECALLED_FOR`].
+    Recall(Vec<Peer>),
     /// These are its neighbours from now on.
     Neighbours(Neighbours),
     /// An operation on a key that this node owns, as somebody believes. [`Output::Done`] ends it.
@@ -307,6 +316,7 @@ pub struct Replicator {
     undurable_writes: BTreeMap<Sequence, Vec<Key>>,
     member_since: Duration,
     takeover: Option<Takeover>,
+    recall: Recall,
     vouch_due_at: Duration,
     /// The predecessor that is being asked.
     vouching: Option<Peer>,
@@ -354,6 +364,7 @@ impl Replicator {
             undurable_writes: BTreeMap::new(),
             member_since: now.elapsed,
             takeover: None,
+            recall: Recall::default(),
             vouch_due_at: Duration::ZERO,
             vouching: None,
             sweep: Sweep::default(),
@@ -376,6 +387,9 @@ impl Replicator {
         }
         self.notice_losses();
         match input {
+            #[cfg(feature = "defects")]
+            Input::Recall(_) if self.settings.has(Defect::ForgetsItsLastLife) => {}
+            Input::Recall(peers) => self.recall.add(peers),
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
             Input::Operate { token, key, operation, version, consistency, until } => {
                 let position = key.position(self.settings.size);
@@ -414,6 +428,12 @@ impl Replicator {
         self.tenure.answers_for(position)
     }
 
+    /// Those of its last life that it still asks for what it may lack. To be written down with those whom it knows now, in
+    /// case it ends before it has heard of them.
+    pub fn recalled(&self) -> &[Peer] {
+        self.recall.peers(self.now.elapsed)
+    }
+
     fn was_stopped(&mut self) {
         #[cfg(feature = "defects")]
         if self.settings.has(Defect::AnswersUnvouched) {
@@ -431,6 +451,7 @@ impl Replicator {
             (true, true) => self.tenure.set_neighbours(predecessor, head),
             (false, true) => {
                 self.tenure.join(predecessor, head);
+                self.recall.begin(self.now.elapsed);
                 let id = self.clock.next(self.now.wall_ms, self.me.position);
                 self.group = OwnGroup::alone(&self.me, self.me.position, id);
                 self.leaving = None;
@@ -441,6 +462,7 @@ impl Replicator {
             (_, false) => {
                 self.tenure.leave();
                 self.holdings.clear();
+                self.recall.end();
             }
         }
         self.has_met_others |= !neighbours.successors.is_empty();

@@ -1,12 +1,13 @@
 //! One node's part in replication, told whatever a peer could say: it never panics, and what it keeps stays bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, Input, Neighbours,
-    Now, Operation, Output, PeerAnswer, PeerRequest, Replicator, RequestId, Settings, Standing, Verdict,
+    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Departure, Expiry, Group, Header, Input,
+    Neighbours, Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
+    Settings, Standing, Verdict,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -236,6 +237,7 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         12 => (any::<usize>(), ended).prop_map(|(idx, ended)| Happens::Answer(idx, ended)),
         2 => (any::<usize>(), option::of(any_peer())).prop_map(|(idx, owner)| Happens::Found(idx, owner)),
         6 => Just(Happens::Input(Input::Tick)),
+        1 => vec(any_peer(), 0..4).prop_map(|peers| Happens::Input(Input::Recall(peers))),
         1 => Just(Happens::Input(Input::Durable)),
         1 => Just(Happens::Input(Input::Leave)),
         1 => adopt.prop_map(Happens::Input),
@@ -337,110 +339,181 @@ fn a_ring_of_one_answers_at_once() {
     }
 }
 
-/// A store in which records turn out damaged.
-struct Lossy {
-    inner: MemoryStore,
-    lost: AtomicU64,
+/// A store that has no room while it is told so.
+struct Narrow {
+    records: MemoryStore,
+    is_full: AtomicBool,
 }
 
-impl Lossy {
-    fn lose(&self, record: &Record) {
-        assert!(self.inner.remove(record.position, &record.key, &record.version).unwrap());
-        self.lost.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Store for Lossy {
+impl Store for Narrow {
     fn read(&self, position: Position, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.inner.read(position, key)
+        self.records.read(position, key)
     }
 
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
-        self.inner.apply(batch)
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::Full { limit_bytes: 0 });
+        }
+        self.records.apply(batch)
     }
 
     fn durable(&self) -> Sequence {
-        self.inner.durable()
+        self.records.durable()
     }
 
     fn range(&self, range: &Range, cursor: Option<&Cursor>, limit: PageLimit) -> Result<Page, StoreError> {
-        self.inner.range(range, cursor, limit)
+        self.records.range(range, cursor, limit)
     }
 
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
-        self.inner.remove(position, key, version)
+        self.records.remove(position, key, version)
     }
 
     fn usage(&self) -> Usage {
-        self.inner.usage()
+        self.records.usage()
+    }
+}
+
+fn record(key: &[u8], position: Position) -> Record {
+    let key = Key::new(key).expect("it is short");
+    let value = Some(Value::new(b"value", 100).expect("it is short"));
+    Record { position, key, value, version: Version::new(1, 0, position), expires_at_ms: None }
+}
+
+/// A node and its only neighbour, which names it as its successor and answers everything else as it is told.
+struct Pair<F> {
+    node: Replicator,
+    now_ms: u64,
+    neighbour: F,
+    ended: Vec<Output>,
+}
+
+impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
+    fn new(store: Arc<dyn Store>, neighbour: F) -> Self {
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let node = Replicator::new(peer(0), Settings::new(size()), store, now);
+        Self { node, now_ms: 1, neighbour, ended: Vec::new() }
     }
 
-    fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    fn feed(&mut self, input: Input) {
+        let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
+        self.node.handle(now, input);
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Send(id, _, request) => {
+                    let answer = (self.neighbour)(&request);
+                    self.node.handle(now, Input::Answer(id, answer));
+                }
+                Output::FindOwner(id, _) => self.node.handle(now, Input::Found(id, None)),
+                ended => self.ended.push(ended),
+            }
+        }
+    }
+
+    fn join(&mut self) {
+        let predecessor = Some(peer(1));
+        self.feed(Input::Neighbours(Neighbours { is_member: true, predecessor, successors: vec![peer(1)] }));
+    }
+
+    fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 100 {
+            self.now_ms += 100;
+            self.feed(Input::Tick);
+        }
+    }
+
+    /// What a read of that key is answered within a second.
+    fn get(&mut self, key: &Key) -> Option<Result<Option<Record>, OperationError>> {
+        self.ended.clear();
+        let until = Duration::from_millis(self.now_ms + 900);
+        let (operation, consistency) = (Operation::Get, Consistency::Usual);
+        let key = key.clone();
+        self.feed(Input::Operate { token: Token(7), key, operation, version: None, consistency, until });
+        self.pass(1000);
+        self.ended.iter().find_map(|output| match output {
+            Output::Done(_, result) => Some(result.clone().map(|outcome| outcome.record)),
+            _ => None,
+        })
+    }
+}
+
+/// A key whose position this node owns if the other is its predecessor, or not.
+fn key_owned(is_owned: bool) -> Key {
+    let range = Range { after: peer(1).position, up_to: peer(0).position };
+    let mut keys = (0..=u8::MAX).map(|byte| Key::new(&[byte]).expect("it is short"));
+    keys.find(|key| range.contains(key.position(size())) == is_owned).expect("there is one")
+}
+
+/// A neighbour that has everything, which is that record.
+fn owner_of(record: Record) -> impl Fn(&PeerRequest) -> Result<PeerAnswer, Failure> {
+    let standing = || Standing { is_settled: true, beyond: Vec::new() };
+    move |request| {
+        let body = match request {
+            PeerRequest::Vouch => AnswerBody::Vouched(true),
+            PeerRequest::Compare { .. } => {
+                AnswerBody::Compared { standing: standing(), comparison: Comparison::Short }
+            }
+            PeerRequest::List { .. } => {
+                AnswerBody::Listed { headers: vec![Header::from(&record)], next: None }
+            }
+            PeerRequest::Fetch { .. } => {
+                AnswerBody::Fetched { standing: standing(), looked_at: 1, records: vec![record.clone()] }
+            }
+            _ => return Err(Failure::Silent),
+        };
+        Ok(PeerAnswer { leaving: false, body })
     }
 }
 
 #[test]
-fn an_owner_that_has_lost_a_record_asks_the_others_before_it_says_that_nothing_is_there() {
-    let store = Arc::new(Lossy { inner: MemoryStore::new(size(), 1 << 20), lost: AtomicU64::new(0) });
-    let (me, other) = (peer(0), peer(1));
-    let key = (0..).map(|idx: u32| Key::new(idx.to_string().as_bytes()).unwrap());
-    let is_own = |key: &Key| chord_ring::owned(other.position, key.position(size()), me.position);
-    let key = key.clone().find(is_own).unwrap();
-    let record = Record {
-        position: key.position(size()),
-        key: key.clone(),
-        value: Some(Value::new(b"value", 100).unwrap()),
-        version: Version::new(1, 0, me.position),
-        expires_at_ms: None,
+fn a_node_without_room_for_what_it_takes_over_never_says_that_it_is_absent() {
+    let key = key_owned(true);
+    let record = record(key.as_bytes(), key.position(size()));
+    let store = Arc::new(Narrow { records: MemoryStore::new(size(), 1 << 20), is_full: true.into() });
+    let mut pair = Pair::new(store.clone(), owner_of(record.clone()));
+    pair.join();
+    pair.pass(60_000);
+    assert_eq!(pair.get(&key), Some(Err(OperationError::Unanswered)));
+    store.is_full.store(false, Ordering::Relaxed);
+    pair.pass(2_000);
+    assert_eq!(pair.get(&key), Some(Ok(Some(record))));
+}
+
+#[test]
+fn a_node_that_leaves_alone_tells_what_it_has_of_other_ranges() {
+    let key = key_owned(false);
+    let store = Arc::new(MemoryStore::new(size(), 1 << 20));
+    store.apply(vec![record(key.as_bytes(), key.position(size()))]).unwrap();
+    let leaves_too = |request: &PeerRequest| match request {
+        PeerRequest::Vouch => Ok(PeerAnswer { leaving: true, body: AnswerBody::Vouched(true) }),
+        _ => Err(Failure::Silent),
     };
-    store.apply(vec![record.clone()]).unwrap();
-    let now = Now { elapsed: Duration::ZERO, wall_ms: 1000 };
-    let mut node = Replicator::new(me, Settings::new(size()), store.clone(), now);
-    let answers = |body| Ok(PeerAnswer { leaving: false, body });
-    let polled = |node: &mut Replicator, input| {
-        node.handle(now, input);
-        std::iter::from_fn(|| node.poll()).collect::<Vec<Output>>()
-    };
-    let neighbours =
-        Neighbours { is_member: true, predecessor: Some(other.clone()), successors: vec![other.clone()] };
-    // Everything that it asks is answered as by one who has the same.
-    let same = |request: &PeerRequest| match request {
-        PeerRequest::Vouch => AnswerBody::Vouched(true),
-        PeerRequest::Compare { .. } => {
-            AnswerBody::Compared { standing: Standing::default(), comparison: Comparison::Same }
-        }
-        _ => AnswerBody::Done,
-    };
-    let mut asked = polled(&mut node, Input::Neighbours(neighbours));
-    while let Some(output) = asked.pop() {
-        if let Output::Send(id, _, request) = output {
-            asked.extend(polled(&mut node, Input::Answer(id, answers(same(&request)))));
-        }
-    }
-    let get = |token| Input::Operate {
-        token: Token(token),
-        key: key.clone(),
-        operation: Operation::Get,
-        version: None,
-        consistency: Consistency::Usual,
-        until: Duration::from_secs(9),
-    };
-    let found = polled(&mut node, get(1));
-    assert!(matches!(&found[..], [Output::Done(_, Ok(outcome))] if outcome.record.as_ref() == Some(&record)));
-    store.lose(&record);
-    let outputs = polled(&mut node, get(2));
-    assert!(
-        !outputs.iter().any(|output| matches!(output, Output::Done(..))),
-        "not by its own word: {outputs:?}"
-    );
-    let fetch = outputs.iter().find_map(|output| match output {
-        Output::Send(id, _, PeerRequest::Fetch { .. }) => Some(*id),
+    let mut pair = Pair::new(store, leaves_too);
+    pair.join();
+    pair.feed(Input::Leave);
+    pair.pass(5_000);
+    let left = pair.ended.iter().find_map(|output| match output {
+        Output::Left(departure) => Some(*departure),
         _ => None,
     });
-    let standing = Standing { is_settled: true, beyond: Vec::new() };
-    let fetched = AnswerBody::Fetched { standing, looked_at: 1, records: vec![record.clone()] };
-    let outputs = polled(&mut node, Input::Answer(fetch.expect("the other is asked"), answers(fetched)));
-    let is_there = |output: &Output| matches!(output, Output::Done(Token(2), Ok(got)) if got.record.as_ref() == Some(&record));
-    assert!(outputs.iter().any(is_there), "{outputs:?}");
+    assert_eq!(left, Some(Departure { own_left: 0, others_left: 1, was_alone: true }));
+}
+
+#[test]
+fn a_node_that_is_back_alone_waits_for_those_of_its_last_life() {
+    let key = key_owned(true);
+    let record = record(key.as_bytes(), key.position(size()));
+    let founds = Input::Neighbours(Neighbours { is_member: true, ..Neighbours::default() });
+    let mut alone = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), |_| Err(Failure::Unreachable));
+    alone.feed(Input::Recall(vec![peer(1)]));
+    alone.feed(founds.clone());
+    assert_eq!(alone.node.recalled(), [peer(1)]);
+    assert_eq!(alone.get(&key), Some(Err(OperationError::Unanswered)));
+    alone.pass(10_000);
+    assert_eq!(alone.get(&key), Some(Ok(None)), "the other one is not back in time");
+    assert_eq!(alone.node.recalled(), []);
+    let mut first = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), owner_of(record.clone()));
+    first.feed(Input::Recall(vec![peer(1)]));
+    first.feed(founds);
+    assert_eq!(first.get(&key), Some(Ok(Some(record))), "the other one is back, in no ring yet");
 }

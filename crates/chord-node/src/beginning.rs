@@ -14,6 +14,10 @@ const CONTACT_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duratio
 /// shows in the second.
 const FOUND_ROUNDS: u32 = 2;
 
+/// Peers of an earlier life that are asked to let this node in again, at most: enough that some are there, few enough that
+/// all are asked in a moment.
+const REMEMBERED_MAX: usize = 16;
+
 /// How a node begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
@@ -59,7 +63,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
     let is_other = |name: &NodeName| *name != shared.me.name;
     let mut contacts: Vec<NodeName> = configured.into_iter().filter(is_other).collect();
     let n_configured = contacts.len();
-    for name in remembered.into_iter().filter(is_other) {
+    for name in remembered.into_iter().filter(is_other).take(REMEMBERED_MAX) {
         if !contacts.contains(&name) {
             contacts.push(name);
         }

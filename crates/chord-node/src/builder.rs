@@ -255,7 +255,11 @@ impl Builder {
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let store = storage.store();
-        let records = Replicator::new(me.clone(), settings, store.clone(), now);
+        let mut records = Replicator::new(me.clone(), settings, store.clone(), now);
+        if store.usage().records > 0 {
+            let known = remembered.iter().map(|name| Peer::of_name(name.clone(), size));
+            records.handle(now, replication::Input::Recall(known.collect()));
+        }
         let (mailbox, ring_letters) = mpsc::channel(MAILBOX_MAX);
         let (data_mailbox, data_letters) = mpsc::channel(DATA_MAILBOX_MAX);
         let shared = Arc::new(Shared {

@@ -181,7 +181,9 @@ impl Owner {
 
     /// Tells whom this node knows, its neighbours first.
     fn introduce(&self, view: &View) {
-        let neighbours = view.successors().as_slice().iter().chain(view.predecessor());
+        // Those of the last life come next: should this one end before it has heard of them, the next has to ask them too.
+        let neighbours =
+            view.successors().as_slice().iter().chain(view.predecessor()).chain(self.data.recalled());
         let mut names: Vec<NodeName> = Vec::new();
         for name in neighbours.map(|peer| &peer.name).chain(self.ring.remembered().names()) {
             if !names.contains(name) {

@@ -29,10 +29,6 @@ const REMEMBER_PAUSE: Duration = Duration::from_secs(1);
 /// Pause between two looks whether anything was found damaged.
 const DAMAGE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Peers of an earlier life that are asked to let this node in again, at most: enough that some are there, few enough that
-/// all are asked in a moment.
-const CONTACTS_MAX: usize = 16;
-
 /// A data directory, and how it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir {
@@ -84,7 +80,7 @@ impl Storage {
         }
     }
 
-    /// The peers through which an earlier life of this node may find its ring again, the likeliest first.
+    /// The peers that an earlier life of this node knew, its neighbours first.
     pub(crate) async fn remembered(&self) -> Vec<NodeName> {
         let Self::Disk(disk) = self else { return Vec::new() };
         let asked = disk.clone();
@@ -96,7 +92,7 @@ impl Storage {
                         damaged.display()
                     );
                 }
-                peers.names.iter().filter_map(|name| name.parse().ok()).take(CONTACTS_MAX).collect()
+                peers.names.iter().filter_map(|name| name.parse().ok()).collect()
             }
             Err(error) => {
                 tracing::warn!(dir = %disk.dir().display(), "cannot read the names of peers: {error}");

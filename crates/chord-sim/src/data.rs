@@ -6,11 +6,13 @@
 //! else may go wrong.
 
 mod history;
+mod listing;
 mod plan;
 mod run;
 mod shrink;
 
-pub use history::{Deed, History, Saw};
-pub use plan::{Class, DataPlan, Mishap, TimedMishap};
-pub use run::{DataBroken, DataPassed, DataRule, DataRun, READY_WITHIN};
+pub use history::{Deed, History, Lapse, Loss, Saw};
+pub use listing::Listing;
+pub use plan::{Class, DataPlan, Habits, Mishap, TimedMishap};
+pub use run::{DataBroken, DataPassed, DataRule, DataRun, Marks, READY_WITHIN};
 pub use shrink::{DataShrunk, shrink_data};

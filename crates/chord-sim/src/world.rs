@@ -7,6 +7,7 @@
 //! where it began. It differs in this: a host waits equally long for every peer, as a running node does for those that
 //! it has measured and found quick; and no host is a seed node, so none is asked first whether it is one.
 
+mod action;
 mod data;
 mod disk;
 mod errand;
@@ -29,9 +30,10 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rustc_hash::FxHashMap;
 
-pub use data::{Action, ActionId, DataSettings};
+pub use action::{Acknowledged, Action, ActionId, Wish};
+pub use data::DataSettings;
 use data::{DataAnswer, DataEvent, DataRequest};
-pub use disk::Keeping;
+pub use disk::{Keeping, Trouble};
 pub use errand::{Errand, Outcome};
 use host::{Asker, Call, CallId, Host};
 pub use host::{Down, HostId, LookupId};
@@ -204,7 +206,7 @@ pub struct World {
     carried: u64,
     errands: Vec<Errand>,
     actions: Vec<Action>,
-    acknowledged: Option<chord_ring::Position>,
+    acknowledged: Option<Acknowledged>,
     /// Those that have ended and were not asked for yet.
     ended: VecDeque<LookupId>,
     complaints: Vec<Complaint>,
@@ -338,9 +340,10 @@ impl World {
             self.abandon(&carried);
         }
         let now = self.now;
-        self.stop_data(host);
+        let recalled = self.stop_data(host);
         let gone = self.host_mut(host);
         gone.stop(now);
+        gone.remembered.extend(recalled);
         gone.down = down;
         let name = gone.me.name.clone();
         for call in self.hosts.iter_mut().flat_map(|host| &mut host.calls).filter(|call| call.to == name) {

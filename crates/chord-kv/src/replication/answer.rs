@@ -7,7 +7,7 @@ use super::message::{
     Standing, Verdict,
 };
 use super::sync::{PAGE, compare};
-use super::{Output, REPLICAS_MAX, Replicator, UNDURABLE_MAX};
+use super::{Output, RECALLED_MAX, REPLICAS_MAX, Replicator, UNDURABLE_MAX};
 use crate::{Cursor, Key, Range, Record, StoreError, Version};
 
 impl Replicator {
@@ -135,8 +135,12 @@ impl Replicator {
     }
 
     fn standing_if(&self, is_settled: bool) -> Standing {
-        let beyond = if is_settled { Vec::new() } else { self.neighbours.successors.clone() };
-        Standing { is_settled, beyond }
+        if is_settled {
+            return Standing { is_settled, beyond: Vec::new() };
+        }
+        // What this node lacks, those of its last life may have.
+        let beyond = self.neighbours.successors.iter().chain(self.recalled()).cloned();
+        Standing { is_settled, beyond: beyond.take(RECALLED_MAX).collect() }
     }
 
     fn list(&mut self, range: Range, cursor: Option<&Cursor>) -> Result<AnswerBody, Denial> {

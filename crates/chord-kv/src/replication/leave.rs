@@ -95,7 +95,12 @@ impl Replicator {
         let is_kept = is_own_safe || (!has_nobody && self.is_kept_by_others());
         let departure = Departure {
             own_left: if is_kept && !was_alone { 0 } else { own() },
-            others_left: if are_others_safe || was_alone { 0 } else { self.sweep.last_kept.max(1) },
+            others_left: match (are_others_safe, was_alone) {
+                (true, _) => 0,
+                // It may have answered for them until a moment ago.
+                (false, true) => self.store.usage().records.saturating_sub(own()),
+                (false, false) => self.sweep.last_kept.max(1),
+            },
             was_alone,
         };
         if let Some(leaving) = &mut self.leaving {

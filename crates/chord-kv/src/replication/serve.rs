@@ -7,7 +7,7 @@ use super::message::{AnswerBody, PeerRequest};
 use super::operation::{Circumstances, Effect};
 use super::outbox::Batch;
 use super::tenure::Epoch;
-use super::walk::{Next, Walk};
+use super::walk::{Next, Sources, Untold, Walk};
 use super::work::{Stage, Work, Writing};
 use super::{Consistency, Operation, OperationError, Outcome, Output, Purpose, Replicator, UNCONFIRMED_MAX};
 use crate::{Key, Record, Version};
@@ -140,28 +140,30 @@ impl Replicator {
         epoch: Epoch,
         answer: Result<AnswerBody, Failure>,
     ) {
-        let taken = match answer {
-            Ok(AnswerBody::Fetched { standing, looked_at: 1.., records }) => self
-                .take_copies(records.into_iter().filter(|record| record.key == *key).collect())
-                .map(|()| standing),
-            Ok(_) => Err(Failure::Silent), // That it keeps no records, only its driver can tell.
-            Err(failure) => Err(failure),
+        let told = match answer {
+            Ok(AnswerBody::Fetched { standing, looked_at: 1.., records }) => {
+                let records = records.into_iter().filter(|record| record.key == *key).collect();
+                self.take_copies(records).map(|()| standing).map_err(|_| Untold::NotKept)
+            }
+            Ok(_) => Err(Failure::Silent.into()), // That it keeps no records, only its driver can tell.
+            Err(failure) => Err(failure.into()),
         };
         let now = self.now.elapsed;
         let Some(Work { stage: Stage::Asking(walk, asked), .. }) = self.works.first(key) else { return };
         if *asked != epoch {
             return;
         }
-        match taken {
+        match told {
             Ok(standing) => walk.answered(&peer.name, standing),
-            Err(failure) => walk.failed(&peer.name, &failure, now),
+            Err(why) => walk.untold(&peer.name, &why, now),
         }
         self.drive_key(key);
     }
 
     /// Asks the members of the group what they have under the key, until enough have told.
     fn consult(&mut self, key: &Key) {
-        let peers: Vec<Peer> = self.group.members.iter().map(|member| member.peer.clone()).collect();
+        let peers = self.group.members.iter().map(|member| member.peer.clone()).collect();
+        let peers = Sources { listed: peers, recalled: Vec::new() };
         let members = self.group.group.members.len();
         loop {
             let now = self.now.elapsed;

@@ -7,7 +7,7 @@ use chord_ring::{Failure, NodeName, Peer};
 use super::message::{AnswerBody, PeerRequest};
 use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
-use super::walk::{Next, Walk};
+use super::walk::{Next, Sources, Untold, Walk};
 use super::{Event, Output, Purpose, Replicator};
 use crate::Range;
 
@@ -101,12 +101,13 @@ impl Replicator {
         true
     }
 
-    /// The successors; and the predecessor, which is the last of them in a small ring and may be the only one that is known
+    /// The successors, and the predecessor, which is the last of them in a small ring and may be the only one that is known
     /// when they have just left.
-    pub(super) fn who_may_have_copies(&self) -> Vec<Peer> {
+    pub(super) fn who_may_have_copies(&self) -> Sources {
         let predecessor = self.neighbours.predecessor.iter();
         let further = predecessor.filter(|peer| !self.neighbours.successors.contains(peer));
-        self.neighbours.successors.iter().chain(further).cloned().collect()
+        let listed = self.neighbours.successors.iter().chain(further).cloned().collect();
+        Sources { listed, recalled: self.recalled().to_vec() }
     }
 
     fn step_takeover(&mut self) {
@@ -124,7 +125,7 @@ impl Replicator {
                 self.drive_takeover();
             }
             // Nothing goes to the peer.
-            Ok(Move::Store(_)) | Err(_) => self.fail_takeover(&peer.name, &Failure::Silent),
+            Ok(Move::Store(_)) | Err(_) => self.fail_takeover(&peer.name, &Untold::NotKept),
         }
     }
 
@@ -133,23 +134,24 @@ impl Replicator {
             return;
         };
         let Some(sync) = takeover.sync.as_mut().filter(|sync| sync.peer == *peer) else { return };
-        let taken = match answer {
-            Ok(AnswerBody::Refused(_)) => Err(Failure::Silent),
-            Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(|_| Failure::Silent),
-            Err(failure) => Err(failure),
+        let told = match answer {
+            Ok(AnswerBody::Refused(_)) => Err(Failure::Silent.into()),
+            Ok(body) => sync.answered(body, self.settings.size, &*self.store).map_err(Untold::from),
+            Err(failure) => Err(failure.into()),
         };
-        match taken.and_then(|records| self.take_copies(records)) {
+        let kept = told.and_then(|records| self.take_copies(records).map_err(|_| Untold::NotKept));
+        match kept {
             Ok(()) => self.step_takeover(),
-            Err(failure) => self.fail_takeover(&peer.name, &failure),
+            Err(why) => self.fail_takeover(&peer.name, &why),
         }
     }
 
     /// It is asked again later, unless it is gone.
-    fn fail_takeover(&mut self, name: &NodeName, failure: &Failure) {
+    fn fail_takeover(&mut self, name: &NodeName, why: &Untold) {
         let now = self.now.elapsed;
         if let Some(takeover) = &mut self.takeover {
             takeover.sync = None;
-            takeover.walk.failed(name, failure, now);
+            takeover.walk.untold(name, why, now);
         }
         self.drive_takeover();
     }

@@ -2,7 +2,8 @@
 //!
 //! Whoever kept copies of a range before this node owned it comes after it on the ring, as does whoever joined since. So the
 //! whole successor list is asked, and a member of it that is silent until it answers or the ring drops it. If none of
-//! those has everything by its own account, the question goes on to the successors that they name.
+//! those has everything by its own account, the question goes to those whom this node knew in its last life, and on to the
+//! successors that they all name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,20 +11,22 @@ use std::time::Duration;
 use chord_ring::{Failure, NodeName, Peer};
 
 use super::message::Standing;
+use super::sync::SyncError;
 
 /// Nodes that one question goes to, at most: more than are likely to join into one gap before the first of them has
 /// everything.
 pub const WALK_MAX: usize = 256;
 
-/// How often a node is asked that does not answer and is not in the successor list.
-const STRANGER_TRIES: u8 = 3;
-
 /// Pause before a node is asked again that did not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// For how long a node in the successor list is asked again that answers the ring and does not tell what it has: its store
-/// fails, and everybody else must not wait for that.
-const LISTED_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause before a node is asked again whose records this node could not keep.
+const OWN_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long a node is asked again that does not tell what it has and that the ring does not drop. The store of one in the
+/// successor list may fail, and everybody else must not wait for that; one that is farther may be gone, but where nobody has
+/// everything it may also be about to be back with just what is missing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The way of one question.
 #[derive(Clone, Debug, Default)]
@@ -36,20 +39,24 @@ pub(super) struct Walk {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    Asking(Tries),
-    /// `is_gone`: nobody was there. One in the successor list may be about to be back, or to be dropped.
-    Failed {
-        tries: Tries,
-        again_at: Duration,
-        is_gone: bool,
+    Asking {
+        since: Duration,
     },
+    Failed {
+        since: Duration,
+        again_at: Duration,
+    },
+    /// It has told, or will not.
     Ended,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tries {
-    count: u8,
-    since: Duration,
+/// Whom a node knows that may have something. Each is asked until it answers, will not tell, or is not known any more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    /// Those next to it on the ring.
+    pub(super) listed: Vec<Peer>,
+    /// Those of its last life, who matter only if none of the others has everything.
+    pub(super) recalled: Vec<Peer>,
 }
 
 /// What to do next.
@@ -67,45 +74,41 @@ impl Walk {
     }
 
     /// Whom to ask now, if anybody. Counts as asked.
-    pub(super) fn next(&mut self, me: &NodeName, successors: &[Peer], now: Duration) -> Next {
-        let is_due = |walk: &Self, peer: &&Peer| match walk.asked.get(&peer.name) {
-            None => peer.name != *me && walk.asked.len() < WALK_MAX,
-            Some(Progress::Failed { again_at, .. }) => *again_at <= now,
-            Some(Progress::Asking(_) | Progress::Ended) => false,
-        };
-        if let Some(peer) = successors.iter().find(|peer| is_due(self, peer)).cloned() {
-            return self.ask(peer, now);
-        }
-        let is_open = |progress: &Progress| *progress != Progress::Ended;
-        if successors.iter().any(|peer| self.asked.get(&peer.name).is_some_and(is_open)) {
-            return Next::Wait;
+    pub(super) fn next(&mut self, me: &NodeName, sources: &Sources, now: Duration) -> Next {
+        if let Some(next) = self.next_of(me, &sources.listed, now) {
+            return next;
         }
         if self.is_settled {
             return Next::Done;
         }
-        let is_given_up = |progress: &Progress| match progress {
-            Progress::Failed { tries, is_gone, .. } => *is_gone || tries.count >= STRANGER_TRIES,
-            Progress::Ended => true,
-            Progress::Asking(_) => false,
-        };
-        let known = |walk: &Self, peer: &Peer| walk.asked.get(&peer.name).copied();
-        let stranger = self.beyond.iter().find(|peer| {
-            is_due(self, peer) && !known(self, peer).is_some_and(|progress| is_given_up(&progress))
-        });
-        if let Some(peer) = stranger.cloned() {
-            return self.ask(peer, now);
+        let strangers: Vec<Peer> = sources.recalled.iter().chain(&self.beyond).cloned().collect();
+        self.next_of(me, &strangers, now).unwrap_or(Next::Done)
+    }
+
+    /// Whom of these to ask, or whether to wait for them; `None` if they have all ended.
+    fn next_of(&mut self, me: &NodeName, peers: &[Peer], now: Duration) -> Option<Next> {
+        if let Some(peer) = peers.iter().find(|peer| self.is_due(me, peer, now)).cloned() {
+            return Some(self.ask(peer, now));
         }
-        let waits =
-            self.beyond.iter().any(|peer| known(self, peer).is_some_and(|progress| !is_given_up(&progress)));
-        if waits { Next::Wait } else { Next::Done }
+        let is_open = |progress: &Progress| *progress != Progress::Ended;
+        let waits = peers.iter().any(|peer| self.asked.get(&peer.name).is_some_and(is_open));
+        waits.then_some(Next::Wait)
+    }
+
+    fn is_due(&self, me: &NodeName, peer: &Peer, now: Duration) -> bool {
+        match self.asked.get(&peer.name) {
+            None => peer.name != *me && self.asked.len() < WALK_MAX,
+            Some(Progress::Failed { again_at, .. }) => *again_at <= now,
+            Some(Progress::Asking { .. } | Progress::Ended) => false,
+        }
     }
 
     fn ask(&mut self, peer: Peer, now: Duration) -> Next {
-        let tries = match self.asked.get(&peer.name) {
-            Some(Progress::Failed { tries, .. }) => Tries { count: tries.count.saturating_add(1), ..*tries },
-            Some(Progress::Asking(_) | Progress::Ended) | None => Tries { count: 1, since: now },
+        let since = match self.asked.get(&peer.name) {
+            Some(Progress::Failed { since, .. }) => *since,
+            Some(Progress::Asking { .. } | Progress::Ended) | None => now,
         };
-        self.asked.insert(peer.name.clone(), Progress::Asking(tries));
+        self.asked.insert(peer.name.clone(), Progress::Asking { since });
         Next::Ask(peer)
     }
 
@@ -126,17 +129,54 @@ impl Walk {
         }
     }
 
+    /// What that node has is not here.
+    pub(super) fn untold(&mut self, name: &NodeName, why: &Untold, now: Duration) {
+        match why {
+            Untold::ByPeer(failure) => self.failed(name, failure, now),
+            Untold::NotKept => self.postpone(name, now),
+        }
+    }
+
     /// That node did not tell.
     pub(super) fn failed(&mut self, name: &NodeName, failure: &Failure, now: Duration) {
-        let Some(Progress::Asking(tries)) = self.asked.get(name).copied() else { return };
-        let is_hopeless = now.saturating_sub(tries.since) > LISTED_PATIENCE;
+        let Some(Progress::Asking { since }) = self.asked.get(name).copied() else { return };
+        let is_hopeless = now.saturating_sub(since) > PATIENCE;
         let progress = if *failure == Failure::Garbled || is_hopeless {
             Progress::Ended // It keeps no records, or will not tell.
         } else {
-            let is_gone = *failure == Failure::Unreachable;
-            Progress::Failed { tries, again_at: now.saturating_add(RETRY_PAUSE), is_gone }
+            Progress::Failed { since, again_at: now.saturating_add(RETRY_PAUSE) }
         };
         self.asked.insert(name.clone(), progress);
+    }
+
+    /// That node has told, but this one could not keep it: as long as that is so, the question is open.
+    fn postpone(&mut self, name: &NodeName, now: Duration) {
+        let again_at = now.saturating_add(OWN_RETRY_PAUSE);
+        self.asked.insert(name.clone(), Progress::Failed { since: again_at, again_at });
+    }
+}
+
+/// Why what a node was asked for is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// It did not tell.
+    ByPeer(Failure),
+    /// It told, and the store here did not keep it.
+    NotKept,
+}
+
+impl From<Failure> for Untold {
+    fn from(failure: Failure) -> Self {
+        Self::ByPeer(failure)
+    }
+}
+
+impl From<SyncError> for Untold {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(_) => Self::NotKept,
+            SyncError::Garbled => Self::ByPeer(Failure::Silent), // That it keeps no records, only its driver can tell.
+        }
     }
 }
 
@@ -154,13 +194,17 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    fn listed(numbers: &[u8]) -> Sources {
+        Sources { listed: numbers.iter().map(|number| peer(*number)).collect(), recalled: Vec::new() }
+    }
+
     fn standing(is_settled: bool, beyond: &[u8]) -> Standing {
         Standing { is_settled, beyond: beyond.iter().map(|number| peer(*number)).collect() }
     }
 
     #[test]
     fn the_whole_list_is_asked_though_the_first_has_everything() {
-        let (mut walk, list, me) = (Walk::new(false), [peer(1), peer(2)], peer(0).name);
+        let (mut walk, list, me) = (Walk::new(false), listed(&[1, 2]), peer(0).name);
         assert_eq!(walk.next(&me, &list, at(0)), Next::Ask(peer(1)));
         walk.answered(&peer(1).name, standing(true, &[]));
         assert_eq!(walk.next(&me, &list, at(0)), Next::Ask(peer(2)));
@@ -171,7 +215,7 @@ mod tests {
 
     #[test]
     fn where_nobody_has_everything_those_beyond_are_asked() {
-        let (mut walk, list, me) = (Walk::new(false), [peer(1)], peer(0).name);
+        let (mut walk, list, me) = (Walk::new(false), listed(&[1]), peer(0).name);
         assert_eq!(walk.next(&me, &list, at(0)), Next::Ask(peer(1)));
         walk.answered(&peer(1).name, standing(false, &[0, 1, 2]));
         assert_eq!(walk.next(&me, &list, at(0)), Next::Ask(peer(2)));
@@ -181,14 +225,14 @@ mod tests {
 
     #[test]
     fn one_in_the_list_is_asked_until_it_answers_or_is_dropped_and_one_that_will_not_tell_is_given_up() {
-        let (mut walk, list, me) = (Walk::new(true), [peer(1)], peer(0).name);
+        let (mut walk, list, me) = (Walk::new(true), listed(&[1]), peer(0).name);
         for round in 0..100 {
             let now = at(round * 100);
             assert_eq!(walk.next(&me, &list, now), Next::Ask(peer(1)), "round {round}");
             let failure = if round % 2 == 0 { Failure::Silent } else { Failure::Unreachable };
             walk.failed(&peer(1).name, &failure, now);
             assert_eq!(walk.next(&me, &list, now), Next::Wait);
-            assert_eq!(walk.clone().next(&me, &[], now), Next::Done, "the ring dropped it");
+            assert_eq!(walk.clone().next(&me, &listed(&[]), now), Next::Done, "the ring dropped it");
         }
         assert_eq!(walk.next(&me, &list, at(10_100)), Next::Ask(peer(1)));
         walk.failed(&peer(1).name, &Failure::Silent, at(10_100));
@@ -196,16 +240,64 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_that_is_gone_or_silent_is_given_up() {
-        let (mut walk, me) = (Walk::new(false), peer(0).name);
-        assert_eq!(walk.next(&me, &[peer(1)], at(0)), Next::Ask(peer(1)));
+    fn one_beyond_the_list_is_asked_until_it_will_not_tell_or_another_has_everything() {
+        let (mut walk, list, me) = (Walk::new(false), listed(&[1]), peer(0).name);
+        assert_eq!(walk.next(&me, &list, at(0)), Next::Ask(peer(1)));
         walk.answered(&peer(1).name, standing(false, &[2, 3]));
-        assert_eq!(walk.next(&me, &[], at(0)), Next::Ask(peer(2)));
-        walk.failed(&peer(2).name, &Failure::Unreachable, at(0));
-        for now in [0, 100, 200] {
-            assert_eq!(walk.next(&me, &[], at(now)), Next::Ask(peer(3)));
-            walk.failed(&peer(3).name, &Failure::Silent, at(now));
+        for round in 0..=100 {
+            let now = at(round * 100);
+            assert_eq!(walk.next(&me, &list, now), Next::Ask(peer(2)), "round {round}");
+            walk.failed(&peer(2).name, &Failure::Unreachable, now);
+            assert_eq!(walk.next(&me, &list, now), Next::Ask(peer(3)), "round {round}");
+            walk.failed(&peer(3).name, &Failure::Silent, now);
+            assert_eq!(walk.next(&me, &list, now), Next::Wait);
         }
-        assert_eq!(walk.next(&me, &[], at(900)), Next::Done);
+        let mut settled = walk.clone();
+        assert_eq!(settled.next(&me, &list, at(10_100)), Next::Ask(peer(2)));
+        settled.answered(&peer(2).name, standing(true, &[]));
+        assert_eq!(settled.next(&me, &list, at(10_100)), Next::Done);
+        for number in [2, 3] {
+            assert_eq!(walk.next(&me, &list, at(10_100)), Next::Ask(peer(number)));
+            walk.failed(&peer(number).name, &Failure::Silent, at(10_100));
+        }
+        assert_eq!(walk.next(&me, &list, at(10_100)), Next::Done);
+    }
+
+    #[test]
+    fn those_of_the_last_life_are_waited_for_as_long_as_they_are_recalled_unless_somebody_has_everything() {
+        let me = peer(0).name;
+        let sources = Sources { recalled: vec![peer(2)], ..listed(&[1]) };
+        let (mut walk, mut settled) = (Walk::new(false), Walk::new(false));
+        for walk in [&mut walk, &mut settled] {
+            assert_eq!(walk.next(&me, &sources, at(0)), Next::Ask(peer(1)));
+        }
+        settled.answered(&peer(1).name, standing(true, &[]));
+        assert_eq!(settled.next(&me, &sources, at(0)), Next::Done);
+        walk.answered(&peer(1).name, standing(false, &[]));
+        for round in 0..100 {
+            let now = at(round * 100);
+            assert_eq!(walk.next(&me, &sources, now), Next::Ask(peer(2)), "round {round}");
+            walk.failed(&peer(2).name, &Failure::Unreachable, now);
+            assert_eq!(walk.next(&me, &sources, now), Next::Wait);
+        }
+        assert_eq!(
+            walk.clone().next(&me, &listed(&[1]), at(9_950)),
+            Next::Done,
+            "it is not recalled any more"
+        );
+        assert_eq!(walk.next(&me, &sources, at(10_000)), Next::Ask(peer(2)));
+        walk.answered(&peer(2).name, standing(false, &[]));
+        assert_eq!(walk.next(&me, &sources, at(10_000)), Next::Done);
+    }
+
+    #[test]
+    fn one_whose_records_cannot_be_kept_here_is_asked_until_they_can() {
+        let (mut walk, list, me) = (Walk::new(true), listed(&[1]), peer(0).name);
+        for round in 0..100 {
+            let now = at(round * 1000);
+            assert_eq!(walk.next(&me, &list, now), Next::Ask(peer(1)), "round {round}");
+            walk.untold(&peer(1).name, &Untold::NotKept, now);
+            assert_eq!(walk.next(&me, &list, now), Next::Wait);
+        }
     }
 }

@@ -162,6 +162,11 @@ impl Data {
         }
     }
 
+    /// Those of the node's last life that it still asks for what it may lack.
+    pub(super) fn recalled(&self) -> &[Peer] {
+        self.records.recalled()
+    }
+
     fn wait(&mut self, waiting: Waiting) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);

@@ -11,22 +11,25 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::swarm::peers_of;
-use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Settings};
+use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Settings, Trouble};
 
 /// Bits of the identifier space.
 const BITS: u64 = 16;
 
 /// Most hosts of a plan.
-const HOSTS_MAX: usize = 12;
+pub(super) const HOSTS_MAX: usize = 12;
 
 /// How far a clock may be off on the wall, where it may: an hour either way.
 const SKEW_MS: i64 = 3_600_000;
 
+/// The same, in half of those runs.
+const SMALL_SKEW_MS: i64 = 1_000;
+
 /// What may go wrong in a run, and so what is promised of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Nodes join, leave, crash and come back; messages are prompt, so nobody who lives is taken for dead. Every read sees
-    /// the newest acknowledged write.
+    /// Nodes join, leave, crash and come back, one by one or all at once, and stores fail for a while; messages are prompt,
+    /// so nobody who lives is taken for dead. Every read sees the newest acknowledged write.
     Steady,
     /// The same, and the clock on one host's wall is off by up to an hour.
     Skewed,
@@ -54,6 +57,9 @@ pub enum Mishap {
     Crash(HostId, Down),
     /// The next node that acknowledges a write crashes at that instant.
     CrashOwner(Down),
+    /// When the next write is acknowledged that all members of a group have made durable, all of them but one crash at that
+    /// instant.
+    CrashGroup(Down),
     /// A node leaves in good order.
     Leave(HostId),
     /// A process stands still.
@@ -68,8 +74,10 @@ pub enum Mishap {
     Slow(HostId, Duration),
     /// So many of all messages are lost from now on.
     Loss(f64),
-    /// All processes end at one instant, and are started again.
-    Blackout,
+    /// All processes end at one instant, and are started again in any order, the last one so much later.
+    Blackout(Duration),
+    /// The store of a host takes nothing new; `None` ends it.
+    Trouble(HostId, Option<Trouble>),
 }
 
 impl fmt::Display for Mishap {
@@ -81,6 +89,9 @@ impl fmt::Display for Mishap {
             Self::CrashOwner(_) => {
                 f.write_str("the next node that acknowledges a write crashes at that instant")
             }
+            Self::CrashGroup(_) => f.write_str(
+                "when the next write is acknowledged that a whole group has, all but one of it crash at that instant",
+            ),
             Self::Leave(host) => write!(f, "host {} leaves", host.0),
             Self::Freeze(host) => write!(f, "host {} freezes", host.0),
             Self::Thaw(host) => write!(f, "host {} thaws", host.0),
@@ -91,7 +102,9 @@ impl fmt::Display for Mishap {
             Self::Mend => f.write_str("all cuts are mended"),
             Self::Slow(host, by) => write!(f, "messages of host {} take {by:?} longer", host.0),
             Self::Loss(rate) => write!(f, "{:.0} % of messages are lost", rate * 100.0),
-            Self::Blackout => f.write_str("all crash at once, and start again"),
+            Self::Blackout(within) => write!(f, "all crash at once, and start again within {within:?}"),
+            Self::Trouble(host, Some(trouble)) => write!(f, "the store of host {} {trouble}", host.0),
+            Self::Trouble(host, None) => write!(f, "the store of host {} does its work again", host.0),
         }
     }
 }
@@ -105,6 +118,31 @@ pub struct TimedMishap {
     pub at: Duration,
     /// What happens.
     pub mishap: Mishap,
+}
+
+/// What clients do beside plain reads, writes, deletions and increments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// They append, and change things under conditions.
+    pub conditions: bool,
+    /// They write what expires.
+    pub expiry: bool,
+    /// They say how many copies an operation is about.
+    pub levels: bool,
+}
+
+impl fmt::Display for Habits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("plain operations")?;
+        for (does, what) in [
+            (self.conditions, ", conditions and appends"),
+            (self.expiry, ", expiry"),
+            (self.levels, ", levels"),
+        ] {
+            f.write_str(if does { what } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// Everything that will happen in one run.
@@ -130,6 +168,8 @@ pub struct DataPlan {
     pub sync_max: Duration,
     /// How many keys there are.
     pub keys: usize,
+    /// What clients do.
+    pub habits: Habits,
     /// Pause between two operations of clients, on average.
     pub pause: Duration,
     /// What happens, in order.
@@ -155,11 +195,18 @@ impl DataPlan {
         let length = Duration::from_millis(random.random_range(5_000..30_000));
         let mut skews_ms = vec![0; hosts];
         if class == Class::Skewed {
-            skews_ms[random.random_range(0..hosts)] = random.random_range(-SKEW_MS..=SKEW_MS);
+            // A small one leaves something to say about when a key expires.
+            let most = if random.random_bool(0.5) { SKEW_MS } else { SMALL_SKEW_MS };
+            skews_ms[random.random_range(0..hosts)] = random.random_range(-most..=most);
         }
         let slowest_ms = if random.random_bool(0.5) { 60 } else { 600 };
         let network = draw_network(class, &mut random);
         let mishaps = draw_mishaps(class, keeping, hosts, length, &mut random);
+        let habits = Habits {
+            conditions: random.random_bool(0.5),
+            expiry: random.random_bool(0.4),
+            levels: random.random_bool(0.4),
+        };
         Self {
             seed,
             class,
@@ -176,6 +223,7 @@ impl DataPlan {
             } else {
                 random.random_range(60..=400)
             },
+            habits,
             pause: Duration::from_millis(random.random_range(5..120)),
             mishaps,
             length,
@@ -244,12 +292,14 @@ enum Draw {
     Start,
     Crash,
     CrashOwner,
+    CrashGroup,
     Leave,
     Freeze,
     Cut,
     Slow,
     Loss,
     Blackout,
+    Trouble,
 }
 
 fn draw_mishaps(
@@ -259,7 +309,7 @@ fn draw_mishaps(
     length: Duration,
     random: &mut Pcg64Mcg,
 ) -> Vec<TimedMishap> {
-    use Draw::{Blackout, Crash, CrashOwner, Cut, Freeze, Leave, Loss, Slow, Start};
+    use Draw::{Blackout, Crash, CrashGroup, CrashOwner, Cut, Freeze, Leave, Loss, Slow, Start, Trouble};
     let mut kinds = vec![(Start, 5), (Crash, 2), (CrashOwner, 1), (Leave, 2)];
     if class == Class::Rough {
         for extra in [(Freeze, 3), (Cut, 2), (Slow, 1), (Loss, 1)] {
@@ -268,7 +318,12 @@ fn draw_mishaps(
             }
         }
     }
-    if class == Class::Rough && keeping == Keeping::Disk && random.random_bool(0.4) {
+    for (extra, how_often) in [((CrashGroup, 1), 0.3), ((Trouble, 3), 0.3)] {
+        if random.random_bool(how_often) {
+            kinds.push(extra);
+        }
+    }
+    if keeping == Keeping::Disk && random.random_bool(0.4) {
         kinds.push((Blackout, 2));
     }
     let mut timed = Vec::new();
@@ -298,6 +353,15 @@ fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Opti
             let down = if random.random_bool(0.5) { Down::Refuses } else { Down::Silent };
             (Mishap::CrashOwner(down), Some(Mishap::Start(host)))
         }
+        Draw::CrashGroup => {
+            let down = if random.random_bool(0.5) { Down::Refuses } else { Down::Silent };
+            (Mishap::CrashGroup(down), Some(Mishap::Start(host)))
+        }
+        Draw::Trouble => {
+            let kinds = [Trouble::NotWriting, Trouble::Full, Trouble::Busy];
+            let trouble = kinds.choose(random).copied();
+            (Mishap::Trouble(host, trouble), Some(Mishap::Trouble(host, None)))
+        }
         Draw::Leave => (Mishap::Leave(host), None),
         Draw::Freeze => (Mishap::Freeze(host), Some(Mishap::Thaw(host))),
         Draw::Cut => {
@@ -308,7 +372,7 @@ fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Opti
             let by = Duration::from_millis(random.random_range(50..1_500));
             (Mishap::Slow(host, by), Some(Mishap::Slow(host, Duration::ZERO)))
         }
-        Draw::Blackout => (Mishap::Blackout, None),
+        Draw::Blackout => (Mishap::Blackout(Duration::from_millis(random.random_range(0..6_000))), None),
         Draw::Loss => (Mishap::Loss(random.random_range(0.0..0.4)), Some(Mishap::Loss(0.0))),
     }
 }

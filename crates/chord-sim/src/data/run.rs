@@ -1,19 +1,24 @@
 //! One run of a plan: clients and mishaps, then healing, then every key is read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod client;
+mod judge;
+mod rule;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chord_kv::replication::{Change, Condition, Expiry, Operation, OperationError};
-use chord_kv::{Key, Value};
-use chord_ring::Phase;
+use chord_kv::replication::Operation;
+use chord_ring::{Phase, Position};
 use rand::seq::IteratorRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use super::history::{Deed, History, Saw};
-use super::plan::{Class, DataPlan, Mishap};
-use crate::world::{Action, ActionId, Cut, HostId, Keeping, Step, Time, World};
+use client::{key, n_keys};
+pub use rule::{DataBroken, DataPassed, DataRule, Marks};
+
+use super::history::Loss;
+use super::plan::{Class, DataPlan, HOSTS_MAX, Mishap};
+use crate::world::{Acknowledged, ActionId, Cut, Down, HostId, Keeping, Step, Time, Wish, World};
 
 /// How long after the last mishap every range is complete and has as many copies as it should: the ring takes a hundred
 /// rounds at most, and what nobody counted on is offered for as long as a holding lapses.
@@ -25,63 +30,16 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The alarm for the next operation of a client; those of mishaps are their numbers.
 const CLIENT: u64 = u64::MAX;
 
-/// Keys that are counted up instead of written.
-const COUNTERS: usize = 2;
+/// The alarm for the return of the power at the first host; those of the others come after it, before [`CLIENT`].
+const POWER: u64 = CLIENT - HOSTS_MAX as u64;
 
-/// A rule that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataBroken {
-    /// When.
-    pub at: Time,
-    /// Which.
-    pub rule: DataRule,
-    /// How it showed.
-    pub description: String,
-}
-
-/// What must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum DataRule {
-    /// A read sees no less than was acknowledged before it began: no write is lost, and no deleted key comes back.
-    NothingLost,
-    /// A counter holds at least the acknowledged increments, and at most all of them.
-    NothingMiscounted,
-    /// When nothing goes wrong any more, every range becomes complete and has as many copies as it should.
-    BecomesReplicated,
-    /// Then every operation is answered.
-    Answers,
-    /// Then the members of a group hold the same records of its range.
-    CopiesAgree,
-}
-
-impl fmt::Display for DataRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingLost => "an acknowledged write was lost, or a deleted key came back",
-            Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
-            Self::BecomesReplicated => "the records do not become complete and replicated",
-            Self::Answers => "an operation had no answer though nothing went wrong any more",
-            Self::CopiesAgree => "copies of a key differ though nothing goes wrong any more",
-        })
-    }
-}
-
-/// What a run came to, if every rule held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct DataPassed {
-    /// How many things happened.
-    pub n_steps: u64,
-    /// How many of the mishaps could happen and did.
-    pub n_mishaps: usize,
-    /// How many writes were acknowledged.
-    pub n_acknowledged: usize,
-    /// How many operations ended without a definite answer.
-    pub n_uncertain: usize,
-    /// How many reads were checked.
-    pub n_reads: usize,
-    /// How long after the last mishap everything was replicated.
-    pub ready_after: Duration,
+/// Who crashes when a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victims {
+    /// The owner.
+    Owner,
+    /// The whole group but one, when all of it have that write.
+    Group,
 }
 
 /// A run on its way.
@@ -93,8 +51,12 @@ pub struct DataRun {
     /// What each action wrote, in order.
     written: u64,
     passed: DataPassed,
-    /// Whether the next node that acknowledges a write crashes, and how.
-    armed: Option<crate::world::Down>,
+    /// Who crashes when the next write is acknowledged, and how.
+    armed: Option<(Victims, Down)>,
+    /// Processes that ended with what they had.
+    losses: Vec<Loss>,
+    /// Who begins a ring again when nobody is in one.
+    founder: HostId,
     is_over: bool,
 }
 
@@ -126,7 +88,17 @@ impl DataRun {
         }
         world.set_alarm(Duration::from_millis(500), CLIENT);
         let random = Pcg64Mcg::seed_from_u64(plan.seed ^ 2);
-        Self { plan, world, random, written: 0, passed: DataPassed::default(), armed: None, is_over: false }
+        Self {
+            plan,
+            world,
+            random,
+            written: 0,
+            passed: DataPassed::default(),
+            armed: None,
+            losses: Vec::new(),
+            founder: HostId(0),
+            is_over: false,
+        }
     }
 
     /// Runs the whole plan.
@@ -156,6 +128,7 @@ impl DataRun {
         while self.world.next_at().is_some_and(|next| next <= end) {
             match self.world.step() {
                 Some(Step::Alarm(CLIENT)) => self.act_as_client(),
+                Some(Step::Alarm(number)) if number >= POWER => self.restart(number - POWER),
                 Some(Step::Alarm(number)) => self.strike(number),
                 Some(Step::At(..)) => self.crash_if_armed(),
                 Some(Step::Nothing) => {}
@@ -163,38 +136,6 @@ impl DataRun {
             }
         }
         self.world.run_until(end);
-    }
-
-    fn act_as_client(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let pause = self.plan.pause.mul_f64(self.random.random::<f64>() * 2.0);
-        self.world.set_alarm(pause, CLIENT);
-        let is_up =
-            |host: &HostId| self.world.phase(*host) == Some(Phase::Member) && !self.world.is_asleep(*host);
-        let Some(host) = self.world.hosts().filter(is_up).choose(&mut self.random) else { return };
-        let idx = self.random.random_range(0..self.plan.keys + COUNTERS);
-        let operation = if idx >= self.plan.keys {
-            match self.random.random_range(0..3) {
-                0 => Operation::Get,
-                _ => Operation::Change {
-                    change: Change::Add(1),
-                    condition: Condition::Always,
-                    expiry: Expiry::Never,
-                },
-            }
-        } else {
-            match self.random.random_range(0..10) {
-                0..4 => Operation::Get,
-                4..9 => {
-                    self.written += 1;
-                    Operation::put(value(&format!("v{}", self.written)))
-                }
-                _ => Operation::delete(),
-            }
-        };
-        self.world.operate(host, key(idx), operation);
     }
 
     /// Lets the mishap of this number happen, if it can.
@@ -208,8 +149,9 @@ impl DataRun {
         let world = &mut self.world;
         match mishap {
             Mishap::Start(host) => self.start(host),
-            Mishap::Crash(host, down) => world.crash(host, down),
-            Mishap::CrashOwner(down) => self.armed = Some(down),
+            Mishap::Crash(host, down) => self.crash(&[host], down),
+            Mishap::CrashOwner(down) => self.armed = Some((Victims::Owner, down)),
+            Mishap::CrashGroup(down) => self.armed = Some((Victims::Group, down)),
             Mishap::Leave(host) => world.leave(host),
             Mishap::Freeze(host) => world.freeze(host),
             Mishap::Thaw(host) => world.thaw(host),
@@ -220,36 +162,72 @@ impl DataRun {
                 world.network.slow.push((host, by));
             }
             Mishap::Loss(rate) => world.network.loss = rate,
-            Mishap::Blackout => self.black_out(),
+            Mishap::Blackout(within) => {
+                self.passed.marks.blackouts += 1;
+                self.black_out(within);
+            }
+            Mishap::Trouble(host, trouble) => world.set_trouble(host, trouble),
         }
     }
 
-    /// The power goes and comes back. Somebody has to begin a ring again.
-    fn black_out(&mut self) {
+    fn crash(&mut self, hosts: &[HostId], down: Down) {
+        self.losses.push(Loss { at: self.world.now(), processes: hosts.len() });
+        for host in hosts {
+            self.world.crash(*host, down);
+        }
+    }
+
+    /// The power goes and comes back, here sooner and there later.
+    fn black_out(&mut self, within: Duration) {
         let is_up = |host: &HostId| self.world.node(*host).is_some();
         let hosts: Vec<HostId> = self.world.hosts().filter(is_up).collect();
-        for host in &hosts {
-            self.world.crash(*host, crate::world::Down::Refuses);
-        }
-        if let Some((first, others)) = hosts.split_first() {
-            self.world.create(*first);
-            let contacts: Vec<HostId> = std::iter::once(*first).chain(self.world.hosts()).collect();
-            for host in others {
-                self.world.join_with_memory(*host, &contacts);
-            }
+        // Only one that was in the ring knows whom to wait for.
+        self.founder = self.members().into_iter().choose(&mut self.random).unwrap_or(self.founder);
+        for host in hosts {
+            self.world.crash(host, Down::Refuses);
+            self.world.set_alarm(within.mul_f64(self.random.random()), POWER + u64::from(host.0));
         }
     }
 
-    /// Ends the process that has just acknowledged a write, if one is to be.
+    /// The power is back at the host of this number.
+    fn restart(&mut self, number: u64) {
+        let is_down = |host: &HostId| u64::from(host.0) == number && self.world.node(*host).is_none();
+        let Some(host) = self.world.hosts().find(is_down) else { return };
+        // Whoever founds a ring anew founded the last one.
+        if host == self.founder && self.members().is_empty() {
+            self.world.create(host);
+        } else {
+            self.start(host);
+        }
+    }
+
+    /// Ends the processes that are to end when a write is acknowledged.
     fn crash_if_armed(&mut self) {
         let acknowledged = self.world.take_acknowledged();
-        let Some(down) = self.armed.filter(|_| !self.is_over) else { return };
-        let Some(position) = acknowledged else { return };
-        let owner = self.ranges().into_iter().find(|(_, range)| range.contains(position));
-        if let Some((host, _)) = owner.filter(|(host, _)| self.may_lose(*host)) {
-            self.world.crash(host, down);
-            self.armed = None;
-        }
+        let Some((victims, down)) = self.armed.filter(|_| !self.is_over) else { return };
+        let Some(Acknowledged { position, copies }) = acknowledged else { return };
+        let group = self.group_of(position);
+        let Some(owner) = group.first().copied().filter(|owner| self.may_lose(*owner)) else { return };
+        let hosts = match victims {
+            Victims::Owner => vec![owner],
+            Victims::Group if copies < group.len() => return,
+            Victims::Group => {
+                let survivor = self.random.random_range(0..group.len());
+                let others = group.into_iter().enumerate().filter(|(idx, _)| *idx != survivor);
+                others.map(|(_, host)| host).collect()
+            }
+        };
+        self.passed.marks.groups_lost += usize::from(victims == Victims::Group);
+        self.crash(&hosts, down);
+        self.armed = None;
+    }
+
+    /// Those that keep copies of a position, its owner first.
+    fn group_of(&self, position: Position) -> Vec<HostId> {
+        let ranges = self.ranges();
+        let copies = usize::from(self.plan.replicas).min(ranges.len());
+        let owner = ranges.iter().position(|(_, range)| range.contains(position)).unwrap_or(0);
+        ranges.iter().cycle().skip(owner).take(copies).map(|(host, _)| *host).collect()
     }
 
     fn can_happen(&self, mishap: &Mishap) -> bool {
@@ -265,11 +243,13 @@ impl DataRun {
             }
             Mishap::Freeze(host) | Mishap::Thaw(host) => is_up(*host),
             Mishap::CrashOwner(_)
+            | Mishap::CrashGroup(_)
             | Mishap::Cut(_)
             | Mishap::Mend
             | Mishap::Slow(..)
             | Mishap::Loss(_)
-            | Mishap::Blackout => true,
+            | Mishap::Blackout(_)
+            | Mishap::Trouble(..) => true,
         }
     }
 
@@ -320,6 +300,7 @@ impl DataRun {
         self.world.network.heal();
         let hosts: Vec<HostId> = self.world.hosts().collect();
         for host in &hosts {
+            self.world.set_trouble(*host, None);
             if self.world.is_asleep(*host) {
                 self.world.thaw(*host);
             }
@@ -329,7 +310,7 @@ impl DataRun {
             for host in
                 hosts.iter().filter(|host| self.world.node(**host).is_some()).copied().collect::<Vec<_>>()
             {
-                self.world.crash(host, crate::world::Down::Refuses);
+                self.world.crash(host, Down::Refuses);
             }
             self.world.create(hosts[0]);
         }
@@ -380,7 +361,7 @@ impl DataRun {
 
     /// The hosts in the order of the ring, with the positions after which each owns.
     fn ranges(&self) -> Vec<(HostId, chord_kv::Range)> {
-        let mut members: Vec<(chord_ring::Position, HostId)> = self
+        let mut members: Vec<(Position, HostId)> = self
             .members()
             .into_iter()
             .filter_map(|host| Some((self.world.node(host)?.view().me().position, host)))
@@ -411,79 +392,23 @@ impl DataRun {
     fn read_all(&mut self) -> Result<Vec<ActionId>, DataBroken> {
         let mut asked = Vec::new();
         for _ in 0..2 {
-            for idx in 0..self.plan.keys + COUNTERS {
+            for idx in 0..n_keys(&self.plan) {
                 let members = self.members();
                 let Some(host) = members.into_iter().choose(&mut self.random) else { continue };
-                asked.extend(self.world.operate(host, key(idx), Operation::Get));
+                let consistency = self.read_level();
+                let wish = Wish { key: key(idx), operation: Operation::Get, consistency };
+                asked.extend(self.world.operate(host, wish));
             }
             self.run_until(self.world.now().after(Duration::from_secs(5)));
         }
         for id in &asked {
             let action = &self.world.actions()[id.0 as usize];
             if !matches!(action.ended, Some((_, Ok(_)))) {
-                let how = format!("{:?} of {:?}: {:?}", action.operation, action.key, action.ended);
+                let how = format!("{:?}: {:?}", action.wish, action.ended);
                 return Err(self.broken(DataRule::Answers, &how));
             }
         }
         Ok(asked)
-    }
-
-    fn check_histories(&mut self, last: &[ActionId]) -> Result<(), DataBroken> {
-        let actions = self.world.actions();
-        let mut histories: BTreeMap<Key, History> = BTreeMap::new();
-        let mut reads: Vec<(Key, Saw, bool)> = Vec::new();
-        let last: BTreeSet<u32> = last.iter().map(|id| id.0).collect();
-        for (number, action) in actions.iter().enumerate() {
-            let is_last = u32::try_from(number).is_ok_and(|number| last.contains(&number));
-            let history = histories.entry(action.key.clone()).or_default();
-            history.is_open_ended = self.plan.class == Class::Skewed;
-            history.deeds.extend(deed(action));
-            reads.extend(saw(action).map(|saw| (action.key.clone(), saw, is_last)));
-        }
-        let uncertain = |action: &&Action| matches!(action.ended, Some((_, Err(_))) | None);
-        self.passed.n_uncertain = actions.iter().filter(uncertain).count();
-        let acknowledged = histories.values().flat_map(|history| &history.deeds);
-        self.passed.n_acknowledged = acknowledged.filter(|deed| deed.is_acknowledged).count();
-        let counters: BTreeSet<Key> = (self.plan.keys..self.plan.keys + COUNTERS).map(key).collect();
-        for (key, saw, is_last) in reads {
-            if counters.contains(&key) {
-                // Where clocks do not agree, an increment whose outcome is unknown may come back over later ones.
-                if is_last && self.plan.class == Class::Steady {
-                    self.check_counter(&key, &saw)?;
-                }
-                continue;
-            }
-            // While things are rough, a node that is cut off may answer from its past.
-            if is_last || self.plan.class != Class::Rough {
-                self.passed.n_reads += 1;
-                if let Some(Err(why)) = histories.get(&key).map(|history| history.judge(&saw)) {
-                    return Err(self.broken(DataRule::NothingLost, &format!("{key:?}: {why}")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_counter(&self, key: &Key, saw: &Saw) -> Result<(), DataBroken> {
-        let increments = self
-            .world
-            .actions()
-            .iter()
-            .filter(|action| action.key == *key && action.operation != Operation::Get);
-        let (mut least, mut most) = (0_u64, 0_u64);
-        for action in increments {
-            match &action.ended {
-                Some((_, Ok(_))) => (least, most) = (least + 1, most + 1),
-                Some((_, Err(error))) if is_definite(error) => {}
-                Some((_, Err(_))) | None => most += 1,
-            }
-        }
-        let count = saw.value.as_deref().map_or(Some(0), |text| text.parse().ok());
-        if count.is_some_and(|count| (least..=most).contains(&count)) {
-            return Ok(());
-        }
-        let how = format!("{key:?} is {:?}, after {least} to {most} increments", saw.value);
-        Err(self.broken(DataRule::NothingMiscounted, &how))
     }
 
     /// The owner of a range and those after it hold the same of it.
@@ -493,9 +418,10 @@ impl DataRun {
         for (idx, (owner, range)) in ranges.iter().enumerate() {
             let of = |host: HostId| {
                 let records = self.world.records(host).into_iter();
+                let now_ms = self.world.wall_ms(*owner);
                 records
-                    // What says that a key was deleted may just be being dropped.
-                    .filter(|record| range.contains(record.position) && !record.is_tombstone())
+                    // What says that a key is gone may just be being dropped.
+                    .filter(|record| range.contains(record.position) && record.live_value(now_ms).is_some())
                     .map(|record| (record.key.clone(), record))
                     .collect::<BTreeMap<_, _>>()
             };
@@ -528,48 +454,4 @@ impl DataRun {
         let ring = self.world.describe().join("\n");
         DataBroken { at: self.world.now(), rule, description: format!("{how}\n{ring}") }
     }
-}
-
-fn key(idx: usize) -> Key {
-    Key::new(format!("key{idx}").as_bytes()).expect("it is short")
-}
-
-fn value(text: &str) -> Value {
-    Value::new(text.as_bytes(), usize::MAX).expect("it is short")
-}
-
-/// Whether an error says that nothing changed.
-fn is_definite(error: &OperationError) -> bool {
-    !matches!(error, OperationError::Uncertain | OperationError::TooFewCopies { .. })
-}
-
-/// The write that an action was, if it may have taken effect.
-fn deed(action: &Action) -> Option<Deed> {
-    let Operation::Change { change, .. } = &action.operation else { return None };
-    let value = match change {
-        Change::Set(value) => Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        Change::Delete => None,
-        Change::Add(_) | Change::Append(_) => return None,
-    };
-    let (ended, is_acknowledged) = match &action.ended {
-        // A deletion that found nothing is a look; but an earlier attempt at it may have found something.
-        Some((at, Ok(outcome))) if value.is_none() && outcome.copies == 0 => (*at, false),
-        Some((at, Ok(_))) => (*at, true),
-        Some((_, Err(error))) if is_definite(error) => return None,
-        Some((at, Err(_))) => (*at, false),
-        None => return None,
-    };
-    Some(Deed { value, began: action.began, ended, is_acknowledged })
-}
-
-/// What an action saw, if it changed nothing.
-fn saw(action: &Action) -> Option<Saw> {
-    let (ended, Ok(outcome)) = action.ended.as_ref()? else { return None };
-    let is_deletion = matches!(action.operation, Operation::Change { change: Change::Delete, .. });
-    if action.operation != Operation::Get && !(is_deletion && outcome.copies == 0) {
-        return None;
-    }
-    let value = outcome.record.as_ref().and_then(|record| record.value.as_ref());
-    let value = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    Some(Saw { value, began: action.began, ended: *ended })
 }

@@ -5,22 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Afterwards, Attempts, Consistency, Input, Neighbours, Now, Operation, OperationError, Outcome, Output,
-    PeerAnswer, PeerRequest, Replicator, RequestId, Status, TICK,
+    Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
+    Status, TICK,
 };
-use chord_kv::{Key, Record, Version};
-use chord_ring::{Command, Failure, Peer, Position, Question, Token};
+use chord_kv::{Record, Version};
+use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
 use rand::RngExt;
 
-use super::disk::{Disk, Keeping};
+use super::action::{ActionId, Wish};
+use super::disk::{Disk, Keeping, Trouble};
 use super::host::{Asker, Call, CallId, Origin};
 use super::{Content, Event, HostId, Time, World};
 
 /// When a world begins, by a clock on the wall that is right: in 2026.
 const BEGINNING_MS: u64 = 1_770_000_000_000;
-
-/// Pause before an operation that came to nothing is tried again.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Pause before a node tries again to leave that could not hand everything over.
 const LEAVE_PAUSE: Duration = Duration::from_millis(500);
@@ -38,33 +36,11 @@ pub struct DataSettings {
     pub patience: Duration,
 }
 
-/// Names an operation of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActionId(pub u32);
-
-/// An operation of a client.
-#[derive(Clone, Debug)]
-pub struct Action {
-    /// The host that it asked.
-    pub host: HostId,
-    /// The key.
-    pub key: Key,
-    /// What is to be done.
-    pub operation: Operation,
-    /// When it began.
-    pub began: Time,
-    /// When it ended, and how, if it has. The client's own node is gone if the error is [`OperationError::Uncertain`] or
-    /// the time was over.
-    pub ended: Option<(Time, Result<Outcome, OperationError>)>,
-    attempts: Attempts,
-    until: Time,
-}
-
 /// What one host asks another about records.
 #[derive(Clone, Debug)]
 pub(super) enum DataRequest {
     Peer(PeerRequest),
-    Operate { key: Key, operation: Operation, version: Option<Version>, until: Time },
+    Operate { wish: Wish, version: Option<Version>, until: Time },
 }
 
 /// Something that has to do with a host's records.
@@ -88,7 +64,7 @@ pub(super) enum DataAnswer {
 
 /// Who waits for an output of a host's [`Replicator`].
 #[derive(Clone, Copy, Debug)]
-enum Waiter {
+pub(super) enum Waiter {
     Peer(HostId, CallId),
     Operator(HostId, CallId),
     Client(ActionId),
@@ -97,10 +73,10 @@ enum Waiter {
 /// The records of one host.
 pub(super) struct HostData {
     pub(super) disk: Arc<Disk>,
-    replicator: Option<Replicator>,
+    pub(super) replicator: Option<Replicator>,
     /// How far the clock on its wall is off.
     skew_ms: i64,
-    waiting: Vec<(Token, Waiter)>,
+    pub(super) waiting: Vec<(Token, Waiter)>,
     is_syncing: bool,
     is_leaving: bool,
     told: Neighbours,
@@ -120,30 +96,21 @@ impl World {
         }
     }
 
-    /// A client asks the node on a host to do something to a key. `None` if no node runs there.
-    pub fn operate(&mut self, host: HostId, key: Key, operation: Operation) -> Option<ActionId> {
-        let patience = self.settings.data.as_ref()?.patience;
-        let now = self.time_of(host);
-        let me = self.hosts[host.0 as usize].me.position;
-        let replicator = self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?;
-        let attempts = Attempts::new(&operation, replicator.clock().next(now.wall_ms, me));
-        let id = ActionId(u32::try_from(self.actions.len()).ok()?);
-        let (began, until) = (self.now, self.now.after(patience));
-        self.note(|world| format!("a client asks {}: {operation:?} {key:?}", world.name(host)));
-        self.actions.push(Action { host, key, operation, began, ended: None, attempts, until });
-        self.queue.push(until, Event::Expire(id));
-        self.attempt(id);
-        Some(id)
+    /// What the clock on a host's wall shows, in milliseconds since 1970.
+    pub fn wall_ms(&self, host: HostId) -> u64 {
+        self.time_of(host).wall_ms
     }
 
-    /// The clients' operations, in the order in which they began.
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
+    /// When a clock on the wall that is right shows that.
+    pub fn time_at(wall_ms: u64) -> Time {
+        Time::ZERO.after(Duration::from_millis(wall_ms.saturating_sub(BEGINNING_MS)))
     }
 
-    /// Where the key lies of the write that was acknowledged last, if one was since the last time.
-    pub fn take_acknowledged(&mut self) -> Option<Position> {
-        self.acknowledged.take()
+    /// From now on the disk of a host takes nothing new, for that reason; `None` ends it.
+    pub fn set_trouble(&mut self, host: HostId, trouble: Option<Trouble>) {
+        if let Some(data) = &self.hosts[host.0 as usize].data {
+            data.disk.set_trouble(trouble);
+        }
     }
 
     /// How well the records of a host are kept, if a node runs there.
@@ -174,7 +141,7 @@ impl World {
         }))
     }
 
-    fn time_of(&self, host: HostId) -> Now {
+    pub(super) fn time_of(&self, host: HostId) -> Now {
         let elapsed = self.now.since(Time::ZERO);
         let skew_ms = self.hosts[host.0 as usize].data.as_ref().map_or(0, |data| data.skew_ms);
         let passed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -190,7 +157,18 @@ impl World {
         data.replicator = Some(Replicator::new(me, settings, data.disk.clone(), now));
         data.told = Neighbours::default();
         data.is_leaving = false;
+        self.recall(host);
         self.schedule_tick(host);
+    }
+
+    /// What is on the disk of a host comes from a life whose acquaintances are written down there too.
+    fn recall(&mut self, host: HostId) {
+        if self.settings.data.as_ref().is_some_and(|data| data.keeping == Keeping::Disk) {
+            let names = self.hosts[host.0 as usize].remembered.iter();
+            let peers = names.filter_map(|name| Some(self.hosts[self.host(name)?.0 as usize].me.clone()));
+            let peers = peers.collect();
+            self.feed_data(host, Input::Recall(peers));
+        }
     }
 
     fn schedule_tick(&mut self, host: HostId) {
@@ -217,16 +195,18 @@ impl World {
         }
     }
 
-    fn schedule_data(&mut self, host: HostId, pause: Duration, event: DataEvent) {
+    pub(super) fn schedule_data(&mut self, host: HostId, pause: Duration, event: DataEvent) {
         let life = self.hosts[host.0 as usize].life;
         self.queue.push(self.now.after(pause), Event::Data { host, life, event });
     }
 
-    /// The process on a host ends.
-    pub(super) fn stop_data(&mut self, host: HostId) {
+    /// The process on a host ends. Returns whom it still recalled.
+    pub(super) fn stop_data(&mut self, host: HostId) -> Vec<NodeName> {
         let lucky = self.random.random_range(0..4);
+        let mut recalled = Vec::new();
         if let Some(data) = &mut self.host_mut(host).data {
-            data.replicator = None;
+            let ended = data.replicator.take();
+            recalled.extend(ended.iter().flat_map(Replicator::recalled).map(|peer| peer.name.clone()));
             data.waiting.clear();
             (data.is_syncing, data.is_leaving) = (false, false);
             data.disk.crash(lucky);
@@ -238,6 +218,7 @@ impl World {
         for idx in open.collect::<Vec<_>>() {
             self.end_action(idx, Err(OperationError::Uncertain));
         }
+        recalled
     }
 
     /// Begins to hand over what a host has. Returns whether there is anything to wait for.
@@ -267,7 +248,7 @@ impl World {
         }
     }
 
-    fn feed_data(&mut self, host: HostId, input: Input) {
+    pub(super) fn feed_data(&mut self, host: HostId, input: Input) {
         let now = self.time_of(host);
         let Some(replicator) =
             self.hosts[host.0 as usize].data.as_mut().and_then(|data| data.replicator.as_mut())
@@ -338,7 +319,14 @@ impl World {
         Some(waiting.swap_remove(place).1)
     }
 
-    fn call_data(&mut self, from: HostId, to: &Peer, request: DataRequest, asker: Asker, until: Time) {
+    pub(super) fn call_data(
+        &mut self,
+        from: HostId,
+        to: &Peer,
+        request: DataRequest,
+        asker: Asker,
+        until: Time,
+    ) {
         self.calls += 1;
         let id = CallId(self.calls);
         // One who stood still may be late already.
@@ -369,13 +357,8 @@ impl World {
                 let from_peer = self.hosts[from.0 as usize].me.clone();
                 (Waiter::Peer(from, call), Input::Request { token, from: from_peer, request })
             }
-            DataRequest::Operate { key, operation, version, until } => {
-                let until = until.since(Time::ZERO);
-                let consistency = Consistency::Usual;
-                (
-                    Waiter::Operator(from, call),
-                    Input::Operate { token, key, operation, version, consistency, until },
-                )
+            DataRequest::Operate { wish, version, until } => {
+                (Waiter::Operator(from, call), wish.into_input(token, version, until))
             }
         };
         if let Some(data) = &mut self.host_mut(to).data {
@@ -404,102 +387,5 @@ impl World {
 
     pub(super) fn data_owner_found(&mut self, host: HostId, id: RequestId, owner: Option<Peer>) {
         self.feed_data(host, Input::Found(id, owner));
-    }
-
-    /// Looks for the owner of the key of an operation.
-    pub(super) fn attempt(&mut self, id: ActionId) {
-        let Some(action) = self.actions.get(id.0 as usize).filter(|action| action.ended.is_none()) else {
-            return;
-        };
-        let target = self.position_of(&action.key);
-        let question = Question { target, named: false, path: Vec::new() };
-        let budget = action.until.since(self.now);
-        self.carry(action.host, question, Origin::Operation(id), budget, None);
-    }
-
-    fn position_of(&self, key: &Key) -> Position {
-        key.position(self.settings.config.ring().size)
-    }
-
-    pub(super) fn owner_found(&mut self, id: ActionId, owner: Option<Peer>) {
-        let open = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none());
-        let Some(action) = open else { return };
-        let Some(owner) = owner else { return self.attempt_later(id) };
-        let (host, until) = (action.host, action.until);
-        let (key, operation) = (action.key.clone(), action.operation.clone());
-        let version = action.attempts.begin();
-        if self.host(&owner.name) == Some(host) {
-            self.calls += 1;
-            let token = Token(self.calls);
-            if let Some(data) = &mut self.host_mut(host).data {
-                data.waiting.push((token, Waiter::Client(id)));
-            }
-            let (consistency, until) = (Consistency::Usual, until.since(Time::ZERO));
-            let input = Input::Operate { token, key, operation, version, consistency, until };
-            return self.feed_data(host, input);
-        }
-        let patience = self.settings.patience.saturating_mul(4);
-        let deadline = until.min(self.now.after(patience));
-        let request = DataRequest::Operate { key, operation, version, until };
-        self.call_data(host, &owner, request, Asker::Operation(id), deadline);
-    }
-
-    fn attempt_ended(&mut self, id: ActionId, result: Result<Outcome, OperationError>) {
-        let idx = id.0 as usize;
-        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else { return };
-        let host = action.host;
-        let now = self.time_of(host);
-        let me = self.hosts[host.0 as usize].me.position;
-        let replicator = self.hosts[host.0 as usize].data.as_ref().and_then(|data| data.replicator.as_ref());
-        let Some(clock) = replicator.map(Replicator::clock) else { return };
-        let attempts = &mut self.actions[idx].attempts;
-        let afterwards = attempts.answered(result, |stored| clock.next_over(now.wall_ms, me, stored));
-        self.go_on(id, afterwards);
-    }
-
-    /// An attempt brought no answer.
-    pub(super) fn attempt_lost(&mut self, id: ActionId) {
-        let Some(action) = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none()) else {
-            return;
-        };
-        let afterwards = action.attempts.lost();
-        self.go_on(id, afterwards);
-    }
-
-    fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
-        match afterwards {
-            Afterwards::TryAgain => self.attempt_later(id),
-            Afterwards::Tell(result) => self.end_action(id.0 as usize, *result),
-        }
-    }
-
-    fn attempt_later(&mut self, id: ActionId) {
-        let host = self.actions[id.0 as usize].host;
-        self.schedule_data(host, RETRY_PAUSE, DataEvent::Attempt(id));
-    }
-
-    /// The client has waited long enough.
-    pub(super) fn expire(&mut self, id: ActionId) -> bool {
-        let idx = id.0 as usize;
-        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else {
-            return false;
-        };
-        let error = action.attempts.expired();
-        self.end_action(idx, Err(error));
-        true
-    }
-
-    fn end_action(&mut self, idx: usize, result: Result<Outcome, OperationError>) {
-        let now = self.now;
-        let action = &self.actions[idx];
-        let line = match &result {
-            Ok(outcome) => format!("{:?} of {:?}: {outcome:?}", action.operation, action.key),
-            Err(error) => format!("{:?} of {:?}: {error}", action.operation, action.key),
-        };
-        self.note(|_| line.clone());
-        if result.as_ref().is_ok_and(|outcome| outcome.copies > 0) {
-            self.acknowledged = Some(self.position_of(&self.actions[idx].key));
-        }
-        self.actions[idx].ended = Some((now, result));
     }
 }

@@ -31,6 +31,39 @@ impl fmt::Display for Keeping {
     }
 }
 
+/// Why a store takes nothing new for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot write: what was applied does not become durable either.
+    NotWriting,
+    /// It has no room. Of a batch it takes the first half.
+    Full,
+    /// Too much waits for the disk.
+    Busy,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NotWriting => "cannot write",
+            Self::Full => "is full",
+            Self::Busy => "is busy",
+        })
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::NotWriting => {
+                Self::NotWriting { reason: "the disk fails".to_owned(), remedy: "replace it".to_owned() }
+            }
+            Trouble::Full => Self::Full { limit_bytes: BYTES_MAX },
+            Trouble::Busy => Self::Busy { pending_bytes_limit: BYTES_MAX },
+        }
+    }
+}
+
 /// The store of one host.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -48,6 +81,7 @@ struct State {
     unsynced: VecDeque<(Sequence, Change)>,
     applied: Sequence,
     durable: Sequence,
+    trouble: Option<Trouble>,
 }
 
 #[derive(Debug)]
@@ -65,6 +99,7 @@ impl Disk {
             unsynced: VecDeque::new(),
             applied: Sequence::default(),
             durable: Sequence::default(),
+            trouble: None,
         };
         Self { keeping, size, state: Mutex::new(state) }
     }
@@ -78,9 +113,17 @@ impl Disk {
         !self.state().unsynced.is_empty()
     }
 
-    /// All that was applied is durable.
+    /// From now on nothing new is taken, for that reason; `None` ends it.
+    pub(super) fn set_trouble(&self, trouble: Option<Trouble>) {
+        self.state().trouble = trouble;
+    }
+
+    /// All that was applied is durable, unless the disk does not write.
     pub(super) fn sync(&self) {
         let mut state = self.state();
+        if state.trouble == Some(Trouble::NotWriting) {
+            return;
+        }
         let count = state.unsynced.len();
         state.sync_first(count);
     }
@@ -141,8 +184,16 @@ impl Store for Disk {
         self.state().live.read(position, key)
     }
 
-    fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
+    fn apply(&self, mut batch: Vec<Record>) -> Result<Applied, StoreError> {
         let mut state = self.state();
+        if let Some(trouble) = state.trouble {
+            batch.truncate(if trouble == Trouble::Full { batch.len() / 2 } else { 0 });
+            if !batch.is_empty() {
+                state.live.apply(batch.clone())?;
+                state.change(self.keeping, Change::Apply(batch));
+            }
+            return Err(trouble.into());
+        }
         let news = state.live.apply(batch.clone())?.news;
         let sequence = state.change(self.keeping, Change::Apply(batch));
         Ok(Applied { sequence, news })

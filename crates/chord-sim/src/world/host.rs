@@ -7,7 +7,8 @@ use chord_ring::{
     Config, Incarnation, Lookup, Node, NodeName, Peer, Question, RequestId, SUSPECT_FOR, Step, View, Wake,
 };
 
-use super::data::{ActionId, HostData};
+use super::action::ActionId;
+use super::data::HostData;
 use super::network::Place;
 use super::{Event, Time};
 

@@ -28,12 +28,13 @@ Examples:
 
 A seed decides everything: the hosts, whether they keep records in memory or on a disk, how many copies there are, their \
 network and their clocks, what clients do, and what goes wrong when. Runs are of three classes. Steady: nodes join, leave, \
-crash and come back. Skewed: the same, and one clock is off by up to an hour. Rough: nodes freeze too, links are slow, \
-lossy and cut, and all nodes crash at once. No run destroys more copies of a key than its write quorum bears.
+crash and come back, one by one or all at once, and stores take nothing for a while. Skewed: the same, and one clock is off \
+by up to an hour. Rough: nodes freeze too, links are slow, lossy and cut. No run destroys more copies of a key than its \
+write quorum bears, but for keys of which a client wanted one copy, or was told that all are there.
 
-No acknowledged write may be lost and no deleted key may come back; afterwards every range has as many copies as it \
-should, and they agree. Steady and skewed runs are held to that in every read, rough ones when everything is mended. In \
-steady runs no increment may be lost or counted twice either.
+No acknowledged write may be lost, no deleted or expired key may come back, and no read may go back in time; afterwards \
+every range has as many copies as it should, and they agree. Steady and skewed runs are held to that in every read, rough \
+ones when everything is mended. In steady runs no increment and no item of a list may be lost or counted twice either.
 
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct DataArgs {
@@ -188,8 +189,15 @@ fn sentence(passed: &DataPassed) -> String {
 
 fn tell_plan(plan: &DataPlan) -> anyhow::Result<()> {
     output::answer(format_args!(
-        "seed {}, {}: {} hosts, of which {} are a ring; {} copies, kept {}; messages take {:?}",
-        plan.seed, plan.class, plan.hosts, plan.founders, plan.replicas, plan.keeping, plan.network.latency
+        "seed {}, {}: {} hosts, of which {} are a ring; {} copies, kept {}; messages take {:?}; {}",
+        plan.seed,
+        plan.class,
+        plan.hosts,
+        plan.founders,
+        plan.replicas,
+        plan.keeping,
+        plan.network.latency,
+        plan.habits
     ))?;
     for timed in &plan.mishaps {
         let at = timed.at.as_secs_f64();

@@ -70,7 +70,7 @@ impl Operation {
             Outcome::Failed | Outcome::Found(_) => return None,
         };
         let (began, ended) = (self.began, self.ended);
-        Some(Deed { value: Some(value.clone()), began, ended, is_acknowledged })
+        Some(Deed { value: Some(value.clone()), began, ended, is_acknowledged, ..Deed::default() })
     }
 
     fn saw(&self) -> Option<Saw> {

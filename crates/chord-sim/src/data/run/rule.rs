@@ -1,0 +1,102 @@
+//! What a run is held to, and what it comes to.
+
+use std::fmt;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use crate::world::Time;
+
+/// A rule that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataBroken {
+    /// When.
+    pub at: Time,
+    /// Which.
+    pub rule: DataRule,
+    /// How it showed.
+    pub description: String,
+}
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DataRule {
+    /// A read sees no less than was acknowledged before it began: no write is lost, and no deleted key comes back.
+    NothingLost,
+    /// Of two reads, one after the other, the later one sees no less: what has gone does not come back.
+    NothingGoesBack,
+    /// A list holds each acknowledged item once and in order, and no other twice.
+    NothingMisplaced,
+    /// A counter holds at least the acknowledged increments, and at most all of them.
+    NothingMiscounted,
+    /// When nothing goes wrong any more, every range becomes complete and has as many copies as it should.
+    BecomesReplicated,
+    /// Then every operation is answered.
+    Answers,
+    /// Then the members of a group hold the same records of its range.
+    CopiesAgree,
+}
+
+impl fmt::Display for DataRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NothingLost => "an acknowledged write was lost, or a deleted or expired key came back",
+            Self::NothingGoesBack => "a read went back in time",
+            Self::NothingMisplaced => "a list lost an acknowledged item, or has one twice or out of order",
+            Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
+            Self::BecomesReplicated => "the records do not become complete and replicated",
+            Self::Answers => "an operation had no answer though nothing went wrong any more",
+            Self::CopiesAgree => "copies of a key differ though nothing goes wrong any more",
+        })
+    }
+}
+
+/// What a run came to, if every rule held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct DataPassed {
+    /// How many things happened.
+    pub n_steps: u64,
+    /// How many of the mishaps could happen and did.
+    pub n_mishaps: usize,
+    /// How many writes were acknowledged.
+    pub n_acknowledged: usize,
+    /// How many operations ended without a definite answer.
+    pub n_uncertain: usize,
+    /// How many reads were checked.
+    pub n_reads: usize,
+    /// How often what a run is to try has come about.
+    pub marks: Marks,
+    /// How long after the last mishap everything was replicated.
+    pub ready_after: Duration,
+}
+
+/// How often something came about that is rare: a run that never has it says nothing about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// All processes ended at once.
+    pub blackouts: usize,
+    /// All of a group but one ended at once, just when a write was acknowledged that all of it had.
+    pub groups_lost: usize,
+    /// A client was told that the store takes nothing.
+    pub stores_failed: usize,
+    /// A condition did not hold.
+    pub conditions_failed: usize,
+    /// An item was added to a list.
+    pub items_added: usize,
+    /// A write was acknowledged of something that expires.
+    pub mortals_written: usize,
+    /// A write was acknowledged that was on one host of several, as its client wished.
+    pub written_to_one: usize,
+}
+
+impl AddAssign for Marks {
+    fn add_assign(&mut self, other: Self) {
+        self.blackouts += other.blackouts;
+        self.groups_lost += other.groups_lost;
+        self.stores_failed += other.stores_failed;
+        self.conditions_failed += other.conditions_failed;
+        self.items_added += other.items_added;
+        self.mortals_written += other.mortals_written;
+        self.written_to_one += other.written_to_one;
+    }
+}

@@ -1,0 +1,186 @@
+//! What clients do to the records of a world: each operation with its attempts, as the node that was asked makes them.
+
+use std::time::Duration;
+
+use chord_kv::replication::{Afterwards, Attempts, Consistency, Input, Operation, OperationError, Outcome};
+use chord_kv::{Key, Version};
+use chord_ring::{Peer, Position, Question, Token};
+
+use super::data::{DataEvent, DataRequest, Waiter};
+use super::host::{Asker, Origin};
+use super::{Event, HostId, Time, World};
+
+/// Pause before an operation that came to nothing is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// A write that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Where its key lies.
+    pub position: Position,
+    /// Members of the group that have made it durable, by the word of the owner.
+    pub copies: usize,
+}
+
+/// Names an operation of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u32);
+
+/// What a client wants done.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The key.
+    pub key: Key,
+    /// What to do to it.
+    pub operation: Operation,
+    /// How many copies it is about.
+    pub consistency: Consistency,
+}
+
+/// An operation of a client.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// The host that it asked.
+    pub host: HostId,
+    /// What is to be done.
+    pub wish: Wish,
+    /// When it began.
+    pub began: Time,
+    /// When it ended, and how, if it has. The client's own node is gone if the error is [`OperationError::Uncertain`] or
+    /// the time was over.
+    pub ended: Option<(Time, Result<Outcome, OperationError>)>,
+    attempts: Attempts,
+    until: Time,
+}
+
+impl Wish {
+    pub(super) fn into_input(self, token: Token, version: Option<Version>, until: Time) -> Input {
+        let Self { key, operation, consistency } = self;
+        let until = until.since(Time::ZERO);
+        Input::Operate { token, key, operation, version, consistency, until }
+    }
+}
+
+impl World {
+    /// A client asks the node on a host to do something to a key. `None` if no node runs there.
+    pub fn operate(&mut self, host: HostId, wish: Wish) -> Option<ActionId> {
+        let patience = self.settings.data.as_ref()?.patience;
+        let now = self.time_of(host);
+        let me = self.hosts[host.0 as usize].me.position;
+        let replicator = self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?;
+        let attempts = Attempts::new(&wish.operation, replicator.clock().next(now.wall_ms, me));
+        let id = ActionId(u32::try_from(self.actions.len()).ok()?);
+        let (began, until) = (self.now, self.now.after(patience));
+        self.note(|world| format!("a client asks {}: {wish:?}", world.name(host)));
+        self.actions.push(Action { host, wish, began, ended: None, attempts, until });
+        self.queue.push(until, Event::Expire(id));
+        self.attempt(id);
+        Some(id)
+    }
+
+    /// The clients' operations, in the order in which they began.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The write that was acknowledged last, if one was since the last time.
+    pub fn take_acknowledged(&mut self) -> Option<Acknowledged> {
+        self.acknowledged.take()
+    }
+
+    /// Looks for the owner of the key of an operation.
+    pub(super) fn attempt(&mut self, id: ActionId) {
+        let Some(action) = self.actions.get(id.0 as usize).filter(|action| action.ended.is_none()) else {
+            return;
+        };
+        let target = self.position_of(&action.wish.key);
+        let question = Question { target, named: false, path: Vec::new() };
+        let budget = action.until.since(self.now);
+        self.carry(action.host, question, Origin::Operation(id), budget, None);
+    }
+
+    pub(super) fn position_of(&self, key: &Key) -> Position {
+        key.position(self.settings.config.ring().size)
+    }
+
+    pub(super) fn owner_found(&mut self, id: ActionId, owner: Option<Peer>) {
+        let open = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none());
+        let Some(action) = open else { return };
+        let Some(owner) = owner else { return self.attempt_later(id) };
+        let (host, until, wish) = (action.host, action.until, action.wish.clone());
+        let version = action.attempts.begin();
+        if self.host(&owner.name) == Some(host) {
+            self.calls += 1;
+            let token = Token(self.calls);
+            if let Some(data) = &mut self.host_mut(host).data {
+                data.waiting.push((token, Waiter::Client(id)));
+            }
+            return self.feed_data(host, wish.into_input(token, version, until));
+        }
+        let patience = self.settings.patience.saturating_mul(4);
+        let deadline = until.min(self.now.after(patience));
+        let request = DataRequest::Operate { wish, version, until };
+        self.call_data(host, &owner, request, Asker::Operation(id), deadline);
+    }
+
+    pub(super) fn attempt_ended(&mut self, id: ActionId, result: Result<Outcome, OperationError>) {
+        let idx = id.0 as usize;
+        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else { return };
+        let host = action.host;
+        let now = self.time_of(host);
+        let me = self.hosts[host.0 as usize].me.position;
+        let replicator = self.hosts[host.0 as usize].data.as_ref().and_then(|data| data.replicator.as_ref());
+        let Some(clock) = replicator.map(chord_kv::replication::Replicator::clock) else { return };
+        let attempts = &mut self.actions[idx].attempts;
+        let afterwards = attempts.answered(result, |stored| clock.next_over(now.wall_ms, me, stored));
+        self.go_on(id, afterwards);
+    }
+
+    /// An attempt brought no answer.
+    pub(super) fn attempt_lost(&mut self, id: ActionId) {
+        let Some(action) = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none()) else {
+            return;
+        };
+        let afterwards = action.attempts.lost();
+        self.go_on(id, afterwards);
+    }
+
+    fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
+        match afterwards {
+            Afterwards::TryAgain => self.attempt_later(id),
+            Afterwards::Tell(result) => self.end_action(id.0 as usize, *result),
+        }
+    }
+
+    fn attempt_later(&mut self, id: ActionId) {
+        let host = self.actions[id.0 as usize].host;
+        self.schedule_data(host, RETRY_PAUSE, DataEvent::Attempt(id));
+    }
+
+    /// The client has waited long enough.
+    pub(super) fn expire(&mut self, id: ActionId) -> bool {
+        let idx = id.0 as usize;
+        let Some(action) = self.actions.get(idx).filter(|action| action.ended.is_none()) else {
+            return false;
+        };
+        let error = action.attempts.expired();
+        self.end_action(idx, Err(error));
+        true
+    }
+
+    pub(super) fn end_action(&mut self, idx: usize, result: Result<Outcome, OperationError>) {
+        let now = self.now;
+        let action = &self.actions[idx];
+        let line = match &result {
+            Ok(outcome) => format!("{:?}: {outcome:?}", action.wish),
+            Err(error) => format!("{:?}: {error}", action.wish),
+        };
+        self.note(|_| line.clone());
+        if let Some(copies) = result.as_ref().ok().map(|outcome| outcome.copies).filter(|copies| *copies > 0)
+        {
+            let position = self.position_of(&self.actions[idx].wish.key);
+            self.acknowledged = Some(Acknowledged { position, copies });
+        }
+        self.actions[idx].ended = Some((now, result));
+    }
+}
