@@ -30,7 +30,8 @@ struct Lossy {
 
 impl Lossy {
     fn lose(&self, record: &Record) {
-        assert!(self.inner.remove(record.position, &record.key, &record.version).unwrap());
+        let removed = self.inner.remove(record.position, &record.key, &record.version);
+        assert_eq!(removed, Ok(true));
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 }

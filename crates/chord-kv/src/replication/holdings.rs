@@ -15,6 +15,9 @@ pub const HOLDINGS_MAX: usize = 64;
 /// repair, so that a few may be lost.
 pub const HOLDING_LAPSES_AFTER: Duration = Duration::from_secs(30);
 
+/// How long after an owner was heard of last its confirmation is awaited: it may have chosen others since.
+const CONFIRMATION_WAIT: Duration = Duration::from_secs(5);
+
 /// One range of which a node keeps copies.
 #[derive(Clone, Debug)]
 struct Holding {
@@ -115,10 +118,11 @@ impl Holdings {
         confirmed.any(|holding| holding.group.range().contains(position))
     }
 
-    /// Whether all owners that count on this node have confirmed that it has everything.
+    /// Whether all owners that count on this node have confirmed that it has everything. One that does and has not, is heard
+    /// of every moment.
     pub(super) fn are_confirmed(&self, now: Duration) -> bool {
-        let mut current = self.0.iter().filter(|holding| holding.is_current(now));
-        current.all(|holding| holding.is_confirmed)
+        let is_awaited = |holding: &Holding| now.saturating_sub(holding.heard_at) <= CONFIRMATION_WAIT;
+        self.0.iter().all(|holding| holding.is_confirmed || !is_awaited(holding))
     }
 
     /// The ranges for which owners count on this node.
@@ -185,6 +189,22 @@ mod tests {
     /// The positions of a ring of 16 that lie in a range.
     fn members(range: Range) -> Vec<u64> {
         (0..16).filter(|position| range.contains((*position).into())).collect()
+    }
+
+    #[test]
+    fn an_owner_that_has_chosen_others_is_not_waited_for_longer_than_a_moment() {
+        let owner = chord_ring::Peer { position: 10.into(), name: "owner:1".parse().unwrap() };
+        let members = vec![owner.name.clone()];
+        let group = Group { id: Version::new(1, 0, 10.into()), owner, after: 5.into(), members };
+        let (mut holdings, at) = (Holdings::default(), Duration::from_secs);
+        assert!(holdings.are_confirmed(at(0)), "nobody counts on it");
+        holdings.hear(&group, at(1)).unwrap();
+        assert!(!holdings.are_confirmed(at(1)) && !holdings.are_confirmed(at(1) + CONFIRMATION_WAIT));
+        assert!(holdings.are_confirmed(at(2) + CONFIRMATION_WAIT));
+        holdings.hear(&group, at(20)).unwrap();
+        assert!(!holdings.are_confirmed(at(20)));
+        holdings.confirm(&group, at(20)).unwrap();
+        assert!(holdings.are_confirmed(at(20)));
     }
 
     #[test]
