@@ -79,6 +79,10 @@ impl Walk {
             let client = self.client.take().filter(|client| *client.node() == node);
             let client = client.unwrap_or_else(|| Client::new(node.clone()));
             match client.list(range, self.cursor.clone(), self.deadline).await {
+                Ok(listed) if listed.next.is_some() && listed.next == self.cursor => {
+                    let reason = "its list does not go on".to_owned();
+                    self.pass_by(node.clone(), ClientError::Garbled { node, reason });
+                }
                 Ok(listed) => {
                     if self.told.as_ref() != Some(&node) {
                         self.n_told += 1;
@@ -160,5 +164,68 @@ async fn successors(client: &Client, deadline: Duration) -> Result<Vec<NodeName>
     match client.call(&Request::GetSuccessorList, deadline).await?.answer {
         Answer::SuccessorList(successors) => Ok(successors),
         _ => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A walk that begins at the third of five nodes, in the order of the ring.
+    fn walk() -> (Walk, Vec<NodeName>) {
+        let size = RingSize::new(160).unwrap();
+        let names = (1..=5).map(|port| format!("h:{port}").parse().unwrap());
+        let mut peers: Vec<Peer> = names.map(|name| Peer::of_name(name, size)).collect();
+        peers.sort_by_key(|peer| peer.position);
+        let home = peers[2].clone();
+        let walk = Walk {
+            size,
+            at: home.position,
+            home,
+            cursor: None,
+            ahead: VecDeque::new(),
+            client: None,
+            n_told: 0,
+            told: None,
+            failures: Vec::new(),
+            deadline: Duration::ZERO,
+        };
+        (walk, peers.into_iter().map(|peer| peer.name).collect())
+    }
+
+    #[test]
+    fn each_node_is_asked_up_to_itself_and_none_beyond_the_end_of_the_way() {
+        let (mut walk, names) = walk();
+        let at = |name: &NodeName| RingSize::new(160).unwrap().position_of(name.as_str().as_bytes());
+        for name in &names {
+            assert_eq!(walk.up_to(name), at(name), "the way is the whole ring");
+        }
+        walk.at = at(&names[0]);
+        assert_eq!(walk.up_to(&names[1]), at(&names[1]));
+        for beyond in [&names[0], &names[2], &names[3], &names[4]] {
+            assert_eq!(walk.up_to(beyond), at(&names[2]));
+        }
+    }
+
+    #[test]
+    fn home_and_the_node_itself_are_asked_last_for_what_nobody_else_tells() {
+        let (mut walk, names) = walk();
+        let [first, second, home, fourth, fifth] = names.as_slice() else { panic!("five names") };
+        walk.look_ahead(fourth, [fifth, first, fourth, first].map(NodeName::clone).to_vec());
+        assert_eq!(walk.ahead, [fifth, first, home, fourth].map(NodeName::clone));
+        walk.look_ahead(home, Vec::new());
+        assert_eq!(walk.ahead, std::slice::from_ref(home), "a node that is alone");
+        walk.look_ahead(first, vec![second.clone(), home.clone()]);
+        assert_eq!(walk.ahead, [second, home, first].map(NodeName::clone));
+    }
+
+    #[test]
+    fn a_node_that_fails_twice_is_named_once() {
+        let (mut walk, names) = walk();
+        for name in [&names[0], &names[1], &names[0]] {
+            walk.pass_by(name.clone(), ClientError::Unreachable(name.clone()));
+        }
+        let failed: Vec<NodeName> = walk.into_failures().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(failed, names[..2]);
     }
 }
