@@ -32,8 +32,9 @@ Examples:
 Each key is a line, in the order of the ring; what cannot be printed is escaped as in \"\\n\" or \"\\xff\", and a \
 backslash is doubled. With --json a line is an object: key, or key_base64 where that is not UTF-8; version; \
 expires_at_ms if it expires; node. Keys that were deleted or have expired are left out.
-Each node is asked for the keys between the node before and itself. Keys that are written, or that move to another \
-node, while the ring is listed may or may not be among them.
+Each node is asked for the keys between the node before and itself, and the next one for what it has of them. Keys that \
+are written while the ring is listed may or may not be among them, nor may those that several nodes which join in one \
+gap are still taking over.
 Exit codes: 0 all keys were listed, or as many as --limit says; 1 a node could not be asked, so that some may be \
 missing, or as for every command; 2 as for every command.")]
 pub(crate) struct KeysArgs {
@@ -191,7 +192,7 @@ impl KeysArgs {
         if !self.count && io::stdout().is_terminal() {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::new(100);
+        let bar = ProgressBar::new(100).with_message("0");
         let style = ProgressStyle::with_template("{bar:40} {msg} keys, {elapsed}, {eta} left");
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }

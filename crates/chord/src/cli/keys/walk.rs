@@ -1,14 +1,15 @@
 //! Once round the ring, from node to node, and what each of them keeps.
 //!
 //! The way begins behind the first node and ends at it. Each node is asked for what lies between the one before and itself,
-//! so that every position is asked about once, whatever happens to the ring meanwhile. The part of a node that does not
-//! answer is asked of the next one, which keeps copies of it.
+//! so that every position is asked about once, whatever happens to the ring meanwhile; and so is the one after it, from
+//! which a node that has just joined may still be taking what it owns. The part of a node that does not answer is asked of
+//! that one alone, which keeps copies of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use chord::wire::{Answer, Request};
-use chord::{Client, ClientError, Cursor, Header, NodeName, Peer, Position, Range, RingSize};
+use chord::{Client, ClientError, Cursor, Header, Key, Listed, NodeName, Peer, Position, Range, RingSize};
 
 /// A way round the ring, or through one node.
 pub(super) struct Walk {
@@ -21,8 +22,8 @@ pub(super) struct Walk {
     cursor: Option<Cursor>,
     /// Who keeps what follows, nearest first; empty at the end of the way.
     ahead: VecDeque<NodeName>,
-    /// The connection to the first of them.
-    client: Option<Client>,
+    /// The connections to the first two of them.
+    clients: Vec<Client>,
     /// How many nodes have told something, and which of them was the last.
     n_told: u64,
     told: Option<NodeName>,
@@ -42,10 +43,9 @@ impl Walk {
     /// # Errors
     /// The node cannot be asked about its ring.
     pub(super) async fn around(client: Client, deadline: Duration) -> Result<Self, ClientError> {
-        client.ring(deadline).await?;
-        let successors = successors(&client, deadline).await?;
         let mut walk = Self::here(client, deadline).await?;
         let home = walk.home.name.clone();
+        let successors = successors(walk.client(&home), deadline).await?;
         walk.look_ahead(&home, successors);
         Ok(walk)
     }
@@ -63,7 +63,7 @@ impl Walk {
             cursor: None,
             ahead: VecDeque::from([home.name.clone()]),
             home,
-            client: Some(client),
+            clients: vec![client],
             n_told: 0,
             told: None,
             failures: Vec::new(),
@@ -75,29 +75,82 @@ impl Walk {
     pub(super) async fn next_page(&mut self) -> Option<Page> {
         loop {
             let node = self.ahead.front()?.clone();
+            if self.has_failed(&node) {
+                self.ahead.pop_front();
+                continue;
+            }
             let range = Range { after: self.at, up_to: self.up_to(&node) };
-            let client = self.client.take().filter(|client| *client.node() == node);
-            let client = client.unwrap_or_else(|| Client::new(node.clone()));
-            match client.list(range, self.cursor.clone(), self.deadline).await {
-                Ok(listed) if listed.next.is_some() && listed.next == self.cursor => {
-                    let reason = "its list does not go on".to_owned();
-                    self.pass_by(node.clone(), ClientError::Garbled { node, reason });
+            let Some(mut listed) = self.list(&node, range, self.cursor.clone()).await else { continue };
+            if let Some(next) = self.ahead.get(1).cloned() {
+                self.add_what_has(&next, range, &mut listed).await;
+            }
+            if self.told.as_ref() != Some(&node) {
+                self.n_told += 1;
+                self.told = Some(node.clone());
+            }
+            self.cursor = listed.next;
+            if self.cursor.is_none() {
+                self.arrive(&node, range.up_to).await;
+            }
+            return Some(Page { node, headers: listed.headers });
+        }
+    }
+
+    /// A page of what a node keeps of a range. One that fails is not asked again.
+    async fn list(&mut self, node: &NodeName, range: Range, cursor: Option<Cursor>) -> Option<Listed> {
+        if self.has_failed(node) {
+            return None;
+        }
+        let deadline = self.deadline;
+        let failed = match self.client(node).list(range, cursor.clone(), deadline).await {
+            Ok(listed) if listed.next.is_none() || listed.next != cursor => return Some(listed),
+            Ok(_) => {
+                ClientError::Garbled { node: node.clone(), reason: "its list does not go on".to_owned() }
+            }
+            Err(error) => error,
+        };
+        self.failures.push((node.clone(), failed));
+        None
+    }
+
+    /// Adds what another node has of the same stretch, up to where the page ends; the newest record of a key counts.
+    async fn add_what_has(&mut self, other: &NodeName, range: Range, listed: &mut Listed) {
+        // Behind the beginning, so that the end of a range that is the whole circle comes last.
+        let first = self.size.finger_start(range.after, 0);
+        let size = self.size;
+        let place = |position: Position, key: &Key| (size.distance(first, position), key.clone());
+        let end = listed.next.as_ref().map(|end| place(end.position, &end.key));
+        let is_beyond = |place: &(Position, Key)| end.as_ref().is_some_and(|end| place > end);
+        let headers = listed.headers.drain(..).map(|header| (place(header.position, &header.key), header));
+        let mut newest: BTreeMap<_, _> = headers.collect();
+        let mut cursor = self.cursor.clone();
+        while let Some(page) = self.list(other, range, cursor).await {
+            for header in page.headers {
+                let place = place(header.position, &header.key);
+                let known = newest.get(&place);
+                if !is_beyond(&place) && known.is_none_or(|known: &Header| known.version < header.version) {
+                    newest.insert(place, header);
                 }
-                Ok(listed) => {
-                    if self.told.as_ref() != Some(&node) {
-                        self.n_told += 1;
-                        self.told = Some(node.clone());
-                    }
-                    self.cursor = listed.next;
-                    if self.cursor.is_none() {
-                        self.arrive(&client, range.up_to).await;
-                    }
-                    self.client = Some(client);
-                    return Some(Page { node, headers: listed.headers });
-                }
-                Err(error) => self.pass_by(node, error),
+            }
+            cursor = page.next.filter(|cursor| !is_beyond(&place(cursor.position, &cursor.key)));
+            if cursor.is_none() {
+                break;
             }
         }
+        listed.headers = newest.into_values().collect();
+    }
+
+    /// The connection to a node: those to the last two are kept.
+    fn client(&mut self, node: &NodeName) -> &Client {
+        let known = self.clients.iter().position(|client| client.node() == node);
+        let client = known.map_or_else(|| Client::new(node.clone()), |idx| self.clients.remove(idx));
+        self.clients.truncate(1);
+        self.clients.insert(0, client);
+        &self.clients[0]
+    }
+
+    fn has_failed(&self, node: &NodeName) -> bool {
+        self.failures.iter().any(|(failed, _)| failed == node)
     }
 
     /// How much of the way is done, in percent.
@@ -126,16 +179,17 @@ impl Walk {
         if rest.contains(position) { position } else { rest.up_to }
     }
 
-    /// Everything up to there was listed by the node of that client.
-    async fn arrive(&mut self, client: &Client, up_to: Position) {
+    /// Everything up to there was listed by that node.
+    async fn arrive(&mut self, node: &NodeName, up_to: Position) {
         self.at = up_to;
         if up_to == self.home.position {
             self.ahead.clear();
             return;
         }
         let known = self.ahead.split_off(1);
-        match successors(client, self.deadline).await {
-            Ok(successors) => self.look_ahead(client.node(), successors),
+        let deadline = self.deadline;
+        match successors(self.client(node), deadline).await {
+            Ok(successors) => self.look_ahead(node, successors),
             // Those whom an earlier node has named go on.
             Err(_) => self.ahead = known,
         }
@@ -149,13 +203,6 @@ impl Walk {
             if !self.ahead.contains(&name) {
                 self.ahead.push_back(name);
             }
-        }
-    }
-
-    fn pass_by(&mut self, node: NodeName, error: ClientError) {
-        self.ahead.pop_front();
-        if !self.failures.iter().any(|(failed, _)| *failed == node) {
-            self.failures.push((node, error));
         }
     }
 }
@@ -184,7 +231,7 @@ mod tests {
             home,
             cursor: None,
             ahead: VecDeque::new(),
-            client: None,
+            clients: Vec::new(),
             n_told: 0,
             told: None,
             failures: Vec::new(),
@@ -217,15 +264,5 @@ mod tests {
         assert_eq!(walk.ahead, std::slice::from_ref(home), "a node that is alone");
         walk.look_ahead(first, vec![second.clone(), home.clone()]);
         assert_eq!(walk.ahead, [second, home, first].map(NodeName::clone));
-    }
-
-    #[test]
-    fn a_node_that_fails_twice_is_named_once() {
-        let (mut walk, names) = walk();
-        for name in [&names[0], &names[1], &names[0]] {
-            walk.pass_by(name.clone(), ClientError::Unreachable(name.clone()));
-        }
-        let failed: Vec<NodeName> = walk.into_failures().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(failed, names[..2]);
     }
 }
