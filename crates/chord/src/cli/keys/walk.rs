@@ -121,6 +121,8 @@ impl Walk {
         let place = |position: Position, key: &Key| (size.distance(first, position), key.clone());
         let end = listed.next.as_ref().map(|end| place(end.position, &end.key));
         let is_beyond = |place: &(Position, Key)| end.as_ref().is_some_and(|end| place > end);
+        let ends_before =
+            |cursor: &Cursor| end.as_ref().is_none_or(|end| place(cursor.position, &cursor.key) < *end);
         let headers = listed.headers.drain(..).map(|header| (place(header.position, &header.key), header));
         let mut newest: BTreeMap<_, _> = headers.collect();
         let mut cursor = self.cursor.clone();
@@ -132,7 +134,7 @@ impl Walk {
                     newest.insert(place, header);
                 }
             }
-            cursor = page.next.filter(|cursor| !is_beyond(&place(cursor.position, &cursor.key)));
+            cursor = page.next.filter(&ends_before);
             if cursor.is_none() {
                 break;
             }
