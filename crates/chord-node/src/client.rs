@@ -106,7 +106,9 @@ pub enum ClientError {
         limit: usize,
     },
     /// The node is of another program: it can do what chord.py does, and no more. Nothing changed.
-    #[error("{0} is a node of chord.py, which can only put and get text")]
+    #[error(
+        "{0} is a node of chord.py, which can only put and get text: for anything else, ask a node of this program"
+    )]
     OtherProgram(NodeName),
     /// The node refused.
     #[error("{node} answered: {sentence}")]

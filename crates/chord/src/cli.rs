@@ -8,15 +8,20 @@ mod check;
 mod client;
 mod completions;
 mod data;
+mod del;
 mod dev;
 mod exit;
 mod files;
 mod get;
 mod hosts;
+mod incr;
+mod keys;
 mod logging;
 mod lookup;
 mod number;
+mod operate;
 mod output;
+mod pair;
 mod ports;
 mod put;
 mod seed;
@@ -25,6 +30,7 @@ mod serve;
 mod signals;
 mod sim;
 mod table;
+mod text;
 mod usage;
 
 use std::process::ExitCode;
@@ -49,7 +55,8 @@ Examples:
   chord serve                               one node on 127.0.0.1:4567, founding a ring
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
   chord put greeting hello
-  chord get greeting";
+  chord get greeting
+  chord keys                                what the whole ring keeps";
 
 const LONG_HELP: &str = "\
 Examples:
@@ -58,13 +65,15 @@ Examples:
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
   chord put greeting hello
   chord get greeting
+  chord keys                                what the whole ring keeps
 
 Exit codes:
   0  done
   1  failed: one line on standard error says why and what to do; also a node that stopped and lost keys
      that another node of its ring, which stays, could have kept
   2  wrong usage: one line on standard error says what is wrong; without a command, the help
-  3  chord get: no value is stored under the key
+  3  chord get: no value is stored under the key; chord del: under none of the keys
+  4  a change was to happen under a condition, and that does not hold: nothing changed
 
 Ctrl-C and SIGTERM make a node hand over its keys and leave its ring; a second one stops it at once.
 Answers go to standard output, everything else to standard error.";
@@ -75,6 +84,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Put(put::PutArgs),
     Get(get::GetArgs),
+    Del(del::DelArgs),
+    Incr(incr::IncrArgs),
+    Keys(keys::KeysArgs),
     Lookup(lookup::LookupArgs),
     Dev(dev::DevArgs),
     Bench(bench::BenchArgs),
@@ -114,6 +126,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Serve(args) => Box::pin(args.run()).await,
             Command::Put(args) => Box::pin(args.run()).await,
             Command::Get(args) => Box::pin(args.run()).await,
+            Command::Del(args) => Box::pin(args.run()).await,
+            Command::Incr(args) => Box::pin(args.run()).await,
+            Command::Keys(args) => Box::pin(args.run()).await,
             Command::Lookup(args) => Box::pin(args.run()).await,
             Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
@@ -140,6 +155,9 @@ impl Command {
             | Self::XmlRpc(seed::SeedCommand::Client(_))
             | Self::Put(_)
             | Self::Get(_)
+            | Self::Del(_)
+            | Self::Incr(_)
+            | Self::Keys(_)
             | Self::Lookup(_)
             | Self::Dev(_)
             | Self::Bench(_)

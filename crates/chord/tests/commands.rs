@@ -1,4 +1,4 @@
-//! The commands on rings that run: `dev`, `serve`, `put`, `get`, `lookup`, `bench`.
+//! The commands on rings that run: `dev`, `serve`, `put`, `get`, `del`, `incr`, `keys`, `lookup`, `bench`.
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -372,4 +372,328 @@ fn bench_that_is_stopped_leaves_no_process() {
     for child in children.split_whitespace() {
         assert!(!std::path::Path::new("/proc").join(child).exists(), "process {child} still runs");
     }
+}
+
+/// What a command prints that is given these bytes on standard input.
+fn fed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = program(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    output
+}
+
+/// The one line on standard error of a command that ends with that code.
+fn failure(arguments: &[&str], code: i32) -> String {
+    let output = run(arguments);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    let sentence = stderr.strip_prefix("error: ").and_then(|rest| rest.strip_suffix('\n'));
+    sentence.filter(|sentence| !sentence.contains('\n')).unwrap_or_else(|| panic!("{stderr:?}")).to_owned()
+}
+
+/// The JSON that a command prints which succeeds.
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&answer(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+/// Every byte there is, and more of them than fit a packet.
+fn binary() -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(300_000).collect()
+}
+
+#[test]
+fn bytes_of_any_kind_come_back_through_files_and_pipes() {
+    let (_ring, nodes) = dev(&["--nodes", "3"]);
+    let [first, second, _] = nodes.as_slice() else { panic!("{nodes:?}") };
+    let folder = tempfile::tempdir().unwrap();
+    let (sent, got) = (folder.path().join("sent"), folder.path().join("got"));
+    std::fs::write(&sent, binary()).unwrap();
+    answer(&["put", "file", "--file", sent.to_str().unwrap(), "--node", first]);
+    assert_eq!(answer(&["get", "file", "--output", got.to_str().unwrap(), "--node", second]), "");
+    assert!(std::fs::read(&got).unwrap() == binary(), "another value");
+
+    fed(&["put", "pipe", "--node", first], &binary());
+    assert!(run(&["get", "pipe", "--node", second]).stdout == binary(), "another value");
+    fed(&["put", "nothing", "--node", first], b"");
+    assert_eq!(answer(&["get", "nothing", "--node", second]), "");
+
+    let stored = fed(&["put", "short", "--json", "--node", first], b"\x00\xff");
+    let stored: Value = serde_json::from_slice(&stored.stdout).unwrap();
+    assert_eq!((&stored["value"], &stored["value_base64"]), (&Value::Null, &"AP8=".into()));
+    let read = json(&["get", "short", "--node", second]);
+    assert_eq!([&read["version"], &read["value_base64"]], [&stored["version"], &stored["value_base64"]]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_is_bytes_of_any_kind() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (_ring, nodes) = dev(&["--nodes", "1"]);
+    let key = std::ffi::OsStr::from_bytes(b"\xff\n");
+    for arguments in [&["put", "--node", &nodes[0], "--json"][..], &["get", "--node", &nodes[0], "--json"]] {
+        let mut command = program(arguments);
+        command.arg(key);
+        if arguments[0] == "put" {
+            command.arg("v");
+        }
+        let printed: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        assert_eq!((&printed["key_base64"], &printed["value"]), (&"/wo=".into(), &"v".into()));
+    }
+    assert_eq!(answer(&["keys", "--node", &nodes[0]]), "\\xff\\n\n");
+    assert_eq!(json(&["keys", "--node", &nodes[0]])["key_base64"], "/wo=");
+}
+
+#[test]
+fn a_value_goes_when_its_time_has_come() {
+    let (_ring, nodes) = dev(&["--nodes", "3"]);
+    let node = &nodes[0];
+    let stays = json(&["put", "stays", "v", "--node", node]);
+    assert_eq!(stays["expires_at_ms"], Value::Null);
+    let stored = json(&["put", "goes", "v", "--ttl", "1h", "--node", node]);
+    let read = json(&["get", "goes", "--node", &nodes[1]]);
+    assert_eq!([&read["version"], &read["expires_at_ms"]], [&stored["version"], &stored["expires_at_ms"]]);
+    let hour_later = json(&["put", "goes", "v", "--ttl", "2h", "--node", node])["expires_at_ms"].as_u64();
+    let later_ms = hour_later.unwrap() - stored["expires_at_ms"].as_u64().unwrap();
+    assert!((3_600_000..3_700_000).contains(&later_ms), "{later_ms}");
+
+    answer(&["put", "goes", "v", "--ttl", "300ms", "--node", node]);
+    let begin = Instant::now();
+    while run(&["get", "goes", "--node", &nodes[2]]).status.code() != Some(3) {
+        assert!(begin.elapsed() < DEADLINE, "it is still there");
+    }
+    assert_eq!(answer(&["keys", "--node", node]), "stays\n");
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_exit_code_4() {
+    let (_ring, nodes) = dev(&["--nodes", "3"]);
+    let unmet = |arguments: &[&str]| failure(&[arguments, &["--node", &nodes[0]]].concat(), 4);
+    let absent = "the condition does not hold: nothing is stored under the key";
+    assert_eq!(unmet(&["put", "k", "v", "--if-present"]), absent);
+    assert_eq!(unmet(&["put", "k", "v", "--if-version", "1.0.1"]), absent);
+
+    let first = json(&["put", "k", "v", "--if-absent", "--node", &nodes[0]])["version"].clone();
+    let found = format!(
+        "the condition does not hold: what is stored under the key has version {}",
+        first.as_str().unwrap()
+    );
+    assert_eq!(unmet(&["put", "k", "w", "--if-absent"]), found);
+    assert_eq!(unmet(&["del", "k", "--if-version", "1.0.1"]), found);
+    let first = first.as_str().unwrap();
+    answer(&["put", "k", "w", "--if-version", first, "--consistency", "all", "--node", &nodes[1]]);
+    unmet(&["put", "k", "x", "--if-version", first]);
+    assert_eq!(answer(&["get", "k", "--consistency", "quorum", "--node", &nodes[2]]), "w");
+    answer(&["put", "k", "x", "--if-present", "--consistency", "one", "--node", &nodes[1]]);
+}
+
+#[test]
+fn del_says_how_many_were_there() {
+    let (_ring, nodes) = dev(&["--nodes", "3"]);
+    let at = |arguments: &[&str]| answer(&[arguments, &["--node", &nodes[1]]].concat());
+    for key in ["a", "b", "c", "d"] {
+        at(&["put", key, "v"]);
+    }
+    assert_eq!(at(&["del", "a"]), "Deleted 1 key\n");
+    assert_eq!(at(&["del", "a", "b", "nothing"]), "Deleted 1 of 3 keys\n");
+    let none = failure(&["del", "a", "b", "--node", &nodes[2]], 3);
+    assert_eq!(none, "no value is stored under any of the 2 keys");
+    assert_eq!(failure(&["del", "a", "--node", &nodes[2]], 3), "no value is stored under the key \"a\"");
+    assert_eq!(at(&["del", "c", "x", "--json"]), "{\"keys\":2,\"deleted\":1}\n");
+    let version = json(&["get", "d", "--node", &nodes[0]])["version"].clone();
+    at(&["del", "d", "--if-version", version.as_str().unwrap()]);
+    assert_eq!(run(&["get", "d", "--node", &nodes[0]]).status.code(), Some(3));
+    assert_eq!(at(&["keys"]), "");
+}
+
+#[test]
+fn incr_counts_and_leaves_alone_what_is_no_number() {
+    let (_ring, nodes) = dev(&["--nodes", "3"]);
+    let at = |arguments: &[&str]| answer(&[arguments, &["--node", &nodes[1]]].concat());
+    assert_eq!(at(&["incr", "visits"]), "1\n");
+    assert_eq!(at(&["incr", "visits", "41"]), "42\n");
+    assert_eq!(at(&["incr", "visits", "-50", "--consistency", "all"]), "-8\n");
+    assert_eq!(at(&["get", "visits"]), "-8");
+    let mortal = json(&["incr", "visits", "0", "--ttl", "1h", "--node", &nodes[0]]);
+    assert_eq!(mortal["value"], "-8");
+    assert!(mortal["expires_at_ms"].is_u64(), "{mortal}");
+    let counted = json(&["incr", "visits", "--node", &nodes[0]]);
+    assert_eq!(counted["expires_at_ms"], mortal["expires_at_ms"], "it lives as long as before");
+
+    at(&["put", "word", "many"]);
+    let refused = failure(&["incr", "word", "--node", &nodes[0]], 1);
+    assert!(refused.contains("the value is no whole number from -2^63 to 2^63 - 1"), "{refused}");
+    assert_eq!(at(&["get", "word"]), "many");
+    at(&["put", "most", &i64::MAX.to_string()]);
+    failure(&["incr", "most", "--node", &nodes[0]], 1);
+}
+
+#[test]
+fn keys_are_those_that_were_written_each_once() {
+    let (_ring, nodes) = dev(&["--nodes", "3", "--ring-size", "16"]);
+    let mut written: Vec<String> = (0..20).map(|number| format!("user:{number}")).collect();
+    written.extend(["two\nlines", "back\\slash", "schlüssel"].map(str::to_owned));
+    for key in &written {
+        answer(&["put", key, "v", "--node", &nodes[0]]);
+    }
+    answer(&["put", "gone", "v", "--node", &nodes[0]]);
+    answer(&["del", "gone", "--node", &nodes[1]]);
+    let mut shown: Vec<String> =
+        written.iter().map(|key| key.replace('\\', "\\\\").replace('\n', "\\n")).collect();
+    shown.sort();
+    for node in &nodes {
+        let output = run(&["keys", "--node", node]);
+        let mut listed: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+        listed.sort();
+        assert_eq!(listed, shown);
+        assert_eq!(text(&output.stderr), "23 keys on 3 nodes\n");
+    }
+    let at = |arguments: &[&str]| answer(&[&["keys", "--node", &nodes[1]], arguments].concat());
+    assert_eq!(at(&["--count", "--all"]), "23\n");
+    assert_eq!(at(&["--count", "--prefix", "user:"]), "20\n");
+    assert_eq!(at(&["--prefix", "two"]), "two\\nlines\n");
+    assert_eq!(at(&["--limit", "5"]).lines().count(), 5);
+    assert_eq!(at(&["--count", "--json"]), "{\"keys\":23,\"nodes\":3,\"unasked\":[]}\n");
+    for line in at(&["--json", "--prefix", "user:"]).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let (key, version) = (line["key"].as_str().unwrap(), line["version"].as_str().unwrap());
+        let owner = json(&["get", key, "--node", &nodes[0]]);
+        assert_eq!((&line["node"], version), (&owner["owner"], owner["version"].as_str().unwrap()));
+    }
+    let kept: u64 = nodes
+        .iter()
+        .map(|node| json(&["keys", "--here", "--count", "--node", node])["keys"].as_u64().unwrap())
+        .sum();
+    assert!((23..=3 * 23).contains(&kept), "{kept} copies of 23 keys on 3 nodes");
+}
+
+#[test]
+fn keys_of_more_than_one_page_are_all_listed() {
+    let (_ring, nodes) = dev(&["--nodes", "2"]);
+    let children: Vec<_> = (0..4)
+        .map(|part| {
+            let node = nodes[part % 2].clone();
+            std::thread::spawn(move || {
+                for number in 0..170 {
+                    answer(&["put", &format!("{part}-{number}"), "v", "--node", &node]);
+                }
+            })
+        })
+        .collect();
+    for child in children {
+        child.join().unwrap();
+    }
+    assert_eq!(answer(&["keys", "--count", "--node", &nodes[0]]), "680\n");
+    assert_eq!(answer(&["keys", "--node", &nodes[1]]).lines().count(), 680);
+    assert_eq!(answer(&["keys", "--here", "--count", "--node", &nodes[0]]), "680\n", "both have all");
+}
+
+#[test]
+fn a_reader_that_has_read_enough_of_the_keys_is_no_failure() {
+    let (_ring, nodes) = dev(&["--nodes", "1"]);
+    answer(&["put", "k", "v", "--node", &nodes[0]]);
+    let mut child = program(&["keys", "--node", &nodes[0]]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+/// Two nodes in processes of their own, and their names.
+fn two_servers() -> ([Running; 2], [String; 2]) {
+    let first = Running::start(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let first_name = first.told("Running on ").replace(" with ring size 160...", "");
+    first.told("Founded a ring; ");
+    let second = Running::start(&["serve", "--listen", "127.0.0.1:0", "--join", &first_name, "--log", "off"]);
+    let second_name = second.told("Running on ").replace(" with ring size 160...", "");
+    second.told("Joined the ring; ");
+    ([first, second], [first_name, second_name])
+}
+
+#[test]
+fn a_node_that_does_not_tell_its_keys_is_named() {
+    let ([_first, second], names) = two_servers();
+    answer(&["put", "k", "v", "--node", &names[0]]);
+    let begin = Instant::now();
+    let output = loop {
+        second.signal("STOP");
+        let output = run(&["keys", "--timeout", "1", "--count", "--json", "--node", &names[0]]);
+        second.signal("CONT");
+        // On a busy machine the ring may have closed round it before it was asked.
+        if output.status.code() == Some(1) {
+            break output;
+        }
+        assert!(begin.elapsed() < DEADLINE, "it was never met");
+    };
+    let counted: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(counted["unasked"], Value::Array(vec![names[1].as_str().into()]), "{counted}");
+    let told = text(&output.stderr);
+    let expected = format!("error: keys may be missing: {} did not answer within 1 s\n", names[1]);
+    assert!(told.ends_with(&expected), "{told}");
+}
+
+#[test]
+fn a_list_that_is_stopped_says_that_it_is_not_whole() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = silent.local_addr().unwrap().to_string();
+    let mut keys = Running::start(&["keys", "--timeout", "600", "--node", &node]);
+    let _connection = silent.accept().unwrap();
+    keys.signal("INT");
+    assert_eq!(keys.told("error: "), "stopped: the list is not whole");
+    assert_eq!(keys.code(), Some(1));
+}
+
+#[test]
+fn what_no_command_can_do_is_one_sentence_and_exit_code_2() {
+    let long = "k".repeat(4097);
+    for (arguments, expected) in [
+        (
+            &["put", "k", "v", "--ttl", "30"][..],
+            "a time is a whole number with its unit, as in 500ms, 30s, 10m, 2h or 7d",
+        ),
+        (&["put", "k", "v", "--if-version", "7"], "a version is TIME.COUNTER.WRITER, three whole numbers"),
+        (&["put", "k", "v", "--if-absent", "--if-present"], "cannot be used with"),
+        (&["put", "k", "v", "--file", "f"], "cannot be used with"),
+        (&["put", "k", "v", "--consistency", "most"], "possible values: one, quorum, all"),
+        (&["put", &long, "v"], "a key has at most 4096 bytes, not 4097"),
+        (&["get", "k", "--json", "--output", "f"], "cannot be used with"),
+        (&["incr", "k", "much"], "what is added is a whole number from -2^63 to 2^63 - 1"),
+        (&["del"], "missing: <KEY>..."),
+        (&["del", "a", "b", "--if-version", "1.0.1"], "--if-version is about one key"),
+        (&["keys", "--all", "--here"], "cannot be used with"),
+        (&["keys", "--limit", "0"], "the number of keys is a whole number from 1"),
+    ] {
+        let sentence = failure(arguments, 2);
+        assert!(sentence.contains(expected) && sentence.ends_with(" --help)"), "{arguments:?}: {sentence}");
+    }
+    let absent = failure(&["put", "k", "--file", "/no/such/file"], 1);
+    assert!(absent.starts_with("cannot read /no/such/file: "), "{absent}");
+}
+
+#[test]
+fn a_write_without_an_answer_is_told_as_one_that_may_have_happened() {
+    let ([_first, second], names) = two_servers();
+    // The node says which ring it is in, and then stands still.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let between = listener.local_addr().unwrap().to_string();
+    let node = names[1].clone();
+    std::thread::spawn(move || forward_one_request(&listener, &node));
+    let told = failure(&["put", "k", "v", "--timeout", "2", "--node", &between], 1);
+    assert!(told.contains("the change may have happened nevertheless"), "{told}");
+    drop(second);
+}
+
+/// Passes one request on to a node, and answers no other on the connection.
+fn forward_one_request(listener: &std::net::TcpListener, node: &str) {
+    let (mut client, _) = listener.accept().unwrap();
+    let mut server = std::net::TcpStream::connect(node).unwrap();
+    let mut bytes = [0; 4096];
+    let n_asked = client.read(&mut bytes).unwrap();
+    server.write_all(&bytes[..n_asked]).unwrap();
+    let n_answered = server.read(&mut bytes).unwrap();
+    client.write_all(&bytes[..n_answered]).unwrap();
+    // Until the client gives up.
+    while client.read(&mut bytes).is_ok_and(|n_read| n_read > 0) {}
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use chord::wire::{Answer, Request};
 use chord::{Client, ClientError, Language, NodeName, Reply};
 use clap::Args;
@@ -85,14 +84,17 @@ pub(crate) async fn call_in(
     deadline: Duration,
 ) -> anyhow::Result<Reply> {
     match Client::speaking(language, node.clone()).call(request, deadline).await {
-        Err(error @ (ClientError::Unreachable(_) | ClientError::NoConnection { .. })) => {
-            match hosts::unknown(node).await {
-                Some(sentence) => bail!("{sentence}"),
-                None => Err(error.into()),
-            }
-        }
-        called => Ok(called?),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(explained(error).await),
     }
+}
+
+/// Why a node did not do what it was asked, with what is known beyond that.
+pub(crate) async fn explained(error: ClientError) -> anyhow::Error {
+    let (ClientError::Unreachable(node) | ClientError::NoConnection { node, .. }) = &error else {
+        return error.into();
+    };
+    hosts::unknown(node).await.map_or_else(|| error.into(), anyhow::Error::msg)
 }
 
 /// An answer of a kind that does not belong to the request: the library never gives one.

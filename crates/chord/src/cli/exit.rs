@@ -4,14 +4,19 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use chord::Key;
+
 use super::output;
+use super::text::escaped;
 
 /// A command could not do what it was asked.
 const FAILED: u8 = 1;
 /// A command was not asked properly.
 const USAGE: u8 = 2;
-/// `chord get` found nothing.
+/// `chord get` or `chord del` found nothing.
 const ABSENT: u8 = 3;
+/// What a change depends on is not so.
+const UNMET: u8 = 4;
 
 /// The command was asked for something that no run of it can do.
 #[derive(Debug)]
@@ -31,19 +36,42 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// No value is stored under the key.
+/// No value is stored under the key, or under any of them.
 #[derive(Debug)]
-pub(crate) struct Absent {
-    pub(crate) key: String,
+pub(crate) struct Absent(String);
+
+impl Absent {
+    pub(crate) fn of(key: &Key) -> Self {
+        Self(format!("no value is stored under the key \"{}\"", escaped(key.as_bytes())))
+    }
+
+    pub(crate) fn of_all(n_keys: usize) -> Self {
+        Self(format!("no value is stored under any of the {n_keys} keys"))
+    }
 }
 
 impl fmt::Display for Absent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no value is stored under the key {:?}", self.key)
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for Absent {}
+
+/// The condition of a change does not hold. Nothing changed.
+#[derive(Debug)]
+pub(crate) struct Unmet {
+    /// What was found instead.
+    pub(crate) sentence: String,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Unmet {}
 
 /// Tells the user how the command ended, in one line if it failed, and the caller of the process by a number.
 /// `command_path` is the command whose help explains its usage.
@@ -72,6 +100,8 @@ fn code_of(error: &anyhow::Error) -> u8 {
         USAGE
     } else if error.is::<Absent>() {
         ABSENT
+    } else if error.is::<Unmet>() {
+        UNMET
     } else {
         FAILED
     }
@@ -104,7 +134,8 @@ mod tests {
     fn every_kind_of_end_has_its_code() {
         assert_eq!(code_of(&anyhow::anyhow!("no")), FAILED);
         assert_eq!(code_of(&Usage::new("no").into()), USAGE);
-        assert_eq!(code_of(&Absent { key: "k".to_owned() }.into()), ABSENT);
+        assert_eq!(code_of(&Absent::of(&Key::empty()).into()), ABSENT);
+        assert_eq!(code_of(&Unmet { sentence: "no".to_owned() }.into()), UNMET);
         let wrapped = anyhow::Result::<()>::Err(Usage::new("no").into()).context("outer").unwrap_err();
         assert_eq!(code_of(&wrapped), USAGE);
     }

@@ -42,6 +42,12 @@ pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     out.write_all(bytes).and_then(|()| out.write_all(end)).and_then(|()| out.flush()).map_err(stream_error)
 }
 
+/// Prints lines that are ended already.
+pub(crate) fn lines(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(stream_error)
+}
+
 /// Prints one JSON object on a line of its own.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     answer(serde_json::to_string(value)?)

@@ -293,7 +293,9 @@ fn help_and_completions_go_to_standard_output() {
         assert!(script.stdout.contains("find_successor"), "{shell} completes the commands of the client");
     }
     let script = run(&["completions", "bash"]).stdout;
-    let read = Command::new("bash").args(["-n", "-c", &script]).status().expect("bash runs");
+    let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(file.path(), script).expect("it can be written");
+    let read = Command::new("bash").arg("-n").arg(file.path()).status().expect("bash runs");
     assert!(read.success(), "bash can read its script");
 }
 
@@ -451,4 +453,87 @@ fn the_options_of_serve_are_options_of_the_seeds_server() {
     let _second = Process::start(program().args(server));
     let oracle = Oracle::new(8, &names);
     wait_for("a ring of two", IDEAL_LIMIT, || names.iter().try_for_each(|name| is_ideal_at(&oracle, name)));
+}
+
+#[test]
+fn a_node_of_chord_py_puts_and_gets_text_and_anything_more_is_refused() {
+    let _machine = beside_others();
+    let name = free_names(1, 7).swap_remove(0);
+    let _peer = python_peer("http", &name, 7, &[]);
+    try_ask(&name, "create", "{}").expect("it answers");
+    let at = |arguments: &[&'static str]| -> Vec<String> {
+        arguments.iter().chain(&["--node"]).map(|word| (*word).to_owned()).chain([name.clone()]).collect()
+    };
+    let printed = |arguments: &[&'static str]| {
+        let ended = run_command(program().args(at(arguments)));
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "chord {arguments:?}: {ended:?}");
+        ended.stdout
+    };
+    assert_eq!(printed(&["put", "greeting", "hällo"]), format!("Stored at {name} after 0 hops\n"));
+    assert_eq!(printed(&["get", "greeting"]), "hällo");
+    let object: Value = serde_json::from_str(&printed(&["get", "greeting", "--json"])).expect("it is JSON");
+    assert_eq!(object, json!({ "key": "greeting", "value": "hällo", "owner": name, "hops": 0 }));
+    let absent = run_command(program().args(at(&["get", "nobody stored this"])));
+    assert_eq!(absent.code, Some(3), "{absent:?}");
+
+    let binary = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(binary.path(), b"\xff").expect("it can be written");
+    let put = run_command(program().args(at(&["put", "photo"])).arg("--file").arg(binary.path()));
+    let refusal = format!(
+        "error: {name} is a node of chord.py, which can only put and get text: \
+         for anything else, ask a node of this program"
+    );
+    assert_eq!((put.code, only_line(&put.stderr)), (Some(1), refusal.clone()));
+    for arguments in [
+        &["put", "greeting", "hello", "--ttl", "1h"][..],
+        &["put", "greeting", "hello", "--if-absent"],
+        &["put", "greeting", "hello", "--consistency", "all"],
+        &["get", "greeting", "--consistency", "all"],
+        &["del", "greeting"],
+        &["incr", "greeting"],
+        &["keys"],
+        &["keys", "--here"],
+    ] {
+        let arguments = at(arguments);
+        let line = fails(1, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(line, refusal, "chord {arguments:?}");
+    }
+    assert_eq!(printed(&["get", "greeting"]), "hällo");
+}
+
+#[test]
+fn in_a_ring_with_a_node_of_chord_py_a_key_can_do_what_its_owner_can() {
+    let _machine = beside_others();
+    let names = free_names(2, 7);
+    let [ours, pythons] = names.as_slice() else { panic!("two names") };
+    let _ours = try_server(ours, 7).expect("the port is free");
+    ask(ours, "create", "{}").fields(&[]);
+    let _peer = python_peer("http", pythons, 7, &[]);
+    try_ask(pythons, "join", &json!({ "remote_node": ours }).to_string()).expect("it answers");
+    let oracle = Oracle::new(7, &names);
+    wait_for("a ring of two", IDEAL_LIMIT, || is_ideal_at(&oracle, ours));
+    let key_of = |owner: &String| {
+        let keys = (0..1_000_000).map(|idx| format!("key{idx}"));
+        keys.into_iter()
+            .find(|key| oracle.owner_of_key(key) == *owner)
+            .expect("one of so many keys is its own")
+    };
+    let (here, there) = (key_of(ours), key_of(pythons));
+    for key in [&here, &there] {
+        assert_eq!(run(&["put", key, "text", "--node", ours]).code, Some(0));
+        assert_eq!(run(&["get", key, "--node", ours]).stdout, "text");
+    }
+    assert_eq!(run(&["put", &here, "text", "--ttl", "1h", "--node", ours]).code, Some(0));
+    let line = fails(1, &["put", &there, "text", "--ttl", "1h", "--node", ours]);
+    assert!(
+        line.contains("the owner of this key is a node of chord.py, which can only put and get"),
+        "{line}"
+    );
+
+    let listed = run(&["keys", "--node", ours]);
+    assert_eq!((listed.code, &*listed.stdout), (Some(1), &*format!("{here}\n")), "{listed:?}");
+    assert!(
+        listed.stderr.contains("error: keys may be missing: ") && listed.stderr.contains(pythons),
+        "{listed:?}"
+    );
 }
