@@ -98,6 +98,8 @@ fn wrong_usage_is_one_line() {
         "dev --port 65535",
         "bench --nodes 3 --node 127.0.0.1:4567",
         "bench --door xmlrpc --ring-size 64",
+        "bench --node 127.0.0.1:4567 --replicas 2",
+        "bench --data somewhere",
         "sim script",
         "sim script a b",
         "sim frobnicate",

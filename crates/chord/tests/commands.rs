@@ -268,6 +268,20 @@ fn bench_measures_a_ring_at_rest() {
 }
 
 #[test]
+fn bench_measures_a_ring_that_keeps_its_records_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let arguments = ["bench", "--nodes", "2", "--seconds", "1", "--warmup", "0", "--keys", "100", "--json"];
+    let kept = ["--replicas", "2", "--write-quorum", "1", "--disk", "--data", data, "--sync", "always"];
+    let report: Value = serde_json::from_str(&answer(&[&arguments[..], &kept].concat())).unwrap();
+    let expected =
+        serde_json::json!({ "replicas": 2, "write_quorum": 1, "engine": "disk", "sync": "always" });
+    assert_eq!(report["settings"]["keeping"], expected);
+    assert!(report["operations"][0]["count"].as_u64() > Some(0), "{report}");
+    assert_eq!(std::fs::read_dir(data).unwrap().count(), 0, "what the servers wrote is gone");
+}
+
+#[test]
 fn bench_measures_lookups_in_a_large_ring() {
     let arguments = ["bench", "sim", "--nodes", "2000", "--lookups", "1000", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();

@@ -3,6 +3,7 @@
 mod churn;
 mod cluster;
 mod connection;
+mod keeping;
 mod load;
 mod process;
 mod report;
@@ -19,8 +20,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{self, note};
 use super::signals::Signals;
-use super::{number, ports, seed};
-use cluster::Cluster;
+use super::{number, seed};
+use cluster::{Cluster, Setup};
+use keeping::KeepingArgs;
 use workload::Workload;
 
 /// Most server processes that are spawned.
@@ -47,6 +49,7 @@ Examples:
   chord bench --connections 32 --seconds 30 --json
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
+  chord bench --disk --sync always --connections 64
   chord bench sim
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
@@ -73,7 +76,7 @@ pub(crate) struct BenchArgs {
     ring_size: RingSize,
 
     /// Measure this running node instead of starting any; may be repeated
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "rest")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["rest", "KeepingArgs"])]
     node: Vec<NodeName>,
 
     /// How many connections, over all nodes
@@ -99,6 +102,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECONDS",
         value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
     warmup: Option<u64>,
+
+    #[command(flatten)]
+    keeping: KeepingArgs,
 
     /// Put no load on the ring, and measure memory and CPU of its processes for so long
     #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
@@ -149,7 +155,8 @@ impl BenchArgs {
         if let Some(Other::Sim(args)) = self.other {
             return args.run(&mut signals).await;
         }
-        let mut cluster = Cluster::default();
+        let mut cluster =
+            Cluster::new(Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() });
         let ended = tokio::select! {
             ended = self.measure(&mut cluster) => ended,
             () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),
@@ -165,11 +172,8 @@ impl BenchArgs {
             if self.door == Door::XmlRpc {
                 seed::check_xml_rpc_bits(self.ring_size, "--door http")?;
             }
-            ports::check_room(self.nodes.into(), self.ring_size)?;
-            nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
-            note(format_args!("Starting {} server processes...", nodes.len()));
-            cluster.start(self.door, &nodes, self.ring_size).await?;
-            cluster.form_ring(self.ring_size).await?;
+            nodes = cluster.start(self.nodes.into()).await?;
+            cluster.form_ring().await?;
         }
         match self.rest {
             Some(seconds) => self.measure_rest(cluster, seconds).await,
@@ -192,7 +196,9 @@ impl BenchArgs {
         let before = (cluster.samples(), process::own_sample());
         let mut operations = Vec::new();
         for operation in [workload::Operation::Put, workload::Operation::Get] {
-            operations.push(load::measure(&workload, operation).await?);
+            let idle = cluster.samples();
+            let measured = load::measure(&workload, operation).await?;
+            operations.push((measured, process::usage(&idle, &cluster.samples())));
         }
         let servers = process::usage(&before.0, &cluster.samples());
         let generator = process::usage(&before.1, &process::own_sample());
@@ -202,7 +208,7 @@ impl BenchArgs {
         } else {
             output::styled(&report.text())?;
         }
-        match operations.iter().find_map(load::Measured::failure) {
+        match operations.iter().find_map(|(measured, _)| measured.failure()) {
             Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
             None => Ok(()),
         }
