@@ -100,6 +100,8 @@ fn wrong_usage_is_one_line() {
         "bench --door xmlrpc --ring-size 64",
         "bench --node 127.0.0.1:4567 --replicas 2",
         "bench --data somewhere",
+        "bench join --connections 1",
+        "bench join --rate 0",
         "sim script",
         "sim script a b",
         "sim frobnicate",
@@ -260,7 +262,7 @@ fn a_folder_that_cannot_be_made_is_named_with_the_remedy() {
 
 #[test]
 fn help_is_wrapped_once() {
-    for command in ["bench", "serve", "dev", "put", "get", "lookup", "sim script"] {
+    for command in ["bench", "bench join", "serve", "dev", "put", "get", "lookup", "sim script"] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = text(&chord(&words).stdout);
         let lines: Vec<&str> = help.lines().collect();

@@ -3,9 +3,12 @@
 mod churn;
 mod cluster;
 mod connection;
+mod join;
 mod keeping;
 mod load;
+mod paced;
 mod process;
+mod ready;
 mod report;
 mod response;
 mod rest;
@@ -50,6 +53,7 @@ Examples:
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
   chord bench --disk --sync always --connections 64
+  chord bench join
   chord bench sim
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
@@ -118,6 +122,7 @@ pub(crate) struct BenchArgs {
 /// What can be measured beside a ring of processes.
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
+    Join(join::JoinArgs),
     Sim(sim::SimArgs),
 }
 
@@ -155,14 +160,29 @@ impl BenchArgs {
         if let Some(Other::Sim(args)) = self.other {
             return args.run(&mut signals).await;
         }
-        let mut cluster =
-            Cluster::new(Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() });
+        let mut cluster = Cluster::new(self.setup());
         let ended = tokio::select! {
-            ended = self.measure(&mut cluster) => ended,
+            ended = self.measure_any(&mut cluster) => ended,
             () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),
         };
         cluster.stop().await;
         ended
+    }
+
+    fn setup(&self) -> Setup {
+        match &self.other {
+            Some(Other::Join(args)) => args.setup(),
+            Some(Other::Sim(_)) | None => {
+                Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() }
+            }
+        }
+    }
+
+    async fn measure_any(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        match &self.other {
+            Some(Other::Join(args)) => args.measure(cluster).await,
+            Some(Other::Sim(_)) | None => self.measure(cluster).await,
+        }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

@@ -85,6 +85,15 @@ impl Cluster {
         Ok(all.split_off(self.servers.len()))
     }
 
+    /// Starts one more server, which joins the ring of the others. Returns before it has any records.
+    pub(super) async fn add(&mut self) -> anyhow::Result<NodeName> {
+        let contact = self.servers.first().context("there is a ring to join")?.name.clone();
+        let names = self.start(1).await?;
+        let name = names.into_iter().next().context("one server was started")?;
+        client::call(&name, &Request::Join { remote: contact }, CALL_WITHIN).await?;
+        Ok(name)
+    }
+
     /// Makes the first node found a ring, the others join it, and waits until each knows its neighbours.
     pub(super) async fn form_ring(&self) -> anyhow::Result<()> {
         let ring_size = self.setup.ring_size;

@@ -74,6 +74,10 @@ impl KeepingArgs {
         nodes.min(self.replicas.into())
     }
 
+    pub(super) fn is_in_memory(&self) -> bool {
+        !self.disk
+    }
+
     /// The settings, for a report.
     pub(super) fn kept(&self, nodes: usize) -> Kept {
         let copies = self.copies(nodes);

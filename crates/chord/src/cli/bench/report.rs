@@ -57,7 +57,7 @@ struct Cost {
 
 /// How often and how fast one operation was done.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     operation: &'static str,
     count: u64,
     errors: u64,
@@ -131,7 +131,7 @@ impl Cost {
 }
 
 /// Headings of what [`Row::cells`] are.
-const COLUMNS: [(&str, Side); 8] = [
+pub(super) const COLUMNS: [(&str, Side); 8] = [
     ("op", Side::Left),
     ("ops/s", Side::Right),
     ("p50 ms", Side::Right),
@@ -143,7 +143,7 @@ const COLUMNS: [(&str, Side); 8] = [
 ];
 
 impl Row {
-    fn new(measured: &Measured) -> Self {
+    pub(super) fn new(measured: &Measured) -> Self {
         let latencies = &measured.latencies;
         #[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
         let (per_second, ms) = (latencies.len() as f64 / measured.elapsed.as_secs_f64(), |ns: u64| {
@@ -165,7 +165,11 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    pub(super) fn p99_ms(&self) -> f64 {
+        self.latency_ms.p99
+    }
+
+    pub(super) fn cells(&self) -> Vec<String> {
         let Latencies { p50, p90, p99, p99_9, max } = self.latency_ms;
         #[expect(
             clippy::cast_possible_truncation,
