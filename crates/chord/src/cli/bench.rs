@@ -9,6 +9,7 @@ mod load;
 mod paced;
 mod process;
 mod ready;
+mod repair;
 mod report;
 mod response;
 mod rest;
@@ -123,6 +124,7 @@ pub(crate) struct BenchArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
     Join(join::JoinArgs),
+    Repair(repair::RepairArgs),
     Sim(sim::SimArgs),
 }
 
@@ -172,6 +174,7 @@ impl BenchArgs {
     fn setup(&self) -> Setup {
         match &self.other {
             Some(Other::Join(args)) => args.setup(),
+            Some(Other::Repair(args)) => args.setup(),
             Some(Other::Sim(_)) | None => {
                 Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() }
             }
@@ -181,6 +184,7 @@ impl BenchArgs {
     async fn measure_any(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
         match &self.other {
             Some(Other::Join(args)) => args.measure(cluster).await,
+            Some(Other::Repair(args)) => args.measure(cluster).await,
             Some(Other::Sim(_)) | None => self.measure(cluster).await,
         }
     }
