@@ -98,6 +98,11 @@ fn wrong_usage_is_one_line() {
         "dev --port 65535",
         "bench --nodes 3 --node 127.0.0.1:4567",
         "bench --door xmlrpc --ring-size 64",
+        "bench --node 127.0.0.1:4567 --replicas 2",
+        "bench --data somewhere",
+        "bench join --connections 1",
+        "bench join --rate 0",
+        "bench repair --rounds 0",
         "sim script",
         "sim script a b",
         "sim frobnicate",
@@ -258,7 +263,9 @@ fn a_folder_that_cannot_be_made_is_named_with_the_remedy() {
 
 #[test]
 fn help_is_wrapped_once() {
-    for command in ["bench", "serve", "dev", "put", "get", "lookup", "sim script"] {
+    for command in
+        ["bench", "bench join", "bench repair", "serve", "dev", "put", "get", "lookup", "sim script"]
+    {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = text(&chord(&words).stdout);
         let lines: Vec<&str> = help.lines().collect();

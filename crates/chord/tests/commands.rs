@@ -268,6 +268,34 @@ fn bench_measures_a_ring_at_rest() {
 }
 
 #[test]
+fn bench_measures_a_ring_that_keeps_its_records_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let arguments = ["bench", "--nodes", "2", "--seconds", "1", "--warmup", "0", "--keys", "100", "--json"];
+    let kept = ["--replicas", "2", "--write-quorum", "1", "--disk", "--data", data, "--sync", "always"];
+    let report: Value = serde_json::from_str(&answer(&[&arguments[..], &kept].concat())).unwrap();
+    let expected =
+        serde_json::json!({ "replicas": 2, "write_quorum": 1, "engine": "disk", "sync": "always" });
+    assert_eq!(report["settings"]["keeping"], expected);
+    assert!(report["operations"][0]["count"].as_u64() > Some(0), "{report}");
+    assert_eq!(std::fs::read_dir(data).unwrap().count(), 0, "what the servers wrote is gone");
+}
+
+#[test]
+fn bench_measures_a_join_and_finds_the_records_at_the_newcomer() {
+    let arguments = ["bench", "join", "--records", "3000", "--rest", "1", "--rate", "100", "--json"];
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    let found = &report["newcomer"];
+    assert_eq!((&found["kept"], &found["checked"]), (&3000.into(), &3000.into()), "{report}");
+    assert!(report["join_seconds"].as_f64() > Some(0.0), "{report}");
+    for phase in ["at_rest", "joining"] {
+        for row in report[phase].as_array().unwrap() {
+            assert!(row["count"].as_u64() > Some(0) && row["errors"] == 0, "{phase}: {report}");
+        }
+    }
+}
+
+#[test]
 fn bench_measures_lookups_in_a_large_ring() {
     let arguments = ["bench", "sim", "--nodes", "2000", "--lookups", "1000", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();

@@ -3,8 +3,13 @@
 mod churn;
 mod cluster;
 mod connection;
+mod join;
+mod keeping;
 mod load;
+mod paced;
 mod process;
+mod ready;
+mod repair;
 mod report;
 mod response;
 mod rest;
@@ -19,8 +24,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{self, note};
 use super::signals::Signals;
-use super::{number, ports, seed};
-use cluster::Cluster;
+use super::{number, seed};
+use cluster::{Cluster, Setup};
+use keeping::KeepingArgs;
 use workload::Workload;
 
 /// Most server processes that are spawned.
@@ -47,6 +53,8 @@ Examples:
   chord bench --connections 32 --seconds 30 --json
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
+  chord bench --disk --sync always --connections 64
+  chord bench join
   chord bench sim
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
@@ -73,7 +81,7 @@ pub(crate) struct BenchArgs {
     ring_size: RingSize,
 
     /// Measure this running node instead of starting any; may be repeated
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "rest")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["rest", "KeepingArgs"])]
     node: Vec<NodeName>,
 
     /// How many connections, over all nodes
@@ -100,6 +108,9 @@ pub(crate) struct BenchArgs {
         value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
     warmup: Option<u64>,
 
+    #[command(flatten)]
+    keeping: KeepingArgs,
+
     /// Put no load on the ring, and measure memory and CPU of its processes for so long
     #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
     rest: Option<u64>,
@@ -112,6 +123,8 @@ pub(crate) struct BenchArgs {
 /// What can be measured beside a ring of processes.
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
+    Join(join::JoinArgs),
+    Repair(repair::RepairArgs),
     Sim(sim::SimArgs),
 }
 
@@ -149,13 +162,31 @@ impl BenchArgs {
         if let Some(Other::Sim(args)) = self.other {
             return args.run(&mut signals).await;
         }
-        let mut cluster = Cluster::default();
+        let mut cluster = Cluster::new(self.setup());
         let ended = tokio::select! {
-            ended = self.measure(&mut cluster) => ended,
+            ended = self.measure_any(&mut cluster) => ended,
             () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),
         };
         cluster.stop().await;
         ended
+    }
+
+    fn setup(&self) -> Setup {
+        match &self.other {
+            Some(Other::Join(args)) => args.setup(),
+            Some(Other::Repair(args)) => args.setup(),
+            Some(Other::Sim(_)) | None => {
+                Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() }
+            }
+        }
+    }
+
+    async fn measure_any(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        match &self.other {
+            Some(Other::Join(args)) => args.measure(cluster).await,
+            Some(Other::Repair(args)) => args.measure(cluster).await,
+            Some(Other::Sim(_)) | None => self.measure(cluster).await,
+        }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.
@@ -165,11 +196,8 @@ impl BenchArgs {
             if self.door == Door::XmlRpc {
                 seed::check_xml_rpc_bits(self.ring_size, "--door http")?;
             }
-            ports::check_room(self.nodes.into(), self.ring_size)?;
-            nodes = ports::free_names(self.nodes.into(), self.ring_size)?;
-            note(format_args!("Starting {} server processes...", nodes.len()));
-            cluster.start(self.door, &nodes, self.ring_size).await?;
-            cluster.form_ring(self.ring_size).await?;
+            nodes = cluster.start(self.nodes.into()).await?;
+            cluster.form_ring().await?;
         }
         match self.rest {
             Some(seconds) => self.measure_rest(cluster, seconds).await,
@@ -192,7 +220,9 @@ impl BenchArgs {
         let before = (cluster.samples(), process::own_sample());
         let mut operations = Vec::new();
         for operation in [workload::Operation::Put, workload::Operation::Get] {
-            operations.push(load::measure(&workload, operation).await?);
+            let idle = cluster.samples();
+            let measured = load::measure(&workload, operation).await?;
+            operations.push((measured, process::usage(&idle, &cluster.samples())));
         }
         let servers = process::usage(&before.0, &cluster.samples());
         let generator = process::usage(&before.1, &process::own_sample());
@@ -202,7 +232,7 @@ impl BenchArgs {
         } else {
             output::styled(&report.text())?;
         }
-        match operations.iter().find_map(load::Measured::failure) {
+        match operations.iter().find_map(|(measured, _)| measured.failure()) {
             Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
             None => Ok(()),
         }

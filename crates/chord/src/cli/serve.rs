@@ -96,7 +96,7 @@ pub(crate) struct StorageArgs {
 
 /// When what was written is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum When {
+pub(crate) enum When {
     Always,
     Interval,
 }

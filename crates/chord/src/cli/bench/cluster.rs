@@ -10,8 +10,10 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::Door;
+use super::keeping::{Home, KeepingArgs};
 use super::process::Sample;
-use crate::cli::{address, client};
+use crate::cli::output::note;
+use crate::cli::{address, client, ports};
 
 /// How long a process may take until it serves, one command may take, and the ring may take to be complete.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -23,9 +25,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The processes that were started. They are killed when this is dropped, and end by themselves if nothing is left to drop
 /// it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cluster {
+    setup: Setup,
     servers: Vec<Server>,
+    /// After the servers, so that they are gone when it goes.
+    home: Option<Home>,
+}
+
+/// What each server is told.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) door: Door,
+    pub(super) ring_size: RingSize,
+    pub(super) keeping: KeepingArgs,
 }
 
 #[derive(Debug)]
@@ -35,26 +48,55 @@ struct Server {
 }
 
 impl Cluster {
-    /// Starts a server process for each name.
-    pub(super) async fn start(
-        &mut self,
-        door: Door,
-        names: &[NodeName],
-        ring_size: RingSize,
-    ) -> anyhow::Result<()> {
-        for name in names {
-            let child = spawn(door, name, ring_size).context("cannot start a server process")?;
+    /// A cluster without servers.
+    pub(super) fn new(setup: Setup) -> Self {
+        Self { setup, servers: Vec::new(), home: None }
+    }
+
+    /// Starts so many server processes on free ports.
+    pub(super) async fn start(&mut self, n_servers: usize) -> anyhow::Result<Vec<NodeName>> {
+        let names = self.free_names(n_servers)?;
+        match n_servers {
+            1 => note("Starting a server process..."),
+            _ => note(format_args!("Starting {n_servers} server processes...")),
+        }
+        if self.home.is_none() {
+            self.home = self.setup.keeping.home()?;
+        }
+        let n_older = self.servers.len();
+        for name in &names {
+            let child = self.spawn(name).context("cannot start a server process")?;
             self.servers.push(Server { name: name.clone(), child });
         }
-        for server in &mut self.servers {
+        for server in self.servers.iter_mut().skip(n_older) {
             let serving = tokio::time::timeout(START_WITHIN, server.wait_until_it_serves()).await;
             serving.with_context(|| format!("the server process {} did not come up", server.name))??;
         }
-        Ok(())
+        Ok(names)
+    }
+
+    /// Free ports whose positions differ from each other and from those of the servers there are.
+    fn free_names(&self, n_names: usize) -> anyhow::Result<Vec<NodeName>> {
+        let mut all: Vec<NodeName> = self.servers.iter().map(|server| server.name.clone()).collect();
+        all.extend(ports::free_names(n_names, self.setup.ring_size)?);
+        if let Some((one, other)) = ports::collision(&all, self.setup.ring_size) {
+            bail!("{one} and {other} have the same position: try again, or use a larger --ring-size");
+        }
+        Ok(all.split_off(self.servers.len()))
+    }
+
+    /// Starts one more server, which joins the ring of the others. Returns before it has any records.
+    pub(super) async fn add(&mut self) -> anyhow::Result<NodeName> {
+        let contact = self.servers.first().context("there is a ring to join")?.name.clone();
+        let names = self.start(1).await?;
+        let name = names.into_iter().next().context("one server was started")?;
+        client::call(&name, &Request::Join { remote: contact }, CALL_WITHIN).await?;
+        Ok(name)
     }
 
     /// Makes the first node found a ring, the others join it, and waits until each knows its neighbours.
-    pub(super) async fn form_ring(&self, ring_size: RingSize) -> anyhow::Result<()> {
+    pub(super) async fn form_ring(&self) -> anyhow::Result<()> {
+        let ring_size = self.setup.ring_size;
         let names: Vec<&NodeName> = self.servers.iter().map(|server| &server.name).collect();
         let Some((first, others)) = names.split_first() else { return Ok(()) };
         client::call(first, &Request::Create, CALL_WITHIN).await?;
@@ -63,6 +105,24 @@ impl Cluster {
         }
         let formed = tokio::time::timeout(RING_WITHIN, wait_until_complete(in_order(names, ring_size)));
         formed.await.map_err(|_| anyhow!("the ring was not complete after {} s", RING_WITHIN.as_secs()))?
+    }
+
+    fn spawn(&self, name: &NodeName) -> anyhow::Result<Child> {
+        let Setup { door, ring_size, keeping } = &self.setup;
+        let (host, port) = address::host_port(name);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([door.name(), "server", host, port, &ring_size.to_string()]);
+        command.args(["--log", "error", "--end-with-input"]);
+        command.args(keeping.to_server(self.home.as_ref(), name.as_str()));
+        for (variable, _) in std::env::vars_os() {
+            // A CHORD_JOIN that is meant for another node must not reach these.
+            if variable.to_string_lossy().starts_with("CHORD_") {
+                command.env_remove(variable);
+            }
+        }
+        // Each holds the end of a pipe whose other end closes with this process, however it dies.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        Ok(command.spawn()?)
     }
 
     /// What the processes have used so far; empty where there is no /proc.
@@ -80,30 +140,6 @@ impl Cluster {
             let _ = server.child.wait().await;
         }
     }
-}
-
-fn spawn(door: Door, name: &NodeName, ring_size: RingSize) -> anyhow::Result<Child> {
-    let (host, port) = address::host_port(name);
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args([
-        door.name(),
-        "server",
-        host,
-        port,
-        &ring_size.to_string(),
-        "--log",
-        "error",
-        "--end-with-input",
-    ]);
-    for (variable, _) in std::env::vars_os() {
-        // A CHORD_JOIN that is meant for another node must not reach these.
-        if variable.to_string_lossy().starts_with("CHORD_") {
-            command.env_remove(variable);
-        }
-    }
-    // Each holds the end of a pipe whose other end closes with this process, however it dies.
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    Ok(command.spawn()?)
 }
 
 impl Server {

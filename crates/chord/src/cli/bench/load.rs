@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
@@ -31,7 +32,7 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    fn new(operation: Operation) -> anyhow::Result<Self> {
+    pub(super) fn new(operation: Operation) -> anyhow::Result<Self> {
         let highest = u64::try_from(LATENCY_MAX.as_nanos()).unwrap_or(u64::MAX);
         let latencies = Histogram::new_with_bounds(1, highest, LATENCY_DIGITS)?;
         Ok(Self { operation, elapsed: Duration::ZERO, latencies, errors: 0, first_failure: None })
@@ -42,7 +43,7 @@ impl Measured {
         self.first_failure.as_deref()
     }
 
-    fn record(&mut self, ended: anyhow::Result<()>, latency: Duration) {
+    pub(super) fn record(&mut self, ended: anyhow::Result<()>, latency: Duration) {
         match ended {
             Ok(()) => self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
             Err(error) => {
@@ -55,20 +56,36 @@ impl Measured {
 
 /// Writes every key once; the connections share them out.
 pub(super) async fn fill(workload: &Workload) -> anyhow::Result<()> {
+    each(workload, Operation::Put, 1).await.context("cannot write the keys")
+}
+
+/// Reads every `step`th key once, and checks what is under it.
+pub(super) async fn check(workload: &Workload, step: u64) -> anyhow::Result<()> {
+    each(workload, Operation::Get, step).await.context("cannot read the keys back")
+}
+
+async fn each(workload: &Workload, operation: Operation, step: u64) -> anyhow::Result<()> {
+    let step = usize::try_from(step)?;
+    let bar = ProgressBar::new(workload.keys.div_ceil(step as u64)); // On standard error, and only if that is a terminal.
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} keys, {elapsed}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut tasks = JoinSet::new();
     for number in 0..workload.connections {
-        let mut connection = Connection::new(workload, number, Operation::Put);
-        let keys = (u64::from(number)..workload.keys).step_by(workload.connections.into());
+        let mut connection = Connection::new(workload, number, operation);
+        let keys = (0..workload.keys).step_by(step).skip(number.into()).step_by(workload.connections.into());
+        let bar = bar.clone();
         tasks.spawn(async move {
             for key in keys {
                 connection.exchange(key).await?;
+                bar.inc(1);
             }
             anyhow::Ok(())
         });
     }
     while let Some(ended) = tasks.join_next().await {
-        ended?.context("cannot write the keys")?;
+        ended??;
     }
+    bar.finish_and_clear();
     Ok(())
 }
 

@@ -39,6 +39,10 @@ impl Sample {
         let (resident_kib, cpu_ticks) = (resident_kib(&status)?, cpu_ticks(&stat)?);
         Some(Self { node: node.to_owned(), pid, at, resident_kib, cpu_ticks })
     }
+
+    pub(super) fn resident_bytes(&self) -> u64 {
+        self.resident_kib * 1024
+    }
 }
 
 /// What this process has used: a list of one, or of none where there is no /proc.

@@ -6,6 +6,7 @@ use chord::RingSize;
 use serde::Serialize;
 
 use super::BenchArgs;
+use super::keeping::Kept;
 use super::load::Measured;
 use super::process::{Usage, round};
 use super::workload::Workload;
@@ -15,7 +16,7 @@ use crate::cli::table::{Side, Table, thousands};
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     settings: Settings,
-    operations: Vec<Row>,
+    operations: Vec<Cost>,
     #[serde(flatten)]
     used: Used,
 }
@@ -41,10 +42,22 @@ struct Settings {
     warmup_seconds: u64,
     value_bytes: usize,
     keys: u64,
+    /// Null when the nodes ran already.
+    keeping: Option<Kept>,
 }
 
+/// An operation, and what it costs the servers.
 #[derive(Debug, Serialize)]
-struct Row {
+struct Cost {
+    #[serde(flatten)]
+    row: Row,
+    /// CPU time of all servers for one operation, in microseconds; null where that is not known.
+    server_cpu_us: Option<f64>,
+}
+
+/// How often and how fast one operation was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
     operation: &'static str,
     count: u64,
     errors: u64,
@@ -62,7 +75,12 @@ struct Latencies {
 }
 
 impl Report {
-    pub(super) fn new(args: &BenchArgs, workload: &Workload, operations: &[Measured], used: Used) -> Self {
+    pub(super) fn new(
+        args: &BenchArgs,
+        workload: &Workload,
+        operations: &[(Measured, Vec<Usage>)],
+        used: Used,
+    ) -> Self {
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION"),
             door: args.door.name(),
@@ -73,17 +91,16 @@ impl Report {
             warmup_seconds: workload.warmup.as_secs(),
             value_bytes: workload.value_bytes,
             keys: workload.keys,
+            keeping: args.node.is_empty().then(|| args.keeping.kept(workload.nodes.len())),
         };
-        Self { settings, operations: operations.iter().map(Row::new).collect(), used }
+        Self { settings, operations: operations.iter().map(Cost::new).collect(), used }
     }
 
     pub(super) fn text(&self) -> String {
-        let headings = ["ops/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "errors"];
-        let mut columns = vec![("op", Side::Left)];
-        columns.extend(headings.map(|heading| (heading, Side::Right)));
-        let mut table = Table::new(&columns);
-        for row in &self.operations {
-            table.row(row.cells());
+        let mut table = Table::new(&[&COLUMNS[..], &[("server CPU us", Side::Right)]].concat());
+        for Cost { row, server_cpu_us } in &self.operations {
+            let cost = server_cpu_us.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
+            table.row([row.cells(), vec![cost]].concat());
         }
         let mut text = table.render();
         let Used { servers, generator } = &self.used;
@@ -91,16 +108,42 @@ impl Report {
             text.push('\n');
             text.push_str(&usage_table(servers.iter().chain(generator)));
         }
-        let Settings { nodes, connections, value_bytes, keys, .. } = &self.settings;
+        let Settings { nodes, connections, value_bytes, keys, keeping, .. } = &self.settings;
         let nodes = nodes.len();
-        write!(text, "\n{nodes} nodes, {connections} connections, {value_bytes}-byte values, {keys} keys\n")
-            .expect("a string takes every text");
+        let keeping = keeping.as_ref().map_or_else(String::new, |kept| format!(", {}", kept.text()));
+        writeln!(
+            text,
+            "\n{nodes} nodes, {connections} connections, {value_bytes}-byte values, {keys} keys{keeping}"
+        )
+        .expect("a string takes every text");
         text
     }
 }
 
+impl Cost {
+    fn new((measured, used): &(Measured, Vec<Usage>)) -> Self {
+        let row = Row::new(measured);
+        let cores: f64 = used.iter().map(|used| used.cpu_percent / 100.0).sum();
+        // Warm-up and measurement cost the same, so it is no matter that only the latter is counted.
+        let server_cpu_us = (!used.is_empty() && row.count > 0).then(|| round(cores / row.per_second * 1e6));
+        Self { row, server_cpu_us }
+    }
+}
+
+/// Headings of what [`Row::cells`] are.
+pub(super) const COLUMNS: [(&str, Side); 8] = [
+    ("op", Side::Left),
+    ("ops/s", Side::Right),
+    ("p50 ms", Side::Right),
+    ("p90 ms", Side::Right),
+    ("p99 ms", Side::Right),
+    ("p99.9 ms", Side::Right),
+    ("max ms", Side::Right),
+    ("errors", Side::Right),
+];
+
 impl Row {
-    fn new(measured: &Measured) -> Self {
+    pub(super) fn new(measured: &Measured) -> Self {
         let latencies = &measured.latencies;
         #[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
         let (per_second, ms) = (latencies.len() as f64 / measured.elapsed.as_secs_f64(), |ns: u64| {
@@ -122,7 +165,11 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> Vec<String> {
+    pub(super) fn p99_ms(&self) -> f64 {
+        self.latency_ms.p99
+    }
+
+    pub(super) fn cells(&self) -> Vec<String> {
         let Latencies { p50, p90, p99, p99_9, max } = self.latency_ms;
         #[expect(
             clippy::cast_possible_truncation,

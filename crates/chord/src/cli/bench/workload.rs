@@ -9,6 +9,9 @@ use super::Door;
 /// Digits of a key: enough for the largest number of keys.
 const KEY_DIGITS: usize = 8;
 
+/// Length of a key: a letter before its digits.
+pub(super) const KEY_BYTES: usize = 1 + KEY_DIGITS;
+
 /// What is measured on which nodes.
 #[derive(Debug)]
 pub(super) struct Workload {
