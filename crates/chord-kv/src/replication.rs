@@ -111,7 +111,7 @@ impl Settings {
             write_quorum: None,
             value_bytes_max: crate::VALUE_BYTES_DEFAULT,
             repair_pause: Duration::from_secs(10),
-            repair_bytes_per_second: 32 << 20,
+            repair_bytes_per_second: 8 << 20,
             tombstone_grace: Duration::from_secs(24 * 3600),
             departure_max: Duration::from_secs(10),
             #[cfg(feature = "defects")]
@@ -386,6 +386,10 @@ impl Replicator {
             self.was_stopped();
         }
         self.notice_losses();
+        if self.budget.refill(now.elapsed) {
+            self.drive_takeover();
+            self.drive_repair();
+        }
         match input {
             #[cfg(feature = "defects")]
             Input::Recall(_) if self.settings.has(Defect::ForgetsItsLastLife) => {}
@@ -483,7 +487,6 @@ impl Replicator {
     }
 
     fn tick(&mut self) {
-        self.budget.refill(self.now.elapsed);
         self.end_overdue();
         self.seek_vouching();
         self.probe_unreliable();

@@ -16,6 +16,12 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pages of the own range that are looked through in one round for what can be purged.
 const PURGE_PAGES: usize = 16;
 
+/// Pause between two refills of the budget, at least.
+const REFILL_PAUSE: Duration = Duration::from_millis(1);
+
+/// The part of a second's budget that can be saved up: as much as comes in between two ticks.
+const SAVED_PART: i64 = 8;
+
 /// What repair may move.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -26,17 +32,23 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(bytes_per_second: u64) -> Self {
-        let left = i64::try_from(bytes_per_second).unwrap_or(i64::MAX);
+        let left = i64::try_from(bytes_per_second).unwrap_or(i64::MAX) / SAVED_PART;
         Self { bytes_per_second, left, refilled_at: Duration::ZERO }
     }
 
-    /// Time has passed; at most a second's worth is saved up.
-    pub(super) fn refill(&mut self, now: Duration) {
+    /// Time has passed. Little is saved up, so that what repair moves comes in no bursts. Returns whether there is something
+    /// to spend again.
+    pub(super) fn refill(&mut self, now: Duration) -> bool {
         let passed = now.saturating_sub(self.refilled_at).min(Duration::from_secs(1));
+        if passed < REFILL_PAUSE {
+            return false;
+        }
+        let was_spent = self.is_spent();
         let whole = i64::try_from(self.bytes_per_second).unwrap_or(i64::MAX);
         let share = i64::try_from(passed.as_micros()).unwrap_or(0).saturating_mul(whole / 1_000_000 + 1);
-        self.left = self.left.saturating_add(share).min(whole);
+        self.left = self.left.saturating_add(share).min(whole / SAVED_PART);
         self.refilled_at = now;
+        was_spent && !self.is_spent()
     }
 
     pub(super) fn spend(&mut self, bytes: usize) {
@@ -45,7 +57,7 @@ impl Budget {
         self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX)).max(-whole);
     }
 
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.left <= 0
     }
 }

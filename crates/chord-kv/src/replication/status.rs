@@ -36,13 +36,13 @@ impl Replicator {
             usize::from(self.settings.replicas).saturating_sub(1).min(self.neighbours.successors.len());
         let synced = self.group.members.iter().filter(|member| member.is_synced()).count();
         let lacking = wanted.saturating_sub(synced);
-        let records = self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
+        let records = || self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());
         Status {
             // A range that the predecessor has not vouched for yet is not missing, but not answered for either.
             is_complete: self.tenure.is_complete() && self.tenure.question().is_none(),
             is_replicated: lacking == 0,
             is_caught_up: self.is_caught_up(),
-            copies_missing: if lacking == 0 { 0 } else { records.saturating_mul(lacking as u64) },
+            copies_missing: if lacking == 0 { 0 } else { records().saturating_mul(lacking as u64) },
             operations: self.works.len(),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::{NonZeroU8, NonZeroUsize};
+use std::sync::Arc;
 
 use chord_ring::{Peer, Position, RingSize};
 
@@ -19,11 +20,14 @@ const PARTS_NONZERO: NonZeroU8 = NonZeroU8::new(PARTS).expect("not zero");
 /// Questions of one synchronization, at most: enough for half a thousand million records that differ.
 const STEPS_MAX: u32 = 1 << 20;
 
+/// Records that repair and takeover move in one message: a client's request that comes meanwhile waits for a fraction of a
+/// millisecond at either node.
+const PAGE_RECORDS: usize = 128;
+const _: () = assert!(PAGE_RECORDS <= MESSAGE_RECORDS_MAX);
+
 /// A page of records that fits a message.
-pub(super) const PAGE: PageLimit = PageLimit {
-    records: NonZeroUsize::new(MESSAGE_RECORDS_MAX).expect("not zero"),
-    bytes: MESSAGE_BYTES_MAX,
-};
+pub(super) const PAGE: PageLimit =
+    PageLimit { records: NonZeroUsize::new(PAGE_RECORDS).expect("not zero"), bytes: MESSAGE_BYTES_MAX };
 
 /// Which way records go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +56,34 @@ enum Task {
     Compare(Range),
     List(Range, Option<Cursor>),
     Pull(Range, Option<Cursor>),
-    Push(Range, Option<Cursor>),
+    Push(Range, Option<Cursor>, Arc<Known>),
     Fetch(VecDeque<(Position, Key)>),
-    Send(VecDeque<(Position, Key)>),
+}
+
+/// What the peer has of a range up to some place in it.
+#[derive(Debug, Default)]
+struct Known {
+    theirs: BTreeMap<(Position, Key), Version>,
+    /// `None` is the end of the range.
+    end: Option<Cursor>,
+}
+
+impl Known {
+    /// Whether it tells of that record, whose place in the range is its own.
+    fn reaches(&self, range: Range, record: &Record) -> bool {
+        self.end.as_ref().is_none_or(|end| {
+            if record.position == end.position {
+                return record.key <= end.key;
+            }
+            Range { after: range.after, up_to: end.position }.contains(record.position)
+        })
+    }
+
+    /// Whether the peer lacks that record, or has an older one.
+    fn lacks(&self, record: &Record) -> bool {
+        let theirs = self.theirs.get(&(record.position, record.key.clone()));
+        theirs.is_none_or(|version| *version < record.version)
+    }
 }
 
 /// What to do next.
@@ -111,48 +140,27 @@ impl Sync {
                 }
                 Task::List(range, cursor) => Move::Ask(PeerRequest::List { range, cursor }),
                 Task::Pull(range, cursor) => Move::Ask(PeerRequest::Pull { range, cursor }),
-                Task::Push(range, cursor) => {
+                Task::Push(range, cursor, known) => {
                     let page = store.range(&range, cursor.as_ref(), PAGE)?;
-                    if let Some(next) = page.next {
-                        self.tasks.push(Task::Push(range, Some(next)));
+                    let is_within = page.records.last().is_some_and(|last| known.reaches(range, last));
+                    if let Some(next) = page.next.filter(|_| is_within) {
+                        self.tasks.push(Task::Push(range, Some(next), known.clone()));
                     }
-                    if page.records.is_empty() {
+                    let reached = page.records.into_iter().take_while(|record| known.reaches(range, record));
+                    let records: Vec<Record> = reached.filter(|record| known.lacks(record)).collect();
+                    if records.is_empty() {
                         continue;
                     }
-                    Move::Store(page.records)
+                    Move::Store(records)
                 }
                 Task::Fetch(keys) => {
                     let keys = keys.into_iter().take(MESSAGE_RECORDS_MAX).collect();
                     Move::Ask(PeerRequest::Fetch { keys })
                 }
-                Task::Send(keys) => match self.send(keys, store)? {
-                    records if records.is_empty() => continue,
-                    records => Move::Store(records),
-                },
             };
             self.asked = Some(task);
             return Ok(step);
         }
-    }
-
-    /// Of these, as many as fit a message. The rest is sent later.
-    fn send(
-        &mut self,
-        mut keys: VecDeque<(Position, Key)>,
-        store: &dyn Store,
-    ) -> Result<Vec<Record>, SyncError> {
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while records.len() < MESSAGE_RECORDS_MAX && bytes < MESSAGE_BYTES_MAX {
-            let Some((position, key)) = keys.pop_front() else { break };
-            if let Some(record) = store.read(position, &key)? {
-                bytes += record.size_bytes();
-                records.push(record);
-            }
-        }
-        if !keys.is_empty() {
-            self.tasks.push(Task::Send(keys));
-        }
-        Ok(records)
     }
 
     /// The peer has answered. Returns the records that came, to be applied before the next step.
@@ -197,7 +205,7 @@ impl Sync {
                 }
                 Ok(records.into_iter().filter(|record| self.range.contains(record.position)).collect())
             }
-            (Task::Send(_) | Task::Push(..), AnswerBody::Stored { .. }) => Ok(Vec::new()),
+            (Task::Push(..), AnswerBody::Stored { .. }) => Ok(Vec::new()),
             _ => Err(SyncError::Garbled),
         }
     }
@@ -228,7 +236,9 @@ impl Sync {
             }
             match (ours.records(), theirs.records()) {
                 (0, _) => self.tasks.push(Task::Pull(part, None)),
-                (_, 0) if self.direction == Direction::Both => self.tasks.push(Task::Push(part, None)),
+                (_, 0) if self.direction == Direction::Both => {
+                    self.tasks.push(Task::Push(part, None, Arc::default()));
+                }
                 (_, 0) => {}
                 (_, theirs) if theirs <= LISTED_MAX => self.tasks.push(Task::List(part, None)),
                 _ => self.tasks.push(Task::Compare(part)),
@@ -261,55 +271,21 @@ impl Sync {
                 wanted.push_back((*position, (*key).clone()));
             }
         }
-        if self.direction == Direction::Both {
-            let surplus = surplus(range, cursor, next.as_ref(), &theirs, store)?;
-            if !surplus.is_empty() {
-                self.tasks.push(Task::Send(surplus));
-            }
+        // What comes last is done first: so no more than one page is known at a time.
+        if let Some(next) = &next {
+            self.tasks.push(Task::List(range, Some(next.clone())));
         }
-        if let Some(next) = next {
-            self.tasks.push(Task::List(range, Some(next)));
+        if self.direction == Direction::Both {
+            let own = |((position, key), version): (&(Position, &Key), &Version)| {
+                ((*position, (*key).clone()), *version)
+            };
+            let known = Arc::new(Known { theirs: theirs.iter().map(own).collect(), end: next });
+            self.tasks.push(Task::Push(range, cursor.cloned(), known));
         }
         if !wanted.is_empty() {
             self.tasks.push(Task::Fetch(wanted));
         }
         Ok(())
-    }
-}
-
-/// The keys of what this node has between two places of a range and the peer lacks, or has older.
-fn surplus(
-    range: Range,
-    cursor: Option<&Cursor>,
-    end: Option<&Cursor>,
-    theirs: &BTreeMap<(Position, &Key), Version>,
-    store: &dyn Store,
-) -> Result<VecDeque<(Position, Key)>, StoreError> {
-    let is_before_end = |record: &Record| {
-        end.is_none_or(|end| {
-            let is_equal = record.position == end.position && record.key <= end.key;
-            is_equal
-                || (record.position != end.position
-                    && Range { after: range.after, up_to: end.position }.contains(record.position))
-        })
-    };
-    let is_newer = |record: &Record| {
-        theirs.get(&(record.position, &record.key)).is_none_or(|version| *version < record.version)
-    };
-    let mut surplus = VecDeque::new();
-    let mut cursor = cursor.cloned();
-    loop {
-        let page = store.range(&range, cursor.as_ref(), PAGE)?;
-        for record in &page.records {
-            if !is_before_end(record) {
-                return Ok(surplus);
-            }
-            if is_newer(record) {
-                surplus.push_back((record.position, record.key.clone()));
-            }
-        }
-        let Some(next) = page.next else { return Ok(surplus) };
-        cursor = Some(next);
     }
 }
 

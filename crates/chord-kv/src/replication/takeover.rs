@@ -68,9 +68,13 @@ impl Replicator {
             self.takeover = Some(Takeover { range, epoch, walk: Walk::new(is_settled), sync: None });
         }
         let known = self.who_may_have_copies();
-        let Some(takeover) = self.takeover.as_mut().filter(|takeover| takeover.sync.is_none()) else {
+        let Some(takeover) = self.takeover.as_mut() else { return };
+        if let Some(sync) = &takeover.sync {
+            if !sync.is_asking() {
+                self.step_takeover(); // It waited for the budget.
+            }
             return;
-        };
+        }
         match takeover.walk.next(&self.me.name, &known, self.now.elapsed) {
             Next::Wait => {}
             Next::Ask(peer) => {
@@ -111,6 +115,9 @@ impl Replicator {
     }
 
     fn step_takeover(&mut self) {
+        if self.budget.is_spent() {
+            return; // It goes on when there is something to spend again.
+        }
         let Some(takeover) = &mut self.takeover else { return };
         let Some(sync) = &mut takeover.sync else { return };
         let peer = sync.peer.clone();
