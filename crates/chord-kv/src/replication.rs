@@ -413,6 +413,7 @@ impl Replicator {
             Input::Durable => {}
             Input::Leave => self.begin_leaving(),
         }
+        self.seek_vouching();
         self.check_durable();
         self.flush();
     }
@@ -488,7 +489,6 @@ impl Replicator {
 
     fn tick(&mut self) {
         self.end_overdue();
-        self.seek_vouching();
         self.probe_unreliable();
         self.look_for_others();
         self.regroup();

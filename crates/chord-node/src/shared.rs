@@ -123,6 +123,15 @@ impl Shared {
         }
     }
 
+    /// A peer asks whom this node takes for its successor: if that should be the peer, this node finds out at once.
+    pub(crate) fn asked_by(&self, asker: &Peer) {
+        let view = self.view.load();
+        if !view.successors().is_empty() && view.is_closer(asker) {
+            // A full mailbox only delays what maintenance finds out by itself.
+            let _ = self.mailbox.try_send(Mail::AskedBy(asker.clone()));
+        }
+    }
+
     /// Gives something about records to the owner task, and waits for its end; `None` if it is not done by then.
     pub(crate) async fn ask_owner_task<T>(
         &self,

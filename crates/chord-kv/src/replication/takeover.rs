@@ -13,7 +13,7 @@ use crate::Range;
 
 /// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
 /// takes it a round trip or two.
-const VOUCH_PAUSE: Duration = Duration::from_millis(50);
+const VOUCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Asking everybody who may have something of a range.
 #[derive(Debug)]

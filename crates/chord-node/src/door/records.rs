@@ -29,6 +29,9 @@ pub(super) async fn answer_peer(
     let answer = match decode(shared, body)? {
         DataRequest::Peer(request) => {
             let from = sender(shared, &context, &request)?;
+            if request == PeerRequest::Vouch {
+                shared.asked_by(&from);
+            }
             let answered = shared.ask_owner_task(until, |reply| DataMail::Request { from, request, reply });
             DataAnswer::Peer(answered.await.ok_or_else(too_busy)?)
         }

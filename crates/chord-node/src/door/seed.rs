@@ -15,7 +15,7 @@ use crate::error::{command_code, refusal_code};
 use crate::links::text;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::owner::DataMail;
-use crate::shared::{Mail, Shared, Stage};
+use crate::shared::{Shared, Stage};
 
 /// An answer, in whatever language it will be said.
 pub(super) struct Answered {
@@ -107,12 +107,8 @@ impl Desk<'_> {
             let entries = usize::from(self.shared.ring.size.bits());
             list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
         }
-        if let Some(asker) = self.context.from.clone().map(|name| self.peer(name))
-            && !view.successors().is_empty()
-            && view.is_closer(&asker)
-        {
-            // A full mailbox only delays what maintenance finds out by itself.
-            let _ = self.shared.mailbox.try_send(Mail::AskedBy(asker));
+        if let Some(asker) = self.context.from.clone() {
+            self.shared.asked_by(&self.peer(asker));
         }
         let predecessor = known(state.predecessor.map(|peer| peer.name));
         let context = Context { predecessor: Some(predecessor), ..self.identity() };
