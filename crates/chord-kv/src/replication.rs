@@ -90,7 +90,7 @@ pub struct Settings {
     pub value_bytes_max: usize,
     /// How often an owner compares digests with each member of its group.
     pub repair_pause: Duration,
-    /// Bytes of records that repair may move in a second.
+    /// Bytes of records that repair and takeover may move in a second while there are clients; several times as many without.
     pub repair_bytes_per_second: u64,
     /// For how long it is remembered that a key was deleted or has expired: longer than any node is away and comes back with
     /// its records, and than clocks differ.
@@ -111,7 +111,7 @@ impl Settings {
             write_quorum: None,
             value_bytes_max: crate::VALUE_BYTES_DEFAULT,
             repair_pause: Duration::from_secs(10),
-            repair_bytes_per_second: 8 << 20,
+            repair_bytes_per_second: 4 << 20,
             tombstone_grace: Duration::from_secs(24 * 3600),
             departure_max: Duration::from_secs(10),
             #[cfg(feature = "defects")]
@@ -396,6 +396,7 @@ impl Replicator {
             Input::Recall(peers) => self.recall.add(peers),
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
             Input::Operate { token, key, operation, version, consistency, until } => {
+                self.budget.yield_to_client(now.elapsed);
                 let position = key.position(self.settings.size);
                 let stage = work::Stage::Waiting;
                 let work = work::Work { token, position, operation, consistency, version, until, stage };

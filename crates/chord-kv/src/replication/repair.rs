@@ -22,18 +22,24 @@ const REFILL_PAUSE: Duration = Duration::from_millis(1);
 /// The part of a second's budget that can be saved up: as much as comes in between two ticks.
 const SAVED_PART: i64 = 8;
 
+/// After so long without a client nobody is held up by repair, and it may move so many times as much.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+const IDLE_FACTOR: u64 = 8;
+
 /// What repair may move.
 #[derive(Debug)]
 pub(super) struct Budget {
     bytes_per_second: u64,
     left: i64,
     refilled_at: Duration,
+    /// When a client wanted something last.
+    clients_at: Duration,
 }
 
 impl Budget {
     pub(super) fn new(bytes_per_second: u64) -> Self {
         let left = i64::try_from(bytes_per_second).unwrap_or(i64::MAX) / SAVED_PART;
-        Self { bytes_per_second, left, refilled_at: Duration::ZERO }
+        Self { bytes_per_second, left, refilled_at: Duration::ZERO, clients_at: Duration::ZERO }
     }
 
     /// Time has passed. Little is saved up, so that what repair moves comes in no bursts. Returns whether there is something
@@ -44,11 +50,18 @@ impl Budget {
             return false;
         }
         let was_spent = self.is_spent();
-        let whole = i64::try_from(self.bytes_per_second).unwrap_or(i64::MAX);
+        let is_idle = now.saturating_sub(self.clients_at) > IDLE_AFTER;
+        let rate = self.bytes_per_second.saturating_mul(if is_idle { IDLE_FACTOR } else { 1 });
+        let whole = i64::try_from(rate).unwrap_or(i64::MAX);
         let share = i64::try_from(passed.as_micros()).unwrap_or(0).saturating_mul(whole / 1_000_000 + 1);
         self.left = self.left.saturating_add(share).min(whole / SAVED_PART);
         self.refilled_at = now;
         was_spent && !self.is_spent()
+    }
+
+    /// A client wants something: it goes first.
+    pub(super) fn yield_to_client(&mut self, now: Duration) {
+        self.clients_at = now;
     }
 
     pub(super) fn spend(&mut self, bytes: usize) {
@@ -265,5 +278,53 @@ impl Replicator {
                 return self.report(error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u64 = 8_000_000;
+
+    fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// How many bytes are spent in a second, a kilobyte at a time, where a client comes every so many milliseconds.
+    fn spent_in_a_second(clients_every_ms: u64) -> usize {
+        let mut budget = Budget::new(RATE);
+        let mut spent = 0;
+        for ms in 10_000..11_000 {
+            if ms % clients_every_ms == 0 {
+                budget.yield_to_client(at(ms));
+            }
+            budget.refill(at(ms));
+            while !budget.is_spent() {
+                budget.spend(1000);
+                spent += 1000;
+            }
+        }
+        spent
+    }
+
+    #[test]
+    fn repair_moves_what_it_may_beside_clients_and_more_without() {
+        let beside_clients = spent_in_a_second(10);
+        assert!((8_000_000..10_000_000).contains(&beside_clients), "{beside_clients}");
+        let alone = spent_in_a_second(u64::MAX);
+        assert!((60_000_000..75_000_000).contains(&alone), "{alone}");
+    }
+
+    #[test]
+    fn little_is_saved_up_and_no_debt_is_older_than_a_second() {
+        let mut budget = Budget::new(RATE);
+        budget.yield_to_client(at(60_000));
+        budget.refill(at(60_000));
+        budget.spend(1_000_001);
+        assert!(budget.is_spent(), "no more than an eighth of a second's worth is saved");
+        budget.spend(usize::MAX);
+        budget.yield_to_client(at(61_001));
+        assert!(!budget.refill(at(60_500)) && budget.refill(at(61_501)));
     }
 }

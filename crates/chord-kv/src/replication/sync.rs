@@ -22,7 +22,7 @@ const STEPS_MAX: u32 = 1 << 20;
 
 /// Records that repair and takeover move in one message: a client's request that comes meanwhile waits for a fraction of a
 /// millisecond at either node.
-const PAGE_RECORDS: usize = 128;
+const PAGE_RECORDS: usize = 64;
 const _: () = assert!(PAGE_RECORDS <= MESSAGE_RECORDS_MAX);
 
 /// A page of records that fits a message.
