@@ -1,8 +1,8 @@
 //! The engine: records in a file, and before they are there, in memory.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
@@ -90,7 +90,7 @@ impl Options {
 /// [`StoreError::NotWriting`]. Dropping it commits what is left, unless the disk refuses.
 pub struct DiskStore {
     engine: Arc<Engine>,
-    committer: Option<JoinHandle<()>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
     directory: Directory,
     report: Report,
 }
@@ -146,7 +146,7 @@ impl DiskStore {
             .name("chord-commit".into())
             .spawn(move || commit::run(&shared))
             .map_err(OpenError::io("cannot start a thread for", directory.path()))?;
-        Ok(Self { engine, committer: Some(committer), directory, report })
+        Ok(Self { engine, committer: Mutex::new(Some(committer)), directory, report })
     }
 
     /// What was found when it was opened.
@@ -199,14 +199,24 @@ impl DiskStore {
     ///
     /// # Errors
     /// The disk refuses; what was not reported as durable is lost.
-    pub fn close(mut self) -> Result<(), StoreError> {
+    pub fn close(self) -> Result<(), StoreError> {
+        self.seal()
+    }
+
+    /// The same for a store that others still hold: they can read and write no more. The directory is free for another process
+    /// when the last of them has let go.
+    ///
+    /// # Errors
+    /// As for [`DiskStore::close`].
+    pub fn seal(&self) -> Result<(), StoreError> {
         let cause = self.shut();
         cause.map_or(Ok(()), |cause| Err(not_writing(cause)))
     }
 
-    fn shut(&mut self) -> Option<Cause> {
+    fn shut(&self) -> Option<Cause> {
         self.engine.close();
-        if let Some(committer) = self.committer.take() {
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer {
             // A panic there has been printed, and what was not committed was never reported as durable.
             let _ = committer.join();
         }

@@ -97,6 +97,9 @@ pub struct Settings {
     pub tombstone_grace: Duration,
     /// How long a node that leaves tries to hand over what it has.
     pub departure_max: Duration,
+    /// Whether acknowledgements wait for the store to say that a write is durable. Otherwise as many processes as a write has
+    /// copies may lose it, if they end before their stores have it.
+    pub waits_for_disk: bool,
     /// Breaks a rule.
     #[cfg(feature = "defects")]
     pub defect: Option<Defect>,
@@ -114,6 +117,7 @@ impl Settings {
             repair_bytes_per_second: 4 << 20,
             tombstone_grace: Duration::from_secs(24 * 3600),
             departure_max: Duration::from_secs(10),
+            waits_for_disk: true,
             #[cfg(feature = "defects")]
             defect: None,
         }
@@ -274,6 +278,13 @@ pub enum Event {
     StoreFailed(StoreError),
 }
 
+/// What is said once it is durable.
+#[derive(Clone, Debug)]
+enum Undurable {
+    Answer(AnswerBody),
+    Adopted(Box<Outcome>),
+}
+
 /// What a request of this node's own is for.
 #[derive(Clone, Debug)]
 enum Purpose {
@@ -309,7 +320,7 @@ pub struct Replicator {
     unconfirmed: BTreeMap<Key, Version>,
     outboxes: Outboxes,
     /// Answers that wait until what they say is durable.
-    undurable: VecDeque<(Sequence, Token, AnswerBody)>,
+    undurable: VecDeque<(Sequence, Token, Undurable)>,
     /// Up to where everything was applied.
     applied: Sequence,
     /// The keys of writes that wait until they are durable.
@@ -575,7 +586,9 @@ impl Replicator {
             Purpose::Consult(key, token) => self.heard_consulted(&peer, &key, token, answer),
             Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
             Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
-            Purpose::Probe | Purpose::FindOwner => {}
+            Purpose::Probe => {}
+            // The search broke.
+            Purpose::FindOwner => self.found_owner(None),
             Purpose::Offer => self.heard_offer(&peer, answer),
             Purpose::Deliver => self.heard_deliver(&answer),
             Purpose::Purge => self.heard_purge(&peer, &answer),

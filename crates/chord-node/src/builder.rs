@@ -210,6 +210,7 @@ impl Builder {
             write_quorum: self.write_quorum,
             value_bytes_max: self.limits.value_bytes,
             departure_max: self.limits.departure,
+            waits_for_disk: !self.data.as_ref().is_some_and(|data| matches!(data.sync, Syncing::Interval(_))),
             ..replication::Settings::new(self.ring_size)
         }
     }
@@ -268,6 +269,7 @@ impl Builder {
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             store,
+            disk: storage.disk(),
             clock: records.clock(),
             status: Mutex::new(records.status()),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),

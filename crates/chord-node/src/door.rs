@@ -25,6 +25,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::links::prepare;
 use crate::listen::follow;
 use crate::shared::{Shared, Stage};
+use crate::storage;
 use seat::Seat;
 use seats::Seats;
 
@@ -82,6 +83,7 @@ pub(crate) async fn serve(mut listener: TcpListener, shared: Arc<Shared>) {
     if tokio::time::timeout(CLOSING_WAIT, door.close()).await.is_err() {
         tracing::warn!("closed connections whose answers were still under way");
     }
+    storage::close(&shared).await;
     shared.advance(Stage::Stopped);
 }
 

@@ -204,6 +204,10 @@ impl Shared {
                 let left = work.ticket.remaining();
                 let done = asker.operate_at_seed(owner, &link, work.wish, path, &sending, left);
                 match Box::pin(done).await {
+                    // An attempt at another may have been done.
+                    Ok(Err(_)) if work.attempts.expired() == Unable::Uncertain => {
+                        return Ok(Attempt::Ended(Box::new(Err(Unable::Uncertain.into()))));
+                    }
                     Ok(result) => return Ok(Attempt::Ended(Box::new(result))),
                     Err(failure) => Err(failure),
                 }
@@ -222,8 +226,7 @@ impl Shared {
                 return Err(Failure::Refused(Refusal::NoRoute));
             }
             Ok(result) => return Ok(self.conclude(work, owner.name.clone(), hops, result)),
-            Err(failure) if sending.is_in_doubt() => (work.attempts.lost(), failure),
-            Err(failure) => (self.answered(work, Err(Unable::NotOwner)), failure), // It has not left.
+            Err(failure) => (work.attempts.failed(sending.is_in_doubt()), failure),
         };
         match afterwards {
             (Afterwards::TryAgain, failure) => Err(failure),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chord_disk::DiskStore;
 use chord_kv::replication::Status;
 use chord_kv::{Health, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Arc<dyn Store>,
+    /// The same, if it is on a disk and has to be closed.
+    pub(crate) disk: Option<Arc<DiskStore>>,
     /// Makes the versions of writes that begin here.
     pub(crate) clock: Arc<VersionClock>,
     /// How well the records are kept, as of the last tick.
@@ -66,7 +69,7 @@ pub(crate) struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Running,
-    /// Hands its keys over; each write goes to the successor as well.
+    /// Sees to it that others have what it has, and goes on answering meanwhile.
     Departing,
     /// Takes no new connection and ends those that are open after the answer under way.
     Closing,

@@ -18,8 +18,8 @@ pub enum Syncing {
     /// Before it is acknowledged. Many writes share one sync of the disk.
     #[default]
     Always,
-    /// Some time after it was acknowledged, at most so long. A node whose machine loses power, or that is killed, loses what
-    /// came since; other nodes have copies.
+    /// Some time after it was acknowledged, at most so long. A node that is killed, or whose machine loses power, loses what
+    /// came since; the other nodes have copies.
     Interval(Duration),
 }
 
@@ -73,6 +73,13 @@ impl Storage {
         Ok(Self::Disk(Arc::new(disk)))
     }
 
+    pub(crate) fn disk(&self) -> Option<Arc<DiskStore>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk(store) => Some(store.clone()),
+        }
+    }
+
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Memory(store) => store.clone(),
@@ -123,6 +130,15 @@ pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
             () = tokio::time::sleep(REMEMBER_PAUSE) => {}
             () = shared.reached(Stage::Closing) => return,
         }
+    }
+}
+
+/// Closes the store, whoever still holds it: what was acknowledged before it was on the disk is there then.
+pub(crate) async fn close(shared: &Shared) {
+    let Some(disk) = shared.disk.clone() else { return };
+    let dir = disk.dir().to_path_buf();
+    if let Err(error) = blocking(move || disk.seal()).await {
+        tracing::error!(dir = %dir.display(), "closing the data directory: {error}");
     }
 }
 

@@ -3,15 +3,21 @@
 use chord_ring::Token;
 
 use super::operation::{OperationError, Outcome};
-use super::{Output, Replicator, repair};
+use super::{Replicator, UNDURABLE_MAX, Undurable, repair};
 use crate::{Key, Record, Value, Version};
 
 impl Replicator {
     /// A node of another program leaves a record here: it goes, or this one has come to own the key. Nobody knows how old
     /// the record is, so it is stored only where nothing is that has a time.
     pub(super) fn adopt(&mut self, token: Token, key: Key, value: Value) {
-        let adopted = self.try_adopt(key, value);
-        self.outputs.push_back(Output::Done(token, adopted));
+        match self.try_adopt(key, value) {
+            // The answer says that it is durable.
+            Ok(outcome) if self.undurable.len() < UNDURABLE_MAX => {
+                self.undurable.push_back((self.applied, token, Undurable::Adopted(Box::new(outcome))));
+            }
+            Ok(_) => self.done(token, Err(OperationError::Busy)),
+            Err(error) => self.done(token, Err(error)),
+        }
     }
 
     fn try_adopt(&mut self, key: Key, value: Value) -> Result<Outcome, OperationError> {
@@ -48,8 +54,8 @@ mod tests {
     use chord_ring::{Peer, RingSize};
 
     use super::super::{
-        AnswerBody, Consistency, Input, Neighbours, Now, Operation, PeerAnswer, PeerRequest, RequestId,
-        Settings,
+        AnswerBody, Consistency, Input, Neighbours, Now, Operation, Output, PeerAnswer, PeerRequest,
+        RequestId, Settings,
     };
     use super::*;
     use crate::{MemoryStore, Store};

@@ -7,7 +7,7 @@ use super::message::{
     Standing, Verdict,
 };
 use super::sync::{PAGE, compare};
-use super::{Output, RECALLED_MAX, REPLICAS_MAX, Replicator, UNDURABLE_MAX};
+use super::{Output, RECALLED_MAX, REPLICAS_MAX, Replicator, UNDURABLE_MAX, Undurable};
 use crate::{Cursor, Key, Range, Record, StoreError, Version};
 
 impl Replicator {
@@ -59,7 +59,7 @@ impl Replicator {
         if self.undurable.len() >= UNDURABLE_MAX {
             return self.reply(token, AnswerBody::Refused(Denial::Store));
         }
-        self.undurable.push_back((self.applied, token, body));
+        self.undurable.push_back((self.applied, token, Undurable::Answer(body)));
     }
 
     fn deny(&mut self, error: StoreError) -> Denial {

@@ -81,6 +81,8 @@ impl Attempts {
             Err(OperationError::NotOwner | OperationError::Busy | OperationError::Unanswered) => {
                 Afterwards::TryAgain
             }
+            // The owner itself does not know.
+            Err(OperationError::Uncertain) => self.lost(),
             Err(OperationError::TooFewCopies { .. }) if self.is_repeatable() => {
                 self.is_uncertain = true;
                 Afterwards::TryAgain
@@ -103,8 +105,17 @@ impl Attempts {
         }
     }
 
+    /// The owner could not be asked, or did not answer: whether the attempt may have reached it is `is_in_doubt`.
+    pub fn failed(&mut self, is_in_doubt: bool) -> Afterwards {
+        if is_in_doubt {
+            return self.lost();
+        }
+        self.is_under_way = false;
+        Afterwards::TryAgain
+    }
+
     /// No answer came.
-    pub fn lost(&mut self) -> Afterwards {
+    fn lost(&mut self) -> Afterwards {
         self.is_under_way = false;
         self.is_uncertain |= self.repeats != Repeats::Read;
         if self.may_arrive_twice() { Afterwards::TryAgain } else { tell(Err(OperationError::Uncertain)) }

@@ -9,8 +9,10 @@ use super::outbox::Batch;
 use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
 use super::work::{Stage, Work, Writing};
-use super::{Consistency, Operation, OperationError, Outcome, Output, Purpose, Replicator, UNCONFIRMED_MAX};
-use crate::{Key, Record, Version};
+use super::{
+    Consistency, Operation, OperationError, Outcome, Output, Purpose, Replicator, UNCONFIRMED_MAX, Undurable,
+};
+use crate::{Key, Record, Sequence, Version};
 
 impl Replicator {
     pub(super) fn operate(&mut self, key: &Key, work: Work) {
@@ -39,7 +41,7 @@ impl Replicator {
         }
     }
 
-    fn done(&mut self, token: Token, result: Result<Outcome, OperationError>) {
+    pub(super) fn done(&mut self, token: Token, result: Result<Outcome, OperationError>) {
         self.outputs.push_back(Output::Done(token, result));
     }
 
@@ -320,7 +322,7 @@ impl Replicator {
             Duplicate::Yes | Duplicate::Earlier => self.applied,
         };
         self.applied = self.applied.max(sequence);
-        if self.store.durable() < sequence {
+        if self.durable() < sequence {
             self.undurable_writes.entry(sequence).or_default().push(key.clone());
         }
         for member in &mut self.group.members {
@@ -344,11 +346,14 @@ impl Replicator {
 
     /// Whether enough copies are made.
     fn written(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
+        let durable = self.durable();
         let group = &self.group.group;
         let work = self.works.first(key)?;
         let Stage::Writing(writing) = &work.stage else { return None };
         let copies = writing.copies.iter().filter(|name| group.has(name)).count() + 1;
-        let wanted = self.settings.quorum(work.consistency, group.members.len());
+        // What another reads must survive as much as what was acknowledged.
+        let consistency = if writing.is_earlier { Consistency::Usual } else { work.consistency };
+        let wanted = self.settings.quorum(consistency, group.members.len());
         if let Some(newer) = writing.newer {
             let is_earlier = writing.is_earlier;
             self.remember_unconfirmed(key, newer);
@@ -359,7 +364,7 @@ impl Replicator {
             self.ask_all(key);
             return None;
         }
-        let is_durable = self.store.durable() >= writing.sequence;
+        let is_durable = durable >= writing.sequence;
         #[cfg(feature = "defects")]
         let (is_durable, wanted) = (
             is_durable || self.settings.has(super::Defect::AcknowledgesBeforeDurable),
@@ -367,13 +372,17 @@ impl Replicator {
         );
         if !self.tenure.answers_for(work.position) || writing.doubts != self.tenure.doubts() {
             // Whoever is the owner by now, or was meanwhile, may have looked before there was this record.
+            let version = writing.record.version;
+            self.remember_unconfirmed(key, version);
             return Some(Err(OperationError::TooFewCopies { copies, wanted }));
         }
         if !is_durable || copies < wanted {
             return None;
         }
         let (record, before) = (writing.record.clone(), writing.before.clone());
-        if self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
+        let is_earlier = writing.is_earlier;
+        // A newer one that some member has is brought here by the next comparison with it.
+        if is_earlier || self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
             self.unconfirmed.remove(key);
         }
         let is_decided = work_is_decided(self.works.first(key)?);
@@ -394,12 +403,19 @@ impl Replicator {
         self.unconfirmed.insert(key.clone(), version);
     }
 
+    /// Up to where everything is as durable as acknowledgements wait for.
+    pub(super) fn durable(&self) -> Sequence {
+        if self.settings.waits_for_disk { self.store.durable() } else { self.applied }
+    }
+
     /// Something has become durable: what waited for it goes on.
     pub(super) fn check_durable(&mut self) {
-        let durable = self.store.durable();
+        let durable = self.durable();
         while self.undurable.front().is_some_and(|(sequence, ..)| *sequence <= durable) {
-            if let Some((_, token, body)) = self.undurable.pop_front() {
-                self.reply(token, body);
+            match self.undurable.pop_front() {
+                Some((_, token, Undurable::Answer(body))) => self.reply(token, body),
+                Some((_, token, Undurable::Adopted(outcome))) => self.done(token, Ok(*outcome)),
+                None => {}
             }
         }
         while let Some(entry) = self.undurable_writes.first_entry().filter(|entry| *entry.key() <= durable) {
@@ -431,7 +447,7 @@ impl Replicator {
             Ok(AnswerBody::Stored { newer }) => Some(newer),
             Ok(_) | Err(_) => None,
         };
-        if newer.is_none()
+        if newer.as_ref().is_none_or(|newer| !newer.is_empty())
             && let Some(member) = self.group.member(&peer.name)
         {
             member.is_behind = true;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Replicator;
+use super::{Replicator, group};
 
 /// How long a new member waits to hear from those who may count on it before it takes it that nobody does.
 const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
@@ -32,8 +32,9 @@ impl Status {
 impl Replicator {
     /// How well its records are kept.
     pub fn status(&self) -> Status {
-        let wanted =
-            usize::from(self.settings.replicas).saturating_sub(1).min(self.neighbours.successors.len());
+        let others = usize::from(self.settings.replicas).saturating_sub(1);
+        let (successors, now) = (&self.neighbours.successors, self.now.elapsed);
+        let wanted = group::choose(&self.me, successors, others, &self.unreliable, now).len();
         let synced = self.group.members.iter().filter(|member| member.is_synced()).count();
         let lacking = wanted.saturating_sub(synced);
         let records = || self.store.digest(&self.group.group.range()).map_or(0, |digest| digest.records());

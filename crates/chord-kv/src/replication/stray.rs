@@ -4,17 +4,23 @@
 //! offers all that it does not own, so that owners choose others in its place.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chord_ring::{Failure, Peer, owned};
 
 use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerRequest, Verdict};
-use super::sync::PAGE;
 use super::{Output, Purpose, Replicator, RequestId};
-use crate::{Cursor, Range, Record};
+use crate::{Cursor, PageLimit, Range, Record};
 
 /// Pause between two looks for strays: while there are some, at first and at most, and when there are none.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Strays that are read at a time: only their headers travel.
+const PAGE: PageLimit = PageLimit {
+    records: NonZeroUsize::new(MESSAGE_RECORDS_MAX).expect("not zero"),
+    bytes: MESSAGE_BYTES_MAX,
+};
 
 /// One look for strays.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chord_kv::replication::PeerRequest;
+use chord_kv::replication::{OperationError as Unable, PeerRequest};
 use chord_ring::Peer;
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_request, encode_answer};
 use chord_wire::{Code, Context};
@@ -38,7 +38,8 @@ pub(super) async fn answer_peer(
         DataRequest::Operate(Operate { key, operation, version, consistency, remaining }) => {
             let until = until.min(Instant::now() + remaining);
             let mail = |reply| DataMail::Operate { key, operation, version, consistency, until, reply };
-            DataAnswer::Operated(shared.ask_owner_task(until, mail).await.ok_or_else(too_busy)?)
+            // Without an answer it may be done, or be about to be.
+            DataAnswer::Operated(shared.ask_owner_task(until, mail).await.unwrap_or(Err(Unable::Uncertain)))
         }
     };
     Ok((encode_answer(&answer), Context::default()))

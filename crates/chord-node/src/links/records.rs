@@ -1,8 +1,10 @@
 //! Requests about records: to a node of ours in binary, and to a seed node in the words that it has.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chord_kv::replication::{OperationError, Outcome, PeerAnswer, PeerRequest};
-use chord_ring::{Failure, NodeName, Peer};
+use chord_ring::{Failure, NodeName, Peer, budget_onward};
 use chord_wire::Context;
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encode_request};
 
@@ -29,13 +31,23 @@ impl Asker<'_> {
     ) -> Result<PeerAnswer, Failure> {
         let link = self.links.to(&to.name);
         let asked = async {
-            if self.is_seed(&to.name, &link).await? {
+            // That it keeps no copies is known of a seed node alone: not of one that answers with nonsense.
+            let is_seed = self.is_seed(&to.name, &link).await.map_err(|failure| match failure {
+                Failure::Garbled => Failure::Silent,
+                failure => failure,
+            })?;
+            if is_seed {
                 return Box::pin(self.ask_seed(&to.name, &link, request)).await;
             }
-            let sending = Sending::new(Answered::ForOthers);
-            let context = Context { remaining: Some(self.links.limits.request), ..self.identity() };
+            let answered = match &request {
+                PeerRequest::Fetch { .. } => Answered::WithOthers,
+                _ => Answered::ForOthers,
+            };
+            let sending = Sending::new(answered);
+            let budget = self.links.limits.request;
+            let context = Context { remaining: Some(budget_onward(budget)), ..self.identity() };
             let request = encode_request(&DataRequest::Peer(request));
-            match self.exchange(&to.name, &link, &sending, request, &context).await? {
+            match self.exchange(&to.name, &link, &sending, request, &context, budget).await? {
                 DataAnswer::Peer(answer) => Ok(answer),
                 DataAnswer::Operated(_) => Err(Failure::Silent),
             }
@@ -55,9 +67,11 @@ impl Asker<'_> {
         sending: &Sending,
     ) -> Result<Result<Outcome, OperationError>, Failure> {
         let link = self.links.to(to);
-        let context = onward(self.identity(), path, true, operate.remaining)?;
+        let budget = operate.remaining;
+        let context = onward(self.identity(), path, true, budget)?;
+        let operate = Operate { remaining: budget_onward(budget), ..operate };
         let request = encode_request(&DataRequest::Operate(operate));
-        match self.exchange(to, &link, sending, request, &context).await? {
+        match self.exchange(to, &link, sending, request, &context, budget).await? {
             DataAnswer::Operated(result) => Ok(result),
             DataAnswer::Peer(_) => Err(Failure::Silent),
         }
@@ -78,10 +92,10 @@ impl Asker<'_> {
         sending: &Sending,
         request: Vec<u8>,
         context: &Context,
+        budget: Duration,
     ) -> Result<DataAnswer, Failure> {
         let said = Said { path: REPLICA_PATH, content_type: REPLICA_TYPE, body: Bytes::from(request) };
         let limits = self.links.limits.replica(self.links.ring.size);
-        let budget = context.remaining.unwrap_or(self.links.limits.request);
         let answer = link.exchange_onward(sending, &said, context, budget).await?;
         if answer.status == http::StatusCode::OK {
             return decode_answer(&answer.body, &limits).map_err(|error| {

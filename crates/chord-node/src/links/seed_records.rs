@@ -42,7 +42,7 @@ impl Asker<'_> {
             }
             PeerRequest::Deliver { records } => {
                 for record in &records {
-                    self.give_to_seed(to, link, record).await?;
+                    let _is_carried = self.give_to_seed(to, link, record).await?;
                 }
                 AnswerBody::Delivered(records.len())
             }
@@ -121,15 +121,15 @@ impl Asker<'_> {
         })
     }
 
-    /// Leaves a record with a seed node. What it cannot carry stays here.
-    async fn give_to_seed(&self, to: &NodeName, link: &Link, record: &Record) -> Result<(), Failure> {
+    /// Leaves a record with a seed node. Returns whether its words can carry it; if not, it stays here.
+    async fn give_to_seed(&self, to: &NodeName, link: &Link, record: &Record) -> Result<bool, Failure> {
         let value = record.live_value(now_ms()).and_then(|value| text(value.as_bytes()));
         let (Some(key), Some(value)) = (text(record.key.as_bytes()), value) else {
-            return Ok(());
+            return Ok(false);
         };
         let request = seed::Request::Put { key, value, no_redirect: true };
         let reply = link.call_onward(&request, &self.of_ring(), self.links.limits.request).await?;
-        self.granted(to, request.command(), reply).map(|_| ())
+        self.granted(to, request.command(), reply).map(|_| true)
     }
 }
 
@@ -170,8 +170,12 @@ impl Shared {
                 }
             };
             for record in page.records.iter().filter(|record| record.live_value(now_ms()).is_some()) {
+                if Instant::now() >= until {
+                    left += 1;
+                    continue;
+                }
                 let given = tokio::time::timeout_at(until, self.leave_one(heir, record)).await;
-                left += u64::from(!matches!(given, Ok(Ok(()))));
+                left += u64::from(!matches!(given, Ok(Ok(true))));
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -180,7 +184,7 @@ impl Shared {
         }
     }
 
-    async fn leave_one(&self, heir: &NodeName, record: &Record) -> Result<(), Failure> {
+    async fn leave_one(&self, heir: &NodeName, record: &Record) -> Result<bool, Failure> {
         let asker = self.asker();
         asker.give_to_seed(heir, &self.links.to(heir), record).await
     }

@@ -141,7 +141,7 @@ impl World {
         let Some(action) = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none()) else {
             return;
         };
-        let afterwards = action.attempts.lost();
+        let afterwards = action.attempts.failed(true);
         self.go_on(id, afterwards);
     }
 

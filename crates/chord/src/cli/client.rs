@@ -31,8 +31,8 @@ pub(crate) struct WaitArgs {
 /// How long an answer may take, unless told otherwise: more than a node gives any operation.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a departure may take, unless told otherwise. A node goes on for as long as its keys are taken, and some
-/// thousands are in a second: this is enough for more than fit into the memory of most machines.
+/// How long a departure may take, unless told otherwise: far longer than a node hands over by default, since a program that
+/// embeds one may allow it more.
 const DEPARTURE_WAIT: Duration = Duration::from_secs(600);
 
 /// When a user is told that a departure is waited for: most take less.

@@ -89,7 +89,8 @@ pub(crate) struct StorageArgs {
     #[arg(long, value_name = "DIR", env = "CHORD_DATA")]
     data: Option<PathBuf>,
 
-    /// When a write is on the disk: before it is acknowledged, or within a second after, which a crash can undo
+    /// When a write is on the disk: always before it is acknowledged, or at an interval of a second, while only the other
+    /// copies outlive a crash
     #[arg(long, value_name = "WHEN", env = "CHORD_SYNC", value_enum, default_value_t = When::Always)]
     sync: When,
 }
@@ -169,7 +170,7 @@ impl ServeOptions {
         }
         tokio::select! {
             ended = self.belong(&node) => ended,
-            () = signals.next() => leave(&node, &mut signals).await,
+            () = signals.next() => self.leave(&node, &mut signals).await,
             () = end_of_input(), if self.member.end_with_input => {
                 bail!("stopped: the program that started this node has ended")
             }
@@ -209,7 +210,7 @@ impl ServeOptions {
             }
         }
         node.stopped().await;
-        conclude(&node.shutdown().await)
+        self.conclude(&node.shutdown().await)
     }
 }
 
@@ -233,32 +234,41 @@ fn welcome(node: &Node, joins: bool) {
     }
 }
 
-/// Leaves the ring in good order, unless a second signal comes first.
-async fn leave(node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
-    note("Handing the keys over; once more stops at once...");
-    tokio::select! {
-        departure = node.shutdown() => conclude(&departure),
-        () = signals.next() => bail!("stopped before the keys were handed over: what no other node holds is lost"),
-    }
-}
-
-/// Says how the node left. Keys that may be lost are a failure, unless no other node stays that could have kept them.
-fn conclude(departure: &Departure) -> anyhow::Result<()> {
-    let handed_over = keys(departure.handed_over);
-    match departure.left_behind {
-        0 => note(format_args!("Stopped; {handed_over} handed over")),
-        left_behind if departure.ended_ring => note(format_args!(
-            "Stopped; no other node of the ring stays, and {} ended with it",
-            keys(left_behind)
-        )),
-        left_behind => {
-            let left_behind = keys(left_behind);
-            bail!(
-                "{left_behind} may be lost: too few other nodes confirmed in time that they have what this one had; {handed_over} handed over"
-            );
+impl ServeOptions {
+    /// Leaves the ring in good order, unless a second signal comes first.
+    async fn leave(&self, node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
+        note("Handing the keys over; once more stops at once...");
+        tokio::select! {
+            departure = node.shutdown() => self.conclude(&departure),
+            () = signals.next() => match self.member.storage.data {
+                Some(_) => bail!("stopped before the keys were handed over: other nodes may lack copies until this one is back"),
+                None => bail!("stopped before the keys were handed over: what no other node holds is lost"),
+            }
         }
     }
-    Ok(())
+
+    /// Says how the node left. Keys that may be lost are a failure, unless no other node stays that could have kept them.
+    fn conclude(&self, departure: &Departure) -> anyhow::Result<()> {
+        let (handed_over, left_behind) = (keys(departure.handed_over), keys(departure.left_behind));
+        match &self.member.storage.data {
+            _ if departure.left_behind == 0 => note(format_args!("Stopped; {handed_over} handed over")),
+            Some(dir) if departure.ended_ring => note(format_args!(
+                "Stopped; no other node of the ring stays, and {left_behind} wait in {}",
+                dir.display()
+            )),
+            None if departure.ended_ring => note(format_args!(
+                "Stopped; no other node of the ring stays, and {left_behind} ended with it"
+            )),
+            Some(dir) => bail!(
+                "too few other nodes confirmed in time that they have {left_behind} of this one: they wait in {}; {handed_over} handed over",
+                dir.display()
+            ),
+            None => bail!(
+                "{left_behind} may be lost: too few other nodes confirmed in time that they have what this one had; {handed_over} handed over"
+            ),
+        }
+        Ok(())
+    }
 }
 
 /// "1 key", "2 keys".

@@ -131,5 +131,6 @@ fn a_node_that_freezes_under_load_loses_no_write() {
     let _machine = alone();
     let row =
         run(Scenario::Freeze, Keeping::InMemory, Duration::from_secs(6), 1).expect("it needs no namespaces");
-    assert_eq!(row.verdict, Verdict::default());
+    assert_eq!(row.troubles(), []);
+    assert!(row.n_faults > 0, "nothing went wrong");
 }

@@ -29,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) scenario: Scenario,
     pub(crate) n_faults: u32,
     pub(crate) n_done: usize,
+    /// Writes among them.
+    pub(crate) n_stored: usize,
     pub(crate) n_failed: usize,
     pub(crate) n_unknown: usize,
     /// How long the operations that succeeded took: the median and the 99th percentile.
@@ -46,6 +48,7 @@ impl Row {
             scenario,
             n_faults,
             n_done: during.len() - n_failed - n_unknown,
+            n_stored: count(&Outcome::Stored),
             n_failed,
             n_unknown,
             latencies: latencies(during),
@@ -71,8 +74,8 @@ impl Row {
         if self.scenario.is_always_served() {
             troubles.push(("no operation on a key succeeded for too long", outages.collect()));
         }
-        if self.n_done == 0 {
-            troubles.push(("no operation succeeded", vec!["the clients did nothing".to_owned()]));
+        if self.n_stored == 0 {
+            troubles.push(("no write succeeded", vec!["there was nothing to lose".to_owned()]));
         }
         troubles.retain(|(_, sentences)| !sentences.is_empty());
         troubles
@@ -143,7 +146,7 @@ mod tests {
 
     fn row(scenario: Scenario) -> Row {
         let row = Row::new(scenario, 1, &[]);
-        Row { n_done: 9, ..row }
+        Row { n_done: 9, n_stored: 9, ..row }
     }
 
     fn outage(length: u64) -> Outage {
@@ -186,6 +189,6 @@ mod tests {
 
     #[test]
     fn a_run_in_which_nothing_succeeded_shows_nothing() {
-        assert_eq!(Row { n_done: 0, ..row(Scenario::Kill) }.troubles().len(), 1);
+        assert_eq!(Row { n_stored: 0, ..row(Scenario::Kill) }.troubles().len(), 1);
     }
 }
