@@ -14,6 +14,11 @@ use chord_ring::{Position, PositionParseError};
 /// Greatest time that a version can hold, in milliseconds since 1970: 48 bits, which last until the year 10889.
 pub const VERSION_TIME_MS_MAX: u64 = (1 << (64 - COUNTER_BITS)) - 1;
 
+/// How far ahead of our clock a copy's version may be, in milliseconds: 50 years, which no clock is off by mistake, so that
+/// nobody can make a key that no later write surpasses. A clock that shows a time before 2026 has not been set.
+const COPY_AHEAD_MS_MAX: u64 = 50 * 366 * 24 * 3_600_000;
+const CLOCK_SET_MS: u64 = 1_767_225_600_000;
+
 /// How far ahead of our clock a version may be and still be believed, in milliseconds. Hosts that keep time
 /// at all are within a second of each other; a minute also forgives one that is badly looked after.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 60_000;
@@ -71,6 +76,12 @@ impl Version {
     /// no clock shows by mistake.
     pub fn can_be_surpassed(&self) -> bool {
         self.time_ms() < VERSION_TIME_MS_MAX
+    }
+
+    /// Whether a copy can honestly have it, where the clock shows `now_ms`: it was made by a clock, however wrong.
+    pub fn is_plausible(&self, now_ms: u64) -> bool {
+        self.time_ms() <= now_ms.max(CLOCK_SET_MS).saturating_add(COPY_AHEAD_MS_MAX)
+            && self.can_be_surpassed()
     }
 
     /// When it was made, in milliseconds since 1970, as far as its maker's clock and what it had seen tell.

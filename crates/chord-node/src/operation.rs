@@ -205,7 +205,7 @@ impl Shared {
                 let done = asker.operate_at_seed(owner, &link, work.wish, path, &sending, left);
                 match Box::pin(done).await {
                     // An attempt at another may have been done.
-                    Ok(Err(_)) if work.attempts.expired() == Unable::Uncertain => {
+                    Ok(Err(_)) if work.attempts.may_have_happened() => {
                         return Ok(Attempt::Ended(Box::new(Err(Unable::Uncertain.into()))));
                     }
                     Ok(result) => return Ok(Attempt::Ended(Box::new(result))),

@@ -106,7 +106,8 @@ impl Replicator {
             return Err(Denial::NotMember);
         }
         let is_owners = *from == group.owner && group.id.writer() == group.owner.position;
-        let is_bounded = group.members.len() <= usize::from(REPLICAS_MAX) + 1 && group.id.can_be_surpassed();
+        let is_bounded =
+            group.members.len() <= usize::from(REPLICAS_MAX) + 1 && group.id.is_plausible(self.now.wall_ms);
         if !is_owners || !is_bounded || !group.has(&self.me.name) || group.owner == self.me {
             return Err(Denial::Senseless);
         }

@@ -131,6 +131,11 @@ impl Attempts {
         self.repeats == Repeats::Same && self.proposal != Proposal::LeftToOwner
     }
 
+    /// Whether an attempt that has ended may have been done without our hearing of it.
+    pub fn may_have_happened(&self) -> bool {
+        self.is_uncertain
+    }
+
     /// The time is over.
     pub fn expired(&self) -> OperationError {
         let may_happen = self.is_under_way && self.repeats != Repeats::Read;

@@ -543,7 +543,8 @@ impl Replicator {
 
     /// Whether a record lies where its key does, and can be replaced. Others are nobody's honest copy.
     pub(super) fn is_sound(&self, record: &Record) -> bool {
-        record.key.position(self.settings.size) == record.position && record.version.can_be_surpassed()
+        record.key.position(self.settings.size) == record.position
+            && record.version.is_plausible(self.now.wall_ms)
     }
 
     /// New versions surpass all that were seen, unless a clock was so far ahead that it is not to be followed.

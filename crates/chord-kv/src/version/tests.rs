@@ -21,6 +21,16 @@ fn no_two_who_share_a_clock_get_the_same_version() {
 }
 
 #[test]
+fn a_copy_is_plausible_if_some_clock_can_have_made_its_version() {
+    const YEAR_MS: u64 = 366 * 24 * 3_600_000;
+    let at = |time_ms| Version::new(time_ms, u16::MAX, writer(1));
+    let now_ms = CLOCK_SET_MS + YEAR_MS;
+    assert!(at(0).is_plausible(now_ms) && at(now_ms + 50 * YEAR_MS).is_plausible(now_ms));
+    assert!(at(CLOCK_SET_MS + YEAR_MS).is_plausible(0), "a clock that was never set refuses nothing honest");
+    assert!(!at(now_ms + 51 * YEAR_MS).is_plausible(now_ms) && !at(u64::MAX).is_plausible(u64::MAX));
+}
+
+#[test]
 fn what_is_too_far_ahead_is_for_its_owner_to_surpass() {
     let clock = VersionClock::new();
     let near = Version::new(NOW_MS + 1, 0, writer(2));

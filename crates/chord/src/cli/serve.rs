@@ -65,8 +65,8 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u8>("the number of replicas", 1..=REPLICAS_MAX.into()))]
     replicas: u8,
 
-    /// How many copies must be made before a write is acknowledged, 1 to the number of replicas; more than half of them if
-    /// not given; the same on every node of a ring
+    /// How many copies must be made before a write is acknowledged, 1 to the number of replicas; more than half of them, or of
+    /// the nodes that there are, if not given; the same on every node of a ring
     #[arg(long, value_name = "COUNT", env = "CHORD_WRITE_QUORUM",
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
