@@ -21,18 +21,6 @@ fn server(name: &str, dir: &Path, further: &[&str]) -> Process {
     process
 }
 
-/// Whether a node says that it is ready, or why not.
-fn readiness(name: &str) -> Result<(), String> {
-    let asked = || {
-        let mut connection = Connection::open(name)?;
-        connection.send(b"GET /readyz HTTP/1.1\r\nhost: node\r\n\r\n")?;
-        connection.read_response()
-    };
-    let answer = asked().map_err(|error| format!("{name}: {error}"))?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    if answer.status == 200 { Ok(()) } else { Err(format!("{name}: {text}")) }
-}
-
 #[track_caller]
 fn wait_until_ready(names: &[String]) {
     let oracle = Oracle::new(160, names);

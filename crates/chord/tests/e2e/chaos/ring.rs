@@ -18,9 +18,6 @@ const RING_SIZE: usize = 160;
 /// Longest wait until a node that was started is ready, one that leaves is gone, and a ring that was mended is whole.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a node may take to say whether it is ready.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
 /// Where the nodes of a run keep their records, three copies of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeping {
@@ -149,7 +146,7 @@ impl Ring {
         let names = self.names();
         let oracle = Oracle::new(RING_SIZE, &names);
         let is_whole =
-            || names.iter().try_for_each(|name| is_ideal_at(&oracle, name).and_then(|()| is_ready(name)));
+            || names.iter().try_for_each(|name| is_ideal_at(&oracle, name).and_then(|()| readiness(name)));
         wait_for("a whole ring", READY_LIMIT, is_whole).1
     }
 }
@@ -157,18 +154,5 @@ impl Ring {
 /// Waits until a node is ready; returns for how long.
 #[track_caller]
 pub(crate) fn wait_until_ready(name: &str) -> Duration {
-    wait_for(&format!("{name} ready"), READY_LIMIT, || is_ready(name)).1
-}
-
-fn is_ready(name: &str) -> Result<(), String> {
-    let ask = || {
-        let mut connection = Connection::open_within(name, ANSWER_LIMIT)?;
-        connection.send(b"GET /readyz HTTP/1.1\r\nHost: node\r\n\r\n")?;
-        connection.read_response()
-    };
-    match ask() {
-        Ok(answer) if answer.status == 200 => Ok(()),
-        Ok(answer) => Err(format!("{name} answers {}", String::from_utf8_lossy(&answer.body).trim_end())),
-        Err(error) => Err(format!("{name}: {error}")),
-    }
+    wait_for(&format!("{name} ready"), READY_LIMIT, || readiness(name)).1
 }

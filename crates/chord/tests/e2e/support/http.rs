@@ -197,3 +197,18 @@ pub(crate) fn timed(node: &str, command: &str, body: &str) -> (io::Result<Respon
     let answer = try_ask(node, command, body);
     (answer, begin.elapsed())
 }
+
+/// Longest wait for a node's word whether it is ready: that of one that is stopped is asked for again.
+const READINESS_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether a node says that it is ready, or why not.
+pub(crate) fn readiness(node: &str) -> Result<(), String> {
+    let asked = || {
+        let mut connection = Connection::open_within(node, READINESS_LIMIT)?;
+        connection.send(b"GET /readyz HTTP/1.1\r\nHost: node\r\n\r\n")?;
+        connection.read_response()
+    };
+    let answer = asked().map_err(|error| format!("{node}: {error}"))?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status == 200 { Ok(()) } else { Err(format!("{node}: {}", text.trim_end())) }
+}
