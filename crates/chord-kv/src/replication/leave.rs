@@ -99,7 +99,7 @@ impl Replicator {
                 (true, _) => 0,
                 // It may have answered for them until a moment ago.
                 (false, true) => self.store.usage().records.saturating_sub(own()),
-                (false, false) => self.sweep.last_kept.max(1),
+                (false, false) => self.sweep.left().max(1),
             },
             was_alone,
         };

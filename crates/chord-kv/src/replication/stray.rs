@@ -22,6 +22,10 @@ const PAGE: PageLimit = PageLimit {
     bytes: MESSAGE_BYTES_MAX,
 };
 
+/// Strays that have to be kept for now, of which a node that leaves asks again, at most: what fits a message. More of them
+/// are looked for anew.
+const AGAIN_MAX: usize = MESSAGE_RECORDS_MAX;
+
 /// One look for strays.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
@@ -35,13 +39,45 @@ pub(super) struct Sweep {
     owner: Option<Peer>,
     is_asking: bool,
     is_running: bool,
-    /// Strays that have to be kept for now.
+    /// Strays that have to be kept for now, one by one.
+    again: Vec<Header>,
+    /// Those that have to be kept beside them.
     kept: u64,
     pause: Duration,
     due_at: Duration,
     /// How many looks have ended, and what the last one kept.
     pub(super) ended: u64,
     pub(super) last_kept: u64,
+}
+
+impl Sweep {
+    fn keep(&mut self, header: Header) {
+        if self.again.len() < AGAIN_MAX {
+            self.again.push(header);
+        } else {
+            self.kept += 1;
+        }
+    }
+
+    /// How many strays are left, by what is known of them.
+    pub(super) fn left(&self) -> u64 {
+        let seen = self.kept + (self.again.len() + self.found.len()) as u64;
+        match self.is_running {
+            true if self.gaps.is_empty() => seen,
+            true => seen.max(self.last_kept),
+            false => self.last_kept,
+        }
+    }
+
+    /// Whether the rest is offered once more before the look ends.
+    fn begins_again(&mut self, now: Duration) -> bool {
+        let again = self.kept == 0 && !self.again.is_empty();
+        if again {
+            self.found = std::mem::take(&mut self.again).into();
+            self.due_at = now + SWEEP_PAUSE.0;
+        }
+        again
+    }
 }
 
 impl Replicator {
@@ -74,7 +110,13 @@ impl Replicator {
                 self.sweep.is_asking = true;
                 return;
             }
-            let Some(gap) = self.sweep.gaps.last().copied() else { return self.end_sweep() };
+            let Some(gap) = self.sweep.gaps.last().copied() else {
+                // While clients write, some key is always being written: a look that began anew would always keep some.
+                if self.leaving.is_none() || !self.sweep.begins_again(self.now.elapsed) {
+                    self.end_sweep();
+                }
+                return;
+            };
             match self.store.range(&gap, self.sweep.cursor.as_ref(), PAGE) {
                 Ok(page) => {
                     self.sweep.found = page.records.iter().map(Header::from).collect();
@@ -99,6 +141,8 @@ impl Replicator {
         sweep.gaps.clear();
         sweep.cursor = None;
         sweep.found.clear();
+        sweep.kept += sweep.again.len() as u64;
+        sweep.again.clear();
         sweep.ended += 1;
         sweep.last_kept = sweep.kept;
         sweep.pause = if sweep.kept > 0 { (sweep.pause * 2).clamp(soon, later) } else { later };
@@ -159,7 +203,7 @@ impl Replicator {
                 Verdict::Deliver => self.sweep.offered.push(header),
                 // Another owner's, unless whoever was named as the owner of the first is none.
                 Verdict::NotMine if is_owner => others.push_back(header),
-                Verdict::NotMine | Verdict::Keep => self.sweep.kept += 1,
+                Verdict::NotMine | Verdict::Keep => self.sweep.keep(header),
             }
         }
         self.sweep.found = others;
@@ -181,6 +225,7 @@ impl Replicator {
     /// Gives an owner what it lacks, as much as fits a message.
     fn deliver(&mut self, owner: &Peer) {
         let (mut records, mut bytes) = (Vec::new(), 0);
+        // Whether its whole group has them shows when they are offered again.
         while bytes < MESSAGE_BYTES_MAX && records.len() < MESSAGE_RECORDS_MAX {
             let Some(header) = self.sweep.offered.pop() else { break };
             let Ok(Some(record)) = self.store.read(header.position, &header.key) else {
@@ -189,13 +234,12 @@ impl Replicator {
             };
             bytes += record.size_bytes();
             records.push(record);
+            self.sweep.keep(header);
         }
         if records.is_empty() {
             self.sweep.is_asking = false;
             return self.continue_sweep();
         }
-        // The next look shows whether the whole group has them.
-        self.sweep.kept += records.len() as u64;
         self.budget.spend(records.iter().map(Record::size_bytes).sum());
         self.send(owner, PeerRequest::Deliver { records }, Purpose::Deliver);
     }
@@ -234,7 +278,73 @@ fn gaps(kept: &[Range]) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use chord_ring::RingSize;
+
+    use super::super::{Input, Neighbours, Now, PeerAnswer, Settings};
     use super::*;
+    use crate::{Key, MemoryStore, Store, Value, VersionClock};
+
+    const SIZE: RingSize = RingSize::DEFAULT;
+
+    fn peer(name: &str) -> Peer {
+        Peer::of_name(name.parse().unwrap(), SIZE)
+    }
+
+    /// Goes on until the node offers strays, which all belong to `owner`.
+    fn next_offer(node: &mut Replicator, owner: &Peer, elapsed: Duration) -> (RequestId, Vec<Header>) {
+        for tick in 0..10 {
+            let now = Now { elapsed: elapsed + super::super::TICK * tick, wall_ms: 1_000_000 };
+            node.handle(now, Input::Tick);
+            while let Some(output) = node.poll() {
+                match output {
+                    Output::FindOwner(id, _) => node.handle(now, Input::Found(id, Some(owner.clone()))),
+                    Output::Send(id, _, PeerRequest::Offer { headers, .. }) => return (id, headers),
+                    _ => {}
+                }
+            }
+        }
+        panic!("nothing is offered");
+    }
+
+    #[test]
+    fn a_node_that_leaves_offers_again_only_what_could_not_be_dropped() {
+        let store = Arc::new(MemoryStore::new(SIZE, 1 << 20));
+        let (me, owner) = (peer("me:1"), peer("owner:1"));
+        let clock = VersionClock::new();
+        let start = Now { elapsed: Duration::ZERO, wall_ms: 1_000_000 };
+        for idx in 0..8 {
+            let key = Key::new(format!("key{idx}").as_bytes()).unwrap();
+            let value = Some(Value::new(b"value", 100).unwrap());
+            let version = clock.next(start.wall_ms, owner.position);
+            let position = key.position(SIZE);
+            store.apply(vec![Record { position, key, value, version, expires_at_ms: None }]).unwrap();
+        }
+        let mut node = Replicator::new(me, Settings::new(SIZE), store, start);
+        // It owns nothing of that.
+        let last = node.store.range(&Range { after: node.me.position, up_to: node.me.position }, None, PAGE);
+        let position = last.unwrap().records.last().unwrap().position;
+        let predecessor = Some(Peer { position, ..peer("before:1") });
+        let successors = vec![owner.clone()];
+        node.handle(start, Input::Neighbours(Neighbours { is_member: true, predecessor, successors }));
+        node.tenure.vouch(&node.neighbours.predecessor.clone().unwrap(), node.tenure.epoch());
+        node.handle(start, Input::Leave);
+        let mut offered = 8;
+        let mut elapsed = Duration::ZERO;
+        // At each time another key is being written, as where clients write all the while.
+        while offered > 0 {
+            let (id, headers) = next_offer(&mut node, &owner, elapsed);
+            assert_eq!(headers.len(), offered);
+            let verdicts = (0..offered).map(|idx| if idx % 2 == 0 { Verdict::Drop } else { Verdict::Keep });
+            let body = AnswerBody::Judged(verdicts.collect());
+            elapsed += Duration::from_millis(400);
+            let now = Now { elapsed, wall_ms: 1_000_000 };
+            node.handle(now, Input::Answer(id, Ok(PeerAnswer { leaving: false, body })));
+            offered /= 2;
+        }
+        assert_eq!((node.sweep.ended, node.sweep.last_kept), (1, 0));
+    }
 
     #[test]
     fn gaps_are_what_no_range_holds() {
