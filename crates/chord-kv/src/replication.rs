@@ -377,7 +377,13 @@ impl Replicator {
     fn set_neighbours(&mut self, neighbours: Neighbours) {
         let (predecessor, head) = (neighbours.predecessor.as_ref(), neighbours.successors.first());
         match (self.neighbours.is_member, neighbours.is_member) {
-            (true, true) => self.tenure.set_neighbours(predecessor, head),
+            (true, true) => {
+                let before = self.tenure.complete_range();
+                self.tenure.set_neighbours(predecessor, head);
+                if let (Some(before), Some(now)) = (before, self.tenure.range()) {
+                    self.holdings.note_former(before, now, self.now.elapsed);
+                }
+            }
             (false, true) => {
                 self.tenure.join(predecessor, head);
                 self.recall.begin(self.now.elapsed);

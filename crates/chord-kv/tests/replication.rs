@@ -517,3 +517,33 @@ fn a_node_that_is_back_alone_waits_for_those_of_its_last_life() {
     first.feed(founds);
     assert_eq!(first.get(&key), Some(Ok(Some(record))), "the other one is back, in no ring yet");
 }
+
+#[test]
+fn an_owner_vouches_for_what_it_had_until_another_came_between() {
+    let key = key_owned(true);
+    let store = Arc::new(MemoryStore::new(size(), 1 << 20));
+    let mut pair = Pair::new(store, owner_of(record(key.as_bytes(), key.position(size()))));
+    pair.join();
+    pair.pass(1_000);
+    let lost = Range { after: peer(1).position, up_to: Position::from(40) };
+    let own = Range { after: peer(1).position, up_to: peer(0).position };
+    assert!(own.contains(lost.up_to) && lost.up_to != own.up_to, "somebody can come between: {own:?}");
+    let newcomer = Peer { position: lost.up_to, name: "newcomer:1".parse().expect("a name") };
+    let neighbours =
+        Neighbours { is_member: true, predecessor: Some(newcomer.clone()), successors: vec![peer(1)] };
+    pair.feed(Input::Neighbours(neighbours));
+    let mut is_settled = |range: Range| {
+        pair.ended.clear();
+        let request = PeerRequest::Compare { range, digest: Digest::EMPTY };
+        pair.feed(Input::Request { token: Token(9), from: newcomer.clone(), request });
+        pair.ended.iter().any(|output| {
+            let Output::Reply(_, PeerAnswer { body: AnswerBody::Compared { standing, .. }, .. }) = output
+            else {
+                return false;
+            };
+            standing.is_settled
+        })
+    };
+    assert!(is_settled(lost));
+    assert!(!is_settled(Range { after: own.up_to, up_to: lost.up_to }), "it never had that");
+}

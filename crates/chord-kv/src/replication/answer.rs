@@ -132,7 +132,7 @@ impl Replicator {
     pub(super) fn is_settled_at(&self, position: Position) -> bool {
         let own = self.tenure.complete_range();
         own.is_some_and(|own| own.contains(position))
-            || self.holdings.is_confirmed_at(position, self.now.elapsed)
+            || self.holdings.is_settled_at(position, self.now.elapsed)
     }
 
     fn standing_if(&self, is_settled: bool) -> Standing {

@@ -1,5 +1,6 @@
 //! Holdings: of whose ranges a node keeps copies, by the word of their owners.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use chord_ring::{Position, between, owned};
@@ -10,6 +11,10 @@ use crate::{Range, Version};
 /// Groups that a node remembers being a member of, at most. A node is in R - 1 of them at a time, and in a few more while the
 /// ring changes.
 pub const HOLDINGS_MAX: usize = 64;
+
+/// Ranges that a node remembers having owned, at most: as many nodes may join before it at once and be told that it has
+/// everything.
+const FORMERS_MAX: usize = 16;
 
 /// After so long without a word of its owner a holding is offered to whoever owns the range by then: several rounds of
 /// repair, so that a few may be lost.
@@ -33,9 +38,27 @@ impl Holding {
     }
 }
 
+/// A range of which a node had everything as its owner, until somebody came between its predecessor and itself. It was a member
+/// of its own group, so that it has everything until then, as another member has.
+#[derive(Clone, Debug)]
+struct Former {
+    range: Range,
+    lost_at: Duration,
+}
+
+impl Former {
+    fn is_recent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.lost_at) <= HOLDING_LAPSES_AFTER
+    }
+}
+
 /// All of a node's holdings, at most one for each owner.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Holdings(Vec<Holding>);
+pub(super) struct Holdings {
+    kept: Vec<Holding>,
+    /// Oldest first.
+    formers: VecDeque<Former>,
+}
 
 impl Holdings {
     /// An owner names this node as a member of that group.
@@ -47,10 +70,10 @@ impl Holdings {
             let is_rival = holding.is_current(now) && overlap(holding.group.range(), group.range());
             holding.group.owner != group.owner && is_rival && holding.group.id > group.id
         };
-        if self.0.iter().any(is_later) {
+        if self.kept.iter().any(is_later) {
             return Err(Denial::NotOwner);
         }
-        match self.0.iter_mut().find(|holding| holding.group.owner == group.owner) {
+        match self.kept.iter_mut().find(|holding| holding.group.owner == group.owner) {
             Some(holding) if holding.group.id > group.id => {
                 return Err(Denial::OldGroup { known: holding.group.id });
             }
@@ -62,13 +85,13 @@ impl Holdings {
                 holding.heard_at = now;
             }
             None => {
-                if self.0.len() >= HOLDINGS_MAX {
-                    let oldest = self.0.iter().enumerate().min_by_key(|(_, holding)| holding.heard_at);
+                if self.kept.len() >= HOLDINGS_MAX {
+                    let oldest = self.kept.iter().enumerate().min_by_key(|(_, holding)| holding.heard_at);
                     if let Some((idx, _)) = oldest {
-                        self.0.swap_remove(idx);
+                        self.kept.swap_remove(idx);
                     }
                 }
-                self.0.push(Holding { group: group.clone(), is_confirmed: false, heard_at: now });
+                self.kept.push(Holding { group: group.clone(), is_confirmed: false, heard_at: now });
             }
         }
         Ok(())
@@ -76,7 +99,7 @@ impl Holdings {
 
     /// The latest group that is known for a part of that range.
     pub(super) fn latest_of(&self, range: Range) -> Option<Version> {
-        let rivals = self.0.iter().filter(|holding| overlap(holding.group.range(), range));
+        let rivals = self.kept.iter().filter(|holding| overlap(holding.group.range(), range));
         rivals.map(|holding| holding.group.id).max()
     }
 
@@ -86,7 +109,7 @@ impl Holdings {
     /// As for [`Holdings::hear`].
     pub(super) fn confirm(&mut self, group: &Group, now: Duration) -> Result<(), Denial> {
         self.hear(group, now)?;
-        if let Some(holding) = self.0.iter_mut().find(|holding| holding.group.owner == group.owner) {
+        if let Some(holding) = self.kept.iter_mut().find(|holding| holding.group.owner == group.owner) {
             holding.is_confirmed = true;
         }
         Ok(())
@@ -94,50 +117,69 @@ impl Holdings {
 
     /// Some record is not there any more: each owner has to confirm anew that nothing lacks.
     pub(super) fn doubt(&mut self) {
-        for holding in &mut self.0 {
+        for holding in &mut self.kept {
             holding.is_confirmed = false;
         }
     }
 
+    /// The range of which this node had everything as its owner was `before`, and its range is `now_own` from now on.
+    pub(super) fn note_former(&mut self, before: Range, now_own: Range, now: Duration) {
+        if is_within(before, now_own) || before.up_to != now_own.up_to {
+            return;
+        }
+        self.formers.retain(|former| former.is_recent(now) && !is_within(former.range, before));
+        if self.formers.len() >= FORMERS_MAX {
+            self.formers.pop_front();
+        }
+        self.formers.push_back(Former { range: before, lost_at: now });
+    }
+
     /// Whether an owner counts on this node for that position.
     pub(super) fn holds(&self, position: Position, now: Duration) -> bool {
-        let mut current = self.0.iter().filter(|holding| holding.is_current(now));
+        let mut current = self.kept.iter().filter(|holding| holding.is_current(now));
         current.any(|holding| holding.group.range().contains(position))
     }
 
-    /// Whether owners have confirmed, range by range, that this node has everything of `range`, or it knows so of `own`.
+    /// The ranges of which this node has everything, by the word of their owners, or since it was their owner.
+    fn settled(&self, now: Duration) -> impl Iterator<Item = Range> {
+        let confirmed =
+            self.kept.iter().filter(move |holding| holding.is_confirmed && holding.is_current(now));
+        let formers = self.formers.iter().filter(move |former| former.is_recent(now));
+        confirmed.map(|holding| holding.group.range()).chain(formers.map(|former| former.range))
+    }
+
+    /// Whether this node has everything of `range`, part by part: by the word of owners, or as it knows itself of `own`.
     pub(super) fn cover(&self, range: Range, own: Option<Range>, now: Duration) -> bool {
-        let confirmed = self.0.iter().filter(|holding| holding.is_confirmed && holding.is_current(now));
-        let arcs: Vec<Range> = confirmed.map(|holding| holding.group.range()).chain(own).collect();
+        let arcs: Vec<Range> = self.settled(now).chain(own).collect();
         covers(&arcs, range)
     }
 
-    /// Whether an owner has confirmed that this node has everything at that position.
-    pub(super) fn is_confirmed_at(&self, position: Position, now: Duration) -> bool {
-        let mut confirmed = self.0.iter().filter(|holding| holding.is_confirmed && holding.is_current(now));
-        confirmed.any(|holding| holding.group.range().contains(position))
+    /// Whether this node has everything at that position, by the word of an owner, or since it was the owner.
+    pub(super) fn is_settled_at(&self, position: Position, now: Duration) -> bool {
+        self.settled(now).any(|range| range.contains(position))
     }
 
     /// Whether all owners that count on this node have confirmed that it has everything. One that does and has not, is heard
     /// of every moment.
     pub(super) fn are_confirmed(&self, now: Duration) -> bool {
         let is_awaited = |holding: &Holding| now.saturating_sub(holding.heard_at) <= CONFIRMATION_WAIT;
-        self.0.iter().all(|holding| holding.is_confirmed || !is_awaited(holding))
+        self.kept.iter().all(|holding| holding.is_confirmed || !is_awaited(holding))
     }
 
     /// The ranges for which owners count on this node.
     pub(super) fn current(&self, now: Duration) -> Vec<Range> {
-        let current = self.0.iter().filter(|holding| holding.is_current(now));
+        let current = self.kept.iter().filter(|holding| holding.is_current(now));
         current.map(|holding| holding.group.range()).collect()
     }
 
     /// Forgets the holdings of which nothing is here any more: those that lapsed, all of whose records were dropped.
     pub(super) fn forget_lapsed(&mut self, now: Duration) {
-        self.0.retain(|holding| holding.is_current(now));
+        self.kept.retain(|holding| holding.is_current(now));
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.kept.clear();
+        self.formers.clear();
     }
 }
 

@@ -98,7 +98,7 @@ impl Replicator {
         let epoch = self.tenure.epoch();
         if let Some(work) = self.works.first(key) {
             let position = work.position;
-            let is_settled = self.holdings.is_confirmed_at(position, self.now.elapsed);
+            let is_settled = self.holdings.is_settled_at(position, self.now.elapsed);
             work.stage = Stage::Asking(Box::new(Walk::new(is_settled)), epoch);
             self.drive_key(key);
         }
