@@ -12,9 +12,9 @@ use chord_ring::Position;
 
 use crate::{Digest, Range};
 
-/// A stretch with so many records is cut in two, and again at each doubling if it could not be: 512 to 1024 records are
-/// looked at in well under a millisecond, and a million records make 2000 digests or fewer. A power of two.
-pub const STRETCH_RECORDS_MAX: u64 = 1024;
+/// A stretch with so many records is cut in two, and again at each doubling if it could not be: 64 to 128 records are
+/// looked at in a few microseconds, and a million records make 16 thousand digests or fewer. A power of two.
+pub const STRETCH_RECORDS_MAX: u64 = 128;
 
 const _: () = assert!(STRETCH_RECORDS_MAX.is_power_of_two());
 

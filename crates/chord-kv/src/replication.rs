@@ -312,6 +312,7 @@ impl Replicator {
         if self.budget.refill(now.elapsed) {
             self.drive_takeover();
             self.drive_repair();
+            self.drive_sweep();
         }
         match input {
             #[cfg(feature = "defects")]

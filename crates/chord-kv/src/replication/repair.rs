@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use chord_ring::{Failure, NodeName, Peer};
 
-use super::message::{AnswerBody, Header, MESSAGE_RECORDS_MAX, PeerRequest};
+use super::message::{AnswerBody, Header, PeerRequest};
 use super::sync::{Direction, Move, PAGE, Sync};
 use super::{Purpose, Replicator};
 use crate::{Cursor, Record, Version};
 
 /// Pause before a member is tried again that could not be brought up to date, at first.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
-
-/// Pages of the own range that are looked through in one round for what can be purged.
-const PURGE_PAGES: usize = 16;
 
 /// Pause between two refills of the budget, at least.
 const REFILL_PAUSE: Duration = Duration::from_millis(1);
@@ -25,6 +22,9 @@ const SAVED_PART: i64 = 8;
 /// After so long without a client nobody is held up by repair, and it may move so many times as much.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 const IDLE_FACTOR: u64 = 4;
+
+/// What a record costs beside its bytes: moving small ones takes a processor's time more than a line's, and clients need that.
+const RECORD_COST: usize = 512;
 
 /// What repair may move.
 #[derive(Debug)]
@@ -65,7 +65,16 @@ impl Budget {
         self.clients_at = now;
     }
 
-    pub(super) fn spend(&mut self, bytes: usize) {
+    pub(super) fn spend_on(&mut self, records: &[Record]) {
+        self.spend(records.iter().map(|record| record.size_bytes() + RECORD_COST).sum());
+    }
+
+    /// So many records are offered to their owner, who looks each of them up.
+    pub(super) fn spend_on_offer(&mut self, count: usize) {
+        self.spend(count * RECORD_COST);
+    }
+
+    fn spend(&mut self, bytes: usize) {
         // A debt of more than a second would keep repair from its work.
         let whole = i64::try_from(self.bytes_per_second).unwrap_or(i64::MAX);
         self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX)).max(-whole);
@@ -128,7 +137,7 @@ impl Replicator {
         match sync.next(&*self.store) {
             Ok(Move::Ask(request)) => self.send(&peer, request, Purpose::Sync(id)),
             Ok(Move::Store(records)) => {
-                self.budget.spend(records.iter().map(Record::size_bytes).sum());
+                self.budget.spend_on(&records);
                 let group = self.group.group.clone();
                 self.send(&peer, PeerRequest::Store { group, records }, Purpose::Sync(id));
             }
@@ -213,10 +222,7 @@ impl Replicator {
         if !is_safe || self.purge.due_at > self.now.elapsed || !self.purge.waiting.is_empty() {
             return;
         }
-        let headers = self.purgeable();
-        if headers.len() < MESSAGE_RECORDS_MAX {
-            self.purge.due_at = self.now.elapsed + self.settings.repair_pause;
-        }
+        let headers = self.next_purgeable();
         if headers.is_empty() {
             return;
         }
@@ -231,24 +237,17 @@ impl Replicator {
         self.end_purge();
     }
 
-    /// The next ones that have been over for longer than the grace.
-    fn purgeable(&mut self) -> Vec<Header> {
+    /// Those of the next page that have been over for longer than the grace. A page at a tick holds nobody up.
+    fn next_purgeable(&mut self) -> Vec<Header> {
         let range = self.group.group.range();
-        let mut headers = Vec::new();
-        let mut cursor = self.purge.cursor.take().filter(|cursor| range.contains(cursor.position));
-        for _ in 0..PURGE_PAGES {
-            let Ok(page) = self.store.range(&range, cursor.as_ref(), PAGE) else { break };
-            let headers_here = page.records.iter().map(Header::from);
-            headers.extend(headers_here.filter(|header| self.is_purgeable(header)));
-            cursor = page.next;
-            if cursor.is_none() || headers.len() >= MESSAGE_RECORDS_MAX {
-                break;
-            }
+        let cursor = self.purge.cursor.take().filter(|cursor| range.contains(cursor.position));
+        let page = self.store.range(&range, cursor.as_ref(), PAGE).ok();
+        let (records, next) = page.map_or_else(Default::default, |page| (page.records, page.next));
+        if next.is_none() {
+            self.purge.due_at = self.now.elapsed + self.settings.repair_pause;
         }
-        // The rest is found again.
-        self.purge.cursor = if headers.len() > MESSAGE_RECORDS_MAX { None } else { cursor };
-        headers.truncate(MESSAGE_RECORDS_MAX);
-        headers
+        self.purge.cursor = next;
+        records.iter().map(Header::from).filter(|header| self.is_purgeable(header)).collect()
     }
 
     /// Whether that record has been over for longer than the grace.

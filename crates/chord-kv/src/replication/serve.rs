@@ -526,8 +526,7 @@ impl Replicator {
         if records.is_empty() {
             return Ok(());
         }
-        let bytes: usize = records.iter().map(Record::size_bytes).sum();
-        self.budget.spend(bytes);
+        self.budget.spend_on(&records);
         self.note_versions(&records);
         match self.store.apply(records) {
             Ok(applied) => {

@@ -4,23 +4,17 @@
 //! offers all that it does not own, so that owners choose others in its place.
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chord_ring::{Failure, Peer, owned};
 
 use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerRequest, Verdict};
+use super::sync::PAGE;
 use super::{Output, Purpose, Replicator, RequestId};
-use crate::{Cursor, PageLimit, Range, Record};
+use crate::{Cursor, Range};
 
 /// Pause between two looks for strays: while there are some, at first and at most, and when there are none.
 const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-
-/// Strays that are read at a time: only their headers travel.
-const PAGE: PageLimit = PageLimit {
-    records: NonZeroUsize::new(MESSAGE_RECORDS_MAX).expect("not zero"),
-    bytes: MESSAGE_BYTES_MAX,
-};
 
 /// Strays that have to be kept for now, of which a node that leaves asks again, at most: what fits a message. More of them
 /// are looked for anew.
@@ -117,6 +111,9 @@ impl Replicator {
                 }
                 return;
             };
+            if self.budget.is_spent() && self.leaving.is_none() {
+                return; // It goes on when there is something to spend again.
+            }
             match self.store.range(&gap, self.sweep.cursor.as_ref(), PAGE) {
                 Ok(page) => {
                     self.sweep.found = page.records.iter().map(Header::from).collect();
@@ -179,6 +176,7 @@ impl Replicator {
         let headers: Vec<Header> = self.sweep.found.iter().cloned().collect();
         self.sweep.owner = Some(owner.clone());
         let leaving = self.leaving.is_some();
+        self.budget.spend_on_offer(headers.len());
         self.send(&owner, PeerRequest::Offer { headers, leaving }, Purpose::Offer);
     }
 
@@ -240,7 +238,7 @@ impl Replicator {
             self.sweep.is_asking = false;
             return self.continue_sweep();
         }
-        self.budget.spend(records.iter().map(Record::size_bytes).sum());
+        self.budget.spend_on(&records);
         self.send(owner, PeerRequest::Deliver { records }, Purpose::Deliver);
     }
 
@@ -284,7 +282,7 @@ mod tests {
 
     use super::super::{Input, Neighbours, Now, PeerAnswer, Settings};
     use super::*;
-    use crate::{Key, MemoryStore, Store, Value, VersionClock};
+    use crate::{Key, MemoryStore, Record, Store, Value, VersionClock};
 
     const SIZE: RingSize = RingSize::DEFAULT;
 
@@ -298,10 +296,10 @@ mod tests {
             let now = Now { elapsed: elapsed + super::super::TICK * tick, wall_ms: 1_000_000 };
             node.handle(now, Input::Tick);
             while let Some(output) = node.poll() {
-                match output {
-                    Output::FindOwner(id, _) => node.handle(now, Input::Found(id, Some(owner.clone()))),
-                    Output::Send(id, _, PeerRequest::Offer { headers, .. }) => return (id, headers),
-                    _ => {}
+                if let Output::FindOwner(id, _) = output {
+                    node.handle(now, Input::Found(id, Some(owner.clone())));
+                } else if let Output::Send(id, _, PeerRequest::Offer { headers, .. }) = output {
+                    return (id, headers);
                 }
             }
         }
