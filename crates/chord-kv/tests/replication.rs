@@ -173,6 +173,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         Just(Change::Delete),
         any::<i64>().prop_map(Change::Add),
         value().prop_map(Change::Append),
+        Just(Change::Keep),
     ];
     let condition = prop_oneof![
         Just(Condition::Always),

@@ -164,7 +164,7 @@ impl Client {
     /// Has something done to a key, of any bytes, and waits for the outcome until the deadline.
     ///
     /// # Errors
-    /// As for [`Client::call`]. [`ClientError::Silent`] and [`ClientError::Closed`], and the codes [`Code::Deadline`] and
+    /// As for [`Client::call`]. [`ClientError::Silent`] and [`ClientError::Closed`], and the codes [`Code::Uncertain`] and
     /// [`Code::TooFewCopies`], say that a change may have happened.
     pub async fn operate(
         &self,

@@ -70,10 +70,12 @@ fn data_code(error: &replication::OperationError) -> Code {
         Data::Outdated { .. } => Code::Outdated,
         Data::ClockAhead(_) => Code::ClockAhead,
         Data::NotANumber => Code::NotANumber,
+        Data::OutOfRange => Code::OutOfRange,
         Data::TooLong(_) => Code::TooLarge,
         Data::Store(_) => Code::StoreFailed,
         Data::TooFewCopies { .. } => Code::TooFewCopies,
-        Data::Uncertain | Data::Unanswered => Code::Deadline,
+        Data::Unanswered => Code::Deadline,
+        Data::Uncertain => Code::Uncertain,
         _ => Code::Internal,
     }
 }

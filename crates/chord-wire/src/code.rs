@@ -42,7 +42,7 @@ pub enum Code {
     HopLimit,
     /// Too much to do at the moment. Retrying helps.
     Busy,
-    /// The deadline passed. A write may or may not have happened.
+    /// The deadline passed, and nothing changed; of a join or a shutdown, that it goes on.
     Deadline,
     /// The store is full or failed.
     StoreFailed,
@@ -52,10 +52,14 @@ pub enum Code {
     ClockAhead,
     /// What was to be changed is not as the request said that it must be. Nothing changed.
     ConditionFailed,
-    /// The value is no number, or would not be one any more. Nothing changed.
+    /// The value is no whole number. Nothing changed.
     NotANumber,
+    /// The number would be too large or too small. Nothing changed.
+    OutOfRange,
     /// Fewer copies were made in time than were asked for. It is not known whether the write will take effect.
     TooFewCopies,
+    /// The owner did not answer in time. It is not known whether the write will take effect.
+    Uncertain,
     /// A mistake of ours.
     Internal,
 }
@@ -71,7 +75,7 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::Malformed,
         Self::Forbidden,
@@ -96,7 +100,9 @@ impl Code {
         Self::ClockAhead,
         Self::ConditionFailed,
         Self::NotANumber,
+        Self::OutOfRange,
         Self::TooFewCopies,
+        Self::Uncertain,
         Self::Internal,
     ];
 
@@ -131,6 +137,8 @@ impl Code {
             Self::ConditionFailed => ("condition-failed", 412, 120),
             Self::NotANumber => ("not-a-number", 409, 121),
             Self::TooFewCopies => ("too-few-copies", 504, 122),
+            Self::OutOfRange => ("out-of-range", 409, 123),
+            Self::Uncertain => ("uncertain", 504, 124),
             Self::Internal => ("internal", 500, -32_603),
         };
         Row { token, http_status, fault_code }

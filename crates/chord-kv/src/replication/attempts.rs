@@ -3,7 +3,7 @@
 //! That node proposes the version of a change, once for all attempts. So one that comes late or twice, from the buffers of a
 //! node that was stopped perhaps, is no newer than it was, and what was acknowledged meanwhile stays.
 
-use super::operation::{Change, Condition, Operation, OperationError, Outcome};
+use super::operation::{Change, Condition, Expiry, Operation, OperationError, Outcome};
 use crate::Version;
 
 /// What has become of an operation so far.
@@ -53,7 +53,7 @@ impl Attempts {
             Operation::Change {
                 change: Change::Set(_) | Change::Delete,
                 condition: Condition::Always,
-                ..
+                expiry: Expiry::Never | Expiry::At(_),
             } => Repeats::Same,
             Operation::Change { .. } => Repeats::Another,
         };
@@ -165,7 +165,7 @@ mod tests {
 
     fn add() -> Attempts {
         let (change, condition) = (Change::Add(1), Condition::Always);
-        let expiry = crate::replication::Expiry::Never;
+        let expiry = Expiry::Never;
         Attempts::new(&Operation::Change { change, condition, expiry }, version(5))
     }
 

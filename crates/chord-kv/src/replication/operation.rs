@@ -42,6 +42,8 @@ pub enum Change {
     Add(i64),
     /// What is there, and this behind it.
     Append(Value),
+    /// What is there, and only when it goes is another time. Nothing happens where nothing is there.
+    Keep,
 }
 
 /// What must hold for a change to happen.
@@ -117,9 +119,12 @@ pub enum OperationError {
     /// The version lies too far in the future. Nothing changed.
     #[error(transparent)]
     ClockAhead(#[from] crate::ClockAhead),
-    /// What is there is no whole number of 64 bits, or the sum is none. Nothing changed.
-    #[error("the value is no whole number from -2^63 to 2^63 - 1, or would not be one any more")]
+    /// What is there is no whole number of 64 bits, written as such are: no plus sign, no zeros before it. Nothing changed.
+    #[error("the value is no whole number from -2^63 to 2^63 - 1")]
     NotANumber,
+    /// The sum is no whole number of 64 bits. Nothing changed.
+    #[error("the sum would be less than -2^63 or more than 2^63 - 1")]
+    OutOfRange,
     /// What would be there is longer than a value may be. Nothing changed.
     #[error(transparent)]
     TooLong(#[from] ValueTooLong),
@@ -193,8 +198,9 @@ impl Circumstances<'_> {
         let value = live.and_then(|record| record.value.as_ref());
         let value = match change {
             Change::Set(value) => Some(Value::new(value.as_bytes(), self.value_bytes_max)?),
-            Change::Delete if live.is_none() => return Ok(Effect::Nothing),
+            Change::Delete | Change::Keep if live.is_none() => return Ok(Effect::Nothing),
             Change::Delete => None,
+            Change::Keep => value.cloned(),
             Change::Add(addend) => Some(self.sum(value, *addend)?),
             Change::Append(tail) => {
                 let head = value.map_or(&[][..], Value::as_bytes);
@@ -213,11 +219,77 @@ impl Circumstances<'_> {
 
     fn sum(&self, value: Option<&Value>, addend: i64) -> Result<Value, OperationError> {
         let number = match value {
-            None => Some(0),
-            Some(value) => std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.parse().ok()),
+            None => 0,
+            Some(value) => whole_number(value).ok_or(OperationError::NotANumber)?,
         };
-        let sum = number.and_then(|number: i64| number.checked_add(addend));
-        let sum = sum.ok_or(OperationError::NotANumber)?.to_string();
+        let sum = number.checked_add(addend).ok_or(OperationError::OutOfRange)?.to_string();
         Ok(Value::new(sum.as_bytes(), self.value_bytes_max)?)
+    }
+}
+
+/// The number that a value is, written in the one way that an increment writes it.
+fn whole_number(value: &Value) -> Option<i64> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?;
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use chord_ring::RingSize;
+
+    use super::*;
+
+    /// What is written: the value, and when it goes.
+    type Written = (Option<String>, Option<u64>);
+
+    /// What a change writes at 1000, where a value is that goes at 2000.
+    fn changed(
+        before: Option<&str>,
+        change: &Change,
+        expiry: Expiry,
+    ) -> Result<Option<Written>, OperationError> {
+        let key = Key::new(b"key").unwrap();
+        let position = key.position(RingSize::DEFAULT);
+        let version = |time_ms| Version::new(time_ms, 0, position);
+        let value = before.map(|text| Value::new(text.as_bytes(), 100).unwrap());
+        let (expires_at_ms, key_there) = (value.is_some().then_some(2000), key.clone());
+        let stored = Record { position, key: key_there, value, version: version(1), expires_at_ms };
+        let circumstances = Circumstances {
+            position,
+            key: &key,
+            stored: Some(&stored),
+            version: version(2),
+            now_ms: 1000,
+            value_bytes_max: 100,
+        };
+        let text = |value: Value| String::from_utf8(value.as_bytes().to_vec()).unwrap();
+        circumstances.effect(change, Condition::Always, expiry).map(|effect| match effect {
+            Effect::Write(record) => Some((record.value.map(text), record.expires_at_ms)),
+            Effect::Nothing => None,
+        })
+    }
+
+    #[test]
+    fn to_keep_what_is_there_changes_only_when_it_goes() {
+        let there = |at: Option<u64>| Ok(Some((Some("value".to_owned()), at)));
+        assert_eq!(changed(Some("value"), &Change::Keep, Expiry::At(3000)), there(Some(3000)));
+        assert_eq!(changed(Some("value"), &Change::Keep, Expiry::Keep), there(Some(2000)));
+        assert_eq!(changed(Some("value"), &Change::Keep, Expiry::Never), there(None));
+        assert_eq!(changed(None, &Change::Keep, Expiry::At(3000)), Ok(None), "there is nothing to keep");
+    }
+
+    #[test]
+    fn only_numbers_as_an_increment_writes_them_are_added_to() {
+        let sum = |before, addend| {
+            let written = changed(before, &Change::Add(addend), Expiry::Keep)?;
+            Ok(written.and_then(|(value, _)| value))
+        };
+        assert_eq!(sum(None, -3), Ok(Some("-3".to_owned())));
+        assert_eq!(sum(Some("41"), 1), Ok(Some("42".to_owned())));
+        for other in ["", "word", "+1", "007", "-0", " 1", "1.0", "9223372036854775808"] {
+            assert_eq!(sum(Some(other), 1), Err(OperationError::NotANumber), "{other:?}");
+        }
+        assert_eq!(sum(Some("9223372036854775807"), 1), Err(OperationError::OutOfRange));
+        assert_eq!(sum(Some("-9223372036854775808"), -1), Err(OperationError::OutOfRange));
     }
 }

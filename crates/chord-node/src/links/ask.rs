@@ -219,7 +219,9 @@ impl Asker<'_> {
             (Some(Code::ForeignRing), Some(theirs)) => {
                 Refusal::ForeignRing { here: theirs.name.clone(), there: self.links.ring.name.clone() }
             }
-            (Some(Code::Busy | Code::Deadline | Code::TooSlow), _) => return Some(Failure::Silent),
+            (Some(Code::Busy | Code::Deadline | Code::Uncertain | Code::TooSlow), _) => {
+                return Some(Failure::Silent);
+            }
             _ => return None,
         };
         Some(Failure::Refused(refusal))

@@ -77,6 +77,7 @@ impl Wire for Operation {
             2 => Change::Delete,
             3 => Change::Add(i64::from_be_bytes(from.fixed()?)),
             4 => Change::Append(from.value()?),
+            5 => Change::Keep,
             tag => return Err(ReplicaError::UnknownTag { what: "an operation", tag }),
         };
         Ok(Self::Change { change, condition: Condition::read(from)?, expiry: Expiry::read(from)? })
@@ -98,6 +99,7 @@ fn write_change(change: &Change, to: &mut Writer) {
             to.byte(4);
             to.bytes(tail.as_bytes());
         }
+        Change::Keep => to.byte(5),
     }
 }
 
@@ -199,6 +201,7 @@ pub(super) fn write_error(error: &OperationError, to: &mut Writer) {
         }
         OperationError::Uncertain => to.byte(9),
         OperationError::Unanswered => to.byte(10),
+        OperationError::OutOfRange => to.byte(11),
         // One that is added has no number yet: all that can be said is that the outcome is unknown.
         _ => write_error(&OperationError::Uncertain, to),
     }
@@ -220,6 +223,7 @@ pub(super) fn read_error(from: &mut Reader<'_>) -> Result<OperationError, Replic
         8 => OperationError::TooFewCopies { copies: read_copies(from)?, wanted: read_copies(from)? },
         9 => OperationError::Uncertain,
         10 => OperationError::Unanswered,
+        11 => OperationError::OutOfRange,
         tag => return Err(ReplicaError::UnknownTag { what: "why it failed", tag }),
     })
 }

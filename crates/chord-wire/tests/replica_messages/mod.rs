@@ -189,6 +189,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Change::Delete),
         any::<i64>().prop_map(Change::Add),
         value().prop_map(Change::Append),
+        Just(Change::Keep),
     ];
     let condition = prop_oneof![
         Just(Condition::Always),
@@ -219,6 +220,7 @@ fn operation_error() -> impl Strategy<Value = OperationError> {
         version().prop_map(|stored| OperationError::Outdated { stored }),
         any::<u64>().prop_map(|ahead_ms| ClockAhead { ahead_ms }.into()),
         Just(OperationError::NotANumber),
+        Just(OperationError::OutOfRange),
         (any::<usize>(), any::<usize>())
             .prop_map(|(bytes, limit_bytes)| ValueTooLong { bytes, limit_bytes }.into()),
         store_error().prop_map(OperationError::Store),

@@ -183,7 +183,7 @@ fn deed(action: &Action) -> Option<Deed> {
     let value = match change {
         Change::Set(value) => text(value).split_whitespace().next_back().map(str::to_owned),
         Change::Append(item) => Some(text(item).trim_end().to_owned()),
-        Change::Delete | Change::Add(_) => None,
+        Change::Delete | Change::Add(_) | Change::Keep => None,
     };
     let is_deletion = *change == Change::Delete;
     // Whatever the owner says: only its client's wish lets a write be acknowledged, or seen, that one of several has.
