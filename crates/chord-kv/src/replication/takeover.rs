@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chord_ring::{Failure, NodeName, Peer};
+use chord_ring::{Failure, NodeName, Peer, between};
 
 use super::message::{AnswerBody, PeerRequest};
 use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
-use super::{Event, Output, Purpose, Replicator};
+use super::{Event, Neighbours, Output, Purpose, Replicator};
 use crate::Range;
 
 /// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
@@ -107,10 +107,18 @@ impl Replicator {
 
     /// The successors, and the predecessor, which is the last of them in a small ring and may be the only one that is known
     /// when they have just left.
+    ///
+    /// In a small ring the list comes round to those before this node. One that lies between the predecessor and this node
+    /// was its predecessor and is gone, by this node's own finding; the lists of others name it for some rounds more.
     pub(super) fn who_may_have_copies(&self) -> Sources {
-        let predecessor = self.neighbours.predecessor.iter();
-        let further = predecessor.filter(|peer| !self.neighbours.successors.contains(peer));
-        let listed = self.neighbours.successors.iter().chain(further).cloned().collect();
+        let Neighbours { predecessor, successors, .. } = &self.neighbours;
+        let is_gone = |peer: &Peer| {
+            predecessor
+                .as_ref()
+                .is_some_and(|before| between(before.position, peer.position, self.me.position))
+        };
+        let further = predecessor.iter().filter(|peer| !successors.contains(peer));
+        let listed = successors.iter().filter(|peer| !is_gone(peer)).chain(further).cloned().collect();
         Sources { listed, recalled: self.recalled().to_vec() }
     }
 
@@ -161,5 +169,35 @@ impl Replicator {
             takeover.walk.untold(name, why, now);
         }
         self.drive_takeover();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chord_ring::RingSize;
+
+    use super::super::{Now, Settings};
+    use super::*;
+    use crate::MemoryStore;
+
+    #[test]
+    fn a_predecessor_that_is_gone_is_not_asked_though_lists_still_name_it() {
+        let size = RingSize::new(6).unwrap();
+        let peer = |at: u64| Peer { position: at.into(), name: format!("host{at}:1").parse().unwrap() };
+        let store = Arc::new(MemoryStore::new(size, 1 << 20));
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let mut node = Replicator::new(peer(40), Settings::new(size), store, now);
+        let mut sources = |predecessor: Option<Peer>, successors: &[u64]| {
+            let successors = successors.iter().map(|at| peer(*at)).collect();
+            node.neighbours = Neighbours { is_member: true, predecessor, successors };
+            node.who_may_have_copies().listed
+        };
+        let (gone, before, next) = (peer(30), peer(20), peer(50));
+        assert_eq!(sources(Some(gone.clone()), &[50, 20, 30]), [next.clone(), before.clone(), gone.clone()]);
+        assert_eq!(sources(Some(before.clone()), &[50, 20, 30]), [next.clone(), before.clone()]);
+        assert_eq!(sources(Some(before.clone()), &[50]), [next.clone(), before.clone()]);
+        assert_eq!(sources(None, &[50, 20, 30]), [next, before, gone], "nobody is known to be gone");
     }
 }
