@@ -12,6 +12,7 @@ mod context;
 mod error_body;
 mod python;
 pub mod replica;
+pub mod resp;
 pub mod seed;
 pub mod xmlrpc;
 
