@@ -7,6 +7,8 @@
 //! An answer is written straight into the bytes that go out. Whoever answers says what it is, a map for example, and
 //! [`ReplyWriter`] knows how each [`Protocol`] says that.
 //!
+//! A port that speaks HTTP too asks [`sniff`] what a connection begins with.
+//!
 //! ```
 //! use chord_wire::resp::{Protocol, ReplyWriter, RequestLimits, RequestParser};
 //!
@@ -34,10 +36,12 @@ mod limits;
 mod parser;
 mod reply;
 mod request;
+mod sniff;
 mod writer;
 
 pub use limits::{ProtocolError, RequestLimits};
 pub use parser::RequestParser;
 pub use reply::Reply;
 pub use request::{Args, Request};
+pub use sniff::{SNIFF_BYTES_MAX, Sniffed, sniff};
 pub use writer::{Protocol, ReplyWriter};

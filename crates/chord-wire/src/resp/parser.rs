@@ -86,7 +86,7 @@ impl RequestParser {
         self.end += n_bytes;
     }
 
-    /// Takes bytes that lie elsewhere.
+    /// Takes bytes that lie elsewhere, such as those by which a connection was [sniffed](super::sniff).
     pub fn feed(&mut self, bytes: &[u8]) {
         let (room, _) = self.room_for(bytes.len()).split_at_mut(bytes.len());
         room.copy_from_slice(bytes);
