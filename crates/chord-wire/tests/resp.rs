@@ -309,6 +309,18 @@ fn memory_grows_with_what_comes_and_not_with_what_is_claimed() {
 }
 
 #[test]
+fn there_is_no_more_room_than_the_longest_request_and_one_read_need() {
+    let limits = RequestLimits { request_bytes_max: 100 << 10, ..RequestLimits::default() };
+    let mut parser = RequestParser::new(limits);
+    parser.feed(b"*1\r\n$90000\r\n");
+    for _ in 0..80 {
+        assert!(parser.next_request().unwrap().is_none());
+        parser.feed(&[b'v'; 1 << 10]);
+    }
+    assert!(parser.room().len() <= (28 << 10));
+}
+
+#[test]
 fn many_pairs_at_once_are_a_request() {
     let n_args = RequestLimits::default().args_max;
     let request = vec![b"MSET".to_vec(); n_args];

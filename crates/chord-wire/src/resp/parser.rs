@@ -187,8 +187,10 @@ impl RequestParser {
             (self.begin, self.end) = (0, n_kept);
         }
         if self.buffer.len() - self.end < n_bytes {
-            let length = (2 * self.buffer.len()).max(self.end + n_bytes);
-            self.buffer.resize(length, 0);
+            // No request needs more, so doubling ends there.
+            let enough = self.limits.request_bytes_max.saturating_add(ROOM_BYTES_MIN);
+            let n_total = (2 * self.buffer.len()).min(enough).max(self.end + n_bytes);
+            self.buffer.resize(n_total, 0);
         }
     }
 }
