@@ -358,7 +358,7 @@ fn requests_that_are_not_taken_at_once_are_all_there_later() {
     let mut n_taken = 0;
     for _ in 0..10_000 {
         parser.feed(&request.repeat(2));
-        n_taken += usize::from(parser.next_request().unwrap().is_some());
+        n_taken += u64::from(parser.next_request().unwrap().is_some());
     }
     while let Some(request) = parser.next_request().unwrap() {
         assert_eq!(request.args_exactly(), Some([&b"key"[..], b"value"]));
@@ -366,6 +366,9 @@ fn requests_that_are_not_taken_at_once_are_all_there_later() {
     }
     assert_eq!(n_taken, 20_000);
     assert!(parser.is_idle());
+    // Each byte is looked at once, and moved once at most.
+    let n_bytes = request.len() as u64 * n_taken;
+    assert!(parser.work() <= 2 * n_bytes, "{} for {n_bytes} bytes", parser.work());
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn read<'a>(limits: RequestLimits, pieces: impl IntoIterator<Item = &'a [u8]>) -
                 Err(error) => return (requests, Some(error)),
             }
         }
-        assert!(parser.work() <= (n_bytes + n_pieces) as u64, "nothing is looked at twice");
+        assert!(parser.work() <= (2 * n_bytes + n_pieces) as u64, "a byte is looked at once, and moved once");
     }
     (requests, None)
 }
