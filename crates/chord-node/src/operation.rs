@@ -86,6 +86,8 @@ enum Attempt {
     Ended(Box<Result<Outcome, OperationError>>),
     /// The ring is changing: another lookup may lead elsewhere.
     Again(Refusal),
+    /// Another write was newer; the next attempt has a better version.
+    AtOnce,
 }
 
 /// How far to take a lookup.
@@ -141,6 +143,7 @@ impl Shared {
             loop {
                 match self.try_operate(&mut work).await {
                     Attempt::Ended(result) => return *result,
+                    Attempt::AtOnce => {}
                     Attempt::Again(refusal) => {
                         if let Err(error) = rest(&ticket, refusal).await {
                             return Err(match work.attempts.expired() {
@@ -229,7 +232,7 @@ impl Shared {
             Err(failure) => (work.attempts.failed(sending.is_in_doubt()), failure),
         };
         match afterwards {
-            (Afterwards::TryAgain, failure) => Err(failure),
+            (Afterwards::TryAgain | Afterwards::TryAtOnce, failure) => Err(failure),
             (Afterwards::Tell(result), _) => {
                 Ok(Attempt::Ended(Box::new(outcome(owner.name.clone(), hops, *result))))
             }
@@ -240,6 +243,7 @@ impl Shared {
     fn conclude(&self, work: &mut Work<'_>, owner: NodeName, hops: u32, result: Operated) -> Attempt {
         match self.answered(work, result) {
             Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
+            Afterwards::TryAtOnce => Attempt::AtOnce,
             Afterwards::Tell(result) => Attempt::Ended(Box::new(outcome(owner, hops, *result))),
         }
     }

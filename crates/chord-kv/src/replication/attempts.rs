@@ -15,6 +15,8 @@ pub struct Attempts {
     is_uncertain: bool,
     /// Whether an attempt is under way.
     is_under_way: bool,
+    /// Whether another write was newer once.
+    is_overtaken: bool,
 }
 
 /// Under which version a change is sent.
@@ -39,8 +41,10 @@ enum Repeats {
 /// What to do after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// Look for the owner and try again, while there is time.
+    /// Look for the owner and try again after a pause, while there is time.
     TryAgain,
+    /// The same without a pause.
+    TryAtOnce,
     /// Tell the client.
     Tell(Box<Result<Outcome, OperationError>>),
 }
@@ -57,7 +61,13 @@ impl Attempts {
             } => Repeats::Same,
             Operation::Change { .. } => Repeats::Another,
         };
-        Self { proposal: Proposal::Version(version), repeats, is_uncertain: false, is_under_way: false }
+        Self {
+            proposal: Proposal::Version(version),
+            repeats,
+            is_uncertain: false,
+            is_under_way: false,
+            is_overtaken: false,
+        }
     }
 
     /// An attempt begins, with this version; `None` leaves it to the owner.
@@ -87,10 +97,16 @@ impl Attempts {
                 self.is_uncertain = true;
                 Afterwards::TryAgain
             }
+            // Of many writers of one key some are always overtaken: with a version of its own each would be for long.
+            Err(OperationError::Outdated { .. }) if !self.is_uncertain && self.is_overtaken => {
+                self.proposal = Proposal::LeftToOwner;
+                Afterwards::TryAtOnce
+            }
             Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
+                self.is_overtaken = true;
                 // Over such a one, two proposals could be the same.
                 self.proposal = propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version);
-                Afterwards::TryAgain
+                Afterwards::TryAtOnce
             }
             // This node's clock is ahead, or the owner's behind: the owner has to live with its own.
             Err(OperationError::ClockAhead(_))
@@ -187,8 +203,20 @@ mod tests {
     fn a_put_that_is_outdated_gets_a_greater_version() {
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
-        assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAgain);
+        assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAtOnce);
         assert_eq!(attempts.begin(), Some(version(10)));
+    }
+
+    #[test]
+    fn a_put_that_is_overtaken_again_leaves_its_version_to_the_owner() {
+        let mut attempts = put();
+        for stored in [9, 12] {
+            let outdated = OperationError::Outdated { stored: version(stored) };
+            attempts.begin();
+            assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAtOnce);
+        }
+        assert_eq!(attempts.begin(), None);
+        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
     }
 
     #[test]
@@ -216,7 +244,7 @@ mod tests {
         assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
-        assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAgain);
+        assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAtOnce);
         assert_eq!(attempts.begin(), None);
     }
 

@@ -147,7 +147,7 @@ impl World {
 
     fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
         match afterwards {
-            Afterwards::TryAgain => self.attempt_later(id),
+            Afterwards::TryAgain | Afterwards::TryAtOnce => self.attempt_later(id),
             Afterwards::Tell(result) => self.end_action(id.0 as usize, *result),
         }
     }
