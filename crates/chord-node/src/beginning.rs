@@ -31,23 +31,59 @@ pub(crate) enum Beginning {
 pub(crate) enum Meanwhile {
     /// Asks them again.
     Wait,
+    /// Founds a ring when one of them is there and in none either, in which they find it. While nobody is there, their
+    /// ring may go on without this node, through others.
+    FoundWithOthers,
     /// Founds a ring, in which they find it.
     Found,
 }
 
+/// What a node knows of its life before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// There was none, or it was alone in its ring at the end.
+    Alone,
+    /// It was in a ring with these, those worth asking first at the front.
+    With(Vec<NodeName>),
+    /// It has records, and nothing that tells with whom it was.
+    Forgotten,
+}
+
+impl Past {
+    /// With whom it was.
+    pub(crate) fn peers(&self) -> &[NodeName] {
+        match self {
+            Self::With(names) => names,
+            Self::Alone | Self::Forgotten => &[],
+        }
+    }
+}
+
 impl Beginning {
-    /// Begins. A node that founds a ring is a member when this returns; one that joins goes on by itself. Those whom an earlier
-    /// life of the node `remembered` are asked too: it was in their ring, whether it founded that or not.
-    pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>, remembered: Vec<NodeName>) {
-        let (contacts, meanwhile) = match self {
-            Self::Found | Self::WaitForCommand if !remembered.is_empty() => (Vec::new(), Meanwhile::Found),
-            Self::Found => return shared.found().await,
-            Self::Join(contacts) => (contacts, meanwhile),
-            Self::WaitForCommand => return,
+    /// Begins. A node that founds a ring is a member when this returns; one that joins goes on by itself. Those with whom it
+    /// was in an earlier life are asked too: it was in their ring, whether it founded that or not.
+    pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>, past: Past) {
+        let (contacts, meanwhile) = match (self, &past, meanwhile) {
+            (Self::Join(contacts), ..) => (contacts, meanwhile),
+            (_, Past::With(_), Meanwhile::Found) => (Vec::new(), Meanwhile::Found),
+            (_, Past::With(_), _) => (Vec::new(), Meanwhile::FoundWithOthers),
+            (Self::Found, Past::Forgotten, Meanwhile::Wait | Meanwhile::FoundWithOthers) => {
+                tracing::error!("{PAST_FORGOTTEN}");
+                return;
+            }
+            (Self::Found, ..) => return shared.found().await,
+            (Self::WaitForCommand, ..) => return,
         };
+        let remembered = past.peers().to_vec();
         tokio::spawn(join_through(shared.clone(), Contacts { configured: contacts, remembered }, meanwhile));
     }
 }
+
+const PAST_FORGOTTEN: &str = "this node has records of an earlier life, and the names of those with whom it was are lost: \
+    start it with --join and the name of a node of its ring, or with --found if there is none";
+
+const NOBODY_BACK: &str = "none of the nodes with which this one was in a ring is there: it waits for them, since their ring \
+    may go on without them; start it with --join and the name of another node of the ring, or with --found if there is none";
 
 /// Through whom to join.
 struct Contacts {
@@ -81,10 +117,14 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
         loop {
             rounds_alone = match shared.ask_contacts(&contacts).await {
                 Asked::Ended => return,
-                Asked::InNoRing => rounds_alone + 1,
+                Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => {
+                    tracing::warn!("{NOBODY_BACK}");
+                    0
+                }
+                Asked::NotThere | Asked::InNoRing => rounds_alone + 1,
                 Asked::NotNow => 0,
             };
-            if meanwhile == Meanwhile::Found && rounds_alone >= FOUND_ROUNDS {
+            if meanwhile != Meanwhile::Wait && rounds_alone >= FOUND_ROUNDS {
                 tracing::info!("none of the nodes to join is in a ring: founding one");
                 return shared.found().await;
             }
@@ -99,10 +139,13 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
 }
 
 /// What came of one round through the contacts.
+#[derive(Clone, Copy)]
 enum Asked {
     /// The node is a member, or never will be.
     Ended,
-    /// None of them is there and in a ring.
+    /// None of them is there.
+    NotThere,
+    /// Of those who are there none is in a ring.
     InNoRing,
     /// At least one is, and could not let the node in.
     NotNow,
@@ -116,7 +159,7 @@ impl Shared {
 
     /// Tries to join through each of them, until one lets the node in.
     async fn ask_contacts(&self, contacts: &[NodeName]) -> Asked {
-        let mut asked = Asked::InNoRing;
+        let mut asked = Asked::NotThere;
         for contact in contacts {
             match self.command(Command::Join(contact.clone())).await {
                 Ok(()) | Err(CommandError::AlreadyMember) => return Asked::Ended,
@@ -126,8 +169,10 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::warn!("{error}; trying again");
-                    if !is_in_no_ring(&error) {
-                        asked = Asked::NotNow;
+                    match (&error, asked) {
+                        (CommandError::Join(JoinError::Contact { .. }), _) | (_, Asked::NotNow) => {}
+                        (CommandError::Join(JoinError::ContactNotMember(_)), _) => asked = Asked::InNoRing,
+                        _ => asked = Asked::NotNow,
                     }
                 }
             }
@@ -148,9 +193,4 @@ fn is_lasting(error: &JoinError) -> bool {
         error,
         JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
     )
-}
-
-/// Whether a contact was not there, or in no ring.
-fn is_in_no_ring(error: &CommandError) -> bool {
-    matches!(error, CommandError::Join(JoinError::Contact { .. } | JoinError::ContactNotMember(_)))
 }

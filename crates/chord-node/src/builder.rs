@@ -251,14 +251,14 @@ impl Builder {
             Some(storage) => storage,
             None => Storage::open(self.data.as_ref(), &name, &ring, limits).await?,
         };
-        let remembered = storage.remembered().await;
+        let past = storage.past(&name).await;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let store = storage.store();
         let mut records = Replicator::new(me.clone(), settings, store.clone(), now);
         if store.usage().records > 0 {
-            let known = remembered.iter().map(|name| Peer::of_name(name.clone(), size));
+            let known = past.peers().iter().map(|name| Peer::of_name(name.clone(), size));
             records.handle(now, replication::Input::Recall(known.collect()));
         }
         let (mailbox, ring_letters) = mpsc::channel(MAILBOX_MAX);
@@ -296,7 +296,7 @@ impl Builder {
             let remembering = tokio::spawn(remember(shared.clone(), disk));
             tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
         }
-        self.beginning.begin(self.meanwhile, &shared, remembered).await;
+        self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
 }

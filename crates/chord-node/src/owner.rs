@@ -185,6 +185,10 @@ impl Owner {
         let neighbours =
             view.successors().as_slice().iter().chain(view.predecessor()).chain(self.data.recalled());
         let mut names: Vec<NodeName> = Vec::new();
+        // One that is alone says so by its own name, and does not forget those with whom it was.
+        if view.is_member() && view.successors().is_empty() {
+            names.push(self.shared.me.name.clone());
+        }
         for name in neighbours.map(|peer| &peer.name).chain(self.ring.remembered().names()) {
             if !names.contains(name) {
                 names.push(name.clone());

@@ -9,6 +9,7 @@ use chord_kv::{MemoryStore, Store};
 use chord_ring::{NodeName, RingTag};
 
 use crate::Limits;
+use crate::beginning::Past;
 use crate::shared::{Shared, Stage};
 
 /// When what was written is safe from a loss of power.
@@ -87,8 +88,21 @@ impl Storage {
         }
     }
 
-    /// The peers that an earlier life of this node knew, its neighbours first.
-    pub(crate) async fn remembered(&self) -> Vec<NodeName> {
+    /// What an earlier life of this node has left of itself.
+    pub(crate) async fn past(&self, me: &NodeName) -> Past {
+        let names = self.remembered().await;
+        if names.first() == Some(me) {
+            return Past::Alone;
+        }
+        match names.is_empty() {
+            true if self.store().usage().records > 0 => Past::Forgotten,
+            true => Past::Alone,
+            false => Past::With(names),
+        }
+    }
+
+    /// The names that were written down.
+    async fn remembered(&self) -> Vec<NodeName> {
         let Self::Disk(disk) = self else { return Vec::new() };
         let asked = disk.clone();
         match blocking(move || asked.remembered_peers()).await {
@@ -112,22 +126,28 @@ impl Storage {
 /// Writes down whom this node knows, until it stops, so that a later life finds its ring again.
 pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
     let mut known = shared.acquaintances.subscribe();
+    known.mark_changed(); // It may be in a ring already.
     loop {
         tokio::select! {
             changed = known.changed() => if changed.is_err() { return },
             () = shared.reached(Stage::Closing) => return,
         }
-        let names: Vec<String> = known.borrow_and_update().iter().map(ToString::to_string).collect();
-        // One that is alone is not to forget those with whom it was.
-        if !names.is_empty() {
-            let disk = disk.clone();
-            let dir = disk.dir().to_path_buf();
-            if let Err(error) = blocking(move || disk.remember_peers(&names)).await {
-                tracing::warn!(dir = %dir.display(), "cannot write down the names of peers: {error}");
-            }
+        let names = known.borrow_and_update().clone();
+        if names.is_empty() {
+            continue;
         }
+        let is_alone = |names: &[NodeName]| names.first() == Some(&shared.me.name);
+        let was_alone = is_alone(&names);
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let (disk, dir) = (disk.clone(), disk.dir().to_path_buf());
+        if let Err(error) = blocking(move || disk.remember_peers(&names)).await {
+            tracing::warn!(dir = %dir.display(), "cannot write down the names of peers: {error}");
+        }
+        let mut company = shared.acquaintances.subscribe();
         tokio::select! {
             () = tokio::time::sleep(REMEMBER_PAUSE) => {}
+            // Whether it may found a ring again must be right whenever it ends.
+            _ = company.wait_for(|names| is_alone(names) != was_alone) => {}
             () = shared.reached(Stage::Closing) => return,
         }
     }

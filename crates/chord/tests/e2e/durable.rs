@@ -108,6 +108,64 @@ fn a_node_that_was_away_comes_back_by_itself_and_has_what_was_written_meanwhile(
 }
 
 #[test]
+fn a_founder_whose_ring_goes_on_without_those_it_knew_waits_and_founds_no_second_ring() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(4, 160);
+    let mut founder = server(&names[0], dir.path(), &[]);
+    let mut second = server(&names[1], dir.path(), &["--join", &names[0]]);
+    wait_until_ready(&names[..2]);
+    put_all(&names[..2], 50);
+    founder.crash();
+    let others: Vec<Process> =
+        names[2..].iter().map(|name| server(name, dir.path(), &["--join", &names[1]])).collect();
+    wait_until_ready(&names[1..]);
+    second.signal("TERM");
+    assert_eq!(second.wait(), Some(0), "{}", second.stderr());
+
+    let mut founder = server(&names[0], dir.path(), &[]);
+    founder.wait_until_it_says("it waits for them").expect("it says what it waits for");
+    assert!(readiness(&names[0]).is_err());
+    // Nor when the file that tells with whom it was is lost.
+    founder.crash();
+    let known = dir.path().join(names[0].replace(':', "-")).join("peers.json");
+    std::fs::remove_file(known).expect("it is there");
+    let mut founder = server(&names[0], dir.path(), &[]);
+    founder.wait_until_it_says("are lost").expect("it says what is lost");
+    assert!(readiness(&names[0]).is_err());
+    founder.crash();
+    let _founder = server(&names[0], dir.path(), &["--join", &names[2]]);
+    let whole = [&names[..1], &names[2..]].concat();
+    wait_until_ready(&whole);
+    assert_eq!(found(&whole, 50), [50; 3]);
+    drop(others);
+}
+
+#[test]
+fn a_node_that_was_alone_founds_its_ring_again() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(2, 160);
+    let mut founder = server(&names[0], dir.path(), &[]);
+    let mut second = server(&names[1], dir.path(), &["--join", &names[0]]);
+    wait_until_ready(&names);
+    put_all(&names, 20);
+    second.signal("TERM");
+    assert_eq!(second.wait(), Some(0), "{}", second.stderr());
+    wait_until_ready(&names[..1]);
+    let known = dir.path().join(names[0].replace(':', "-")).join("peers.json");
+    wait_for("it is written down that it is alone", IDEAL_LIMIT, || {
+        let text = std::fs::read_to_string(&known).map_err(|error| error.to_string())?;
+        let first: Vec<String> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        if first.first() == Some(&names[0]) { Ok(()) } else { Err(text) }
+    });
+    founder.crash();
+    let _founder = server(&names[0], dir.path(), &[]);
+    wait_until_ready(&names[..1]);
+    assert_eq!(found(&names[..1], 20), [20]);
+}
+
+#[test]
 fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
     let _machine = beside_others();
     let dir = TempDir::new().expect("a temporary directory");
