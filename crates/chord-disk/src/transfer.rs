@@ -3,9 +3,9 @@
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chord_kv::{Record, Store, StoreError, VALUE_BYTES_LIMIT};
+use chord_kv::{CLOCK_AHEAD_MS_MAX, Record, Store, StoreError, VALUE_BYTES_LIMIT};
 use redb::ReadableTable;
 
 use crate::check::open_existing;
@@ -81,10 +81,17 @@ pub fn export(dir: &Path, out: impl Write) -> Result<Exported, TransferError> {
 
 /// Stores the records that stand in `input`, one JSON object a line, each only if it is newer than what is there.
 ///
+/// A value may have `value_bytes_max` bytes: as many as the nodes of the ring take, since they would not take a copy of a
+/// longer one.
+///
 /// # Errors
-/// The directory cannot be used, a line is no record, or the records cannot be stored. What was read before is stored;
+/// The directory cannot be used, a line is no record that nodes take, or the records cannot be stored. What was read before is stored;
 /// importing it again is harmless.
-pub fn import(dir: &Path, mut input: impl BufRead) -> Result<Imported, TransferError> {
+pub fn import(
+    dir: &Path,
+    mut input: impl BufRead,
+    value_bytes_max: usize,
+) -> Result<Imported, TransferError> {
     let (directory, identity) = Directory::take_existing(dir)?;
     let size = identity.size;
     let medium = Medium::file(dir.join(RECORDS_FILE));
@@ -95,8 +102,8 @@ pub fn import(dir: &Path, mut input: impl BufRead) -> Result<Imported, TransferE
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let record =
-            text::record(&line, size).map_err(|reason| TransferError::BadLine { line: number, reason });
+        let record = text::record(&line, size).and_then(|record| accepted(record, value_bytes_max));
+        let record = record.map_err(|reason| TransferError::BadLine { line: number, reason });
         let record = match record {
             Ok(record) => record,
             Err(error) => {
@@ -115,6 +122,23 @@ pub fn import(dir: &Path, mut input: impl BufRead) -> Result<Imported, TransferE
     store_batch(&store, batch, &mut imported)?;
     store.close()?;
     Ok(imported)
+}
+
+/// The record, if other nodes would take a copy of it and let it be replaced.
+fn accepted(record: Record, value_bytes_max: usize) -> Result<Record, String> {
+    let value_bytes = record.value.as_ref().map_or(0, |value| value.as_bytes().len());
+    if value_bytes > value_bytes_max {
+        return Err(format!("its value has {value_bytes} bytes, and nodes take at most {value_bytes_max}"));
+    }
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    let ahead_ms = record.version.time_ms().saturating_sub(now_ms);
+    if ahead_ms > CLOCK_AHEAD_MS_MAX {
+        return Err(format!(
+            "its version is {ahead_ms} ms ahead of the clock here, and no node would believe it: set the clock, or give the record an older version"
+        ));
+    }
+    Ok(record)
 }
 
 fn next_line(input: &mut impl BufRead, number: &mut u64) -> Result<Option<Vec<u8>>, TransferError> {

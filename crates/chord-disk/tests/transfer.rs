@@ -50,9 +50,9 @@ fn what_is_exported_and_imported_elsewhere_is_the_same() {
     let mut text = Vec::new();
     assert_eq!(export(from.path(), &mut text).unwrap().records, 6);
     DiskStore::open(to.path(), Options::new(identity())).unwrap().close().unwrap();
-    let imported = import(to.path(), &text[..]).unwrap();
+    let imported = import(to.path(), &text[..], VALUE_BYTES_DEFAULT).unwrap();
     assert_eq!((imported.records, imported.stored), (6, 6));
-    let again = import(to.path(), &text[..]).unwrap();
+    let again = import(to.path(), &text[..], VALUE_BYTES_DEFAULT).unwrap();
     assert_eq!((again.records, again.stored), (6, 0));
     let checked = check(to.path()).unwrap();
     assert!(checked.is_sound());
@@ -68,9 +68,9 @@ fn an_import_never_takes_the_place_of_a_newer_record() {
     store.apply(vec![record(b"k", Some(b"new"), 9)]).unwrap();
     store.close().unwrap();
     let old = br#"{"key":"k","value":"old","version":"8.0.1"}"#;
-    assert_eq!(import(dir.path(), &old[..]).unwrap().stored, 0);
+    assert_eq!(import(dir.path(), &old[..], VALUE_BYTES_DEFAULT).unwrap().stored, 0);
     let newest = br#"{"key":"k","deleted":true,"version":"10.0.1"}"#;
-    assert_eq!(import(dir.path(), &newest[..]).unwrap().stored, 1);
+    assert_eq!(import(dir.path(), &newest[..], VALUE_BYTES_DEFAULT).unwrap().stored, 1);
     let store = DiskStore::open(dir.path(), Options::new(identity())).unwrap();
     assert!(all(&store)[0].is_tombstone());
 }
@@ -83,6 +83,7 @@ fn a_bad_line_is_named_and_what_came_before_it_is_kept() {
     let dir = scratch();
     DiskStore::open(dir.path(), Options::new(identity())).unwrap().close().unwrap();
     let good = r#"{"key":"k","value":"v","version":"1.0.1"}"#;
+    let long = format!(r#"{{"key":"k","value":"{}","version":"1.0.1"}}"#, "v".repeat(101));
     let cases = [
         ("secret", "it is not JSON"),
         (r#"{"key":"k","version":"1.0.1"}"#, "either a value or \"deleted\":true"),
@@ -92,11 +93,16 @@ fn a_bad_line_is_named_and_what_came_before_it_is_kept() {
         (r#"{"key_base64":"secret!","value":"v","version":"1.0.1"}"#, "key_base64 is not base64"),
         (r#"{"key":"k","value":"v","version":"1"}"#, "TIME.COUNTER.WRITER"),
         (r#"{"key":"k","value":"v","version":"1.0.1","secret":1}"#, "a field that is unknown"),
+        (
+            r#"{"key":"k","value":"v","version":"281474976710655.65535.3"}"#,
+            "ahead of the clock here, and no node would believe it",
+        ),
+        (&long, "its value has 101 bytes, and nodes take at most 100"),
         (BEYOND, "its position lies outside of a ring of 160 bits"),
     ];
     for (line, reason) in cases {
         let text = format!("{good}\n\n{line}\n{good}\n");
-        let refused = import(dir.path(), text.as_bytes()).unwrap_err().to_string();
+        let refused = import(dir.path(), text.as_bytes(), 100).unwrap_err().to_string();
         assert!(refused.starts_with("line 3: ") && refused.contains(reason), "{refused}");
         assert!(!refused.contains("secret"), "{refused}");
         assert_eq!(check(dir.path()).unwrap().records, 1);

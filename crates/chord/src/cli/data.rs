@@ -5,6 +5,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use chord::Limits;
 use chord::data::{self, TransferError};
 use clap::{Args, Subcommand};
 
@@ -162,15 +163,18 @@ fn stream(error: TransferError) -> anyhow::Error {
 }
 
 fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    let limit = Limits::default().value_bytes;
     let imported = match &args.file {
         Some(file) => {
             let input = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-            data::import(&args.dir, BufReader::new(input)).with_context(|| file.display().to_string())?
+            data::import(&args.dir, BufReader::new(input), limit)
+                .with_context(|| file.display().to_string())?
         }
-        None => data::import(&args.dir, io::stdin().lock()).context("standard input")?,
+        None => data::import(&args.dir, io::stdin().lock(), limit).context("standard input")?,
     };
+    let what = if imported.records == 1 { "record" } else { "records" };
     output::answer(format_args!(
-        "Imported {} records: {} stored, {} known or older",
+        "Imported {} {what}: {} stored, {} known or older",
         thousands(imported.records),
         thousands(imported.stored),
         thousands(imported.records - imported.stored),
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!(names(out.path()), Vec::<String>::new());
         let identity = r#"{"format":1,"ring":"","ring_bits":160,"node":"127.0.0.1:4567"}"#;
         fs::write(data.path().join("identity.json"), identity).unwrap();
-        data::import(data.path(), &br#"{"key":"k","value":"v","version":"1.0.1"}"#[..]).unwrap();
+        data::import(data.path(), &br#"{"key":"k","value":"v","version":"1.0.1"}"#[..], 100).unwrap();
         // What an export left that was killed.
         fs::write(out.path().join("backup.jsonl.partial"), "{\"key\":").unwrap();
         assert_eq!(export_to(data.path(), &file).unwrap().records, 1);
