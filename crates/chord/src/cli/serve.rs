@@ -156,9 +156,8 @@ impl ServeOptions {
     /// Runs the node until a signal or a client ends it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         // Not left to the parser: a variable that says no would be there all the same.
-        if self.member.found && self.member.join.is_empty() {
-            let sentence =
-                "--found is for a node that may have a ring to come back to: name others of it with --join";
+        if self.member.found && self.member.join.is_empty() && self.member.storage.data.is_none() {
+            let sentence = "--found is for a node that may have a ring to come back to: name others of it with --join, or its directory with --data";
             return Err(Usage::new(sentence).into());
         }
         let mut signals = Signals::new()?;
@@ -203,7 +202,7 @@ impl ServeOptions {
             let ready = node.ready().await;
             telling.abort();
             match ready {
-                Ok(()) => welcome(node, joins),
+                Ok(()) => welcome(node),
                 // A client ended the node before it was a member.
                 Err(JoinEnded::Stopped) => {}
                 Err(error) => return Err(error.into()),
@@ -226,9 +225,12 @@ async fn end_of_input() {
     let _ = tokio::task::spawn_blocking(read).await;
 }
 
-fn welcome(node: &Node, joins: bool) {
+/// Signals within so short a time are one.
+const ONE_WISH: Duration = Duration::from_millis(500);
+
+fn welcome(node: &Node) {
     let (name, view) = (node.name(), node.view());
-    match view.successors().head().filter(|_| joins) {
+    match view.successors().head() {
         Some(next) => note(format_args!("Joined the ring; the next node is {}", next.name)),
         None => note(format_args!("Founded a ring; another node joins it with --join {name}")),
     }
@@ -238,9 +240,15 @@ impl ServeOptions {
     /// Leaves the ring in good order, unless a second signal comes first.
     async fn leave(&self, node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
         note("Handing the keys over; once more stops at once...");
+        let once_more = async {
+            // Some supervisors signal the process and then its group, which is one wish.
+            tokio::time::sleep(ONE_WISH).await;
+            signals.forget();
+            signals.next().await;
+        };
         tokio::select! {
             departure = node.shutdown() => self.conclude(&departure),
-            () = signals.next() => match self.member.storage.data {
+            () = once_more => match self.member.storage.data {
                 Some(_) => bail!("stopped before the keys were handed over: other nodes may lack copies until this one is back"),
                 None => bail!("stopped before the keys were handed over: what no other node holds is lost"),
             }

@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM.
 
 use std::io;
+#[cfg(unix)]
+use std::task::{Context, Waker};
 
 /// The wishes of whoever runs the process that it should end.
 #[cfg(unix)]
@@ -24,6 +26,13 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+
+    /// Those that have come so far are not to count.
+    pub(crate) fn forget(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        while self.interrupt.poll_recv(&mut context).is_ready() {}
+        while self.terminate.poll_recv(&mut context).is_ready() {}
+    }
 }
 
 /// Ctrl-C, on systems that have no SIGTERM.
@@ -41,4 +50,6 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+
+    pub(crate) fn forget(&mut self) {}
 }
