@@ -3,6 +3,7 @@
 mod http;
 mod line;
 mod records;
+mod redis;
 mod seat;
 mod seats;
 mod seed;
@@ -16,12 +17,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::StatusCode;
+use bytes::BytesMut;
 use chord_wire::Code;
-use tokio::io::AsyncWriteExt;
+use chord_wire::resp::{Sniffed, sniff};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::Limits;
 use crate::links::prepare;
 use crate::listen::follow;
 use crate::shared::{Shared, Stage};
@@ -34,6 +38,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection that is one too many may take to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
+
+/// Room for what a connection begins with; most that is longer is read by the door itself.
+const OPENING_BYTES: usize = 1 << 10;
 
 /// How long a newcomer waits for the one who makes room: it goes at once, unless a request came in at that very moment.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
@@ -49,6 +56,11 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
+    /// The addresses of the other end and of this one.
+    fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.peer, self.local)
+    }
+
     /// Whether the other end is this machine: a loopback address, or the very address that it connected to.
     pub(crate) fn is_same_host(&self) -> bool {
         let peer = self.peer.ip().to_canonical();
@@ -175,9 +187,9 @@ enum Place {
 }
 
 impl Newcomer {
-    /// Serves the connection. The first bytes will decide what it speaks; so far every door is HTTP.
+    /// Serves the connection. The first bytes decide what it speaks.
     async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
-        let Self { stream, peer, seat, place } = self;
+        let Self { mut stream, peer, seat, place } = self;
         let _permit = match place {
             Place::Taken(permit) => permit,
             Place::Awaited { permits, waits } => tokio::select! {
@@ -192,8 +204,56 @@ impl Newcomer {
         };
         prepare(&stream)?;
         let ends = Ends { peer, local: stream.local_addr()? };
-        http::serve(stream, ends, shared, seat).await;
-        Ok(())
+        match Opening::hear(&mut stream, &shared.limits, &seat).await? {
+            Opening::Speaks(Sniffed::Resp, first) => redis::serve(stream, ends, shared, seat, &first).await,
+            // HTTP has an answer for bytes that nobody understands.
+            Opening::Speaks(_, first) => {
+                http::serve(stream, first.freeze(), ends, shared, seat).await;
+                Ok(())
+            }
+            Opening::Late => {
+                http::hang_up_late(stream).await;
+                Ok(())
+            }
+            Opening::Silent => Ok(()),
+        }
+    }
+}
+
+/// How a connection begins.
+enum Opening {
+    /// With these bytes, by which it is known what it speaks, or that nobody knows.
+    Speaks(Sniffed, BytesMut),
+    /// It has said too little in time.
+    Late,
+    /// It has said nothing, and ends.
+    Silent,
+}
+
+impl Opening {
+    /// Reads until it is known what the connection speaks.
+    async fn hear(stream: &mut TcpStream, limits: &Limits, seat: &Seat) -> io::Result<Self> {
+        let mut bytes = BytesMut::with_capacity(OPENING_BYTES);
+        let heard = async {
+            loop {
+                let n_bytes = stream.read_buf(&mut bytes).await?;
+                let sniffed = sniff(&bytes);
+                if sniffed != Sniffed::NeedMore || n_bytes == 0 {
+                    return Ok::<_, io::Error>(sniffed);
+                }
+            }
+        };
+        let heard = tokio::select! {
+            heard = tokio::time::timeout(limits.header_read, heard) => heard,
+            () = seat.asked_to_leave() => return Ok(Self::Silent),
+        };
+        Ok(match heard {
+            Ok(sniffed) if !bytes.is_empty() => Self::Speaks(sniffed?, bytes),
+            Ok(Ok(_)) => Self::Silent,
+            Ok(Err(error)) => return Err(error),
+            Err(_) if bytes.is_empty() => Self::Silent,
+            Err(_) => Self::Late,
+        })
     }
 }
 

@@ -90,8 +90,8 @@ impl From<Refused> for Rejected {
     }
 }
 
-/// Serves one connection until either side ends it.
-pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
+/// Serves one connection, of which these bytes came in, until either side ends it.
+pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
     let limits = &shared.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -107,7 +107,7 @@ pub(super) async fn serve(stream: TcpStream, ends: Ends, shared: Arc<Shared>, se
             Ok::<_, Infallible>(response.map(|bytes| Answer { bytes, _turn: turn }))
         }
     });
-    let mut line = Line::new(stream, seat.clone(), limits.answer_write);
+    let mut line = Line::new(stream, first, seat.clone(), limits.answer_write);
     let ended = {
         let connection = builder.serve_connection(TokioIo::new(&mut line), service);
         tokio::pin!(connection);
@@ -149,10 +149,7 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
         }
         // A timeout, and a connection that was closed by the client, are errors to which hyper says nothing.
         None if !line.hears_half_a_request() => return None,
-        None if error.is_timeout() => {
-            let sentence = "the request's headers did not arrive in time".to_owned();
-            (StatusCode::REQUEST_TIMEOUT, Code::TooSlow, sentence)
-        }
+        None if error.is_timeout() => (StatusCode::REQUEST_TIMEOUT, Code::TooSlow, LATE_HEADERS.to_owned()),
         None if error.is_incomplete_message() => {
             let sentence = "the request ended before its headers did".to_owned();
             (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
@@ -170,6 +167,13 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
 
 /// Says a last word and closes. Reads what still comes for a moment: a system that closes a connection with bytes
 /// unread takes back what it has not delivered yet.
+/// The end of a connection on which nothing whole came in time.
+pub(super) async fn hang_up_late(stream: TcpStream) {
+    hang_up(stream, &last_answer(StatusCode::REQUEST_TIMEOUT, Code::TooSlow, LATE_HEADERS)).await;
+}
+
+const LATE_HEADERS: &str = "the request's headers did not arrive in time";
+
 async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
     let told = async {
         stream.write_all(answer).await?;

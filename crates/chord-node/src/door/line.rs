@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -19,6 +20,8 @@ use super::seat::Seat;
 /// A socket as hyper sees it.
 pub(super) struct Line {
     stream: TcpStream,
+    /// What came in before, and is to be read first.
+    first: Bytes,
     seat: Arc<Seat>,
     /// Whether anything has come in since the last answer went out.
     heard: bool,
@@ -30,8 +33,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, answer_write: Duration) -> Self {
-        Self { stream, seat, heard: false, held_back: None, answer_write, deadline: None }
+    pub(super) fn new(stream: TcpStream, first: Bytes, seat: Arc<Seat>, answer_write: Duration) -> Self {
+        Self { stream, first, seat, heard: false, held_back: None, answer_write, deadline: None }
     }
 
     /// The status with which hyper wanted to refuse what it could not read.
@@ -84,6 +87,12 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let n_bytes = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first.split_to(n_bytes));
+            self.heard = true;
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.heard |= buf.filled().len() > before;

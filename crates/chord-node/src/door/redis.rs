@@ -1,0 +1,241 @@
+//! The Redis door: what a Redis client asks on a connection, and the answers in the same order.
+//!
+//! Each family of commands is a file with a table of its commands; a row says how a command begins. What it does is one or
+//! more operations on the ring, which this door only asks for. Commands of a pipeline run beside each other, except that
+//! one waits for those before it that have a key in common with it.
+
+#![allow(clippy::unnecessary_wraps, reason = "all commands begin alike, and most may be refused")]
+
+mod answer;
+mod call;
+mod connection;
+mod counters;
+mod expiry;
+mod glob;
+mod keys;
+mod ours;
+mod pipeline;
+mod server;
+mod session;
+mod strings;
+mod swap;
+mod table;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use super::Ends;
+use super::seat::{Seat, Turn};
+use crate::shared::Shared;
+use answer::Answer;
+use call::{Begun, Call};
+use pipeline::Pipeline;
+use session::Session;
+
+/// Answers that are written before they are sent, at most and by a little: then the client has to read some.
+const UNSENT_BYTES_MAX: usize = 64 << 10;
+
+/// What the buffer of a connection keeps between answers, at most, however large they were.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// Serves one connection, of which these bytes came in, until either side ends it.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    ends: Ends,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    first: &[u8],
+) -> io::Result<()> {
+    let limits = &shared.limits;
+    let bulk_bytes_max = limits.value_bytes.saturating_add(64 << 10);
+    let request_limits = RequestLimits {
+        bulk_bytes_max,
+        request_bytes_max: bulk_bytes_max.saturating_add(1 << 20),
+        ..RequestLimits::default()
+    };
+    let mut parser = RequestParser::new(request_limits);
+    parser.feed(first);
+    let (reader, writer) = stream.split();
+    let connection = Connection {
+        session: Session::new(ends),
+        pipeline: Pipeline::default(),
+        unsent: Vec::new(),
+        turn: None,
+        reader,
+        writer,
+        seat,
+        shared: shared.clone(),
+    };
+    connection.run(parser).await
+}
+
+/// A connection at work.
+struct Connection<'a> {
+    session: Session,
+    pipeline: Pipeline,
+    unsent: Vec<u8>,
+    /// From the first request of a pipeline to its last answer.
+    turn: Option<Turn>,
+    reader: ReadHalf<'a>,
+    writer: WriteHalf<'a>,
+    seat: Arc<Seat>,
+    shared: Arc<Shared>,
+}
+
+impl Connection<'_> {
+    async fn run(mut self, mut parser: RequestParser) -> io::Result<()> {
+        loop {
+            let is_last = self.begin_all(&mut parser).await?;
+            if is_last {
+                while let Some(answer) = self.pipeline.next().await {
+                    self.write(answer).await?;
+                }
+                return self.send().await;
+            }
+            if self.pipeline.is_empty() {
+                self.send().await?;
+                if !self.receive_idle(&mut parser).await? {
+                    return Ok(());
+                }
+            } else {
+                self.go_on(&mut parser).await?;
+            }
+        }
+    }
+
+    /// Begins what has arrived, one after the other. Returns whether nothing more is to be read.
+    async fn begin_all(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
+        loop {
+            // Answers that are there need no place in the pipeline.
+            while let Some(answer) = self.pipeline.ready() {
+                self.write(answer).await?;
+            }
+            match parser.next_request() {
+                Ok(Some(request)) => self.begin(&request).await?,
+                Ok(None) => return Ok(self.session.is_over()),
+                Err(error) => {
+                    let answer = Answer::error("ERR", error.to_string());
+                    self.pipeline.push_done(answer);
+                    return Ok(true);
+                }
+            }
+            if self.session.is_over() {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn begin(&mut self, request: &Request<'_>) -> io::Result<()> {
+        if self.turn.is_none() {
+            self.turn = Some(Turn::begin(&self.seat));
+        }
+        let row = match table::row(request) {
+            Ok(row) => row,
+            Err(_) if table::is_of_http(request.command()) => {
+                // Somebody has a browser send commands in what it takes for a request of its own.
+                self.session.end();
+                return Ok(());
+            }
+            Err(answer) => {
+                self.session.count_reply();
+                self.pipeline.push_done(self.session.heard(answer));
+                return Ok(());
+            }
+        };
+        let keys = row.keys.hashes(request);
+        while self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
+            let Some(answer) = self.pipeline.next().await else { break };
+            self.write(answer).await?;
+        }
+        self.session.count_reply();
+        let mut call = Call::new(&self.shared, &mut self.session, row, request.args());
+        let begun = (row.begin)(&mut call).unwrap_or_else(Begun::Done);
+        match begun {
+            Begun::Done(answer) => self.pipeline.push_done(self.session.heard(answer)),
+            Begun::Running(running) => {
+                let is_heard = self.session.is_heard();
+                self.pipeline.push(running, keys, is_heard);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an answer, or for more requests.
+    async fn go_on(&mut self, parser: &mut RequestParser) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            answer = self.pipeline.next() => match answer {
+                Some(answer) => self.write(answer).await,
+                None => Ok(()),
+            },
+            received = self.reader.read(parser.room()), if !self.pipeline.is_full() => {
+                match received? {
+                    0 => {
+                        // Nothing more is asked, or nobody is there: either way what was begun is ended.
+                        self.session.end();
+                        Ok(())
+                    }
+                    n_bytes => {
+                        parser.received(n_bytes);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for requests while nothing is under way. Returns whether any bytes came.
+    async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
+        // Whoever has begun a request has to end it; whoever has not may be silent for as long as nobody needs the place.
+        let wait = if parser.is_idle() { Duration::MAX } else { self.shared.limits.body_read };
+        let is_idle = parser.is_idle();
+        let received = async {
+            if is_idle {
+                return self.reader.read(parser.room()).await;
+            }
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time");
+            tokio::time::timeout(wait, self.reader.read(parser.room())).await.unwrap_or_else(|_| Err(late()))
+        };
+        let n_bytes = tokio::select! {
+            received = received => received?,
+            () = self.seat.asked_to_leave() => 0,
+        };
+        parser.received(n_bytes);
+        Ok(n_bytes > 0)
+    }
+
+    async fn write(&mut self, answer: Answer) -> io::Result<()> {
+        answer.write(&mut ReplyWriter::new(self.session.protocol(), &mut self.unsent));
+        if self.unsent.len() >= UNSENT_BYTES_MAX {
+            return self.send_unsent().await;
+        }
+        Ok(())
+    }
+
+    /// Sends what is there; then nothing is under way any more.
+    async fn send(&mut self) -> io::Result<()> {
+        self.send_unsent().await?;
+        if self.turn.take().is_some() {
+            self.seat.sent();
+        }
+        Ok(())
+    }
+
+    async fn send_unsent(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time");
+        let sent = tokio::time::timeout(self.shared.limits.answer_write, self.writer.write_all(&self.unsent));
+        sent.await.unwrap_or_else(|_| Err(late()))?;
+        self.unsent.clear();
+        self.unsent.shrink_to(KEPT_BYTES_MAX);
+        Ok(())
+    }
+}

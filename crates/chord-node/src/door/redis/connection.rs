@@ -1,0 +1,189 @@
+//! The connection itself: greeting, names, and its end.
+
+use chord_wire::resp::Protocol;
+
+use super::answer::Answer;
+use super::call::{Begun, Call, integer};
+use super::session::{NAME_BYTES_MAX, Session};
+use super::table::{ADMIN, KeyArgs, Row, command, wrong_number};
+
+pub(super) const ROWS: &[Row] = &[
+    command("ping", -1, ADMIN, KeyArgs::None, ping),
+    command("echo", 2, ADMIN, KeyArgs::None, echo),
+    command("hello", -1, ADMIN, KeyArgs::None, hello),
+    command("auth", -2, ADMIN, KeyArgs::None, auth),
+    command("select", 2, ADMIN, KeyArgs::None, select),
+    command("quit", -1, ADMIN, KeyArgs::None, quit),
+    command("reset", 1, ADMIN, KeyArgs::None, reset),
+    command("client", -2, ADMIN, KeyArgs::None, client),
+];
+
+fn ping(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let text = call.next().map(<[u8]>::to_vec);
+    if call.left() > 0 {
+        return Err(wrong_number("ping"));
+    }
+    Ok(text.map_or(Answer::Simple("PONG"), Answer::Bytes).into())
+}
+
+fn echo(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    Ok(Answer::Bytes(call.bytes()?.to_vec()).into())
+}
+
+fn hello(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let mut protocol = call.session.protocol();
+    let mut name = None;
+    if let Some(version) = call.next() {
+        protocol = match integer(version) {
+            Some(2) => Protocol::Resp2,
+            Some(3) => Protocol::Resp3,
+            Some(_) => return Err(Answer::error("NOPROTO", "unsupported protocol version")),
+            None => return Err(Answer::mistake("Protocol version is not an integer or out of range")),
+        };
+    }
+    while let Some(option) = call.option() {
+        let syntax = || Answer::mistake("Syntax error in HELLO option");
+        match &option[..] {
+            b"AUTH" => {
+                let user = call.next().ok_or_else(syntax)?;
+                call.next().ok_or_else(syntax)?;
+                check_user(user)?;
+            }
+            b"SETNAME" => name = Some(checked_name(call.next().ok_or_else(syntax)?)?),
+            _ => return Err(syntax()),
+        }
+    }
+    call.session.speak(protocol);
+    if let Some(name) = name {
+        call.session.name = name;
+    }
+    let version = if protocol == Protocol::Resp3 { 3 } else { 2 };
+    Ok(Answer::Map(vec![
+        ("server", Answer::text("redis")),
+        ("version", Answer::text(super::server::REDIS_VERSION)),
+        ("proto", Answer::Integer(version)),
+        ("id", Answer::Integer(call.session.id)),
+        ("mode", Answer::text("standalone")),
+        ("role", Answer::text("master")),
+        ("modules", Answer::Array(Vec::new())),
+    ])
+    .into())
+}
+
+/// There are no secrets yet, as in a Redis whose one user has no password.
+fn check_user(user: &[u8]) -> Result<(), Answer> {
+    let wrong = "invalid username-password pair or user is disabled.";
+    if user == b"default" { Ok(()) } else { Err(Answer::error("WRONGPASS", wrong)) }
+}
+
+fn auth(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let user = call.bytes()?;
+    match call.left() {
+        0 => Err(Answer::mistake(
+            "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+        )),
+        1 => check_user(user).map(|()| Answer::OK.into()),
+        _ => Err(Answer::mistake("syntax error")),
+    }
+}
+
+fn select(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    match integer(call.bytes()?) {
+        Some(0) => Ok(Answer::OK.into()),
+        Some(_) => Err(Answer::mistake("DB index is out of range")),
+        None => Err(Answer::mistake("invalid DB index")),
+    }
+}
+
+fn quit(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    call.session.end();
+    Ok(Answer::OK.into())
+}
+
+fn reset(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    call.session.reset();
+    Ok(Answer::Simple("RESET").into())
+}
+
+fn client(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let Some(part) = call.option() else { return Err(wrong_number("client")) };
+    match (&part[..], call.left()) {
+        (b"ID", 0) => Ok(Answer::Integer(call.session.id).into()),
+        (b"GETNAME", 0) => Ok(if call.session.name.is_empty() {
+            Answer::Null.into()
+        } else {
+            Answer::text(call.session.name.clone()).into()
+        }),
+        (b"SETNAME", 1) => {
+            call.session.name = checked_name(call.bytes()?)?;
+            Ok(Answer::OK.into())
+        }
+        (b"SETINFO", 2) => set_info(call),
+        // Of the other connections of this node none is told.
+        (b"INFO", 0) | (b"LIST", _) => {
+            Ok(Answer::Verbatim(format!("{}\n", description(call.session))).into())
+        }
+        (b"NO-EVICT" | b"NO-TOUCH", 1) => match call.option().as_deref() {
+            Some(b"ON" | b"OFF") => Ok(Answer::OK.into()),
+            _ => Err(Answer::mistake("syntax error")),
+        },
+        (b"REPLY", 1) => reply(call),
+        (
+            b"ID" | b"GETNAME" | b"SETNAME" | b"SETINFO" | b"INFO" | b"NO-EVICT" | b"NO-TOUCH" | b"REPLY",
+            _,
+        ) => Err(wrong_number(&format!("client|{}", String::from_utf8_lossy(&part).to_ascii_lowercase()))),
+        _ => Err(Answer::mistake(
+            "unknown subcommand of CLIENT: there are ID, GETNAME, SETNAME, SETINFO, INFO, LIST, NO-EVICT, NO-TOUCH and REPLY",
+        )),
+    }
+}
+
+fn set_info(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let which = call.option();
+    let text = checked_name(call.bytes()?)?;
+    match which.as_deref() {
+        Some(b"LIB-NAME") => call.session.library = text,
+        Some(b"LIB-VER") => call.session.library_version = text,
+        _ => return Err(Answer::mistake("Unrecognized option: LIB-NAME and LIB-VER are known")),
+    }
+    Ok(Answer::OK.into())
+}
+
+fn reply(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    match call.option().as_deref() {
+        Some(b"ON") => {
+            call.session.hear_all();
+            Ok(Answer::OK.into())
+        }
+        Some(b"OFF") => {
+            call.session.hear_nothing();
+            Ok(Answer::Nothing.into())
+        }
+        Some(b"SKIP") => {
+            call.session.skip_next();
+            Ok(Answer::Nothing.into())
+        }
+        _ => Err(Answer::mistake("syntax error")),
+    }
+}
+
+/// A name without blanks and what cannot be printed.
+fn checked_name(bytes: &[u8]) -> Result<String, Answer> {
+    let is_plain = bytes.len() <= NAME_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain => Ok(text.to_owned()),
+        _ => Err(Answer::mistake(
+            "Client names cannot contain spaces, newlines or special characters, and have at most 256 bytes.",
+        )),
+    }
+}
+
+fn description(session: &Session) -> String {
+    let Session { id, name, library, library_version, began, .. } = session;
+    let (peer, local) = session.ends.addresses();
+    let version = if session.protocol() == Protocol::Resp3 { 3 } else { 2 };
+    format!(
+        "id={id} addr={peer} laddr={local} name={name} age={} db=0 resp={version} lib-name={library} lib-ver={library_version}",
+        began.elapsed().as_secs()
+    )
+}

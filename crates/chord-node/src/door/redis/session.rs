@@ -1,0 +1,112 @@
+//! What a connection remembers from one command to the next.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use chord_wire::resp::Protocol;
+
+use super::answer::Answer;
+use crate::door::Ends;
+
+/// The number of the next connection of this process, as CLIENT ID says it.
+static NEXT_ID: AtomicI64 = AtomicI64::new(1);
+
+/// Bytes of a name that a client gives itself or its library, at most.
+pub(super) const NAME_BYTES_MAX: usize = 256;
+
+/// Which answers a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    All,
+    /// None to the next command.
+    SkipNext,
+    /// None to this command.
+    SkipThis,
+    Nothing,
+}
+
+/// One connection's memory.
+pub(super) struct Session {
+    pub(super) ends: Ends,
+    pub(super) id: i64,
+    pub(super) began: Instant,
+    pub(super) name: String,
+    pub(super) library: String,
+    pub(super) library_version: String,
+    protocol: Protocol,
+    hearing: Hearing,
+    is_over: bool,
+}
+
+impl Session {
+    pub(super) fn new(ends: Ends) -> Self {
+        Self {
+            ends,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            began: Instant::now(),
+            name: String::new(),
+            library: String::new(),
+            library_version: String::new(),
+            protocol: Protocol::Resp2,
+            hearing: Hearing::All,
+            is_over: false,
+        }
+    }
+
+    /// As it was when it began.
+    pub(super) fn reset(&mut self) {
+        self.name.clear();
+        self.protocol = Protocol::Resp2;
+        self.hearing = Hearing::All;
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// No more requests are taken.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(super) fn hear_all(&mut self) {
+        self.hearing = Hearing::All;
+    }
+
+    pub(super) fn hear_nothing(&mut self) {
+        self.hearing = Hearing::Nothing;
+    }
+
+    /// The answer to this command and the next is not sent.
+    pub(super) fn skip_next(&mut self) {
+        if self.hearing != Hearing::Nothing {
+            self.hearing = Hearing::SkipNext;
+        }
+    }
+
+    /// A command begins.
+    pub(super) fn count_reply(&mut self) {
+        self.hearing = match self.hearing {
+            Hearing::SkipNext => Hearing::SkipThis,
+            Hearing::SkipThis => Hearing::All,
+            other => other,
+        };
+    }
+
+    pub(super) fn is_heard(&self) -> bool {
+        self.hearing == Hearing::All
+    }
+
+    /// The answer, if it is wanted.
+    pub(super) fn heard(&self, answer: Answer) -> Answer {
+        if self.is_heard() { answer } else { Answer::Nothing }
+    }
+}

@@ -1,0 +1,193 @@
+//! The Redis door, byte by byte.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::time::Duration;
+
+use chord_node::{Limits, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn node(limits: Limits) -> Node {
+    Node::builder().listen("127.0.0.1:0").limits(limits).start().await.unwrap()
+}
+
+async fn connect(node: &Node) -> TcpStream {
+    TcpStream::connect(node.name().as_str()).await.unwrap()
+}
+
+/// Sends lines of words, and reads until the answers are these.
+async fn told(stream: &mut TcpStream, lines: &str, answers: &str) {
+    stream.write_all(lines.as_bytes()).await.unwrap();
+    let mut answer = vec![0; answers.len()];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.expect(lines).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), answers, "{lines}");
+}
+
+/// What comes until the node closes the connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("an end in time");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn each_command_answers_as_that_of_redis() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let tour = [
+        ("PING\r\n", "+PONG\r\n"),
+        ("*2\r\n$4\r\nECHO\r\n$3\r\na\0b\r\n", "$3\r\na\0b\r\n"),
+        ("GET k\r\n", "$-1\r\n"),
+        ("SET k v\r\n", "+OK\r\n"),
+        ("get k\r\n", "$1\r\nv\r\n"),
+        ("SET k w NX\r\n", "$-1\r\n"),
+        ("SET k w XX GET\r\n", "$1\r\nv\r\n"),
+        ("SET k x NX GET\r\n", "$1\r\nw\r\n"),
+        ("SET k v EX 100\r\nTTL k\r\nSET k v KEEPTTL\r\nTTL k\r\n", "+OK\r\n:100\r\n+OK\r\n:100\r\n"),
+        ("PERSIST k\r\nPERSIST k\r\nTTL k\r\nTTL none\r\n", ":1\r\n:0\r\n:-1\r\n:-2\r\n"),
+        (
+            "EXPIRE k 100 XX\r\nEXPIRE k 100 NX\r\nEXPIRE k 50 GT\r\nEXPIRE k 50 LT\r\n",
+            ":0\r\n:1\r\n:0\r\n:1\r\n",
+        ),
+        ("EXPIREAT k 1\r\nEXISTS k\r\n", ":1\r\n:0\r\n"),
+        ("INCR n\r\nINCRBY n 41\r\nDECR n\r\nDECRBY n 2\r\n", ":1\r\n:42\r\n:41\r\n:39\r\n"),
+        ("INCRBYFLOAT n 0.5\r\n", "$4\r\n39.5\r\n"),
+        ("INCR n\r\n", "-ERR value is not an integer or out of range\r\n"),
+        ("SET n 9223372036854775807\r\nINCR n\r\n", "+OK\r\n-ERR increment or decrement would overflow\r\n"),
+        ("APPEND s Hello\r\nAPPEND s \" World\"\r\nSTRLEN s\r\n", ":5\r\n:11\r\n:11\r\n"),
+        ("GETRANGE s 0 4\r\nGETRANGE s -5 -1\r\n", "$5\r\nHello\r\n$5\r\nWorld\r\n"),
+        ("SETRANGE s 6 Redis\r\nGET s\r\n", ":11\r\n$11\r\nHello Redis\r\n"),
+        ("GETSET s z\r\nGETDEL s\r\nGETDEL s\r\n", "$11\r\nHello Redis\r\n$1\r\nz\r\n$-1\r\n"),
+        ("SETNX s 1\r\nSETNX s 2\r\nGETEX s EX 9\r\nTTL s\r\n", ":1\r\n:0\r\n$1\r\n1\r\n:9\r\n"),
+        ("MSET a 1 b 2 a 3\r\nMGET a b c\r\n", "+OK\r\n*3\r\n$1\r\n3\r\n$1\r\n2\r\n$-1\r\n"),
+        ("EXISTS a b c a\r\nTYPE a\r\nTYPE c\r\nDEL a b c\r\n", ":3\r\n+string\r\n+none\r\n:2\r\n"),
+        ("SELECT 0\r\nSELECT 1\r\n", "+OK\r\n-ERR DB index is out of range\r\n"),
+        ("LPUSH l 1\r\n", "-ERR unknown command 'LPUSH'\r\n"),
+        ("GET\r\n", "-ERR wrong number of arguments for 'get' command\r\n"),
+        ("MSET a\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"),
+        ("MSET a 1 b\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"),
+        ("SET a 1 EX 0\r\n", "-ERR invalid expire time in 'set' command\r\n"),
+        ("SET a 1 PX 9 EX 9\r\n", "-ERR syntax error\r\n"),
+        ("CLUSTER INFO\r\n", "-ERR This instance has cluster support disabled\r\n"),
+        ("CHORD.CAS v - one\r\n", "$"),
+    ];
+    for (lines, answers) in tour {
+        told(&mut stream, lines, answers).await;
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_pipeline_is_answered_in_its_order_and_each_key_is_as_its_commands_say() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let (mut lines, mut answers) = (String::new(), String::new());
+    for idx in 0..500 {
+        use std::fmt::Write as _;
+        let key = idx % 7;
+        write!(lines, "SET k{key} {idx}\r\nGET k{key}\r\nINCR k{key}\r\nGET k{key}\r\n").unwrap();
+        let (value, next) = (idx.to_string(), (idx + 1).to_string());
+        let (length, next_length) = (value.len(), next.len());
+        write!(answers, "+OK\r\n${length}\r\n{value}\r\n:{next}\r\n${next_length}\r\n{next}\r\n").unwrap();
+    }
+    told(&mut stream, &lines, &answers).await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_wants_no_answers_gets_none_and_the_newer_protocol_has_maps() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    told(&mut stream, "CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\n", "$1\r\n1\r\n").await;
+    told(
+        &mut stream,
+        "CLIENT REPLY OFF\r\nSET a 2\r\nnonsense\r\nCLIENT REPLY ON\r\nGET a\r\n",
+        "+OK\r\n$1\r\n2\r\n",
+    )
+    .await;
+    told(&mut stream, "HELLO 3\r\n", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n").await;
+    told(&mut connect(&node).await, "HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n").await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_ends_the_connection() {
+    let node = node(Limits::default()).await;
+    let cases = [
+        ("*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'\r\n"),
+        ("*9223372036854775807\r\n", "-ERR Protocol error: invalid multibulk length"),
+        ("*2\r\n$3\r\nGET\r\n$-1\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        ("GET \"a\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"),
+    ];
+    for (bytes, refused) in cases {
+        let mut stream = connect(&node).await;
+        stream.write_all(b"PING\r\n").await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with(&format!("+PONG\r\n{refused}")), "{bytes}: {answer}");
+    }
+    let mut stream = connect(&node).await;
+    stream.write_all(b"PING\r\nPOST / HTTP/1.1\r\nHost: x\r\n\r\nSET stolen 1\r\n").await.unwrap();
+    assert_eq!(rest(&mut stream).await, "+PONG\r\n");
+    let mut stream = connect(&node).await;
+    stream.write_all(b"SET k v\r\nQUIT\r\nSET k w\r\n").await.unwrap();
+    assert_eq!(rest(&mut stream).await, "+OK\r\n+OK\r\n");
+    told(&mut connect(&node).await, "MGET stolen k\r\n", "*2\r\n$-1\r\n$1\r\nv\r\n").await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_silent_client_may_stay_and_half_a_request_may_not() {
+    let short = Duration::from_millis(200);
+    let node = node(Limits { header_read: short, body_read: short, ..Limits::default() }).await;
+    let mut silent = connect(&node).await;
+    told(&mut silent, "PING\r\n", "+PONG\r\n").await;
+    let mut half = connect(&node).await;
+    told(&mut half, "PING\r\n", "+PONG\r\n").await;
+    half.write_all(b"*2\r\n$3\r\nGE").await.unwrap();
+    assert_eq!(rest(&mut half).await, "");
+    assert_eq!(rest(&mut connect(&node).await).await, "", "whoever says nothing at all is closed too");
+    told(&mut silent, "PING\r\n", "+PONG\r\n").await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_slowed_and_then_closed() {
+    let limits = Limits { answer_write: Duration::from_millis(500), ..Limits::default() };
+    let node = node(limits).await;
+    let mut stream = connect(&node).await;
+    let value = "v".repeat(900 << 10);
+    told(&mut stream, &format!("SET k {}\r\n", "v".repeat(60 << 10)), "+OK\r\n").await;
+    node.put(b"k", value.as_bytes()).await.unwrap();
+    let gets = "GET k\r\n".repeat(1000);
+    // The node takes no more requests when its answers are not read, and closes after a while.
+    let sent = tokio::time::timeout(DEADLINE, async {
+        loop {
+            if stream.write_all(gets.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    assert!(sent.await.is_ok(), "it is closed");
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn many_clients_may_write_one_key() {
+    let node = node(Limits::default()).await;
+    let mut clients = Vec::new();
+    for client in 0..20 {
+        let mut stream = connect(&node).await;
+        clients.push(tokio::spawn(async move {
+            for idx in 0..50 {
+                told(&mut stream, &format!("SET k {client}-{idx}\r\n"), "+OK\r\n").await;
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    node.shutdown().await;
+}
