@@ -330,8 +330,6 @@ fn bytes_that_are_not_http_are_refused() {
     let length =
         |value: &str| format!("POST /get HTTP/1.1\r\nHost: h\r\nContent-Length: {value}\r\n\r\n{{}}");
     for (what, text) in [
-        ("no request", "zq7mark\r\n\r\n".to_owned()),
-        ("a request of HTTP/0.9", "GET /zq7mark\r\n\r\n".to_owned()),
         ("an unknown version", "POST /get HTTP/9.9\r\nHost: zq7mark\r\n\r\n".to_owned()),
         ("a negative length", length("-1")),
         ("a length in words", length("zq7mark")),
@@ -343,13 +341,13 @@ fn bytes_that_are_not_http_are_refused() {
             "POST /get HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzq7mark\r\n".to_owned(),
         ),
         ("TLS", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\r\n\r\n".to_owned()),
-        ("Redis", "*1\r\n$7\r\nzq7mark\r\n\r\n".to_owned()),
     ] {
         refused_as_no_http(&victim, what, text.as_bytes());
     }
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..50 {
-        let mut garbage = Vec::new();
+        // What begins with a letter may be a line of Redis.
+        let mut garbage = vec![0xff];
         for _ in 0..40 * (round + 1) {
             // Xorshift: any bytes will do, the same at each run.
             state ^= state << 13;
