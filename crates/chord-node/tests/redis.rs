@@ -108,6 +108,8 @@ async fn a_client_that_wants_no_answers_gets_none_and_the_newer_protocol_has_map
     )
     .await;
     told(&mut stream, "HELLO 3\r\n", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n").await;
+    let both = "$-1\r\n%7\r\n";
+    told(&mut connect(&node).await, "GET none\r\nHELLO 3\r\n", both).await;
     told(&mut connect(&node).await, "HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n").await;
     node.shutdown().await;
 }

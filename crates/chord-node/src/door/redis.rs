@@ -149,7 +149,9 @@ impl Connection<'_> {
             }
         };
         let keys = row.keys.hashes(request);
-        while self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
+        // Answers before it are in the protocol that was spoken then.
+        let is_turn = matches!(row.name, "hello" | "reset");
+        while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
             let Some(answer) = self.pipeline.next().await else { break };
             self.write(answer).await?;
         }
@@ -174,6 +176,10 @@ impl Connection<'_> {
                 Some(answer) => self.write(answer).await,
                 None => Ok(()),
             },
+            () = self.seat.asked_to_leave() => {
+                self.session.end();
+                Ok(())
+            }
             received = self.reader.read(parser.room()), if !self.pipeline.is_full() => {
                 match received? {
                     0 => {
