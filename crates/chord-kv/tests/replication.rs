@@ -501,6 +501,18 @@ fn a_node_that_leaves_alone_tells_what_it_has_of_other_ranges() {
 }
 
 #[test]
+fn a_node_that_has_nothing_leaves_at_once_though_nobody_answers() {
+    let mut pair = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), |_| Err(Failure::Silent));
+    pair.join();
+    pair.feed(Input::Leave);
+    let left = pair.ended.iter().find_map(|output| match output {
+        Output::Left(departure) => Some(*departure),
+        _ => None,
+    });
+    assert_eq!(left, Some(Departure::default()));
+}
+
+#[test]
 fn a_node_that_is_back_alone_waits_for_those_of_its_last_life() {
     let key = key_owned(true);
     let record = record(key.as_bytes(), key.position(size()));

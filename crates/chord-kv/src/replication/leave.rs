@@ -77,6 +77,9 @@ impl Replicator {
         let is_own_safe = are_copies_there && self.outboxes.is_idle() && self.works.len() == 0;
         let are_others_safe =
             !has_nobody && self.sweep.ended > leaving.sweeps + 1 && self.sweep.last_kept == 0;
+        // Nobody needs to be found for it: when all leave at once, nobody would be.
+        let has_nothing = self.store.usage().records == 0 && self.outboxes.is_idle() && self.works.len() == 0;
+        let (is_own_safe, are_others_safe) = (is_own_safe || has_nothing, are_others_safe || has_nothing);
         #[cfg(feature = "defects")]
         let (is_own_safe, are_others_safe) = {
             let at_once = self.settings.has(super::Defect::LeavesAtOnce);
