@@ -41,8 +41,10 @@ pub(crate) enum Meanwhile {
 /// What a node knows of its life before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
-    /// There was none, or it was alone in its ring at the end.
-    Alone,
+    /// There was none, or it was alone in its ring from the beginning to the end.
+    Nobody,
+    /// It was alone in its ring at the end, and with these before: a cut may have parted them.
+    Alone(Vec<NodeName>),
     /// It was in a ring with these, those worth asking first at the front.
     With(Vec<NodeName>),
     /// It has records, and nothing that tells with whom it was.
@@ -53,8 +55,8 @@ impl Past {
     /// With whom it was.
     pub(crate) fn peers(&self) -> &[NodeName] {
         match self {
-            Self::With(names) => names,
-            Self::Alone | Self::Forgotten => &[],
+            Self::With(names) | Self::Alone(names) => names,
+            Self::Nobody | Self::Forgotten => &[],
         }
     }
 }
@@ -65,7 +67,7 @@ impl Beginning {
     pub(crate) async fn begin(self, meanwhile: Meanwhile, shared: &Arc<Shared>, past: Past) {
         let (contacts, meanwhile) = match (self, &past, meanwhile) {
             (Self::Join(contacts), ..) => (contacts, meanwhile),
-            (_, Past::With(_), Meanwhile::Found) => (Vec::new(), Meanwhile::Found),
+            (_, Past::With(_), Meanwhile::Found) | (_, Past::Alone(_), _) => (Vec::new(), Meanwhile::Found),
             (_, Past::With(_), _) => (Vec::new(), Meanwhile::FoundWithOthers),
             (Self::Found, Past::Forgotten, Meanwhile::Wait | Meanwhile::FoundWithOthers) => {
                 tracing::error!("{PAST_FORGOTTEN}");
@@ -98,7 +100,6 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
     let Contacts { configured, remembered } = contacts;
     let is_other = |name: &NodeName| *name != shared.me.name;
     let mut contacts: Vec<NodeName> = configured.into_iter().filter(is_other).collect();
-    let n_configured = contacts.len();
     for name in remembered.into_iter().filter(is_other).take(REMEMBERED_MAX) {
         if !contacts.contains(&name) {
             contacts.push(name);
@@ -109,7 +110,8 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
         shared.refuse_join(error);
         return;
     }
-    for contact in &contacts[..n_configured] {
+    // Should it found a ring, it goes on to look for theirs.
+    for contact in &contacts {
         let _ = shared.command(Command::Remember(contact.clone())).await;
     }
     let joining = async {

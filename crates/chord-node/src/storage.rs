@@ -90,13 +90,14 @@ impl Storage {
 
     /// What an earlier life of this node has left of itself.
     pub(crate) async fn past(&self, me: &NodeName) -> Past {
-        let names = self.remembered().await;
+        let mut names = self.remembered().await;
         if names.first() == Some(me) {
-            return Past::Alone;
+            names.remove(0);
+            return if names.is_empty() { Past::Nobody } else { Past::Alone(names) };
         }
         match names.is_empty() {
             true if self.store().usage().records > 0 => Past::Forgotten,
-            true => Past::Alone,
+            true => Past::Nobody,
             false => Past::With(names),
         }
     }

@@ -166,6 +166,25 @@ fn a_node_that_was_alone_founds_its_ring_again() {
 }
 
 #[test]
+fn a_node_that_was_alone_at_its_end_joins_those_with_whom_it_was_if_they_are_back() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(2, 160);
+    let mut founder = server(&names[0], dir.path(), &[]);
+    let mut second = server(&names[1], dir.path(), &["--join", &names[0]]);
+    wait_until_ready(&names);
+    put_all(&names, 20);
+    second.crash();
+    wait_for("the founder is alone", IDEAL_LIMIT, || is_ideal_at(&Oracle::new(160, &names[..1]), &names[0]));
+    founder.crash();
+    let _second = server(&names[1], dir.path(), &["--join", &names[0], "--found"]);
+    wait_until_ready(&names[1..]);
+    let _founder = server(&names[0], dir.path(), &[]);
+    wait_until_ready(&names);
+    assert_eq!(found(&names, 20), [20; 2]);
+}
+
+#[test]
 fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
     let _machine = beside_others();
     let dir = TempDir::new().expect("a temporary directory");
