@@ -23,7 +23,6 @@ mod table;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -199,14 +198,12 @@ impl Connection<'_> {
     /// Waits for requests while nothing is under way. Returns whether any bytes came.
     async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
         // Whoever has begun a request has to end it; whoever has not may be silent for as long as nobody needs the place.
-        let wait = if parser.is_idle() { Duration::MAX } else { self.shared.limits.body_read };
-        let is_idle = parser.is_idle();
+        let limit = (!parser.is_idle()).then_some(self.shared.limits.body_read);
+        let reading = self.reader.read(parser.room());
         let received = async {
-            if is_idle {
-                return self.reader.read(parser.room()).await;
-            }
+            let Some(limit) = limit else { return reading.await };
             let late = || io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time");
-            tokio::time::timeout(wait, self.reader.read(parser.room())).await.unwrap_or_else(|_| Err(late()))
+            tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| Err(late()))
         };
         let n_bytes = tokio::select! {
             received = received => received?,
