@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod status;
 mod stray;
+mod succession;
 mod sync;
 mod takeover;
 mod tenure;
@@ -55,6 +56,7 @@ pub use settings::Defect;
 pub use settings::Settings;
 pub use status::Status;
 use stray::Sweep;
+use succession::Succession;
 use takeover::Takeover;
 use tenure::{Epoch, Tenure};
 pub use tenure::{KEYS_KNOWN_MAX, STOPPED_AFTER};
@@ -201,6 +203,7 @@ enum Undurable {
 #[derive(Clone, Debug)]
 enum Purpose {
     Vouch(Epoch),
+    Succeed(Epoch),
     Copies(Batch),
     Takeover(Epoch),
     KeyOf(Key, Epoch),
@@ -239,6 +242,7 @@ pub struct Replicator {
     undurable_writes: BTreeMap<Sequence, Vec<Key>>,
     member_since: Duration,
     takeover: Option<Takeover>,
+    succession: Succession,
     recall: Recall,
     vouch_due_at: Duration,
     /// The predecessor that is being asked.
@@ -287,6 +291,7 @@ impl Replicator {
             undurable_writes: BTreeMap::new(),
             member_since: now.elapsed,
             takeover: None,
+            succession: Succession::default(),
             recall: Recall::default(),
             vouch_due_at: Duration::ZERO,
             vouching: None,
@@ -339,6 +344,7 @@ impl Replicator {
             Input::Leave => self.begin_leaving(),
         }
         self.seek_vouching();
+        self.seek_succession();
         self.check_durable();
         self.flush();
     }
@@ -370,6 +376,7 @@ impl Replicator {
             return;
         }
         self.group.doubt_members(self.now.elapsed);
+        self.holdings.note_predecessor(None);
         self.outputs.push_back(Output::Event(Event::WasStopped));
         self.vouch_due_at = self.now.elapsed;
         self.seek_vouching();
@@ -382,12 +389,14 @@ impl Replicator {
                 let before = self.tenure.complete_range();
                 self.tenure.set_neighbours(predecessor, head);
                 if let (Some(before), Some(now)) = (before, self.tenure.range()) {
-                    self.holdings.note_former(before, now, self.now.elapsed);
+                    self.holdings.note_former(before, now, predecessor, self.now.elapsed);
                 }
+                self.holdings.note_predecessor(predecessor);
             }
             (false, true) => {
                 self.tenure.join(predecessor, head);
                 self.recall.begin(self.now.elapsed);
+                self.succession = Succession::default();
                 let id = self.clock.next(self.now.wall_ms, self.me.position);
                 self.group = OwnGroup::alone(&self.me, self.me.position, id);
                 self.leaving = None;
@@ -403,6 +412,7 @@ impl Replicator {
         }
         self.has_met_others |= !neighbours.successors.is_empty();
         self.neighbours = neighbours;
+        self.keep_only_a_successors_word();
         self.look_for_others();
         self.vouch_due_at = self.now.elapsed;
         self.regroup();
@@ -499,6 +509,7 @@ impl Replicator {
         }
         match purpose {
             Purpose::Vouch(epoch) => self.heard_vouch(&peer, epoch, &answer),
+            Purpose::Succeed(epoch) => self.heard_yielded(&peer, epoch, &answer),
             Purpose::Copies(batch) => self.heard_copies(&peer, &batch, answer),
             Purpose::Takeover(epoch) => self.heard_takeover(&peer, epoch, answer),
             Purpose::KeyOf(key, epoch) => self.heard_key(&peer, &key, epoch, answer),

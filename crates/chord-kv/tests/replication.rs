@@ -106,6 +106,7 @@ fn any_request() -> impl Strategy<Value = PeerRequest> {
     let headers = || vec(any_header(), 0..4);
     prop_oneof![
         Just(PeerRequest::Vouch),
+        (0u64..10_000).prop_map(|ms| PeerRequest::Succeed { member_for: Duration::from_millis(ms) }),
         (any_group(), records()).prop_map(|(group, records)| PeerRequest::Store { group, records }),
         any_group().prop_map(|group| PeerRequest::Confirm { group }),
         (any_range(), any_digest()).prop_map(|(range, digest)| PeerRequest::Compare { range, digest }),

@@ -102,6 +102,7 @@ fn request_rooms(request: &DataRequest) -> [usize; 2] {
         PeerRequest::Deliver { records } => [0, records.capacity()],
         PeerRequest::Purge { group, headers } => [group.members.capacity(), headers.capacity()],
         PeerRequest::Vouch
+        | PeerRequest::Succeed { .. }
         | PeerRequest::Compare { .. }
         | PeerRequest::List { .. }
         | PeerRequest::Pull { .. } => [0, 0],
@@ -120,9 +121,11 @@ fn answer_rooms(answer: &DataAnswer) -> [usize; 2] {
         AnswerBody::Page { records, .. } => [0, records.capacity()],
         AnswerBody::Fetched { standing, records, .. } => [standing.beyond.capacity(), records.capacity()],
         AnswerBody::Judged(verdicts) => [0, verdicts.capacity()],
-        AnswerBody::Vouched(_) | AnswerBody::Done | AnswerBody::Delivered(_) | AnswerBody::Refused(_) => {
-            [0, 0]
-        }
+        AnswerBody::Vouched(_)
+        | AnswerBody::Yielded(_)
+        | AnswerBody::Done
+        | AnswerBody::Delivered(_)
+        | AnswerBody::Refused(_) => [0, 0],
     }
 }
 
@@ -242,8 +245,13 @@ fn requests_are_written_in_these_bytes() {
         consistency: Consistency::Quorum,
         remaining: Duration::from_millis(1500),
     };
-    let cases: [(DataRequest, &[&[u8]]); 6] = [
+    let member_for = Duration::from_micros(1_000_002);
+    let cases: [(DataRequest, &[&[u8]]); 7] = [
         (DataRequest::Peer(PeerRequest::Vouch), &[b"\x01\x01"]),
+        (
+            DataRequest::Peer(PeerRequest::Succeed { member_for }),
+            &[b"\x01\x0b", b"\0\0\0\0\x00\x0f\x42\x42"],
+        ),
         (
             DataRequest::Peer(PeerRequest::Store { group: group(), records }),
             &[

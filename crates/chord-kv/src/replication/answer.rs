@@ -16,6 +16,9 @@ impl Replicator {
             PeerRequest::Vouch => Ok(AnswerBody::Vouched(
                 self.neighbours.is_member && self.neighbours.successors.first() == Some(from),
             )),
+            PeerRequest::Succeed { member_for } => {
+                Ok(AnswerBody::Yielded(self.holdings.yield_to(from, member_for, self.now.elapsed)))
+            }
             PeerRequest::Store { group, records } => match self.keep(from, &group, records) {
                 // The answer says that they are durable.
                 Ok(newer) => {
@@ -198,7 +201,7 @@ impl Replicator {
         if !self.tenure.answers_for(*position) {
             return Ok(Verdict::NotMine);
         }
-        if self.group.group.has(&from.name) || !self.tenure.has_newest(*position, key) {
+        if self.group.group.has(&from.name) || !self.has_newest(*position, key) {
             return Ok(Verdict::Keep);
         }
         match self.store.read(*position, key)? {

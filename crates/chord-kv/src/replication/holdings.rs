@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chord_ring::{Position, between, owned};
+use chord_ring::{Peer, Position, between, owned};
 
 use super::message::{Denial, Group};
 use crate::{Range, Version};
@@ -44,11 +44,13 @@ impl Holding {
 struct Former {
     range: Range,
     lost_at: Duration,
+    /// Who came between, if it has been the predecessor ever since: nobody else has owned any of it after this node.
+    heir: Option<Peer>,
 }
 
 impl Former {
-    fn is_recent(&self, now: Duration) -> bool {
-        now.saturating_sub(self.lost_at) <= HOLDING_LAPSES_AFTER
+    fn is_current(&self, now: Duration) -> bool {
+        self.heir.is_some() || now.saturating_sub(self.lost_at) <= HOLDING_LAPSES_AFTER
     }
 }
 
@@ -120,18 +122,37 @@ impl Holdings {
         for holding in &mut self.kept {
             holding.is_confirmed = false;
         }
+        self.formers.clear();
     }
 
-    /// The range of which this node had everything as its owner was `before`, and its range is `now_own` from now on.
-    pub(super) fn note_former(&mut self, before: Range, now_own: Range, now: Duration) {
+    /// That is the predecessor from now on. A former range that was lost to another may have had other owners since.
+    pub(super) fn note_predecessor(&mut self, predecessor: Option<&Peer>) {
+        for former in &mut self.formers {
+            former.heir = former.heir.take().filter(|heir| Some(heir) == predecessor);
+        }
+    }
+
+    /// The range of which this node had everything as its owner was `before`, and its range is `now_own` from now on, since
+    /// `heir` came between.
+    pub(super) fn note_former(&mut self, before: Range, now_own: Range, heir: Option<&Peer>, now: Duration) {
         if is_within(before, now_own) || before.up_to != now_own.up_to {
             return;
         }
-        self.formers.retain(|former| former.is_recent(now) && !is_within(former.range, before));
+        self.formers.retain(|former| former.is_current(now) && !is_within(former.range, before));
         if self.formers.len() >= FORMERS_MAX {
             self.formers.pop_front();
         }
-        self.formers.push_back(Former { range: before, lost_at: now });
+        self.formers.push_back(Former { range: before, lost_at: now, heir: heir.cloned() });
+    }
+
+    /// The part of a former range that `heir` owns, if it came between and nobody else has owned any of it since.
+    ///
+    /// One that has been a member for a shorter time than it has been the predecessor is another node of the same name: the
+    /// one that came between may have written since, and be gone with it.
+    pub(super) fn yield_to(&self, heir: &Peer, member_for: Duration, now: Duration) -> Option<Range> {
+        let former = self.formers.iter().rev().find(|former| former.heir.as_ref() == Some(heir))?;
+        let is_it = member_for >= now.saturating_sub(former.lost_at);
+        is_it.then_some(Range { after: former.range.after, up_to: heir.position })
     }
 
     /// Whether an owner counts on this node for that position.
@@ -144,7 +165,7 @@ impl Holdings {
     fn settled(&self, now: Duration) -> impl Iterator<Item = Range> {
         let confirmed =
             self.kept.iter().filter(move |holding| holding.is_confirmed && holding.is_current(now));
-        let formers = self.formers.iter().filter(move |former| former.is_recent(now));
+        let formers = self.formers.iter().filter(move |former| former.is_current(now));
         confirmed.map(|holding| holding.group.range()).chain(formers.map(|former| former.range))
     }
 
@@ -247,6 +268,30 @@ mod tests {
         assert!(!holdings.are_confirmed(at(20)));
         holdings.confirm(&group, at(20)).unwrap();
         assert!(holdings.are_confirmed(at(20)));
+    }
+
+    #[test]
+    fn an_owner_yields_to_the_one_that_came_between_as_long_as_that_is_its_predecessor() {
+        let peer = |at: u64| Peer { position: at.into(), name: format!("host{at}:1").parse().unwrap() };
+        let (heir, at) = (peer(7), Duration::from_secs);
+        let mut holdings = Holdings::default();
+        holdings.note_former(range(3, 12), range(7, 12), Some(&heir), at(10));
+        holdings.note_predecessor(Some(&heir));
+        let yields = |holdings: &Holdings, member_for| holdings.yield_to(&heir, at(member_for), at(100));
+        assert_eq!(yields(&holdings, 90), Some(range(3, 7)), "however long that takes");
+        assert_eq!(yields(&holdings, 89), None, "it is another of that name");
+        assert_eq!(holdings.yield_to(&peer(8), at(95), at(100)), None);
+        assert!(holdings.is_settled_at(5.into(), at(100)));
+        let mut damaged = holdings.clone();
+        damaged.doubt();
+        assert_eq!(yields(&damaged, 95), None);
+        for other in [None, Some(peer(3)), Some(peer(9))] {
+            let mut holdings = holdings.clone();
+            holdings.note_predecessor(other.as_ref());
+            holdings.note_predecessor(Some(&heir));
+            assert_eq!(yields(&holdings, 95), None, "somebody else may have owned it: {other:?}");
+            assert!(!holdings.is_settled_at(5.into(), at(100)));
+        }
     }
 
     #[test]

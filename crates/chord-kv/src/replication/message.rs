@@ -1,5 +1,7 @@
 //! What nodes say to each other about records.
 
+use std::time::Duration;
+
 use chord_ring::{NodeName, Peer, Position};
 
 use crate::{Cursor, Digest, Key, Range, Record, Version};
@@ -71,6 +73,11 @@ impl From<&Record> for Header {
 pub enum PeerRequest {
     /// Do you name me as your successor?
     Vouch,
+    /// I came between your predecessor and you: of what did you have everything as its owner until then?
+    Succeed {
+        /// For how long the asker has been a member: whoever came before that is another, of the same name perhaps.
+        member_for: Duration,
+    },
     /// Keep these copies.
     Store {
         /// The group that you are a member of.
@@ -144,6 +151,9 @@ pub struct PeerAnswer {
 pub enum AnswerBody {
     /// To [`PeerRequest::Vouch`]: whether it names the asker as its successor.
     Vouched(bool),
+    /// To [`PeerRequest::Succeed`]: the range of which it had everything as its owner, and nobody owned any of it since but
+    /// the asker; `None` if there is none.
+    Yielded(Option<Range>),
     /// To [`PeerRequest::Store`]: all is durable. Where something newer was there, its version, by the record's index.
     Stored {
         /// The newer ones.

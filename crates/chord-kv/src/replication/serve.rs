@@ -26,7 +26,7 @@ impl Replicator {
         let is_plain_read = work.operation == Operation::Get && work.consistency == Consistency::Usual;
         if is_plain_read
             && self.works.is_free(key)
-            && self.tenure.has_newest(position, key)
+            && self.has_newest(position, key)
             && !self.unconfirmed.contains_key(key)
         {
             let outcome = self.read_live(position, key);
@@ -75,14 +75,15 @@ impl Replicator {
 
     /// Finds out what is under the key. Returns how the operation ends, if it does.
     fn inform(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
-        let work = self.works.first(key)?;
-        if !self.tenure.answers_for(work.position) {
+        let position = self.works.first(key)?.position;
+        if !self.tenure.answers_for(position) {
             return Some(Err(OperationError::NotOwner));
         }
-        if !self.tenure.has_newest(work.position, key) {
+        if !self.has_newest(position, key) {
             self.ask_all(key);
             return None;
         }
+        let work = self.works.first(key)?;
         let needs_others = matches!(work.consistency, Consistency::Quorum | Consistency::All);
         if work.operation == Operation::Get && needs_others && !self.group.members.is_empty() {
             work.stage = Stage::Consulting(Box::default());
@@ -105,12 +106,13 @@ impl Replicator {
     }
 
     fn drive_key(&mut self, key: &Key) {
-        let known = self.who_may_have_copies();
+        let Some(position) = self.works.first(key).map(|work| work.position) else { return };
+        let known = self.who_may_have_copies_at(position);
         loop {
-            let Some(Work { position, stage: Stage::Asking(walk, epoch), .. }) = self.works.first(key) else {
+            let Some(Work { stage: Stage::Asking(walk, epoch), .. }) = self.works.first(key) else {
                 return;
             };
-            let (position, epoch) = (*position, *epoch);
+            let epoch = *epoch;
             if epoch != self.tenure.epoch() {
                 // Others may have written since those were asked who have answered.
                 if let Some(work) = self.works.first(key) {
@@ -150,6 +152,9 @@ impl Replicator {
             Ok(_) => Err(Failure::Silent.into()), // That it keeps no records, only its driver can tell.
             Err(failure) => Err(failure.into()),
         };
+        if let Ok(standing) = &told {
+            self.heard_standing(peer, standing);
+        }
         let now = self.now.elapsed;
         let Some(Work { stage: Stage::Asking(walk, asked), .. }) = self.works.first(key) else { return };
         if *asked != epoch {

@@ -60,6 +60,22 @@ enum Task {
     Fetch(VecDeque<(Position, Key)>),
 }
 
+impl Task {
+    fn concerns(&self, position: Position) -> bool {
+        match self {
+            Self::Compare(range) => range.contains(position),
+            Self::List(range, cursor) | Self::Pull(range, cursor) | Self::Push(range, cursor, _) => {
+                let is_done = |done: &Cursor| {
+                    done.position != position
+                        && Range { after: range.after, up_to: done.position }.contains(position)
+                };
+                range.contains(position) && !cursor.as_ref().is_some_and(is_done)
+            }
+            Self::Fetch(keys) => keys.iter().any(|(at, _)| *at == position),
+        }
+    }
+}
+
 /// What the peer has of a range up to some place in it.
 #[derive(Debug, Default)]
 struct Known {
@@ -126,6 +142,11 @@ impl Sync {
     /// Whether an answer is awaited.
     pub(super) fn is_asking(&self) -> bool {
         self.asked.is_some()
+    }
+
+    /// Whether something at that position may still be brought from one to the other.
+    pub(super) fn concerns(&self, position: Position) -> bool {
+        self.tasks.iter().chain(&self.asked).any(|task| task.concerns(position))
     }
 
     /// What to do now, after the last question was answered.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chord_ring::{Failure, NodeName, Peer, between};
+use chord_ring::{Failure, NodeName, Peer, Position, between};
 
 use super::message::{AnswerBody, PeerRequest};
 use super::sync::{Direction, Move, Sync};
@@ -67,7 +67,7 @@ impl Replicator {
             let is_settled = self.holdings.cover(range, self.tenure.complete_range(), self.now.elapsed);
             self.takeover = Some(Takeover { range, epoch, walk: Walk::new(is_settled), sync: None });
         }
-        let known = self.who_may_have_copies();
+        let known = self.who_may_have_copies_of(range);
         let Some(takeover) = self.takeover.as_mut() else { return };
         if let Some(sync) = &takeover.sync {
             if !sync.is_asking() {
@@ -89,6 +89,16 @@ impl Replicator {
                 self.drive_repair();
             }
         }
+    }
+
+    /// Whether this node has got all that the owner before it had at that position.
+    pub(super) fn has_taken_over(&self, position: Position) -> bool {
+        let Some(Takeover { range, epoch, sync: Some(sync), .. }) = &self.takeover else { return false };
+        let is_from_owner = self
+            .tenure
+            .yielded()
+            .is_some_and(|(from, yielded)| *from == sync.peer && yielded.contains(position));
+        is_from_owner && *epoch == self.tenure.epoch() && range.contains(position) && !sync.concerns(position)
     }
 
     /// Looks whether the store has lost records, and asks others for what it may be. Returns whether it has.
@@ -136,6 +146,8 @@ impl Replicator {
             }
             Ok(Move::Done(standing)) => {
                 takeover.sync = None;
+                self.heard_standing(&peer, &standing);
+                let Some(takeover) = &mut self.takeover else { return };
                 takeover.walk.answered(&peer.name, standing);
                 self.drive_takeover();
             }

@@ -29,6 +29,9 @@ pub(super) struct Tenure {
     /// the whole circle.
     vouched: Option<Position>,
     missing: Option<Missing>,
+    /// Whether nobody can have owned any of the range since the node became a member, but the one before it and itself: its
+    /// predecessor has never been farther since, and the node has not doubted itself.
+    is_undisturbed: bool,
     /// Counts what makes earlier questions worthless.
     epoch: u64,
     /// How often the node has doubted itself.
@@ -42,6 +45,8 @@ struct Missing {
     range: Range,
     /// Keys for which everybody was asked.
     known: BTreeSet<Key>,
+    /// Who has all of a part of it, by its own account, and the part.
+    yielded: Option<(Peer, Range)>,
 }
 
 /// Names a question to the predecessor, or to those who may have what is missing: outdated when more has become missing.
@@ -50,7 +55,16 @@ pub(super) struct Epoch(u64);
 
 impl Tenure {
     pub(super) fn new(me: Position, now: Duration) -> Self {
-        Self { me, predecessor: None, vouched: None, missing: None, epoch: 0, doubts: 0, last_beat: now }
+        Self {
+            me,
+            predecessor: None,
+            vouched: None,
+            missing: None,
+            is_undisturbed: false,
+            epoch: 0,
+            doubts: 0,
+            last_beat: now,
+        }
     }
 
     /// The node has become a member between these two; of a ring of its own if there is nobody.
@@ -58,6 +72,8 @@ impl Tenure {
         *self = Self { epoch: self.epoch + 1, doubts: self.doubts + 1, ..Self::new(self.me, self.last_beat) };
         let after = predecessor.map_or(self.me, |peer| peer.position);
         self.miss(Range { after, up_to: self.me });
+        self.predecessor = predecessor.cloned();
+        self.is_undisturbed = true;
         self.set_neighbours(predecessor, head);
     }
 
@@ -71,6 +87,13 @@ impl Tenure {
     /// A predecessor that is closer than the last takes its part of the range at once. One that is farther, since the last
     /// one is gone, has to vouch first; what was this node's before stays so meanwhile.
     pub(super) fn set_neighbours(&mut self, predecessor: Option<&Peer>, head: Option<&Peer>) {
+        self.is_undisturbed &= match (&self.predecessor, predecessor) {
+            (Some(before), Some(after)) => {
+                before == after || between(before.position, after.position, self.me)
+            }
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
         self.predecessor = predecessor.cloned();
         let was_alone = self.vouched == Some(self.me);
         match (predecessor, head) {
@@ -103,6 +126,7 @@ impl Tenure {
     fn doubt(&mut self) {
         let after = self.predecessor.as_ref().map_or(self.me, |peer| peer.position);
         self.vouched = None;
+        self.is_undisturbed = false;
         self.doubts += 1;
         self.miss(Range { after, up_to: self.me });
     }
@@ -135,6 +159,7 @@ impl Tenure {
         }
         let after = predecessor.position;
         // It may be farther than the one that there was when this node joined, or doubted itself.
+        self.is_undisturbed &= self.vouched.is_none();
         let before = self.vouched.replace(after).unwrap_or(self.me);
         self.miss(Range { after, up_to: before });
         self.shrink_missing(after);
@@ -143,6 +168,7 @@ impl Tenure {
     /// Some record is not there any more, and nobody knows which.
     pub(super) fn lose_records(&mut self) {
         if let Some(range) = self.range() {
+            self.is_undisturbed = false;
             self.miss(range);
         }
     }
@@ -153,7 +179,7 @@ impl Tenure {
             Some(missing) => hull(missing.range, range, self.me),
             None => range,
         };
-        self.missing = Some(Missing { range, known: BTreeSet::new() });
+        self.missing = Some(Missing { range, known: BTreeSet::new(), yielded: None });
     }
 
     /// What lies before the new predecessor is somebody else's.
@@ -171,6 +197,33 @@ impl Tenure {
     /// What may be elsewhere, and the name of the question for it.
     pub(super) fn missing(&self) -> Option<(Range, Epoch)> {
         self.missing.as_ref().map(|missing| (missing.range, Epoch(self.epoch)))
+    }
+
+    /// Whether the one before may have all that is missing.
+    pub(super) fn may_inherit(&self) -> bool {
+        self.is_undisturbed && self.vouched.is_some() && self.missing.is_some()
+    }
+
+    /// The owner before says that it had everything of that range until this node came.
+    pub(super) fn inherit(&mut self, asked: Epoch, from: &Peer, range: Range) {
+        if asked.0 == self.epoch && self.may_inherit()
+            && let Some(missing) = &mut self.missing
+        {
+            missing.yielded = Some((from.clone(), range));
+        }
+    }
+
+    /// The owner before does not have everything any more.
+    pub(super) fn disinherit(&mut self) {
+        if let Some(missing) = &mut self.missing {
+            missing.yielded = None;
+        }
+    }
+
+    /// Who has everything of a range, of what is missing.
+    pub(super) fn yielded(&self) -> Option<(&Peer, Range)> {
+        let (peer, range) = self.missing.as_ref()?.yielded.as_ref()?;
+        Some((peer, *range))
     }
 
     pub(super) fn epoch(&self) -> Epoch {

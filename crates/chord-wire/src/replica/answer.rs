@@ -20,6 +20,7 @@ const FETCHED: u8 = 0x87;
 const JUDGED: u8 = 0x88;
 const DELIVERED: u8 = 0x89;
 const REFUSED: u8 = 0x8a;
+const YIELDED: u8 = 0x8b;
 const OPERATED: u8 = 0x90;
 const FAILED: u8 = 0x91;
 
@@ -44,6 +45,7 @@ pub(super) fn write(answer: &DataAnswer, to: &mut Writer) {
 fn kind(body: &AnswerBody) -> u8 {
     match body {
         AnswerBody::Vouched(_) => VOUCHED,
+        AnswerBody::Yielded(_) => YIELDED,
         AnswerBody::Stored { .. } => STORED,
         AnswerBody::Done => DONE,
         AnswerBody::Compared { .. } => COMPARED,
@@ -59,6 +61,7 @@ fn kind(body: &AnswerBody) -> u8 {
 fn write_body(body: &AnswerBody, to: &mut Writer) {
     match body {
         AnswerBody::Vouched(vouched) => to.flag(*vouched),
+        AnswerBody::Yielded(range) => range.write(to),
         AnswerBody::Stored { newer } => to.list(newer),
         AnswerBody::Done => {}
         AnswerBody::Compared { standing, comparison } => {
@@ -88,7 +91,7 @@ pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataAnswer, Replic
     match kind {
         OPERATED => Wire::read(from).map(|outcome| DataAnswer::Operated(Ok(outcome))),
         FAILED => operation::read_error(from).map(|error| DataAnswer::Operated(Err(error))),
-        VOUCHED..=REFUSED => {
+        VOUCHED..=YIELDED => {
             let leaving = from.flag("whether the sender leaves")?;
             Ok(DataAnswer::Peer(PeerAnswer { leaving, body: read_body(kind, from)? }))
         }
@@ -99,6 +102,7 @@ pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataAnswer, Replic
 fn read_body(kind: u8, from: &mut Reader<'_>) -> Result<AnswerBody, ReplicaError> {
     Ok(match kind {
         VOUCHED => AnswerBody::Vouched(from.flag("whether the sender vouches")?),
+        YIELDED => AnswerBody::Yielded(Wire::read(from)?),
         STORED => AnswerBody::Stored {
             newer: from.list::<(usize, Version)>("the newer versions", MESSAGE_RECORDS_MAX)?,
         },

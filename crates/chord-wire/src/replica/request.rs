@@ -1,5 +1,7 @@
 //! Requests.
 
+use std::time::Duration;
+
 use chord_kv::Digest;
 use chord_kv::Range;
 use chord_kv::replication::{Group, PeerRequest};
@@ -19,6 +21,7 @@ const FETCH: u8 = 0x07;
 const OFFER: u8 = 0x08;
 const DELIVER: u8 = 0x09;
 const PURGE: u8 = 0x0a;
+const SUCCEED: u8 = 0x0b;
 const OPERATE: u8 = 0x10;
 
 pub(super) fn write(request: &DataRequest, to: &mut Writer) {
@@ -34,6 +37,10 @@ pub(super) fn write(request: &DataRequest, to: &mut Writer) {
 fn write_peer(request: &PeerRequest, to: &mut Writer) {
     match request {
         PeerRequest::Vouch => to.byte(VOUCH),
+        PeerRequest::Succeed { member_for } => {
+            to.byte(SUCCEED);
+            to.number(u64::try_from(member_for.as_micros()).unwrap_or(u64::MAX));
+        }
         PeerRequest::Store { group, records } => {
             to.byte(STORE);
             group.write(to);
@@ -82,6 +89,7 @@ fn write_peer(request: &PeerRequest, to: &mut Writer) {
 pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataRequest, ReplicaError> {
     let request = match kind {
         VOUCH => PeerRequest::Vouch,
+        SUCCEED => PeerRequest::Succeed { member_for: Duration::from_micros(from.number()?) },
         STORE => PeerRequest::Store { group: Group::read(from)?, records: read_records(from)? },
         CONFIRM => PeerRequest::Confirm { group: Group::read(from)? },
         COMPARE => PeerRequest::Compare { range: Range::read(from)?, digest: Digest::read(from)? },

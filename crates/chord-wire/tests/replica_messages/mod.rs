@@ -23,6 +23,7 @@ pub(crate) const VALUE_BYTES: usize = 64;
 pub(crate) fn request(size: RingSize) -> BoxedStrategy<DataRequest> {
     let peer = prop_oneof![
         Just(PeerRequest::Vouch),
+        any::<u64>().prop_map(|us| PeerRequest::Succeed { member_for: Duration::from_micros(us) }),
         (group(size), records(size)).prop_map(|(group, records)| PeerRequest::Store { group, records }),
         group(size).prop_map(|group| PeerRequest::Confirm { group }),
         (range(size), digest()).prop_map(|(range, digest)| PeerRequest::Compare { range, digest }),
@@ -48,6 +49,7 @@ pub(crate) fn answer(size: RingSize) -> BoxedStrategy<DataAnswer> {
 fn body(size: RingSize) -> BoxedStrategy<AnswerBody> {
     prop_oneof![
         any::<bool>().prop_map(AnswerBody::Vouched),
+        option::of(range(size)).prop_map(AnswerBody::Yielded),
         vec((0usize..512, version()), 0..9).prop_map(|newer| AnswerBody::Stored { newer }),
         Just(AnswerBody::Done),
         (standing(size), comparison())

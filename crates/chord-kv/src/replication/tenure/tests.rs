@@ -174,3 +174,50 @@ fn no_more_keys_are_known_than_the_limit() {
     let known = keys.iter().filter(|key| tenure.has_newest(15.into(), key)).count();
     assert_eq!(known, KEYS_KNOWN_MAX);
 }
+
+#[test]
+fn a_newcomer_may_inherit_until_somebody_else_may_have_owned_some_of_its_range() {
+    let vouched = || {
+        let mut tenure = joined();
+        vouch(&mut tenure);
+        tenure
+    };
+    assert!(!joined().may_inherit(), "it owns nothing yet");
+    assert!(vouched().may_inherit());
+    let mut closer = joined();
+    closer.set_neighbours(Some(&peer(15)), Some(&peer(30)));
+    vouch(&mut closer);
+    assert!(closer.may_inherit(), "what it owns was only divided");
+    let mut farther = closer;
+    farther.set_neighbours(Some(&peer(10)), Some(&peer(30)));
+    assert!(!farther.may_inherit(), "that at 15 is gone, and may have written");
+    let mut gone = joined();
+    gone.set_neighbours(None, Some(&peer(30)));
+    gone.set_neighbours(Some(&peer(10)), Some(&peer(30)));
+    vouch(&mut gone);
+    assert!(!gone.may_inherit());
+    let mut stopped = vouched();
+    assert!(stopped.beat(RUNS_AT + STOPPED_AFTER * 2));
+    vouch(&mut stopped);
+    assert!(!stopped.may_inherit());
+    let mut damaged = vouched();
+    damaged.lose_records();
+    assert!(!damaged.may_inherit());
+    assert!(!settled().may_inherit(), "it has everything");
+}
+
+#[test]
+fn what_was_inherited_is_forgotten_with_the_question() {
+    let own = Range { after: 10.into(), up_to: 20.into() };
+    let mut tenure = joined();
+    vouch(&mut tenure);
+    tenure.inherit(Epoch(0), &peer(30), own);
+    assert_eq!(tenure.yielded(), None, "it is the answer to an older question");
+    tenure.inherit(tenure.epoch(), &peer(30), own);
+    assert_eq!(tenure.yielded(), Some((&peer(30), own)));
+    let mut stopped = tenure.clone();
+    assert!(stopped.beat(RUNS_AT + STOPPED_AFTER * 2));
+    assert_eq!(stopped.yielded(), None);
+    tenure.disinherit();
+    assert_eq!(tenure.yielded(), None);
+}
