@@ -123,8 +123,8 @@ pub enum Input {
         key: Key,
         /// What to do.
         operation: Operation,
-        /// The version of what is written, if another node has proposed one.
-        version: Option<Version>,
+        /// What the node that was asked proposes for the version of what is written.
+        proposal: Proposal,
         /// How many copies it is about.
         consistency: Consistency,
         /// When nobody waits any more.
@@ -324,11 +324,11 @@ impl Replicator {
             Input::Recall(_) if self.settings.has(Defect::ForgetsItsLastLife) => {}
             Input::Recall(peers) => self.recall.add(peers),
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
-            Input::Operate { token, key, operation, version, consistency, until } => {
+            Input::Operate { token, key, operation, proposal, consistency, until } => {
                 self.budget.yield_to_client(now.elapsed);
                 let position = key.position(self.settings.size);
                 let stage = work::Stage::Waiting;
-                let work = work::Work { token, position, operation, consistency, version, until, stage };
+                let work = work::Work { token, position, operation, consistency, proposal, until, stage };
                 self.operate(&key, work);
             }
             Input::Adopt { token, key, value } => self.adopt(token, key, value),

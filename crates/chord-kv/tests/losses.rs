@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     AnswerBody, Comparison, Consistency, Input, Neighbours, Now, Operation, Output, PeerAnswer, PeerRequest,
-    Replicator, Settings, Standing,
+    Proposal, Replicator, Settings, Standing,
 };
 use chord_kv::{
     Applied, Cursor, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError, Usage,
@@ -108,7 +108,7 @@ fn an_owner_that_has_lost_a_record_asks_the_others_before_it_says_that_nothing_i
         token: Token(token),
         key: key.clone(),
         operation: Operation::Get,
-        version: None,
+        proposal: Proposal::LeftToOwner,
         consistency: Consistency::Usual,
         until: Duration::from_secs(9),
     };

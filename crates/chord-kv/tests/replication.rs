@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     AnswerBody, Change, Comparison, Condition, Consistency, Denial, Departure, Expiry, Group, Header, Input,
-    Neighbours, Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
-    Settings, Standing, Verdict,
+    Neighbours, Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Proposal, Replicator,
+    RequestId, Settings, Standing, Verdict,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -51,6 +51,14 @@ fn any_version() -> impl Strategy<Value = Version> {
 }
 
 /// A record, mostly where its key lies.
+fn any_proposal() -> impl Strategy<Value = Proposal> {
+    prop_oneof![
+        Just(Proposal::LeftToOwner),
+        any_version().prop_map(Proposal::Version),
+        any_version().prop_map(Proposal::Soon)
+    ]
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     let value = option::of(vec(any::<u8>(), 0..8));
     (any_key(), value, any_version(), option::of(any::<u64>()), option::weighted(0.1, any_position()))
@@ -211,15 +219,16 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         Just(Consistency::Quorum),
         Just(Consistency::All)
     ];
-    let operate = (any_key(), any_operation(), option::of(any_version()), consistency, 0..20_000_u64)
-        .prop_map(|(key, operation, version, consistency, until_ms)| Input::Operate {
+    let operate = (any_key(), any_operation(), any_proposal(), consistency, 0..20_000_u64).prop_map(
+        |(key, operation, proposal, consistency, until_ms)| Input::Operate {
             token: Token(until_ms),
             key,
             operation,
-            version,
+            proposal,
             consistency,
             until: Duration::from_millis(until_ms),
-        });
+        },
+    );
     let request = (any_peer(), any_request()).prop_map(|(from, request)| Input::Request {
         token: Token(0),
         from,
@@ -318,7 +327,7 @@ fn a_ring_of_one_answers_at_once() {
         token: Token(1),
         key: key.clone(),
         operation,
-        version: None,
+        proposal: Proposal::LeftToOwner,
         consistency: Consistency::Usual,
         until,
     };
@@ -430,7 +439,14 @@ impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
         let until = Duration::from_millis(self.now_ms + 900);
         let (operation, consistency) = (Operation::Get, Consistency::Usual);
         let key = key.clone();
-        self.feed(Input::Operate { token: Token(7), key, operation, version: None, consistency, until });
+        self.feed(Input::Operate {
+            token: Token(7),
+            key,
+            operation,
+            proposal: Proposal::LeftToOwner,
+            consistency,
+            until,
+        });
         self.pass(1000);
         self.ended.iter().find_map(|output| match output {
             Output::Done(_, result) => Some(result.clone().map(|outcome| outcome.record)),

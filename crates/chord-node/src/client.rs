@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use chord_kv::replication::{AnswerBody, Consistency, Header, Operation, Outcome, PeerAnswer, PeerRequest};
+use chord_kv::replication::{
+    AnswerBody, Consistency, Header, Operation, Outcome, PeerAnswer, PeerRequest, Proposal,
+};
 use chord_kv::{Cursor, Key, Range, VALUE_BYTES_LIMIT};
 use chord_ring::{NodeName, RingTag, budget_onward};
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaLimits, decode_answer, encode_request};
@@ -175,7 +177,8 @@ impl Client {
     ) -> Result<Operated, ClientError> {
         let is_read = operation == Operation::Get;
         let remaining = budget_onward(deadline);
-        let request = DataRequest::Operate(Operate { key, operation, version: None, consistency, remaining });
+        let proposal = Proposal::LeftToOwner; // That is for the node that is asked.
+        let request = DataRequest::Operate(Operate { key, operation, proposal, consistency, remaining });
         let sending = Sending::new(Answered::WithOthers);
         let sending = if is_read { sending } else { sending.once() };
         let (answer, context) = self.ask_about_records(OPERATE_PATH, &sending, &request, deadline).await?;

@@ -179,10 +179,10 @@ impl Shared {
     }
 
     async fn operate_here(&self, work: &mut Work<'_>, hops: u32) -> Attempt {
-        let version = work.attempts.begin();
+        let proposal = work.attempts.begin();
         let Wish { key, operation, consistency } = work.wish.clone();
         let until = work.ticket.until;
-        let mail = |reply| DataMail::Operate { key, operation, version, consistency, until, reply };
+        let mail = |reply| DataMail::Operate { key, operation, proposal, consistency, until, reply };
         let result = self.ask_owner_task(until, mail).await;
         // Without an answer the time is over, or this node ends.
         let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
@@ -197,7 +197,7 @@ impl Shared {
         work: &mut Work<'_>,
     ) -> Result<Attempt, Failure> {
         let hops = u32::try_from(path.len()).unwrap_or(u32::MAX);
-        let version = work.attempts.begin();
+        let proposal = work.attempts.begin();
         let sending = Sending::new(Answered::WithOthers);
         let sending = if work.attempts.may_arrive_twice() { sending } else { sending.once() };
         let link = self.links.to(&owner.name);
@@ -218,7 +218,7 @@ impl Shared {
             Ok(false) => {
                 let Wish { key, operation, consistency } = work.wish.clone();
                 let remaining = work.ticket.remaining();
-                let operate = Operate { key, operation, version, consistency, remaining };
+                let operate = Operate { key, operation, proposal, consistency, remaining };
                 asker.operate_at(&owner.name, operate, path, &sending).await
             }
             Err(failure) => Err(failure),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chord_kv::replication::{Condition, OperationError as Unable, Outcome};
+use chord_kv::replication::{Condition, OperationError as Unable, Outcome, Proposal};
 use chord_kv::{ClockAhead, Version};
 use chord_node::{Limits, Node, OperationError};
 use chord_ring::{NodeName, RingSize, between};
@@ -58,9 +58,13 @@ impl Owner {
         Self { name, asked }
     }
 
-    /// The version that came with each operation.
+    /// The version that was proposed with each operation, if one was.
     fn versions(&self) -> Vec<Option<Version>> {
-        self.asked.lock().unwrap().iter().map(|asked| asked.version).collect()
+        let proposed = |asked: &Operate| match asked.proposal {
+            Proposal::Version(version) => Some(version),
+            Proposal::LeftToOwner | Proposal::Soon(_) => None,
+        };
+        self.asked.lock().unwrap().iter().map(proposed).collect()
     }
 }
 

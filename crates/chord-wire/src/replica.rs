@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     Consistency, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PeerAnswer,
-    PeerRequest, REPLICAS_MAX,
+    PeerRequest, Proposal, REPLICAS_MAX,
 };
-use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT, Version};
+use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT};
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeNameError, RingSize, SUCCESSORS_LIMIT};
 
 use reader::Reader;
@@ -77,8 +77,8 @@ pub struct Operate {
     pub key: Key,
     /// What to do.
     pub operation: Operation,
-    /// The version of what is written, if the sender has proposed one.
-    pub version: Option<Version>,
+    /// What the sender proposes for the version of what is written.
+    pub proposal: Proposal,
     /// How many copies it is about.
     pub consistency: Consistency,
     /// How long somebody waits: whole milliseconds travel, and at most [`REMAINING_MAX`](crate::REMAINING_MAX).

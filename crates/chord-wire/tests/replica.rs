@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, MESSAGE_BYTES_MAX,
-    MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Standing,
-    Verdict,
+    MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Proposal,
+    Standing, Verdict,
 };
 use chord_kv::{
     Cursor, Digest, KEY_BYTES_MAX, Key, Range, Record, StoreError, VALUE_BYTES_DEFAULT, Value, Version,
@@ -241,17 +241,14 @@ fn requests_are_written_in_these_bytes() {
             condition: Condition::Version(version(1)),
             expiry: Expiry::At(1000),
         },
-        version: Some(version(2)),
+        proposal: Proposal::Version(version(2)),
         consistency: Consistency::Quorum,
         remaining: Duration::from_millis(1500),
     };
     let member_for = Duration::from_micros(1_000_002);
     let cases: [(DataRequest, &[&[u8]]); 7] = [
         (DataRequest::Peer(PeerRequest::Vouch), &[b"\x01\x01"]),
-        (
-            DataRequest::Peer(PeerRequest::Succeed { member_for }),
-            &[b"\x01\x0b", b"\0\0\0\0\x00\x0f\x42\x42"],
-        ),
+        (DataRequest::Peer(PeerRequest::Succeed { member_for }), &[b"\x01\x0b", b"\0\0\0\0\x00\x0f\x42\x42"]),
         (
             DataRequest::Peer(PeerRequest::Store { group: group(), records }),
             &[
@@ -557,7 +554,7 @@ fn a_wait_is_told_in_milliseconds_and_cut_at_its_limit() {
         encode_request(&DataRequest::Operate(Operate {
             key,
             operation,
-            version: None,
+            proposal: Proposal::LeftToOwner,
             consistency,
             remaining,
         }))

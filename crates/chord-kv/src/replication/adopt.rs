@@ -55,7 +55,7 @@ mod tests {
 
     use super::super::{
         AnswerBody, Consistency, Input, Neighbours, Now, Operation, Output, PeerAnswer, PeerRequest,
-        RequestId, Settings,
+        Proposal, RequestId, Settings,
     };
     use super::*;
     use crate::{MemoryStore, Store};
@@ -103,9 +103,9 @@ mod tests {
             assert_eq!(stored(&store, "given"), Some(value(text)), "a later one is the newer one");
         }
         let (key, operation) = (Key::new(b"written").unwrap(), Operation::put(value("written")));
-        let (version, consistency) = (None, Consistency::Usual);
+        let (proposal, consistency) = (Proposal::LeftToOwner, Consistency::Usual);
         let until = Duration::from_secs(1);
-        outputs(&mut node, Input::Operate { token: Token(8), key, operation, version, consistency, until });
+        outputs(&mut node, Input::Operate { token: Token(8), key, operation, proposal, consistency, until });
         let outputs = outputs(&mut node, adopt("written", "old copy"));
         assert!(
             matches!(outputs[..], [Output::Done(Token(7), Ok(_))]),

@@ -3,7 +3,7 @@
 //! That node proposes the version of a change, once for all attempts. So one that comes late or twice, from the buffers of a
 //! node that was stopped perhaps, is no newer than it was, and what was acknowledged meanwhile stays.
 
-use super::operation::{Change, Condition, Expiry, Operation, OperationError, Outcome};
+use super::operation::{Change, Condition, Expiry, Operation, OperationError, Outcome, Proposal};
 use crate::Version;
 
 /// What has become of an operation so far.
@@ -17,14 +17,6 @@ pub struct Attempts {
     is_under_way: bool,
     /// Whether another write was newer once.
     is_overtaken: bool,
-}
-
-/// Under which version a change is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proposal {
-    Version(Version),
-    /// Without one: the owner makes it.
-    LeftToOwner,
 }
 
 /// What comes of doing an operation twice.
@@ -70,13 +62,10 @@ impl Attempts {
         }
     }
 
-    /// An attempt begins, with this version; `None` leaves it to the owner.
-    pub fn begin(&mut self) -> Option<Version> {
+    /// An attempt begins, with this proposal.
+    pub fn begin(&mut self) -> Proposal {
         self.is_under_way = true;
-        match self.proposal {
-            Proposal::Version(version) if self.repeats != Repeats::Read => Some(version),
-            Proposal::Version(_) | Proposal::LeftToOwner => None,
-        }
+        if self.repeats == Repeats::Read { Proposal::LeftToOwner } else { self.proposal }
     }
 
     /// The owner has said how it went. `propose` makes a version that is greater than another, unless that is from too far
@@ -97,15 +86,14 @@ impl Attempts {
                 self.is_uncertain = true;
                 Afterwards::TryAgain
             }
-            // Of many writers of one key some are always overtaken: with a version of its own each would be for long.
-            Err(OperationError::Outdated { .. }) if !self.is_uncertain && self.is_overtaken => {
-                self.proposal = Proposal::LeftToOwner;
-                Afterwards::TryAtOnce
-            }
             Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
+                self.proposal = match self.proposal {
+                    // Of many writers of one key some are always overtaken: with a version of its own each would be for long.
+                    Proposal::Version(_) if self.is_overtaken => Proposal::Soon(stored),
+                    // Over one from far in the future, two proposals could be the same.
+                    _ => propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version),
+                };
                 self.is_overtaken = true;
-                // Over such a one, two proposals could be the same.
-                self.proposal = propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version);
                 Afterwards::TryAtOnce
             }
             // This node's clock is ahead, or the owner's behind: the owner has to live with its own.
@@ -144,7 +132,7 @@ impl Attempts {
 
     /// Whether another attempt would be the same write: the same record, of the same version.
     fn is_repeatable(&self) -> bool {
-        self.repeats == Repeats::Same && self.proposal != Proposal::LeftToOwner
+        self.repeats == Repeats::Same && matches!(self.proposal, Proposal::Version(_))
     }
 
     /// Whether an attempt that has ended may have been done without our hearing of it.
@@ -192,11 +180,11 @@ mod tests {
     #[test]
     fn a_put_keeps_its_version_through_attempts_that_came_to_nothing() {
         let mut attempts = put();
-        assert_eq!(attempts.begin(), Some(version(5)));
+        assert_eq!(attempts.begin(), Proposal::Version(version(5)));
         assert_eq!(answered(&mut attempts, OperationError::NotOwner), Afterwards::TryAgain);
-        assert_eq!(attempts.begin(), Some(version(5)));
+        assert_eq!(attempts.begin(), Proposal::Version(version(5)));
         assert_eq!(attempts.lost(), Afterwards::TryAgain);
-        assert_eq!(attempts.begin(), Some(version(5)));
+        assert_eq!(attempts.begin(), Proposal::Version(version(5)));
     }
 
     #[test]
@@ -204,18 +192,22 @@ mod tests {
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
         assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAtOnce);
-        assert_eq!(attempts.begin(), Some(version(10)));
+        assert_eq!(attempts.begin(), Proposal::Version(version(10)));
     }
 
     #[test]
-    fn a_put_that_is_overtaken_again_leaves_its_version_to_the_owner() {
+    fn a_put_that_is_overtaken_again_leaves_its_version_to_the_owner_if_it_comes_soon() {
         let mut attempts = put();
         for stored in [9, 12] {
             let outdated = OperationError::Outdated { stored: version(stored) };
             attempts.begin();
             assert_eq!(answered(&mut attempts, outdated), Afterwards::TryAtOnce);
         }
-        assert_eq!(attempts.begin(), None);
+        assert_eq!(attempts.begin(), Proposal::Soon(version(12)));
+        let mut late = attempts.clone();
+        let outdated = OperationError::Outdated { stored: version(20) };
+        assert_eq!(answered(&mut late, outdated), Afterwards::TryAtOnce);
+        assert_eq!(late.begin(), Proposal::Version(version(21)), "it did not come soon");
         assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
     }
 
@@ -240,12 +232,12 @@ mod tests {
         let mut attempts = put();
         let ahead = OperationError::ClockAhead(ClockAhead { ahead_ms: 1_000_000 });
         assert_eq!(answered(&mut attempts, ahead), Afterwards::TryAgain);
-        assert_eq!(attempts.begin(), None);
+        assert_eq!(attempts.begin(), Proposal::LeftToOwner);
         assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
         assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAtOnce);
-        assert_eq!(attempts.begin(), None);
+        assert_eq!(attempts.begin(), Proposal::LeftToOwner);
     }
 
     #[test]
@@ -255,7 +247,7 @@ mod tests {
         attempts.begin();
         assert_eq!(attempts.expired(), OperationError::Uncertain);
         let mut read = Attempts::new(&Operation::Get, version(5));
-        assert_eq!(read.begin(), None, "a read has no version");
+        assert_eq!(read.begin(), Proposal::LeftToOwner, "a read has no version");
         assert_eq!(read.lost(), Afterwards::TryAgain);
         assert_eq!(read.expired(), OperationError::Unanswered);
     }

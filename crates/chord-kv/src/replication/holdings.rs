@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_owner_that_has_chosen_others_is_not_waited_for_longer_than_a_moment() {
-        let owner = chord_ring::Peer { position: 10.into(), name: "owner:1".parse().unwrap() };
+        let owner = Peer { position: 10.into(), name: "owner:1".parse().unwrap() };
         let members = vec![owner.name.clone()];
         let group = Group { id: Version::new(1, 0, 10.into()), owner, after: 5.into(), members };
         let (mut holdings, at) = (Holdings::default(), Duration::from_secs);

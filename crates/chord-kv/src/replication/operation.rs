@@ -1,5 +1,7 @@
 //! What a client wants done to a key, and what its owner makes of it.
 
+use std::time::Duration;
+
 use crate::{Key, Record, StoreError, Value, ValueTooLong, Version};
 use chord_ring::Position;
 
@@ -29,6 +31,22 @@ impl Operation {
     pub fn delete() -> Self {
         Self::Change { change: Change::Delete, condition: Condition::Always, expiry: Expiry::Never }
     }
+}
+
+/// How long after a write that has overtaken another that other may take its place: longer than a request is under way on a
+/// busy network, and short enough that nobody takes for settled what it then replaces.
+pub const SOON: Duration = Duration::from_secs(1);
+
+/// What the node that a client asked proposes for the version of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Proposal {
+    /// Nothing: the owner makes it.
+    #[default]
+    LeftToOwner,
+    /// This one. A change that comes late or twice is no newer than it was.
+    Version(Version),
+    /// The owner makes it, if this one, which was there, is no older than [`SOON`]: a change that comes late does not happen.
+    Soon(Version),
 }
 
 /// A change of what is under a key.

@@ -10,7 +10,8 @@ use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
 use super::work::{Stage, Work, Writing};
 use super::{
-    Consistency, Operation, OperationError, Outcome, Output, Purpose, Replicator, UNCONFIRMED_MAX, Undurable,
+    Consistency, Operation, OperationError, Outcome, Output, Proposal, Purpose, Replicator, SOON,
+    UNCONFIRMED_MAX, Undurable,
 };
 use crate::{Key, Record, Sequence, Version};
 
@@ -229,7 +230,7 @@ impl Replicator {
     /// Does what is to be done, now that it is known what is under the key.
     fn execute(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
         let work = self.works.first(key)?;
-        let (position, version) = (work.position, work.version);
+        let (position, proposal) = (work.position, work.proposal);
         if !self.tenure.answers_for(position) {
             return Some(Err(OperationError::NotOwner));
         }
@@ -247,10 +248,10 @@ impl Replicator {
                 _ => Some(self.read_live(position, key)),
             };
         };
-        if let Some(record) = stored.clone().filter(|record| Some(record.version) == version) {
+        if let Some(record) = stored.clone().filter(|record| proposal == Proposal::Version(record.version)) {
             return self.begin_writing(key, record, None, Duplicate::Yes); // It came twice.
         }
-        let version = match self.version_over(version, stored.as_ref()) {
+        let version = match self.version_over(proposal, stored.as_ref()) {
             Ok(version) => version,
             Err(error) => return Some(Err(error)),
         };
@@ -279,7 +280,7 @@ impl Replicator {
     /// The version of a write over what is stored: the one that was proposed, if it is greater and to be believed.
     fn version_over(
         &mut self,
-        proposed: Option<Version>,
+        proposal: Proposal,
         stored: Option<&Record>,
     ) -> Result<Version, OperationError> {
         let stored = stored.map(|record| record.version);
@@ -287,13 +288,20 @@ impl Replicator {
         if self.settings.has(super::Defect::TrustsTheClock) {
             return Ok(Version::new(self.now.wall_ms, 0, self.me.position));
         }
-        let Some(proposed) = proposed else {
-            let version = self.clock.next_after(self.now.wall_ms, self.me.position, stored.as_ref());
-            let ahead_ms = version.time_ms().saturating_sub(self.now.wall_ms);
-            return version
-                .can_be_surpassed()
-                .then_some(version)
-                .ok_or(crate::ClockAhead { ahead_ms }.into());
+        let soon_ms = u64::try_from(SOON.as_millis()).unwrap_or(u64::MAX);
+        let proposed = match proposal {
+            Proposal::Version(proposed) => proposed,
+            Proposal::Soon(seen) if seen.time_ms().saturating_add(soon_ms) < self.now.wall_ms => {
+                return Err(stored.map_or(OperationError::Busy, |stored| OperationError::Outdated { stored }));
+            }
+            Proposal::Soon(_) | Proposal::LeftToOwner => {
+                let version = self.clock.next_after(self.now.wall_ms, self.me.position, stored.as_ref());
+                let ahead_ms = version.time_ms().saturating_sub(self.now.wall_ms);
+                return version
+                    .can_be_surpassed()
+                    .then_some(version)
+                    .ok_or(crate::ClockAhead { ahead_ms }.into());
+            }
         };
         if let Some(stored) = stored.filter(|stored| *stored >= proposed) {
             return Err(OperationError::Outdated { stored });

@@ -98,7 +98,9 @@ mod tests {
 
     use chord_ring::RingSize;
 
-    use super::super::{Consistency, Input, Neighbours, Now, Operation, Output, PeerAnswer, RequestId, Settings};
+    use super::super::{
+        Consistency, Input, Neighbours, Now, Operation, Output, PeerAnswer, Proposal, RequestId, Settings,
+    };
     use super::*;
     use crate::{Digest, MemoryStore, Record, Value, Version};
 
@@ -156,7 +158,10 @@ mod tests {
         }
 
         fn is_yielded(&mut self, range: Option<Range>) {
-            self.is_told(|request| matches!(request, PeerRequest::Succeed { .. }), AnswerBody::Yielded(range));
+            self.is_told(
+                |request| matches!(request, PeerRequest::Succeed { .. }),
+                AnswerBody::Yielded(range),
+            );
         }
 
         /// Whom it asks for a key that it owns, when somebody reads that.
@@ -165,7 +170,8 @@ mod tests {
             let (operation, consistency) = (Operation::Get, Consistency::Usual);
             let token = chord_ring::Token(1);
             let key = key.clone();
-            self.feed(Input::Operate { token, key: key.clone(), operation, version: None, consistency, until });
+            let (proposal, key_asked) = (Proposal::LeftToOwner, key.clone());
+            self.feed(Input::Operate { token, key: key_asked, operation, proposal, consistency, until });
             let about_it = |request: &PeerRequest| match request {
                 PeerRequest::Fetch { keys } => keys.iter().any(|(_, asked)| *asked == key),
                 _ => false,

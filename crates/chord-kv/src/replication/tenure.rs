@@ -206,7 +206,8 @@ impl Tenure {
 
     /// The owner before says that it had everything of that range until this node came.
     pub(super) fn inherit(&mut self, asked: Epoch, from: &Peer, range: Range) {
-        if asked.0 == self.epoch && self.may_inherit()
+        if asked.0 == self.epoch
+            && self.may_inherit()
             && let Some(missing) = &mut self.missing
         {
             missing.yielded = Some((from.clone(), range));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chord_ring::{NodeName, Position, Token};
 
-use super::operation::{Consistency, Operation};
+use super::operation::{Consistency, Operation, Proposal};
 use super::tenure::Epoch;
 use super::walk::Walk;
 use crate::{Key, Record, Sequence, Version};
@@ -23,8 +23,8 @@ pub(super) struct Work {
     pub(super) position: Position,
     pub(super) operation: Operation,
     pub(super) consistency: Consistency,
-    /// The version that its first node has proposed for it.
-    pub(super) version: Option<Version>,
+    /// What its first node has proposed for its version.
+    pub(super) proposal: Proposal,
     pub(super) until: Duration,
     pub(super) stage: Stage,
 }

@@ -35,9 +35,9 @@ pub(super) async fn answer_peer(
             let answered = shared.ask_owner_task(until, |reply| DataMail::Request { from, request, reply });
             DataAnswer::Peer(answered.await.ok_or_else(too_busy)?)
         }
-        DataRequest::Operate(Operate { key, operation, version, consistency, remaining }) => {
+        DataRequest::Operate(Operate { key, operation, proposal, consistency, remaining }) => {
             let until = until.min(Instant::now() + remaining);
-            let mail = |reply| DataMail::Operate { key, operation, version, consistency, until, reply };
+            let mail = |reply| DataMail::Operate { key, operation, proposal, consistency, until, reply };
             // Without an answer it may be done, or be about to be.
             DataAnswer::Operated(shared.ask_owner_task(until, mail).await.unwrap_or(Err(Unable::Uncertain)))
         }
@@ -67,7 +67,7 @@ pub(super) async fn answer_client(
         let sentence = "a client asks for operations alone; what nodes ask each other goes to /replica";
         return Err(Refused::new(Code::BadRequest, sentence));
     };
-    let Operate { key, operation, consistency, remaining, version: _ } = operate;
+    let Operate { key, operation, consistency, remaining, proposal: _ } = operate;
     let context = Context { remaining: Some(remaining), ..context };
     let ticket = Ticket::of(&context, shared.limits.operation);
     let outcome = shared.operate(&Wish { key, operation, consistency }, ticket).await;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use chord_kv::replication::{
     Consistency, Departure, Event, Input, Neighbours, Now, Operation, OperationError, Outcome, Output,
-    PeerAnswer, PeerRequest, Replicator, RequestId, TICK,
+    PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, TICK,
 };
-use chord_kv::{Key, Value, Version};
+use chord_kv::{Key, Value};
 use chord_ring::{Failure, Peer, Position, Token, View, jittered};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -26,7 +26,7 @@ pub(crate) enum DataMail {
     Operate {
         key: Key,
         operation: Operation,
-        version: Option<Version>,
+        proposal: Proposal,
         consistency: Consistency,
         until: Instant,
         reply: oneshot::Sender<Operated>,
@@ -130,10 +130,10 @@ impl Data {
 
     pub(super) fn open(&mut self, mail: DataMail) {
         let input = match mail {
-            DataMail::Operate { key, operation, version, consistency, until, reply } => {
+            DataMail::Operate { key, operation, proposal, consistency, until, reply } => {
                 let token = self.wait(Waiting::Operation(reply));
                 let until = self.age.now() + until.saturating_duration_since(Instant::now());
-                Input::Operate { token, key, operation, version, consistency, until }
+                Input::Operate { token, key, operation, proposal, consistency, until }
             }
             DataMail::Adopt { key, value, reply } => {
                 Input::Adopt { token: self.wait(Waiting::Operation(reply)), key, value }

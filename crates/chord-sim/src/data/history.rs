@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chord_kv::replication::SOON;
+
 use crate::world::Time;
 
 /// Two operations that are no further apart count as overlapping: a version has no finer time.
@@ -196,7 +198,11 @@ impl History {
     fn lost_before(&self, source: Option<&Deed>, saw: &Saw) -> Option<&Deed> {
         let over_at = match source {
             None => Time::ZERO,
-            Some(deed) if deed.is_firm() || !self.is_open_ended => deed.ended.after(TIE),
+            Some(deed) if deed.is_acknowledged && (deed.is_firm() || !self.is_open_ended) => {
+                deed.ended.after(TIE)
+            }
+            // Its last attempt may still be under way, and be one that the owner makes a version for.
+            Some(deed) if !self.is_open_ended => deed.ended.after(SOON).after(TIE),
             Some(_) => return None,
         };
         let is_lost = |deed: &&Deed| {
@@ -259,8 +265,9 @@ mod tests {
         let deeds = [deed(Some("a"), 1, 2, true), deed(Some("b"), 3, 4, false)];
         assert_eq!(judge(&deeds, Some("a"), 9), Ok(()));
         assert_eq!(judge(&deeds, Some("b"), 9), Ok(()));
-        let later = [deeds[1].clone(), deed(Some("c"), 6, 7, true)];
-        assert!(judge(&later, Some("b"), 9).is_err(), "it was over before c began");
+        let later = |began| [deeds[1].clone(), deed(Some("c"), began, 7, true)];
+        assert!(judge(&later(6), Some("b"), 9).is_err(), "it was over before c began");
+        assert_eq!(judge(&later(5), Some("b"), 9), Ok(()), "it may have come late");
     }
 
     #[test]

@@ -262,7 +262,9 @@ impl DataRun {
         }
         let copies = usize::from(self.plan.replicas).min(self.members().len());
         let quorum = copies / 2 + 1;
-        self.may_do_without(host) && quorum > 1 && self.is_calm()
+        // What a part that was cut off has written alone may be nowhere else until it has found its owner.
+        let is_merged = self.plan.class != Class::Rough || self.holds_no_strays();
+        self.may_do_without(host) && quorum > 1 && self.is_calm() && is_merged
     }
 
     /// Whether others are there and stay: the last one takes everything with it.

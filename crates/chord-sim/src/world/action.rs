@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use chord_kv::replication::{Afterwards, Attempts, Consistency, Input, Operation, OperationError, Outcome};
-use chord_kv::{Key, Version};
+use chord_kv::Key;
+use chord_kv::replication::{
+    Afterwards, Attempts, Consistency, Input, Operation, OperationError, Outcome, Proposal,
+};
 use chord_ring::{Peer, Position, Question, Token};
 
 use super::data::{DataEvent, DataRequest, Waiter};
@@ -54,10 +56,10 @@ pub struct Action {
 }
 
 impl Wish {
-    pub(super) fn into_input(self, token: Token, version: Option<Version>, until: Time) -> Input {
+    pub(super) fn into_input(self, token: Token, proposal: Proposal, until: Time) -> Input {
         let Self { key, operation, consistency } = self;
         let until = until.since(Time::ZERO);
-        Input::Operate { token, key, operation, version, consistency, until }
+        Input::Operate { token, key, operation, proposal, consistency, until }
     }
 }
 
@@ -108,18 +110,18 @@ impl World {
         let Some(action) = open else { return };
         let Some(owner) = owner else { return self.attempt_later(id) };
         let (host, until, wish) = (action.host, action.until, action.wish.clone());
-        let version = action.attempts.begin();
+        let proposal = action.attempts.begin();
         if self.host(&owner.name) == Some(host) {
             self.calls += 1;
             let token = Token(self.calls);
             if let Some(data) = &mut self.host_mut(host).data {
                 data.waiting.push((token, Waiter::Client(id)));
             }
-            return self.feed_data(host, wish.into_input(token, version, until));
+            return self.feed_data(host, wish.into_input(token, proposal, until));
         }
         let patience = self.settings.patience.saturating_mul(4);
         let deadline = until.min(self.now.after(patience));
-        let request = DataRequest::Operate { wish, version, until };
+        let request = DataRequest::Operate { wish, proposal, until };
         self.call_data(host, &owner, request, Asker::Operation(id), deadline);
     }
 

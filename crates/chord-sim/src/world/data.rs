@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chord_kv::Record;
 use chord_kv::replication::{
-    Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Replicator, RequestId,
-    Status, TICK,
+    Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal, Replicator,
+    RequestId, Status, TICK,
 };
-use chord_kv::{Record, Version};
 use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
 use rand::RngExt;
 
@@ -40,7 +40,7 @@ pub struct DataSettings {
 #[derive(Clone, Debug)]
 pub(super) enum DataRequest {
     Peer(PeerRequest),
-    Operate { wish: Wish, version: Option<Version>, until: Time },
+    Operate { wish: Wish, proposal: Proposal, until: Time },
 }
 
 /// Something that has to do with a host's records.
@@ -357,8 +357,8 @@ impl World {
                 let from_peer = self.hosts[from.0 as usize].me.clone();
                 (Waiter::Peer(from, call), Input::Request { token, from: from_peer, request })
             }
-            DataRequest::Operate { wish, version, until } => {
-                (Waiter::Operator(from, call), wish.into_input(token, version, until))
+            DataRequest::Operate { wish, proposal, until } => {
+                (Waiter::Operator(from, call), wish.into_input(token, proposal, until))
             }
         };
         if let Some(data) = &mut self.host_mut(to).data {

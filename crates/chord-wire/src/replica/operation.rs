@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chord_kv::replication::{Change, Condition, Consistency, Expiry, Operation, OperationError, Outcome};
+use chord_kv::replication::{
+    Change, Condition, Consistency, Expiry, Operation, OperationError, Outcome, Proposal,
+};
 use chord_kv::{ClockAhead, Record, StoreError, ValueTooLong, Version};
 
 use super::part::Wire;
@@ -15,11 +17,11 @@ const REMAINING_MS_MAX: usize = REMAINING_MAX.as_millis() as usize;
 
 impl Wire for Operate {
     fn write(&self, to: &mut Writer) {
-        let Self { key, operation, version, consistency, remaining } = self;
+        let Self { key, operation, proposal, consistency, remaining } = self;
         to.bytes(key.as_bytes());
         to.length(usize::try_from(remaining.as_millis()).unwrap_or(usize::MAX).min(REMAINING_MS_MAX));
         consistency.write(to);
-        version.write(to);
+        proposal.write(to);
         operation.write(to);
     }
 
@@ -30,9 +32,34 @@ impl Wire for Operate {
             key,
             remaining: Duration::from_millis(remaining_ms as u64),
             consistency: Consistency::read(from)?,
-            version: Wire::read(from)?,
+            proposal: Proposal::read(from)?,
             operation: Operation::read(from)?,
         })
+    }
+}
+
+impl Wire for Proposal {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::LeftToOwner => to.byte(0),
+            Self::Version(version) => {
+                to.byte(1);
+                version.write(to);
+            }
+            Self::Soon(version) => {
+                to.byte(2);
+                version.write(to);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
+        match from.byte()? {
+            0 => Ok(Self::LeftToOwner),
+            1 => Version::read(from).map(Self::Version),
+            2 => Version::read(from).map(Self::Soon),
+            tag => Err(ReplicaError::UnknownTag { what: "what is proposed for a version", tag }),
+        }
     }
 }
 

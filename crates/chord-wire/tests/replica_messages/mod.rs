@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, Operation,
-    OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Standing, Verdict,
+    OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Proposal, Standing, Verdict,
 };
 use chord_kv::{
     ClockAhead, Cursor, Digest, Key, Range, Record, StoreError, VERSION_TIME_MS_MAX, Value, ValueTooLong,
@@ -172,10 +172,15 @@ fn denial() -> impl Strategy<Value = Denial> {
 }
 
 fn operate() -> impl Strategy<Value = Operate> {
-    (key(), operation(), option::of(version()), consistency(), 0u64..=3_600_000).prop_map(
-        |(key, operation, version, consistency, remaining_ms)| {
+    let proposal = prop_oneof![
+        Just(Proposal::LeftToOwner),
+        version().prop_map(Proposal::Version),
+        version().prop_map(Proposal::Soon)
+    ];
+    (key(), operation(), proposal, consistency(), 0u64..=3_600_000).prop_map(
+        |(key, operation, proposal, consistency, remaining_ms)| {
             let remaining = Duration::from_millis(remaining_ms);
-            Operate { key, operation, version, consistency, remaining }
+            Operate { key, operation, proposal, consistency, remaining }
         },
     )
 }
