@@ -13,6 +13,7 @@
 mod adopt;
 mod answer;
 mod attempts;
+mod feed;
 mod group;
 mod holdings;
 mod leave;
@@ -30,6 +31,7 @@ mod sync;
 mod takeover;
 mod tenure;
 mod walk;
+mod watch;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +41,8 @@ use std::time::Duration;
 use chord_ring::{Failure, Peer, Position, Token};
 
 pub use attempts::{Afterwards, Attempts};
+use feed::Feed;
+pub use feed::{INTEREST_LAPSES_AFTER, SUBSCRIPTIONS_MAX, UNHEARD_MAX};
 use group::{OwnGroup, Unreliable};
 use holdings::Holdings;
 pub use holdings::{HOLDING_LAPSES_AFTER, HOLDINGS_MAX};
@@ -61,6 +65,8 @@ use takeover::Takeover;
 use tenure::{Epoch, Tenure};
 pub use tenure::{KEYS_KNOWN_MAX, STOPPED_AFTER};
 pub use walk::WALK_MAX;
+use watch::Watches;
+pub use watch::{Seen, WatchId};
 use work::Works;
 pub use work::{OPERATIONS_MAX, OPERATIONS_OF_KEY_MAX};
 
@@ -153,6 +159,17 @@ pub enum Input {
     Answer(RequestId, Result<PeerAnswer, Failure>),
     /// The end of a search for an owner.
     Found(RequestId, Option<Peer>),
+    /// Somebody watches keys through this node. [`Output::Seen`] tells of changes, until [`Input::Unwatch`].
+    Watch {
+        /// Who, by a number that no other watch of this node has had.
+        id: WatchId,
+        /// Which keys.
+        filter: Filter,
+        /// The last change of a single key that they have seen: whatever came since then is missed, or told.
+        since: Option<(Version, Happened)>,
+    },
+    /// Nobody watches that any more.
+    Unwatch(WatchId),
     /// [`TICK`] has passed.
     Tick,
     /// The store has made more of what was applied durable.
@@ -174,6 +191,8 @@ pub enum Output {
     Done(Token, Result<Outcome, OperationError>),
     /// What could be handed over is.
     Left(Departure),
+    /// Tell one who watches.
+    Seen(WatchId, Seen),
     /// Something an operator may want to read.
     Event(Event),
 }
@@ -215,6 +234,11 @@ enum Purpose {
     Offer,
     Deliver,
     Purge,
+    FindFeed(WatchId),
+    /// With the interests' numbers.
+    Watch(Vec<u64>),
+    /// With each interest's number, its beginning, and the last change.
+    Notify(Vec<(u64, Version, u64)>),
 }
 
 /// One node's part in keeping records.
@@ -243,6 +267,8 @@ pub struct Replicator {
     member_since: Duration,
     takeover: Option<Takeover>,
     succession: Succession,
+    feed: Feed,
+    watches: Watches,
     recall: Recall,
     vouch_due_at: Duration,
     /// The predecessor that is being asked.
@@ -292,6 +318,8 @@ impl Replicator {
             member_since: now.elapsed,
             takeover: None,
             succession: Succession::default(),
+            feed: Feed::default(),
+            watches: Watches::default(),
             recall: Recall::default(),
             vouch_due_at: Duration::ZERO,
             vouching: None,
@@ -334,11 +362,13 @@ impl Replicator {
             Input::Adopt { token, key, value } => self.adopt(token, key, value),
             Input::Request { token, from, request } => self.answer(token, &from, request),
             Input::Answer(id, answer) => self.hear(id, answer),
-            Input::Found(id, owner) => {
-                if self.asked.remove(&id).is_some() {
-                    self.found_owner(owner);
-                }
-            }
+            Input::Found(id, owner) => match self.asked.remove(&id) {
+                Some((_, Purpose::FindFeed(watch))) => self.found_feed(watch, owner),
+                Some(_) => self.found_owner(owner),
+                None => {}
+            },
+            Input::Watch { id, filter, since } => self.begin_watching(id, filter, since),
+            Input::Unwatch(id) => self.end_watching(id),
             Input::Tick => self.tick(),
             Input::Durable => {}
             Input::Leave => self.begin_leaving(),
@@ -347,6 +377,7 @@ impl Replicator {
         self.seek_succession();
         self.check_durable();
         self.flush();
+        self.tell_watchers();
     }
 
     /// What is to be done next; `None` when there is nothing more.
@@ -440,6 +471,8 @@ impl Replicator {
         self.drive_purge();
         self.drive_sweep();
         self.drive_leaving();
+        self.drive_feed();
+        self.drive_watches();
     }
 
     /// Chooses the group anew, if the range or the ring has changed.
@@ -522,6 +555,11 @@ impl Replicator {
             Purpose::Offer => self.heard_offer(&peer, answer),
             Purpose::Deliver => self.heard_deliver(&answer),
             Purpose::Purge => self.heard_purge(&peer, &answer),
+            Purpose::FindFeed(watch) => self.found_feed(watch, None),
+            Purpose::Watch(ids) => self.heard_watched(&peer, &ids, &answer),
+            Purpose::Notify(heard) => {
+                self.heard_notified(&peer, &heard, answer == Ok(AnswerBody::Done));
+            }
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Departure, Expiry, Group, Header, Input,
-    Neighbours, Now, Operation, OperationError, Output, PeerAnswer, PeerRequest, Proposal, Replicator,
-    RequestId, Settings, Standing, Verdict,
+    AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure, Expiry,
+    Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation, OperationError,
+    Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Settings, Standing, Subscribed,
+    Verdict, WatchId,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -124,7 +125,37 @@ fn any_request() -> impl Strategy<Value = PeerRequest> {
         (headers(), any::<bool>()).prop_map(|(headers, leaving)| PeerRequest::Offer { headers, leaving }),
         records().prop_map(|records| PeerRequest::Deliver { records }),
         (any_group(), headers()).prop_map(|(group, headers)| PeerRequest::Purge { group, headers }),
+        vec(any_interest(), 0..4).prop_map(|interests| PeerRequest::Watch { interests }),
+        vec(any_delivery(), 0..4).prop_map(|deliveries| PeerRequest::Notify { deliveries }),
     ]
+}
+
+fn any_filter() -> impl Strategy<Value = Filter> {
+    prop_oneof![any_key().prop_map(Filter::Key), vec(any::<u8>(), 0..2).prop_map(Filter::Prefix)]
+}
+
+fn any_interest() -> impl Strategy<Value = Interest> {
+    (0..4_u64, any_filter()).prop_map(|(id, filter)| Interest { id, filter })
+}
+
+fn any_subscribed() -> impl Strategy<Value = Subscribed> {
+    let current = prop_oneof![Just(Current::Unknown), option::of(any_header()).prop_map(Current::Known)];
+    (0..4_u64, any_version(), option::of(current)).prop_map(|(id, began, current)| Subscribed {
+        id,
+        began,
+        current,
+    })
+}
+
+fn any_delivery() -> impl Strategy<Value = Delivery> {
+    let happened = prop_oneof![Just(Happened::Set), Just(Happened::Deleted), Just(Happened::Expired)];
+    let notice = (any_key(), any_version(), happened).prop_map(|(key, version, happened)| Notice {
+        key,
+        version,
+        happened,
+    });
+    (0..4_u64, any_version(), any::<u64>(), vec(notice, 0..4))
+        .prop_map(|(id, began, first, notices)| Delivery { id, began, first, notices })
 }
 
 fn any_body() -> impl Strategy<Value = AnswerBody> {
@@ -162,6 +193,9 @@ fn any_body() -> impl Strategy<Value = AnswerBody> {
         }),
         vec(verdict, 0..5).prop_map(AnswerBody::Judged),
         any::<usize>().prop_map(AnswerBody::Delivered),
+        option::of(any_range()).prop_map(AnswerBody::Yielded),
+        (any_range(), vec(any_subscribed(), 0..4))
+            .prop_map(|(range, subscribed)| AnswerBody::Watched { range, subscribed }),
         denial.prop_map(AnswerBody::Refused),
     ]
 }
@@ -239,6 +273,9 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         key,
         value: Value::new(&bytes, 100).expect("it is short"),
     });
+    let watch = (0..4_u64, any_filter(), option::of(any_version())).prop_map(|(id, filter, since)| {
+        Input::Watch { id: WatchId(id), filter, since: since.map(|version| (version, Happened::Set)) }
+    });
     let answer = (any::<bool>(), any_body()).prop_map(|(leaving, body)| PeerAnswer { leaving, body });
     let ended = prop_oneof![4 => answer.prop_map(Ok), 1 => any_failure().prop_map(Err)];
     let happens = prop_oneof![
@@ -252,6 +289,8 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         1 => Just(Happens::Input(Input::Durable)),
         1 => Just(Happens::Input(Input::Leave)),
         1 => adopt.prop_map(Happens::Input),
+        1 => watch.prop_map(Happens::Input),
+        1 => (0..4_u64).prop_map(|id| Happens::Input(Input::Unwatch(WatchId(id)))),
     ];
     (0..700_u64, happens)
 }
@@ -281,7 +320,11 @@ impl Driven {
             match output {
                 Output::Send(id, ..) => self.asked.push(id),
                 Output::FindOwner(id, _) => self.searches.push(id),
-                Output::Reply(..) | Output::Done(..) | Output::Left(_) | Output::Event(_) => {}
+                Output::Reply(..)
+                | Output::Done(..)
+                | Output::Left(_)
+                | Output::Seen(..)
+                | Output::Event(_) => {}
             }
         }
     }

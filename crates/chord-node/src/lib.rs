@@ -19,6 +19,7 @@ mod operation;
 mod owner;
 mod shared;
 mod storage;
+mod watch;
 
 pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, Listed, Operated, Reply};
@@ -28,3 +29,4 @@ pub use limits::{LimitError, Limits};
 pub use links::Language;
 pub use node::{Got, Node, Stored};
 pub use storage::Syncing;
+pub use watch::{Watch, WatchError};

@@ -57,6 +57,8 @@ pub struct Limits {
     pub link_connections: usize,
     /// Peers to which connections are kept. A ring needs few; this bounds what forged names can cost.
     pub links: usize,
+    /// Watches of clients at a time. Each costs up to a thousand changes that wait for its client.
+    pub watches: usize,
 }
 
 /// A limit that makes no sense: the node could not work with it.
@@ -80,6 +82,7 @@ impl Limits {
             ("headers", self.headers),
             ("link_connections", self.link_connections),
             ("links", self.links),
+            ("watches", self.watches),
         ];
         let waits = [
             ("header_read", self.header_read),
@@ -135,6 +138,7 @@ impl Default for Limits {
             departure: Duration::from_secs(10),
             link_connections: 64,
             links: 1024,
+            watches: 1024,
         }
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chord_kv::replication::{Consistency, Operation, Status};
-use chord_kv::{Key, Value};
+use chord_kv::replication::{Consistency, Filter, Happened, Operation, Status};
+use chord_kv::{Key, Value, Version};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
 use crate::links::lock;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
-use crate::{Departure, JoinEnded, OperationError};
+use crate::{Departure, JoinEnded, OperationError, Watch, WatchError};
 
 /// A running node. Cloning gives another handle to the same node; the node runs until [`Node::shutdown`], whoever
 /// holds handles.
@@ -119,6 +119,19 @@ impl Node {
     /// How well the records are kept that this node owns, as of a moment ago.
     pub fn status(&self) -> Status {
         lock(&self.shared.status).clone()
+    }
+
+    /// Watches a key, or all that begin with some bytes, wherever in the ring they lie. `since` is the last change of a single
+    /// key that is known: what came after it is told, or that something was missed.
+    ///
+    /// # Errors
+    /// Too many watch through this node already, or it is too busy.
+    pub async fn watch(
+        &self,
+        filter: Filter,
+        since: Option<(Version, Happened)>,
+    ) -> Result<Watch, WatchError> {
+        self.shared.watch(filter, since).await
     }
 
     /// Reads a key from its owner.

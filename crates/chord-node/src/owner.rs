@@ -1,6 +1,7 @@
 //! The owner task: the only one that touches the two state machines. It feeds them and does what they say.
 
 mod data;
+mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

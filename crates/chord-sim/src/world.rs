@@ -21,6 +21,7 @@ mod time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chord_kv::replication::{Seen, WatchId};
 use chord_ring::{
     Answer, Command, CommandError, Config, Event as RingEvent, Failure, Input, Node, NodeName,
     OPERATION_WAIT_DEFAULT, Output, Peer, Phase, REQUEST_WAIT_DEFAULT, Request, RequestId, RingTag, State,
@@ -206,6 +207,7 @@ pub struct World {
     carried: u64,
     errands: Vec<Errand>,
     actions: Vec<Action>,
+    seen: Vec<(Time, HostId, WatchId, Seen)>,
     acknowledged: Option<Acknowledged>,
     /// Those that have ended and were not asked for yet.
     ended: VecDeque<LookupId>,
@@ -234,6 +236,7 @@ impl World {
             carried: 0,
             errands: Vec::new(),
             actions: Vec::new(),
+            seen: Vec::new(),
             acknowledged: None,
             ended: VecDeque::new(),
             complaints: Vec::new(),

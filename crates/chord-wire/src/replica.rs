@@ -9,6 +9,7 @@ mod operation;
 mod part;
 mod reader;
 mod request;
+mod watch;
 mod writer;
 
 use std::time::Duration;

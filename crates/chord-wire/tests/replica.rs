@@ -101,6 +101,12 @@ fn request_rooms(request: &DataRequest) -> [usize; 2] {
         PeerRequest::Offer { headers, .. } => [0, headers.capacity()],
         PeerRequest::Deliver { records } => [0, records.capacity()],
         PeerRequest::Purge { group, headers } => [group.members.capacity(), headers.capacity()],
+        PeerRequest::Watch { interests } => [0, interests.capacity()],
+        PeerRequest::Notify { deliveries } => [
+            0,
+            deliveries.capacity()
+                + deliveries.iter().map(|delivery| delivery.notices.capacity()).sum::<usize>(),
+        ],
         PeerRequest::Vouch
         | PeerRequest::Succeed { .. }
         | PeerRequest::Compare { .. }
@@ -121,6 +127,7 @@ fn answer_rooms(answer: &DataAnswer) -> [usize; 2] {
         AnswerBody::Page { records, .. } => [0, records.capacity()],
         AnswerBody::Fetched { standing, records, .. } => [standing.beyond.capacity(), records.capacity()],
         AnswerBody::Judged(verdicts) => [0, verdicts.capacity()],
+        AnswerBody::Watched { subscribed, .. } => [0, subscribed.capacity()],
         AnswerBody::Vouched(_)
         | AnswerBody::Yielded(_)
         | AnswerBody::Done
@@ -348,11 +355,11 @@ fn another_format_is_refused_by_its_number() {
 
 #[test]
 fn an_unknown_kind_is_refused_by_its_number() {
-    for kind in [0x00, 0x0b, 0x0f, 0x11, 0x80, 0x83, 0xff] {
+    for kind in [0x00, 0x0e, 0x0f, 0x11, 0x80, 0x83, 0xff] {
         let refused = decode_request(&[REPLICA_FORMAT, kind, 0, 0], &limits(8));
         assert_eq!(refused, Err(ReplicaError::UnknownKind { kind }));
     }
-    for kind in [0x00, 0x01, 0x80, 0x8b, 0x8f, 0x92, 0xff] {
+    for kind in [0x00, 0x01, 0x80, 0x8e, 0x8f, 0x92, 0xff] {
         let refused = decode_answer(&[REPLICA_FORMAT, kind, 0, 0], &limits(8));
         assert_eq!(refused, Err(ReplicaError::UnknownKind { kind }));
     }

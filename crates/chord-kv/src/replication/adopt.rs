@@ -34,6 +34,7 @@ impl Replicator {
         let applied = self.store.apply(vec![record.clone()])?;
         self.applied = self.applied.max(applied.sequence);
         if self.tenure.answers_for(position) {
+            self.note_changes_found(std::slice::from_ref(&record));
             for member in &mut self.group.members {
                 self.outboxes.add(&member.peer, record.clone());
                 member.is_behind = true;

@@ -44,6 +44,10 @@ impl Replicator {
                 Ok(count) => return self.reply_when_durable(token, AnswerBody::Delivered(count)),
                 Err(denial) => Err(denial),
             },
+            PeerRequest::Watch { interests } => self.subscribe(from, interests),
+            PeerRequest::Notify { deliveries } => {
+                self.hear_notices(from, deliveries).map(|()| AnswerBody::Done)
+            }
             PeerRequest::Purge { group, headers } => self.purge_copies(from, &group, &headers),
         };
         self.reply(token, body.unwrap_or_else(AnswerBody::Refused));

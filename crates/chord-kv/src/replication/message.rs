@@ -68,6 +68,92 @@ impl From<&Record> for Header {
     }
 }
 
+/// Interests in one message, at most: with the longest keys they come to [`MESSAGE_BYTES_MAX`].
+pub const INTERESTS_MAX: usize = 64;
+
+/// Changes that one message tells of, at most: what happens in a round trip on a busy node.
+pub const NOTICES_MAX: usize = 256;
+
+/// Which keys somebody watches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// This one.
+    Key(Key),
+    /// All that begin with these bytes, no more of them than a key may have.
+    Prefix(Vec<u8>),
+}
+
+/// What a node wants to hear of another's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Interest {
+    /// Its number, which the node that watches has given it.
+    pub id: u64,
+    /// Which keys.
+    pub filter: Filter,
+}
+
+/// That an interest is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subscribed {
+    /// The interest's number.
+    pub id: u64,
+    /// Since when it is known without a gap. Another one than before says that there was a gap.
+    pub began: Version,
+    /// What is under the key, if it is about one.
+    pub current: Option<Current>,
+}
+
+/// What is under a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Current {
+    /// The owner does not know yet: others may have newer records.
+    Unknown,
+    /// This; `None` if nothing ever was, or is not remembered.
+    Known(Option<Header>),
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Happened {
+    /// It was given a value.
+    Set,
+    /// It was deleted.
+    Deleted,
+    /// The time of its value has come.
+    Expired,
+}
+
+/// One change of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Notice {
+    /// The key.
+    pub key: Key,
+    /// The write that did it, or that said when it goes.
+    pub version: Version,
+    /// What happened.
+    pub happened: Happened,
+}
+
+/// Changes that one interest is told of, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// The interest's number.
+    pub id: u64,
+    /// As in [`Subscribed`].
+    pub began: Version,
+    /// The number of the first change; each has the next one, from 1. Those that were left out were too many.
+    pub first: u64,
+    /// The changes.
+    pub notices: Vec<Notice>,
+}
+
+impl Delivery {
+    /// The number of the last change.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.notices.len() as u64).saturating_sub(1)
+    }
+}
+
 /// What a node asks another about records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerRequest {
@@ -128,6 +214,16 @@ pub enum PeerRequest {
         /// The records.
         records: Vec<Record>,
     },
+    /// I want to hear of changes. To be repeated every second or two; else it is forgotten.
+    Watch {
+        /// Of which keys.
+        interests: Vec<Interest>,
+    },
+    /// These changes happened, of which you want to hear.
+    Notify {
+        /// The changes.
+        deliveries: Vec<Delivery>,
+    },
     /// Drop these: everybody who has them may, and each is a tombstone, or has expired.
     Purge {
         /// The group.
@@ -159,7 +255,7 @@ pub enum AnswerBody {
         /// The newer ones.
         newer: Vec<(usize, Version)>,
     },
-    /// To [`PeerRequest::Confirm`] and [`PeerRequest::Purge`].
+    /// To [`PeerRequest::Confirm`], [`PeerRequest::Purge`] and [`PeerRequest::Notify`].
     Done,
     /// To [`PeerRequest::Compare`].
     Compared {
@@ -196,6 +292,13 @@ pub enum AnswerBody {
     /// To [`PeerRequest::Deliver`]: how many of them the owner has made durable, from the first. Whether its group has them
     /// shows when they are offered again.
     Delivered(usize),
+    /// To [`PeerRequest::Watch`].
+    Watched {
+        /// The range whose changes it tells of.
+        range: Range,
+        /// The interests that it knows now; others are about keys that it does not own, or too many.
+        subscribed: Vec<Subscribed>,
+    },
     /// It does not do that.
     Refused(Denial),
 }

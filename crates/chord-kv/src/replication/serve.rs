@@ -394,6 +394,7 @@ impl Replicator {
         }
         let (record, before) = (writing.record.clone(), writing.before.clone());
         let is_earlier = writing.is_earlier;
+        self.note_change(&record);
         // A newer one that some member has is brought here by the next comparison with it.
         if is_earlier || self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
             self.unconfirmed.remove(key);
@@ -541,9 +542,11 @@ impl Replicator {
         }
         self.budget.spend_on(&records);
         self.note_versions(&records);
+        let watched = self.watched_of(&records);
         match self.store.apply(records) {
             Ok(applied) => {
                 self.applied = self.applied.max(applied.sequence);
+                self.note_changes_found(&watched);
                 Ok(())
             }
             Err(error) => {

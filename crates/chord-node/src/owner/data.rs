@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chord_kv::replication::{
-    Consistency, Departure, Event, Input, Neighbours, Now, Operation, OperationError, Outcome, Output,
-    PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, TICK,
+    Consistency, Departure, Event, Filter, Happened, Input, Neighbours, Now, Operation, OperationError,
+    Outcome, Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Seen, TICK,
 };
-use chord_kv::{Key, Value};
+use chord_kv::{Key, Range, Value, Version};
 use chord_ring::{Failure, Peer, Position, Token, View, jittered};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::watchers::Watchers;
 use crate::age::{Age, now_ms};
 use crate::links::lock;
 use crate::operation::Ticket;
@@ -35,6 +36,13 @@ pub(crate) enum DataMail {
     Adopt { key: Key, value: Value, reply: oneshot::Sender<Operated> },
     /// Another node asks.
     Request { from: Peer, request: PeerRequest, reply: oneshot::Sender<PeerAnswer> },
+    /// A client watches keys. The reply is whether it may.
+    Watch {
+        filter: Filter,
+        since: Option<(Version, Happened)>,
+        sender: mpsc::Sender<Seen>,
+        reply: oneshot::Sender<bool>,
+    },
     /// Hand over everything.
     Leave(oneshot::Sender<Departure>),
 }
@@ -62,6 +70,7 @@ pub(super) struct Data {
     asked: HashMap<Id, RequestId>,
     waiting: HashMap<Token, Waiting>,
     leaving: Vec<oneshot::Sender<Departure>>,
+    watchers: Watchers,
     tokens: u64,
     told: Neighbours,
 }
@@ -88,6 +97,7 @@ impl Data {
             asked: HashMap::new(),
             waiting: HashMap::new(),
             leaving: Vec::new(),
+            watchers: Watchers::new(),
             tokens: 0,
             told: Neighbours::default(),
         }
@@ -108,6 +118,9 @@ impl Data {
             DataEvent::Durable => self.feed(Input::Durable),
             DataEvent::Tick => {
                 self.tick_at = Instant::now() + jittered(TICK, rand::random());
+                for gone in self.watchers.tidy(self.everything()) {
+                    self.feed(Input::Unwatch(gone));
+                }
                 self.feed(Input::Tick);
                 *lock(&self.shared.status) = self.records.status();
             }
@@ -140,6 +153,13 @@ impl Data {
             }
             DataMail::Request { from, request, reply } => {
                 Input::Request { token: self.wait(Waiting::Request(reply)), from, request }
+            }
+            DataMail::Watch { filter, since, sender, reply } => {
+                let may = self.watchers.len() < self.shared.limits.watches;
+                if reply.send(may).is_err() || !may {
+                    return; // Nobody waits any more, or there are too many.
+                }
+                Input::Watch { id: self.watchers.add(sender), filter, since }
             }
             DataMail::Leave(reply) => {
                 self.leaving.push(reply);
@@ -210,8 +230,14 @@ impl Data {
                     let _ = reply.send(departure);
                 }
             }
+            Output::Seen(id, seen) => self.watchers.tell(id, seen, self.everything()),
             Output::Event(event) => self.log(&event),
         }
+    }
+
+    fn everything(&self) -> Range {
+        let me = self.shared.me.position;
+        Range { after: me, up_to: me }
     }
 
     fn log(&self, event: &Event) {

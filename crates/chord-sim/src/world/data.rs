@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chord_kv::Record;
 use chord_kv::replication::{
-    Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal, Replicator,
-    RequestId, Status, TICK,
+    Filter, Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal,
+    Replicator, RequestId, Seen, Status, TICK, WatchId,
 };
 use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
 use rand::RngExt;
@@ -126,6 +126,16 @@ impl World {
     /// What a host has.
     pub fn records(&self, host: HostId) -> Vec<Record> {
         self.hosts[host.0 as usize].data.as_ref().map(|data| data.disk.records()).unwrap_or_default()
+    }
+
+    /// A client watches keys through the node on a host, as long as that runs. The number must be new to it.
+    pub fn watch(&mut self, host: HostId, id: WatchId, filter: Filter) {
+        self.feed_data(host, Input::Watch { id, filter, since: None });
+    }
+
+    /// What those who watch were told, in order: when, through which host, and what.
+    pub fn seen(&self) -> &[(Time, HostId, WatchId, Seen)] {
+        &self.seen
     }
 
     pub(super) fn new_host_data(&self) -> Option<Box<HostData>> {
@@ -307,6 +317,7 @@ impl World {
                     self.schedule_data(host, LEAVE_PAUSE, DataEvent::LeaveAgain);
                 }
             }
+            Output::Seen(id, seen) => self.seen.push((self.now, host, id, seen)),
             Output::Event(event) => {
                 self.note(|world| format!("{}: {event:?}", world.name(host)));
             }

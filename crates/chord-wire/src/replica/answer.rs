@@ -2,7 +2,7 @@
 
 use chord_kv::Version;
 use chord_kv::replication::{
-    AnswerBody, Comparison, Denial, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer, Standing, Verdict,
+    AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer, Standing, Verdict,
 };
 
 use super::part::{Wire, read_headers, read_records, write_records};
@@ -20,7 +20,8 @@ const FETCHED: u8 = 0x87;
 const JUDGED: u8 = 0x88;
 const DELIVERED: u8 = 0x89;
 const REFUSED: u8 = 0x8a;
-const YIELDED: u8 = 0x8b;
+const YIELDED: u8 = 0x8c;
+const WATCHED: u8 = 0x8d;
 const OPERATED: u8 = 0x90;
 const FAILED: u8 = 0x91;
 
@@ -46,6 +47,7 @@ fn kind(body: &AnswerBody) -> u8 {
     match body {
         AnswerBody::Vouched(_) => VOUCHED,
         AnswerBody::Yielded(_) => YIELDED,
+        AnswerBody::Watched { .. } => WATCHED,
         AnswerBody::Stored { .. } => STORED,
         AnswerBody::Done => DONE,
         AnswerBody::Compared { .. } => COMPARED,
@@ -62,6 +64,10 @@ fn write_body(body: &AnswerBody, to: &mut Writer) {
     match body {
         AnswerBody::Vouched(vouched) => to.flag(*vouched),
         AnswerBody::Yielded(range) => range.write(to),
+        AnswerBody::Watched { range, subscribed } => {
+            range.write(to);
+            to.list(subscribed);
+        }
         AnswerBody::Stored { newer } => to.list(newer),
         AnswerBody::Done => {}
         AnswerBody::Compared { standing, comparison } => {
@@ -91,7 +97,7 @@ pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataAnswer, Replic
     match kind {
         OPERATED => Wire::read(from).map(|outcome| DataAnswer::Operated(Ok(outcome))),
         FAILED => operation::read_error(from).map(|error| DataAnswer::Operated(Err(error))),
-        VOUCHED..=YIELDED => {
+        VOUCHED..=WATCHED => {
             let leaving = from.flag("whether the sender leaves")?;
             Ok(DataAnswer::Peer(PeerAnswer { leaving, body: read_body(kind, from)? }))
         }
@@ -103,6 +109,10 @@ fn read_body(kind: u8, from: &mut Reader<'_>) -> Result<AnswerBody, ReplicaError
     Ok(match kind {
         VOUCHED => AnswerBody::Vouched(from.flag("whether the sender vouches")?),
         YIELDED => AnswerBody::Yielded(Wire::read(from)?),
+        WATCHED => AnswerBody::Watched {
+            range: Wire::read(from)?,
+            subscribed: from.list("the interests that are known", INTERESTS_MAX)?,
+        },
         STORED => AnswerBody::Stored {
             newer: from.list::<(usize, Version)>("the newer versions", MESSAGE_RECORDS_MAX)?,
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chord_kv::Digest;
 use chord_kv::Range;
-use chord_kv::replication::{Group, PeerRequest};
+use chord_kv::replication::{Group, INTERESTS_MAX, PeerRequest};
 
 use super::part::{Wire, read_headers, read_keys, read_records, write_records};
 use super::reader::Reader;
@@ -22,6 +22,8 @@ const OFFER: u8 = 0x08;
 const DELIVER: u8 = 0x09;
 const PURGE: u8 = 0x0a;
 const SUCCEED: u8 = 0x0b;
+const WATCH: u8 = 0x0c;
+const NOTIFY: u8 = 0x0d;
 const OPERATE: u8 = 0x10;
 
 pub(super) fn write(request: &DataRequest, to: &mut Writer) {
@@ -78,6 +80,14 @@ fn write_peer(request: &PeerRequest, to: &mut Writer) {
             to.byte(DELIVER);
             write_records(records, to);
         }
+        PeerRequest::Watch { interests } => {
+            to.byte(WATCH);
+            to.list(interests);
+        }
+        PeerRequest::Notify { deliveries } => {
+            to.byte(NOTIFY);
+            to.list(deliveries);
+        }
         PeerRequest::Purge { group, headers } => {
             to.byte(PURGE);
             group.write(to);
@@ -101,6 +111,10 @@ pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataRequest, Repli
             PeerRequest::Offer { headers: read_headers(from)?, leaving }
         }
         DELIVER => PeerRequest::Deliver { records: read_records(from)? },
+        WATCH => PeerRequest::Watch { interests: from.list("the interests", INTERESTS_MAX)? },
+        NOTIFY => {
+            PeerRequest::Notify { deliveries: from.list("the interests that are told of", INTERESTS_MAX)? }
+        }
         PURGE => PeerRequest::Purge { group: Group::read(from)?, headers: read_headers(from)? },
         OPERATE => return Operate::read(from).map(DataRequest::Operate),
         kind => return Err(ReplicaError::UnknownKind { kind }),

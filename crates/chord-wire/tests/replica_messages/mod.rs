@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, Operation,
-    OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Proposal, Standing, Verdict,
+    AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Expiry, Filter, Group,
+    Happened, Header, Interest, Notice, Operation, OperationError, Outcome, PARTS, PeerAnswer, PeerRequest,
+    Proposal, Standing, Subscribed, Verdict,
 };
 use chord_kv::{
     ClockAhead, Cursor, Digest, Key, Range, Record, StoreError, VERSION_TIME_MS_MAX, Value, ValueTooLong,
@@ -35,6 +36,8 @@ pub(crate) fn request(size: RingSize) -> BoxedStrategy<DataRequest> {
         (headers(size), any::<bool>()).prop_map(|(headers, leaving)| PeerRequest::Offer { headers, leaving }),
         records(size).prop_map(|records| PeerRequest::Deliver { records }),
         (group(size), headers(size)).prop_map(|(group, headers)| PeerRequest::Purge { group, headers }),
+        vec(interest(), 0..5).prop_map(|interests| PeerRequest::Watch { interests }),
+        vec(delivery(), 0..3).prop_map(|deliveries| PeerRequest::Notify { deliveries }),
     ];
     prop_oneof![10 => peer.prop_map(DataRequest::Peer), 3 => operate().prop_map(DataRequest::Operate)].boxed()
 }
@@ -50,6 +53,8 @@ fn body(size: RingSize) -> BoxedStrategy<AnswerBody> {
     prop_oneof![
         any::<bool>().prop_map(AnswerBody::Vouched),
         option::of(range(size)).prop_map(AnswerBody::Yielded),
+        (range(size), vec(subscribed(size), 0..3))
+            .prop_map(|(range, subscribed)| AnswerBody::Watched { range, subscribed }),
         vec((0usize..512, version()), 0..9).prop_map(|newer| AnswerBody::Stored { newer }),
         Just(AnswerBody::Done),
         (standing(size), comparison())
@@ -169,6 +174,29 @@ fn denial() -> impl Strategy<Value = Denial> {
         Just(Denial::Senseless),
         Just(Denial::Store),
     ]
+}
+
+fn interest() -> impl Strategy<Value = Interest> {
+    let filter = prop_oneof![key().prop_map(Filter::Key), vec(any::<u8>(), 0..9).prop_map(Filter::Prefix)];
+    (any::<u64>(), filter).prop_map(|(id, filter)| Interest { id, filter })
+}
+
+fn subscribed(size: RingSize) -> impl Strategy<Value = Subscribed> {
+    let header = headers(size).prop_map(|headers| headers.into_iter().next());
+    let current = prop_oneof![Just(Current::Unknown), header.prop_map(Current::Known)];
+    (any::<u64>(), version(), option::of(current)).prop_map(|(id, began, current)| Subscribed {
+        id,
+        began,
+        current,
+    })
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    let happened = prop_oneof![Just(Happened::Set), Just(Happened::Deleted), Just(Happened::Expired)];
+    let notice =
+        (key(), version(), happened).prop_map(|(key, version, happened)| Notice { key, version, happened });
+    (any::<u64>(), version(), any::<u64>(), vec(notice, 0..5))
+        .prop_map(|(id, began, first, notices)| Delivery { id, began, first, notices })
 }
 
 fn operate() -> impl Strategy<Value = Operate> {

@@ -55,8 +55,8 @@ impl DataRun {
                 let all: Vec<Saw> = story.saws.iter().chain(&story.last).cloned().collect();
                 sitting.judge(&story.deeds, &all).map_err(told)?;
             }
-            // In the end every disk is back.
-            if self.plan.keeping == Keeping::Disk {
+            // In the end every disk is back; but what was built meanwhile on what there was stays without it.
+            if self.plan.keeping == Keeping::Disk && sitting.kind == Kind::Register {
                 sitting.losses = &[];
             }
             sitting.judge(&story.deeds, &story.last).map_err(told)?;

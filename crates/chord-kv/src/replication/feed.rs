@@ -1,0 +1,426 @@
+//! Feeds: the owner's side of watching. Who wants to hear of changes of this node's keys, and what they have not heard yet.
+//!
+//! A change is told when it can be seen: when enough copies of it are made, or when it came from another node to the owner,
+//! or when its time has come. Whoever watches repeats what it wants every second, and is forgotten when it does not. A feed
+//! ends when another node may have owned some of the range for a while: then whoever watches begins anew, and knows
+//! that it may have missed something.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use chord_ring::{NodeName, Peer, Position};
+
+use super::message::{
+    AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest,
+    MESSAGE_BYTES_MAX, NOTICES_MAX, Notice, PeerRequest, Subscribed,
+};
+use super::sync::PAGE;
+use super::tenure::Epoch;
+use super::{Purpose, Replicator};
+use crate::{Cursor, Key, Record, Version};
+
+/// Interests of others that a node serves, at most.
+pub const SUBSCRIPTIONS_MAX: usize = 16 << 10;
+
+/// Changes that wait for one who watches, at most: what a few seconds of a busy prefix bring. Older ones are missed then, and
+/// it is told so.
+pub const UNHEARD_MAX: usize = 4096;
+
+/// After so long without a word of who watches it is forgotten: several repetitions may be lost.
+pub const INTEREST_LAPSES_AFTER: Duration = Duration::from_secs(10);
+
+/// Pause before changes are told again that did not arrive.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Records whose time will come and that somebody watches, of which a node knows at once. If there are more, the rest is
+/// looked for when these are fewer.
+const DUE_MAX: usize = 64 << 10;
+
+/// Pages of the store that are looked through at a tick for what will expire: a millisecond's work in memory.
+const PAGES_AT_ONCE: usize = 16;
+
+/// Names an interest: who watches, and its number for it.
+type Name = (NodeName, u64);
+
+#[derive(Debug)]
+struct Subscription {
+    watcher: Peer,
+    filter: Filter,
+    began: Version,
+    /// What was not heard yet, oldest first.
+    unheard: VecDeque<Notice>,
+    /// How many changes there have been.
+    count: u64,
+    heard_at: Duration,
+}
+
+/// All that others want to hear of this node.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    subscriptions: BTreeMap<Name, Subscription>,
+    of_keys: BTreeMap<Key, BTreeSet<Name>>,
+    of_prefixes: BTreeSet<Name>,
+    /// Those who have not heard everything, and what is under way to them.
+    waiting: BTreeMap<NodeName, Telling>,
+    lapses_looked_for_at: Duration,
+    due: BTreeSet<(u64, Position, Key)>,
+    /// How far the range was looked through for what will expire; `None` if it was.
+    search: Option<Option<Cursor>>,
+    /// Whether some of that was left out.
+    is_cut: bool,
+    /// In which tenure of the node it began.
+    epoch: Option<Epoch>,
+}
+
+#[derive(Debug)]
+struct Telling {
+    watcher: Peer,
+    is_under_way: bool,
+    due_at: Duration,
+}
+
+impl Filter {
+    /// Whether it is about that key.
+    pub fn is_about(&self, key: &Key) -> bool {
+        match self {
+            Self::Key(wanted) => wanted == key,
+            Self::Prefix(prefix) => key.as_bytes().starts_with(prefix),
+        }
+    }
+}
+
+impl Feed {
+    fn add(&mut self, name: Name, subscription: Subscription) {
+        match &subscription.filter {
+            Filter::Key(key) => drop(self.of_keys.entry(key.clone()).or_default().insert(name.clone())),
+            Filter::Prefix(_) => {
+                self.of_prefixes.insert(name.clone());
+                self.search = Some(None);
+            }
+        }
+        self.subscriptions.insert(name, subscription);
+    }
+
+    fn remove(&mut self, name: &Name) {
+        let Some(Subscription { filter, .. }) = self.subscriptions.remove(name) else { return };
+        match filter {
+            Filter::Key(key) => {
+                if let Some(names) = self.of_keys.get_mut(&key) {
+                    names.remove(name);
+                    if names.is_empty() {
+                        self.of_keys.remove(&key);
+                    }
+                }
+            }
+            Filter::Prefix(_) => drop(self.of_prefixes.remove(name)),
+        }
+    }
+
+    /// Whose interest a key is.
+    fn names_of(&self, key: &Key) -> Vec<Name> {
+        let of_prefix = self.of_prefixes.iter().filter(|name| {
+            self.subscriptions.get(name).is_some_and(|subscription| subscription.filter.is_about(key))
+        });
+        self.of_keys.get(key).into_iter().flatten().chain(of_prefix).cloned().collect()
+    }
+
+    fn note(&mut self, names: &[Name], notice: &Notice) {
+        for name in names {
+            let Some(subscription) = self.subscriptions.get_mut(name) else { continue };
+            if subscription.unheard.len() >= UNHEARD_MAX {
+                subscription.unheard.pop_front();
+            }
+            subscription.unheard.push_back(notice.clone());
+            subscription.count += 1;
+            let watcher = &subscription.watcher;
+            self.waiting.entry(watcher.name.clone()).or_insert_with(|| Telling {
+                watcher: watcher.clone(),
+                is_under_way: false,
+                due_at: Duration::ZERO,
+            });
+        }
+    }
+
+    /// That a record will go by itself, and when.
+    fn note_due(&mut self, record: &Record) {
+        let Some(at_ms) = record.expires_at_ms.filter(|_| !record.is_tombstone()) else { return };
+        self.due.insert((at_ms, record.position, record.key.clone()));
+        if self.due.len() > DUE_MAX {
+            self.due.pop_last();
+            self.is_cut = true;
+        }
+    }
+
+    fn forget_lapsed(&mut self, now: Duration) {
+        if now.saturating_sub(self.lapses_looked_for_at) < INTEREST_LAPSES_AFTER / 10 {
+            return;
+        }
+        self.lapses_looked_for_at = now;
+        let is_lapsed = |heard_at: Duration| now.saturating_sub(heard_at) > INTEREST_LAPSES_AFTER;
+        let lapsed = self.subscriptions.iter().filter(|(_, subscription)| is_lapsed(subscription.heard_at));
+        for name in lapsed.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.remove(&name);
+        }
+    }
+
+    /// What one who watches has not heard yet, as much as one message may tell.
+    fn deliveries_to(&self, watcher: &NodeName) -> Vec<Delivery> {
+        let (mut left, mut bytes) = (NOTICES_MAX, 0);
+        let mut deliveries = Vec::new();
+        let names = (watcher.clone(), 0)..=(watcher.clone(), u64::MAX);
+        for ((_, id), subscription) in self.subscriptions.range(names) {
+            let fitting = subscription.unheard.iter().take(left).take_while(|notice| {
+                bytes += notice.key.as_bytes().len();
+                bytes <= MESSAGE_BYTES_MAX
+            });
+            let notices: Vec<Notice> = fitting.cloned().collect();
+            if notices.is_empty() || deliveries.len() >= INTERESTS_MAX {
+                continue;
+            }
+            left -= notices.len();
+            let first = subscription.count - subscription.unheard.len() as u64 + 1;
+            deliveries.push(Delivery { id: *id, began: subscription.began, first, notices });
+        }
+        deliveries
+    }
+
+    /// That watcher has heard these.
+    fn heard(&mut self, watcher: &NodeName, heard: &[(u64, Version, u64)]) {
+        for (id, began, up_to) in heard {
+            let name = (watcher.clone(), *id);
+            let Some(subscription) = self.subscriptions.get_mut(&name).filter(|known| known.began == *began)
+            else {
+                continue;
+            };
+            let before = subscription.count - subscription.unheard.len() as u64;
+            let n_heard = usize::try_from(up_to.saturating_sub(before)).unwrap_or(usize::MAX);
+            subscription.unheard.drain(..n_heard.min(subscription.unheard.len()));
+        }
+    }
+}
+
+impl Replicator {
+    /// Somebody watches keys of this node, and says so again and again.
+    pub(super) fn subscribe(&mut self, from: &Peer, interests: Vec<Interest>) -> Result<AnswerBody, Denial> {
+        if interests.len() > INTERESTS_MAX {
+            return Err(Denial::Senseless);
+        }
+        self.end_feed_if_disturbed();
+        let range = self.tenure.range().filter(|_| !self.is_closing()).ok_or(Denial::NotOwner)?;
+        let subscribed = interests.into_iter().filter_map(|interest| self.take_interest(from, interest));
+        Ok(AnswerBody::Watched { range, subscribed: subscribed.collect() })
+    }
+
+    /// `None` if the key is not this node's, or if there are too many already.
+    fn take_interest(&mut self, from: &Peer, Interest { id, filter }: Interest) -> Option<Subscribed> {
+        let name = (from.name.clone(), id);
+        let current = match &filter {
+            Filter::Key(key) => Some(self.current(key).filter(|_| self.answers_for_key(key))?),
+            Filter::Prefix(_) => None,
+        };
+        if self.feed.subscriptions.get(&name).is_some_and(|known| known.filter != filter) {
+            self.feed.remove(&name);
+        }
+        if let Some(known) = self.feed.subscriptions.get_mut(&name) {
+            known.heard_at = self.now.elapsed;
+            return Some(Subscribed { id, began: known.began, current });
+        }
+        if self.feed.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            return None;
+        }
+        let began = self.clock.next(self.now.wall_ms, self.me.position);
+        let heard_at = self.now.elapsed;
+        let unheard = VecDeque::new();
+        let watcher = from.clone();
+        self.feed.add(name, Subscription { watcher, filter, began, unheard, count: 0, heard_at });
+        Some(Subscribed { id, began, current })
+    }
+
+    fn answers_for_key(&self, key: &Key) -> bool {
+        self.tenure.answers_for(key.position(self.settings.size))
+    }
+
+    /// What is under a key of this node now, and that its time will come.
+    fn current(&mut self, key: &Key) -> Option<Current> {
+        let position = key.position(self.settings.size);
+        if !self.has_newest(position, key) {
+            return Some(Current::Unknown);
+        }
+        match self.store.read(position, key) {
+            Ok(record) => {
+                if let Some(record) = &record {
+                    self.feed.note_due(record);
+                }
+                Some(Current::Known(record.as_ref().map(Header::from)))
+            }
+            Err(error) => {
+                self.report(error);
+                None
+            }
+        }
+    }
+
+    /// A record of this node's range can be seen from now on.
+    pub(super) fn note_change(&mut self, record: &Record) {
+        if self.feed.subscriptions.is_empty() {
+            return;
+        }
+        let names = self.feed.names_of(&record.key);
+        if names.is_empty() {
+            return;
+        }
+        let happened = match (record.is_tombstone(), record.is_expired(self.now.wall_ms)) {
+            (true, _) => Happened::Deleted,
+            (false, true) => Happened::Expired,
+            (false, false) => Happened::Set,
+        };
+        let notice = Notice { key: record.key.clone(), version: record.version, happened };
+        self.feed.note(&names, &notice);
+        if happened == Happened::Set {
+            self.feed.note_due(record);
+        }
+    }
+
+    /// Those records of this node's range, of others, that somebody watches.
+    pub(super) fn watched_of(&self, records: &[Record]) -> Vec<Record> {
+        // What is found while the node takes over was there before.
+        if self.feed.subscriptions.is_empty() || !self.tenure.is_complete() {
+            return Vec::new();
+        }
+        let is_watched = |record: &&Record| !self.feed.names_of(&record.key).is_empty();
+        records.iter().filter(is_watched).cloned().collect()
+    }
+
+    /// Others had these: those are changes that were newer than what was here.
+    pub(super) fn note_changes_found(&mut self, records: &[Record]) {
+        for record in records {
+            if self.tenure.answers_for(record.position)
+                && self
+                    .store
+                    .read(record.position, &record.key)
+                    .is_ok_and(|kept| kept.as_ref() == Some(record))
+            {
+                self.note_change(record);
+            }
+        }
+    }
+
+    /// Others may have owned some of the range, and have told nobody here.
+    fn end_feed_if_disturbed(&mut self) {
+        let epoch = self.tenure.epoch();
+        if self.feed.epoch != Some(epoch) {
+            self.feed = Feed { epoch: Some(epoch), ..Feed::default() };
+        }
+    }
+
+    pub(super) fn drive_feed(&mut self) {
+        if self.feed.subscriptions.is_empty() {
+            return;
+        }
+        self.end_feed_if_disturbed();
+        self.feed.forget_lapsed(self.now.elapsed);
+        if self.feed.subscriptions.is_empty() {
+            self.feed.due.clear();
+            self.feed.search = None;
+            return;
+        }
+        self.search_for_due();
+        self.note_expired();
+        self.tell_watchers();
+    }
+
+    /// Looks through a part of the range for what will expire and somebody watches.
+    fn search_for_due(&mut self) {
+        if self.feed.is_cut && self.feed.due.len() < DUE_MAX / 2 {
+            self.feed.is_cut = false;
+            self.feed.search = Some(None);
+        }
+        let Some(range) = self.tenure.range().filter(|_| !self.feed.of_prefixes.is_empty()) else { return };
+        for _ in 0..PAGES_AT_ONCE {
+            let Some(cursor) = self.feed.search.take() else { return };
+            let cursor = cursor.filter(|cursor| range.contains(cursor.position));
+            let page = match self.store.range(&range, cursor.as_ref(), PAGE) {
+                Ok(page) => page,
+                Err(error) => {
+                    self.feed.search = Some(cursor);
+                    return self.report(error);
+                }
+            };
+            let now_ms = self.now.wall_ms;
+            let mortal =
+                page.records.iter().filter(|record| record.expires_at_ms.is_some_and(|at| at > now_ms));
+            for record in mortal {
+                if !self.feed.names_of(&record.key).is_empty() {
+                    self.feed.note_due(record);
+                }
+            }
+            self.feed.search = page.next.map(Some);
+        }
+    }
+
+    /// Tells of those whose time has come.
+    fn note_expired(&mut self) {
+        while let Some((at_ms, ..)) = self.feed.due.first()
+            && *at_ms <= self.now.wall_ms
+            && let Some((at_ms, position, key)) = self.feed.due.pop_first()
+        {
+            let stored = match self.store.read(position, &key) {
+                Ok(stored) => stored,
+                Err(error) => return self.report(error),
+            };
+            let is_it = |record: &Record| record.expires_at_ms == Some(at_ms) && !record.is_tombstone();
+            if let Some(record) = stored.filter(is_it).filter(|_| self.tenure.answers_for(position)) {
+                self.note_change(&record);
+            }
+        }
+    }
+
+    /// Sends what is unheard to those for whom nothing is under way.
+    pub(super) fn tell_watchers(&mut self) {
+        let now = self.now.elapsed;
+        let is_due = |telling: &&Telling| !telling.is_under_way && telling.due_at <= now;
+        let due = self.feed.waiting.values().filter(is_due).map(|telling| telling.watcher.clone());
+        for watcher in due.collect::<Vec<_>>() {
+            self.tell(&watcher);
+        }
+    }
+
+    fn tell(&mut self, watcher: &Peer) {
+        loop {
+            let deliveries = self.feed.deliveries_to(&watcher.name);
+            if deliveries.is_empty() {
+                self.feed.waiting.remove(&watcher.name);
+                return;
+            }
+            let heard: Vec<(u64, Version, u64)> =
+                deliveries.iter().map(|delivery| (delivery.id, delivery.began, delivery.last())).collect();
+            if *watcher != self.me {
+                if let Some(telling) = self.feed.waiting.get_mut(&watcher.name) {
+                    telling.is_under_way = true;
+                }
+                return self.send(watcher, PeerRequest::Notify { deliveries }, Purpose::Notify(heard));
+            }
+            if self.hear_notices(watcher, deliveries).is_err() {
+                return self.tell_later(&watcher.name);
+            }
+            self.feed.heard(&watcher.name, &heard);
+        }
+    }
+
+    fn tell_later(&mut self, watcher: &NodeName) {
+        if let Some(telling) = self.feed.waiting.get_mut(watcher) {
+            telling.is_under_way = false;
+            telling.due_at = self.now.elapsed + RETRY_PAUSE;
+        }
+    }
+
+    pub(super) fn heard_notified(&mut self, peer: &Peer, heard: &[(u64, Version, u64)], is_done: bool) {
+        if !is_done {
+            return self.tell_later(&peer.name);
+        }
+        self.feed.heard(&peer.name, heard);
+        if self.feed.waiting.contains_key(&peer.name) {
+            self.tell(peer);
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Watching: this node's side of hearing of changes of keys, whoever owns them.
+//!
+//! A watch covers an arc of the ring: one position for a key, the whole circle for a prefix. Of each part of it, the owner is
+//! looked up and told of the interest; it tells of the changes (`feed`). Where an owner answers that it does not know the
+//! interest any more, or is another than before, something may have been missed, and the watch says so. For one key that
+//! is found out: if what is there is what was heard of last, nothing was.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use chord_ring::{Failure, NodeName, Peer, Position, RingSize};
+
+use super::message::{
+    AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest, Notice,
+    PeerRequest, Subscribed,
+};
+use super::{Output, Purpose, Replicator, RequestId};
+use crate::{Key, Range, Version};
+
+/// How often an owner is told again of an interest: a few times before it forgets.
+const REPEAT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause before an owner is looked up, or asked, again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Keys of which a watch of many remembers the last change, so that none is told twice: an owner that has just become one
+/// tells of few again.
+const RECENT_MAX: usize = 4096;
+
+/// Owners that one watch asks, at most.
+const SEGMENTS_MAX: usize = 4096;
+
+/// After so long one that did not answer, and that nobody names as an owner, is forgotten.
+const DOUBT_LASTS: Duration = Duration::from_secs(30);
+
+/// Names a watch of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub u64);
+
+/// What one who watches is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// From now on nothing is missed without a word.
+    Watching,
+    /// This happened.
+    Changed(Notice),
+    /// Changes of keys in that range may have been missed.
+    Missed(Range),
+}
+
+/// Something that somebody watches through this node.
+#[derive(Debug)]
+struct Watch {
+    filter: Filter,
+    /// The arc that it covers.
+    arc: Range,
+    is_watching: bool,
+    /// The last change of the one key: its version, and whether the value has gone by itself since. `None` if nothing is
+    /// known, and the inner one if nothing was there.
+    last: Option<Option<(Version, Happened)>>,
+    recent: Recent,
+    segments: Vec<Segment>,
+    finding: Option<RequestId>,
+    find_at: Duration,
+}
+
+/// An owner, and the part of the ring that it tells of.
+#[derive(Debug)]
+struct Segment {
+    owner: Peer,
+    /// Its range; `None` until it has answered.
+    range: Option<Range>,
+    began: Option<Version>,
+    /// The number of the last change that it told.
+    heard: u64,
+    doubted_at: Option<Duration>,
+}
+
+/// The last changes of the keys that changed last.
+#[derive(Debug, Default)]
+struct Recent {
+    last: BTreeMap<Key, (Version, Happened)>,
+    order: VecDeque<Key>,
+}
+
+impl Recent {
+    /// Whether that is news.
+    fn note(&mut self, notice: &Notice) -> bool {
+        let change = (notice.version, notice.happened);
+        match self.last.get_mut(&notice.key) {
+            Some(last) if *last >= change => return false,
+            Some(last) => *last = change,
+            None => {
+                self.last.insert(notice.key.clone(), change);
+                self.order.push_back(notice.key.clone());
+            }
+        }
+        if self.order.len() > RECENT_MAX
+            && let Some(key) = self.order.pop_front()
+        {
+            self.last.remove(&key);
+        }
+        true
+    }
+}
+
+/// All watches of a node.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    watches: BTreeMap<WatchId, Watch>,
+    /// The owners that are asked, when to ask them next, and whether one is being asked.
+    owners: BTreeMap<NodeName, Asking>,
+}
+
+#[derive(Debug, Default)]
+struct Asking {
+    is_under_way: bool,
+    due_at: Duration,
+}
+
+impl Watch {
+    fn segment(&mut self, owner: &Peer) -> Option<&mut Segment> {
+        self.segments.iter_mut().find(|segment| segment.owner == *owner)
+    }
+
+    /// Whether some owner has not answered yet.
+    fn awaits_an_owner(&self) -> bool {
+        self.segments.iter().any(|segment| segment.range.is_none() && segment.doubted_at.is_none())
+    }
+
+    /// The first position of the arc that no owner tells of.
+    fn gap(&self, size: RingSize) -> Option<Position> {
+        let sure = self.segments.iter().filter(|segment| segment.doubted_at.is_none());
+        let ranges: Vec<Range> = sure.filter_map(|segment| segment.range).collect();
+        let mut reached = self.arc.after;
+        for _ in 0..=ranges.len() {
+            let next = size.finger_start(reached, 0);
+            let Some(range) = ranges.iter().find(|range| range.contains(next)) else { return Some(next) };
+            let step = Range { after: reached, up_to: range.up_to };
+            if range.after == range.up_to || step.contains(self.arc.up_to) {
+                return None;
+            }
+            reached = range.up_to;
+        }
+        Some(size.finger_start(reached, 0))
+    }
+
+    /// What is under the one key, where a change may have been missed. Returns what is to be told.
+    fn compare(&mut self, current: Option<&Header>, now_ms: u64) -> Vec<Seen> {
+        let found = current.map(|header| {
+            let is_over = header.over_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+            // A tombstone is over when it is written.
+            let is_deleted = header.over_at_ms == Some(header.version.time_ms());
+            let happened = match (is_over, is_deleted) {
+                (false, _) => Happened::Set,
+                (true, true) => Happened::Deleted,
+                (true, false) => Happened::Expired,
+            };
+            (header.version, happened)
+        });
+        let (Some(last), Filter::Key(key)) = (self.last, &self.filter) else {
+            self.last = Some(found);
+            return Vec::new();
+        };
+        let Some((version, happened)) = found else {
+            let was_there = matches!(last, Some((_, Happened::Set)));
+            return if was_there { vec![Seen::Missed(self.arc)] } else { Vec::new() };
+        };
+        if last.is_some_and(|last| last >= (version, happened)) {
+            return Vec::new();
+        }
+        let changed = Seen::Changed(Notice { key: key.clone(), version, happened });
+        self.last = Some(found);
+        match last {
+            // Its time came meanwhile.
+            Some((last, Happened::Set)) if last == version && happened == Happened::Expired => vec![changed],
+            _ => vec![Seen::Missed(self.arc), changed],
+        }
+    }
+
+    /// Whether a change is news.
+    fn note(&mut self, notice: &Notice) -> bool {
+        if matches!(self.filter, Filter::Prefix(_)) {
+            return self.recent.note(notice);
+        }
+        let change = (notice.version, notice.happened);
+        let is_news = self.last.flatten().is_none_or(|last| last < change);
+        if is_news {
+            self.last = Some(Some(change));
+        }
+        is_news
+    }
+}
+
+impl Replicator {
+    /// Somebody watches keys through this node. `since` is the change that they have seen last of a single key.
+    pub(super) fn begin_watching(&mut self, id: WatchId, filter: Filter, since: Option<(Version, Happened)>) {
+        let size = self.settings.size;
+        let arc = match &filter {
+            Filter::Key(key) => {
+                let at = key.position(size);
+                Range { after: size.distance(Position::from(1), at), up_to: at }
+            }
+            Filter::Prefix(_) => Range { after: self.me.position, up_to: self.me.position },
+        };
+        let watch = Watch {
+            filter,
+            arc,
+            is_watching: false,
+            last: since.map(Some),
+            recent: Recent::default(),
+            segments: Vec::new(),
+            finding: None,
+            find_at: Duration::ZERO,
+        };
+        self.watches.watches.insert(id, watch);
+        self.drive_watches();
+    }
+
+    pub(super) fn end_watching(&mut self, id: WatchId) {
+        self.watches.watches.remove(&id);
+    }
+
+    /// Looks up owners, and tells them again.
+    pub(super) fn drive_watches(&mut self) {
+        let ids: Vec<WatchId> = self.watches.watches.keys().copied().collect();
+        for id in ids {
+            self.find_owner_for(id);
+        }
+        self.repeat_interests();
+    }
+
+    fn find_owner_for(&mut self, id: WatchId) {
+        let (size, now) = (self.settings.size, self.now.elapsed);
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return };
+        let is_free = watch.finding.is_none() && watch.find_at <= now && !watch.awaits_an_owner();
+        let Some(position) = watch.gap(size).filter(|_| is_free) else { return };
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        watch.finding = Some(request);
+        self.asked.insert(request, (self.me.clone(), Purpose::FindFeed(id)));
+        self.outputs.push_back(Output::FindOwner(request, position));
+    }
+
+    pub(super) fn found_feed(&mut self, id: WatchId, owner: Option<Peer>) {
+        let now = self.now.elapsed;
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return };
+        watch.finding = None;
+        watch.find_at = now + RETRY_PAUSE;
+        let Some(owner) = owner else { return };
+        if let Some(segment) = watch.segment(&owner) {
+            (segment.range, segment.doubted_at) = (None, None);
+        } else if watch.segments.len() < SEGMENTS_MAX {
+            let owner = owner.clone();
+            watch.segments.push(Segment { owner, range: None, began: None, heard: 0, doubted_at: None });
+        }
+        self.watches.owners.entry(owner.name).or_default().due_at = now;
+        self.repeat_interests();
+    }
+
+    /// Tells all owners whose turn it is what is watched of theirs.
+    fn repeat_interests(&mut self) {
+        let now = self.now.elapsed;
+        let is_due = |asking: &Asking| !asking.is_under_way && asking.due_at <= now;
+        let due: Vec<NodeName> = self
+            .watches
+            .owners
+            .iter()
+            .filter(|(_, asking)| is_due(asking))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.tell_interests(&name);
+        }
+    }
+
+    fn tell_interests(&mut self, owner: &NodeName) {
+        let now = self.now.elapsed;
+        let mut interests = Vec::new();
+        let mut peer = None;
+        for (id, watch) in &self.watches.watches {
+            let segment = watch.segments.iter().find(|segment| segment.owner.name == *owner);
+            if let Some(segment) = segment.filter(|segment| segment.doubted_at.is_none()) {
+                interests.push(Interest { id: id.0, filter: watch.filter.clone() });
+                peer = Some(segment.owner.clone());
+            }
+        }
+        let Some(peer) = peer else {
+            self.watches.owners.remove(owner);
+            return;
+        };
+        let asking = self.watches.owners.entry(owner.clone()).or_default();
+        asking.due_at = now + REPEAT_PAUSE;
+        if peer == self.me {
+            for some in interests.chunks(INTERESTS_MAX) {
+                let ids = some.iter().map(|interest| interest.id).collect::<Vec<_>>();
+                let answer = self.subscribe(&peer, some.to_vec()).unwrap_or_else(AnswerBody::Refused);
+                self.heard_interests(&peer, &ids, &Ok(answer));
+            }
+            return;
+        }
+        asking.is_under_way = true;
+        for some in interests.chunks(INTERESTS_MAX) {
+            let ids = some.iter().map(|interest| interest.id).collect();
+            let interests = some.to_vec();
+            self.send(&peer, PeerRequest::Watch { interests }, Purpose::Watch(ids));
+        }
+    }
+
+    pub(super) fn heard_watched(&mut self, peer: &Peer, ids: &[u64], answer: &Result<AnswerBody, Failure>) {
+        if let Some(asking) = self.watches.owners.get_mut(&peer.name) {
+            asking.is_under_way = false;
+        }
+        self.heard_interests(peer, ids, answer);
+    }
+
+    fn heard_interests(&mut self, owner: &Peer, ids: &[u64], answer: &Result<AnswerBody, Failure>) {
+        let (range, subscribed) = match answer {
+            Ok(AnswerBody::Watched { range, subscribed }) => (Some(*range), &subscribed[..]),
+            _ => (None, &[][..]),
+        };
+        for id in ids {
+            let known = subscribed.iter().find(|subscribed| subscribed.id == *id);
+            match (range, known) {
+                (Some(range), Some(subscribed)) => self.subscribed(WatchId(*id), owner, range, subscribed),
+                _ => self.doubt_owner(WatchId(*id), owner),
+            }
+            self.find_owner_for(WatchId(*id));
+        }
+    }
+
+    fn doubt_owner(&mut self, id: WatchId, owner: &Peer) {
+        let now = self.now.elapsed;
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return };
+        watch.find_at = now + RETRY_PAUSE;
+        if let Some(segment) = watch.segment(owner) {
+            segment.doubted_at.get_or_insert(now);
+        }
+        let is_fresh = |at: Duration| now.saturating_sub(at) <= DOUBT_LASTS;
+        watch.segments.retain(|segment| segment.doubted_at.is_none_or(is_fresh));
+    }
+
+    fn subscribed(&mut self, id: WatchId, owner: &Peer, range: Range, subscribed: &Subscribed) {
+        let (now, now_ms, size) = (self.now.elapsed, self.now.wall_ms, self.settings.size);
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return };
+        let was_watching = watch.is_watching;
+        let Some(segment) = watch.segment(owner) else { return };
+        segment.range = Some(range);
+        if segment.began == Some(subscribed.began) {
+            return;
+        }
+        let seen = match &subscribed.current {
+            Some(Current::Unknown) => {
+                self.watches.owners.entry(owner.name.clone()).or_default().due_at = now + RETRY_PAUSE;
+                return;
+            }
+            Some(Current::Known(current)) => {
+                (segment.began, segment.heard) = (Some(subscribed.began), 0);
+                watch.compare(current.as_ref(), now_ms)
+            }
+            None => {
+                (segment.began, segment.heard) = (Some(subscribed.began), 0);
+                if was_watching { vec![Seen::Missed(range)] } else { Vec::new() }
+            }
+        };
+        if !was_watching && watch.gap(size).is_none() {
+            watch.is_watching = true;
+            self.outputs.push_back(Output::Seen(id, Seen::Watching));
+        }
+        self.outputs.extend(seen.into_iter().map(|seen| Output::Seen(id, seen)));
+    }
+
+    /// An owner tells of changes.
+    ///
+    /// # Errors
+    /// Some are of an interest that this node does not know yet to have begun: they are to be told again.
+    pub(super) fn hear_notices(&mut self, from: &Peer, deliveries: Vec<Delivery>) -> Result<(), Denial> {
+        let mut is_early = false;
+        for delivery in deliveries {
+            let id = WatchId(delivery.id);
+            let Some(watch) = self.watches.watches.get_mut(&id) else { continue };
+            let Some(segment) = watch.segment(from) else { continue };
+            if segment.began != Some(delivery.began) {
+                is_early = true;
+                continue;
+            }
+            let (heard, range) = (segment.heard, segment.range);
+            segment.heard = heard.max(delivery.last());
+            if delivery.first > heard + 1 {
+                let missed = range.unwrap_or(watch.arc);
+                self.outputs.push_back(Output::Seen(id, Seen::Missed(missed)));
+            }
+            for (number, notice) in (delivery.first..).zip(delivery.notices) {
+                if number > heard && watch.filter.is_about(&notice.key) && watch.note(&notice) {
+                    self.outputs.push_back(Output::Seen(id, Seen::Changed(notice)));
+                }
+            }
+        }
+        if is_early { Err(Denial::NotOwner) } else { Ok(()) }
+    }
+}

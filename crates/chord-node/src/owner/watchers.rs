@@ -1,0 +1,103 @@
+//! Those who watch keys through this node, and what is on its way to them.
+
+use std::collections::HashMap;
+
+use chord_kv::Range;
+use chord_kv::replication::{Seen, WatchId};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// All of them.
+pub(super) struct Watchers {
+    watchers: HashMap<WatchId, Watcher>,
+    next: u64,
+}
+
+struct Watcher {
+    sender: Sender<Seen>,
+    /// It read too slowly, and has not been told so yet.
+    has_missed: bool,
+}
+
+impl Watchers {
+    pub(super) fn new() -> Self {
+        // An owner may still know those of this node's last life.
+        Self { watchers: HashMap::new(), next: rand::random() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.watchers.len()
+    }
+
+    pub(super) fn add(&mut self, sender: Sender<Seen>) -> WatchId {
+        self.next = self.next.wrapping_add(1);
+        let id = WatchId(self.next);
+        self.watchers.insert(id, Watcher { sender, has_missed: false });
+        id
+    }
+
+    pub(super) fn tell(&mut self, id: WatchId, seen: Seen, everything: Range) {
+        if let Some(watcher) = self.watchers.get_mut(&id) {
+            watcher.tell(Some(seen), everything);
+        }
+    }
+
+    /// Tells those who read too slowly, as far as they have room by now. Returns whose clients have gone.
+    pub(super) fn tidy(&mut self, everything: Range) -> Vec<WatchId> {
+        let gone: Vec<WatchId> = self
+            .watchers
+            .iter()
+            .filter(|(_, watcher)| watcher.sender.is_closed())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &gone {
+            self.watchers.remove(id);
+        }
+        for watcher in self.watchers.values_mut() {
+            watcher.tell(None, everything);
+        }
+        gone
+    }
+}
+
+impl Watcher {
+    fn tell(&mut self, seen: Option<Seen>, everything: Range) {
+        let missed = self.has_missed.then_some(Seen::Missed(everything));
+        for seen in missed.into_iter().chain(seen) {
+            match self.sender.try_send(seen) {
+                Ok(()) => self.has_missed = false,
+                Err(TrySendError::Full(_)) => {
+                    self.has_missed = true;
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn one_who_reads_too_slowly_is_told_once_and_before_all_that_follows() {
+        let everything = Range { after: 5.into(), up_to: 5.into() };
+        let (sender, mut seen) = mpsc::channel(2);
+        let mut watchers = Watchers::new();
+        let id = watchers.add(sender);
+        for _ in 0..5 {
+            watchers.tell(id, Seen::Watching, everything);
+        }
+        assert_eq!([seen.try_recv(), seen.try_recv()], [Ok(Seen::Watching), Ok(Seen::Watching)]);
+        assert!(watchers.tidy(everything).is_empty());
+        watchers.tell(id, Seen::Watching, everything);
+        assert_eq!(seen.try_recv(), Ok(Seen::Missed(everything)));
+        assert_eq!(seen.try_recv(), Ok(Seen::Watching));
+        drop(seen);
+        assert_eq!(watchers.tidy(everything), [id]);
+        assert_eq!(watchers.len(), 0);
+    }
+}

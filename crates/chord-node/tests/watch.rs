@@ -1,0 +1,159 @@
+//! Watching keys through whole nodes.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chord_kv::replication::{Change, Condition, Consistency, Expiry, Filter, Happened, Notice, Operation, Seen};
+use chord_kv::{Key, Value};
+use chord_node::{Client, Node, Watch};
+use chord_ring::is_ideal;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn ring(n_nodes: usize) -> Vec<Node> {
+    let builder = Node::builder().listen("127.0.0.1:0");
+    let mut nodes = vec![builder.clone().start().await.unwrap()];
+    while nodes.len() < n_nodes {
+        nodes.push(join(&nodes[0]).await);
+    }
+    until(|| is_ideal(nodes.iter().map(Node::view).collect::<Vec<_>>().iter().map(AsRef::as_ref))).await;
+    until(|| nodes.iter().all(|node| node.readiness().is_ok())).await;
+    nodes
+}
+
+async fn join(contact: &Node) -> Node {
+    let node = Node::builder().listen("127.0.0.1:0").join(contact.name().clone()).start().await.unwrap();
+    tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
+    node
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let looks = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looks).await.expect("in time");
+}
+
+async fn next(watch: &mut Watch) -> Seen {
+    tokio::time::timeout(DEADLINE, watch.next()).await.expect("something is seen in time").expect("it goes on")
+}
+
+async fn next_change(watch: &mut Watch) -> Notice {
+    match next(watch).await {
+        Seen::Changed(notice) => notice,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text.as_bytes()).unwrap()
+}
+
+async fn change(node: &Node, name: &str, change: Change, expiry: Expiry) {
+    let operation = Operation::Change { change, condition: Condition::Always, expiry };
+    let client = Client::new(node.name().clone());
+    client.operate(key(name), operation, Consistency::Usual, DEADLINE).await.unwrap();
+}
+
+fn text(text: &str) -> Change {
+    Change::Set(Value::new(text.as_bytes(), 100).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
+    let nodes = ring(3).await;
+    for (idx, watching) in nodes.iter().enumerate() {
+        let name = format!("key{idx}");
+        let mut watch = watching.watch(Filter::Key(key(&name)), None).await.unwrap();
+        assert_eq!(next(&mut watch).await, Seen::Watching);
+        change(&nodes[0], "another", text("x"), Expiry::Never).await;
+        change(&nodes[1], &name, text("a"), Expiry::Never).await;
+        change(&nodes[2], &name, text("b"), Expiry::Never).await;
+        change(&nodes[0], &name, Change::Delete, Expiry::Never).await;
+        let seen = [next_change(&mut watch).await, next_change(&mut watch).await, next_change(&mut watch).await];
+        assert!(seen[0].version < seen[1].version && seen[1].version < seen[2].version);
+        assert_eq!(seen.clone().map(|notice| notice.happened), [Happened::Set, Happened::Set, Happened::Deleted]);
+        assert!(seen.iter().all(|notice| notice.key == key(&name)));
+        let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_millis(300);
+        change(&nodes[1], &name, text("c"), Expiry::At(u64::try_from(soon.as_millis()).unwrap())).await;
+        let set = next_change(&mut watch).await;
+        let expired = next_change(&mut watch).await;
+        assert_eq!((set.happened, expired.happened), (Happened::Set, Happened::Expired));
+        assert_eq!(set.version, expired.version);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_watches_a_prefix_sees_the_keys_of_all_nodes() {
+    let nodes = ring(3).await;
+    let mut watch = nodes[0].watch(Filter::Prefix(b"user:".to_vec()), None).await.unwrap();
+    assert_eq!(next(&mut watch).await, Seen::Watching);
+    let mut expected = BTreeMap::new();
+    for idx in 0..200 {
+        let name = format!("user:{idx}");
+        change(&nodes[idx % 3], &name, text("a"), Expiry::Never).await;
+        change(&nodes[idx % 3], &format!("other:{idx}"), text("a"), Expiry::Never).await;
+        expected.insert(key(&name), 1);
+    }
+    let mut seen = BTreeMap::new();
+    for _ in 0..200 {
+        *seen.entry(next_change(&mut watch).await.key).or_insert(0) += 1;
+    }
+    assert_eq!(seen, expected);
+    assert_eq!(watch.next_now(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_comes_back_is_told_whether_something_was_missed() {
+    let nodes = ring(2).await;
+    let filter = Filter::Key(key("key"));
+    let mut watch = nodes[0].watch(filter.clone(), None).await.unwrap();
+    assert_eq!(next(&mut watch).await, Seen::Watching);
+    change(&nodes[0], "key", text("a"), Expiry::Never).await;
+    let last = next_change(&mut watch).await;
+    drop(watch);
+    let since = Some((last.version, last.happened));
+    let mut watch = nodes[1].watch(filter.clone(), since).await.unwrap();
+    assert_eq!(next(&mut watch).await, Seen::Watching);
+    change(&nodes[0], "key", text("b"), Expiry::Never).await;
+    assert_eq!(next_change(&mut watch).await.happened, Happened::Set, "nothing was missed");
+    drop(watch);
+    let mut watch = nodes[1].watch(filter, since).await.unwrap();
+    assert_eq!(next(&mut watch).await, Seen::Watching);
+    assert!(matches!(next(&mut watch).await, Seen::Missed(_)));
+    assert!(next_change(&mut watch).await.version > last.version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_missed_without_a_word_while_nodes_come_and_go() {
+    let mut nodes = ring(3).await;
+    let mut watch = nodes[0].watch(Filter::Prefix(Vec::new()), None).await.unwrap();
+    assert_eq!(next(&mut watch).await, Seen::Watching);
+    nodes.push(join(&nodes[0]).await);
+    let leaves = nodes.remove(1);
+    leaves.shutdown().await;
+    until(|| is_ideal(nodes.iter().map(Node::view).collect::<Vec<_>>().iter().map(AsRef::as_ref))).await;
+    // By then the watch follows the ring as it is: a key is written until that is seen.
+    let writes = async {
+        for count in 0.. {
+            for idx in 0..50 {
+                change(&nodes[0], &format!("key{idx}"), text(&count.to_string()), Expiry::Never).await;
+            }
+        }
+    };
+    let sees = async {
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < 50 {
+            if let Seen::Changed(notice) = next(&mut watch).await {
+                seen.insert(notice.key);
+            }
+        }
+    };
+    tokio::select! {
+        () = writes => {}
+        () = sees => {}
+    }
+}
