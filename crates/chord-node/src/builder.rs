@@ -20,7 +20,7 @@ use crate::age::now_ms;
 use crate::beginning::{Beginning, Meanwhile};
 use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
-use crate::listen::{fixed_name, listen};
+use crate::listen::bind;
 use crate::node::Node;
 use crate::owner::{Letters, Owner};
 use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, Shared, Stage};
@@ -241,16 +241,11 @@ impl Builder {
         let ring = RingTag { name: self.ring_name, size };
         let config = Config::new(ring.clone()).with_successors(self.successors)?;
         let limits = &self.limits;
-        // The name is known before the port is taken, unless any port will do: nobody should knock while records are read.
-        let early = match fixed_name(&self.listen)? {
-            Some(name) => Some(Storage::open(self.data.as_ref(), &name, &ring, limits).await?),
-            None => None,
-        };
-        let (listener, name) = listen(&self.listen).await?;
-        let storage = match early {
-            Some(storage) => storage,
-            None => Storage::open(self.data.as_ref(), &name, &ring, limits).await?,
-        };
+        // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
+        let bound = bind(&self.listen).await?;
+        let name = bound.name.clone();
+        let storage = Storage::open(self.data.as_ref(), &name, &ring, limits).await?;
+        let listener = bound.listen()?;
         let past = storage.past(&name).await;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.

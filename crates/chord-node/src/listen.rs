@@ -18,26 +18,30 @@ const BACKLOG: u32 = 1024;
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 const LOOK_WAIT: Duration = Duration::from_secs(5);
 
-/// The name of a node that listens there, if it does not depend on which port is free.
-pub(crate) fn fixed_name(address: &str) -> Result<Option<NodeName>, StartError> {
-    match address.rsplit_once(':') {
-        Some((_, "0")) => Ok(None),
-        Some(_) => Ok(Some(address.parse()?)),
-        None => Err(NodeNameError::NoPort.into()),
+/// An address that is taken: nobody else can have it, and whoever knocks is refused until the node listens.
+pub(crate) struct Bound {
+    socket: TcpSocket,
+    address: String,
+    /// The host as given and the real port.
+    pub(crate) name: NodeName,
+}
+
+impl Bound {
+    /// Listens there.
+    pub(crate) fn listen(self) -> Result<TcpListener, StartError> {
+        let Self { socket, address, .. } = self;
+        // Somebody may have bound it too, and have been faster.
+        socket.listen(BACKLOG).map_err(|error| cannot_listen(&address, error))
     }
 }
 
-/// Binds the first address of the host that can be had. The node's name is the host as given and the real port.
-pub(crate) async fn listen(address: &str) -> Result<(TcpListener, NodeName), StartError> {
+/// Binds the first address of the host that can be had.
+pub(crate) async fn bind(address: &str) -> Result<Bound, StartError> {
     // Port 0 is no part of a name: check the rest with another one in its place.
     let (host, port) = address.rsplit_once(':').ok_or(NodeNameError::NoPort)?;
     let any_port = port == "0";
     let name: NodeName = if any_port { format!("{host}:1").parse()? } else { address.parse::<NodeName>()? };
     let port = if any_port { 0 } else { name.port() };
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortTaken { address: address.to_owned() },
-        _ => StartError::Listen { address: address.to_owned(), error },
-    };
     let found = tokio::net::lookup_host((name.host(), port))
         .await
         .map_err(|error| StartError::UnknownHost { address: address.to_owned(), error })?;
@@ -46,20 +50,34 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, NodeName), Sta
         if candidate.ip().is_unspecified() {
             return Err(StartError::Unspecified(address.to_owned()));
         }
-        let bound = bind(candidate).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        let bound = socket_at(candidate).and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
         match bound {
-            Ok((port, listener)) => return Ok((listener, format!("{host}:{port}").parse()?)),
+            Ok((port, socket)) => {
+                let name = format!("{host}:{port}").parse()?;
+                return Ok(Bound { socket, address: address.to_owned(), name });
+            }
             Err(error) => last = error,
         }
     }
-    Err(failed(last))
+    Err(cannot_listen(address, last))
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn cannot_listen(address: &str, error: io::Error) -> StartError {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { address: address.to_owned() },
+        _ => StartError::Listen { address: address.to_owned(), error },
+    }
+}
+
+fn socket_at(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    socket_at(address)?.listen(BACKLOG)
 }
 
 /// Sends a listener on the new address whenever the host of `name` has come to mean others than the one that is `bound`,
@@ -96,7 +114,7 @@ async fn follow_by<Found: Future<Output = Vec<SocketAddr>>>(
             continue;
         }
         for address in found.into_iter().filter(|address| !address.ip().is_unspecified()) {
-            match bind(address) {
+            match listen(address) {
                 Ok(listener) => {
                     tracing::info!("the node's name has a new address: listening on {address}");
                     bound = address;
@@ -123,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_means_another_address_is_listened_on_there() {
-        let first = bind(local(1, 0)).unwrap().local_addr().unwrap();
+        let first = listen(local(1, 0)).unwrap().local_addr().unwrap();
         let (listeners, mut moved) = mpsc::channel(1);
         let answers = std::sync::Mutex::new(vec![
             vec![local(2, first.port())],
