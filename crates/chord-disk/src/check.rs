@@ -1,10 +1,12 @@
 //! A look at a data directory that no node uses: is everything in it whole?
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableTable};
 
-use crate::database::{self, Fault};
+use crate::database::{self, Fault, NOTHING_LEFT};
 use crate::directory::{Directory, Identity};
 use crate::medium::Medium;
 use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantined};
@@ -89,13 +91,18 @@ impl Checked {
 /// Opens the file of a directory; it must be there and whole.
 pub(crate) fn open_existing(directory: &Directory) -> Result<Database, OpenError> {
     let path = directory.path().join(RECORDS_FILE);
-    match path.try_exists() {
-        Ok(true) => {}
-        Ok(false) => return Err(OpenError::Damaged { path, reason: "the file is gone".into() }),
+    match fs::metadata(&path) {
+        Ok(file) if file.len() > 0 => {}
+        Ok(_) => return Err(nothing_left(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(nothing_left(path)),
         Err(error) => return Err(OpenError::io("cannot look for", &path)(error)),
     }
     let opened = database::open_file(&Medium::file(path), CACHE_BYTES_DEFAULT);
     opened.map(|(database, _)| database).map_err(|fault| refused(directory, fault))
+}
+
+fn nothing_left(path: PathBuf) -> OpenError {
+    OpenError::Damaged { path, reason: NOTHING_LEFT.into() }
 }
 
 fn refused(directory: &Directory, fault: Fault) -> OpenError {

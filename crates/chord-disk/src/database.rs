@@ -19,6 +19,9 @@ use crate::{OpenError, Options, salvage};
 /// The one table: [`encoding`] says what is in it.
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 
+/// What is wrong where nothing is where the records should be: their file is begun before the directory has an owner.
+pub(crate) const NOTHING_LEFT: &str = "the file is gone or empty";
+
 /// What was found when a data directory was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,7 +38,7 @@ pub struct Report {
     pub set_aside: Option<PathBuf>,
     /// What was wrong with it.
     pub reason: Option<String>,
-    /// The directory has an owner, but the records' file was gone.
+    /// The directory has an owner, but the records' file was gone, or nothing was in it.
     pub missing: bool,
 }
 
@@ -58,7 +61,8 @@ impl fmt::Display for Report {
             )?;
         }
         if self.missing {
-            write!(f, "; the file with the records was gone, and a new one was begun")?;
+            let lost = "the file with the records was gone or empty, so that all that was in it is lost here";
+            write!(f, "; {lost}, and a new one was begun; the ring has copies")?;
         }
         if let Some(file) = &self.quarantine_file {
             write!(f, "; {} damaged records were moved to {}", self.quarantined, file.display())?;
@@ -115,7 +119,8 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     let path = medium.path();
     let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), error };
     let mut report = Report::default();
-    let opened = match open_file(medium, options.cache_bytes) {
+    let may_begin = if owned && options.damage == DamagePolicy::Refuse { demand(medium) } else { Ok(()) };
+    let opened = match may_begin.and_then(|()| open_file(medium, options.cache_bytes)) {
         Ok((database, empty)) => {
             report.missing = owned && empty;
             match scan(&database, path, &mut report) {
@@ -142,6 +147,14 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     report.records = usage.records;
     let table = table(&database).map_err(|fault| is_io(fault.into_io()))?;
     Ok(Opened { database, table, index, usage, report })
+}
+
+/// Refuses a file in which there is nothing.
+fn demand(medium: &Medium) -> Result<(), Fault> {
+    let file = medium.open().map_err(Fault::Io)?;
+    let bytes = file.len().map_err(Fault::Io)?;
+    file.close().map_err(Fault::Io)?;
+    if bytes == 0 { Err(Fault::Damaged(NOTHING_LEFT.into())) } else { Ok(()) }
 }
 
 fn begin_afresh(

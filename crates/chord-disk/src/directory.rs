@@ -1,5 +1,6 @@
 //! The data directory: whose it is, who uses it, and files in it that change as a whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -75,7 +76,13 @@ impl Drop for Directory {
 impl Directory {
     /// Takes a directory, which is made if it is not there, for that node.
     pub(crate) fn take(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
-        make(path).map_err(OpenError::io("cannot make", path))?;
+        make(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => OpenError::NoDirectory { dir: path.to_path_buf() },
+            _ => OpenError::io("cannot make", path)(error),
+        })?;
+        if let Some(file) = foreign_file(path).map_err(OpenError::io("cannot look into", path))? {
+            return Err(OpenError::Foreign { dir: path.to_path_buf(), file });
+        }
         let mut directory = Self::lock(path)?;
         if let Some(found) = directory.read_identity()? {
             directory.compare(&found, identity)?;
@@ -240,6 +247,31 @@ fn make(path: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path)?;
     missing.into_iter().try_for_each(sync_parent)
+}
+
+/// A file in a directory of nobody's that no node has left there: whoever keeps it there would not want ours beside it.
+fn foreign_file(path: &Path) -> io::Result<Option<OsString>> {
+    let mut foreign = None;
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name == IDENTITY_FILE {
+            return Ok(None);
+        }
+        if foreign.is_none() && !is_expected(&name.to_string_lossy()) {
+            foreign = Some(name);
+        }
+    }
+    Ok(foreign)
+}
+
+/// Whether a directory may have such a file before it has an owner: one of ours, or what file systems and people's tools
+/// leave in an empty one.
+fn is_expected(name: &str) -> bool {
+    const OURS: [&str; 4] = ["records.", "peers.", "identity.", "quarantine-"];
+    name == LOCK_FILE
+        || name == "lost+found"
+        || name.starts_with('.')
+        || OURS.iter().any(|ours| name.starts_with(ours))
 }
 
 /// The beginning of a file. What is JSON and longer is damaged, since it ends early.

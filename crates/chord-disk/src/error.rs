@@ -1,5 +1,6 @@
 //! Why a data directory cannot be used, one sentence each, with what to do.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,22 @@ pub enum OpenError {
         /// The node that was started.
         ours: String,
     },
+    /// There are files in it, and they are none of ours.
+    #[error("{} holds other files, such as {file:?}, and no data of a node; give this node a directory of its own, which is made if it is not there", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// One of the files.
+        file: OsString,
+    },
+    /// It is a file, or something else that holds no files.
+    #[error("{} is no directory; name one, which is made if it is not there", dir.display())]
+    NoDirectory {
+        /// What was named.
+        dir: PathBuf,
+    },
     /// It belongs to a node of another ring.
-    #[error("{} holds the data of the ring \"{theirs}\", not of \"{ours}\"; name that ring or give this node an empty directory", dir.display())]
+    #[error("{} holds the data of the ring \"{theirs}\", not of \"{ours}\"; start this node with that name of the ring, or give it an empty directory", dir.display())]
     OtherRing {
         /// The directory.
         dir: PathBuf,
@@ -56,7 +71,7 @@ pub enum OpenError {
         ours: u64,
     },
     /// The identity cannot be read, so nobody knows whose data it is.
-    #[error("{} is damaged ({reason}), so it is unknown whose data this is; move the directory away and start with an empty one", path.display())]
+    #[error("{} is damaged ({reason}), so it is unknown whose data this is; put the file back from a backup, or give this node an empty directory, which the ring fills", path.display())]
     BadIdentity {
         /// The file.
         path: PathBuf,
@@ -64,13 +79,13 @@ pub enum OpenError {
         reason: String,
     },
     /// There is no data in it, and none was to be begun.
-    #[error("{} is no data directory: it has no identity.json", dir.display())]
+    #[error("{} is no data directory: it has no identity.json; name the directory that a node was started with, or put that file back from a backup", dir.display())]
     NoData {
         /// The directory.
         dir: PathBuf,
     },
     /// The records are damaged, and [`crate::DamagePolicy::Refuse`] was asked for.
-    #[error("{} is damaged ({reason}); restore it from a backup, or allow damaged files to be set aside, and the ring fills the gap", path.display())]
+    #[error("{} is damaged ({reason}); restore it from a backup, or start the node, which sets aside what is damaged unless it was told not to, and the ring fills the gap", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -102,8 +117,8 @@ impl OpenError {
 /// What helps against what the system says.
 pub(crate) fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{
-        InvalidData, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
-        ResourceBusy, StorageFull,
+        InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
+        ReadOnlyFilesystem, ResourceBusy, StorageFull,
     };
     match error.kind() {
         ResourceBusy => "stop the other process that uses it",
@@ -112,7 +127,7 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
         StorageFull => "free space on that disk",
         QuotaExceeded => "free space or raise the quota of the user that runs this node",
         InvalidData => "restart this node, which sets aside what is damaged; the ring has copies",
-        NotFound | NotADirectory => "check the path",
+        NotFound | NotADirectory | IsADirectory => "check the path",
         _ => "check the disk and the system's log",
     }
 }
@@ -136,7 +151,7 @@ pub enum TransferError {
         reason: String,
     },
     /// The text could not be read or written.
-    #[error("{doing} failed: {error}")]
+    #[error("{doing} failed: {error}; {}", remedy(error))]
     Io {
         /// What was to be done, as in "reading line 3".
         doing: String,

@@ -13,7 +13,7 @@ use crate::database::{self, Fault};
 use crate::directory::Directory;
 use crate::medium::Medium;
 use crate::store::RECORDS_FILE;
-use crate::{DiskStore, OpenError, Options, TransferError, encoding, text};
+use crate::{DiskStore, OpenError, Options, Report, TransferError, encoding, text};
 
 /// Longest line that is read, in bytes: the largest value with every byte of it escaped in six, and a key likewise.
 const LINE_BYTES_MAX: u64 = 6 * (VALUE_BYTES_LIMIT as u64 + 8192);
@@ -30,20 +30,25 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 pub struct Exported {
     /// How many records, those of deleted keys included.
     pub records: u64,
+    /// How many had expired and were left out.
+    pub expired: u64,
     /// How many were damaged and left out.
     pub damaged: u64,
 }
 
 /// What an import read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// How many records were read.
     pub records: u64,
     /// How many were stored; for the others, a record as new or newer is there already.
     pub stored: u64,
+    /// What was found when the directory was opened, as a node that starts would have.
+    pub found: Report,
 }
 
-/// Writes every record of the data directory to `out`, one JSON object a line, in the order of their positions.
+/// Writes every record of the data directory that has not expired to `out`, one JSON object a line, in the order of their
+/// positions.
 ///
 /// # Errors
 /// The directory cannot be used, perhaps because a node is running on it, or `out` cannot be written.
@@ -53,6 +58,7 @@ pub fn export(dir: &Path, out: impl Write) -> Result<Exported, TransferError> {
     let mut out = io::BufWriter::new(out);
     let mut exported = Exported::default();
     let mut failed = None;
+    let now_ms = now_ms();
     let path = directory.path();
     let read = database::caught(|| {
         for entry in database::table(&database)?.iter()? {
@@ -61,6 +67,10 @@ pub fn export(dir: &Path, out: impl Write) -> Result<Exported, TransferError> {
                 exported.damaged += 1;
                 continue;
             };
+            if record.is_expired(now_ms) {
+                exported.expired += 1;
+                continue;
+            }
             let line = text::line(&record, identity.size).map_err(io::Error::from);
             if let Err(error) = line.and_then(|line| out.write_all(&line)).and_then(|()| out.write_all(b"\n"))
             {
@@ -96,7 +106,7 @@ pub fn import(
     let size = identity.size;
     let medium = Medium::file(dir.join(RECORDS_FILE));
     let store = DiskStore::open_in(medium, directory, Options::new(identity))?;
-    let mut imported = Imported::default();
+    let mut imported = Imported { found: store.report().clone(), ..Imported::default() };
     let (mut batch, mut bytes, mut number) = (Vec::new(), 0, 0);
     while let Some(line) = next_line(&mut input, &mut number)? {
         if line.trim_ascii().is_empty() {
@@ -130,15 +140,18 @@ fn accepted(record: Record, value_bytes_max: usize) -> Result<Record, String> {
     if value_bytes > value_bytes_max {
         return Err(format!("its value has {value_bytes} bytes, and nodes take at most {value_bytes_max}"));
     }
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-    let ahead_ms = record.version.time_ms().saturating_sub(now_ms);
+    let ahead_ms = record.version.time_ms().saturating_sub(now_ms());
     if ahead_ms > CLOCK_AHEAD_MS_MAX {
         return Err(format!(
             "its version is {ahead_ms} ms ahead of the clock here, and no node would believe it: set the clock, or give the record an older version"
         ));
     }
     Ok(record)
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn next_line(input: &mut impl BufRead, number: &mut u64) -> Result<Option<Vec<u8>>, TransferError> {

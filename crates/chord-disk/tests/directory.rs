@@ -12,7 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use chord_disk::{DamagePolicy, DiskStore, OpenError, Options, PEERS_MAX};
+use chord_disk::{
+    DamagePolicy, DiskStore, OpenError, Options, PEERS_MAX, TransferError, check, export, import,
+};
 use chord_kv::{Key, Range, Record, Store, StoreError, VALUE_BYTES_DEFAULT, Value, Version};
 use chord_ring::{Position, RingSize};
 use support::{identity, scratch};
@@ -95,8 +97,8 @@ fn opener(dir: &str) -> Command {
 
 #[test]
 fn a_relative_path_is_as_good_as_any() {
-    let dir = scratch();
     for relative in ["data", "./deep/er/../data", "."] {
+        let dir = scratch();
         let done = opener(relative).current_dir(dir.path()).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success() && !text.contains("refused"), "{relative}: {text}");
@@ -171,7 +173,10 @@ fn a_directory_belongs_to_one_node_of_one_ring() {
     let mut other = options();
     other.identity.ring = "blue".into();
     let text = refused(dir.path(), other);
-    assert!(text.contains("the data of the ring \"test\", not of \"blue\"; name that ring"), "{text}");
+    assert!(
+        text.contains("the data of the ring \"test\", not of \"blue\"; start this node with that name"),
+        "{text}"
+    );
     let mut other = options();
     other.identity.size = RingSize::new(8).unwrap();
     let text = refused(dir.path(), other);
@@ -194,7 +199,10 @@ fn a_damaged_identity_is_not_guessed_at() {
     DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
     fs::write(dir.path().join("identity.json"), "{\"format\":1,").unwrap();
     let text = refused(dir.path(), options());
-    assert!(text.contains("identity.json is damaged") && text.contains("move the directory away"), "{text}");
+    assert!(
+        text.contains("identity.json is damaged") && text.contains("put the file back from a backup"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -212,6 +220,29 @@ fn a_path_that_cannot_be_used_is_named_with_what_helps() {
     fs::write(&file, "").unwrap();
     let text = refused(&file.join("data"), options());
     assert!(text.contains("cannot make") && text.ends_with("; check the path"), "{text}");
+    let text = refused(&file, options());
+    assert!(text.ends_with("file is no directory; name one, which is made if it is not there"), "{text}");
+}
+
+#[test]
+fn a_directory_with_other_files_in_it_is_not_mixed_with_a_nodes() {
+    let dir = scratch();
+    let letter = dir.path().join("letter.txt");
+    fs::write(&letter, "").unwrap();
+    let text = refused(dir.path(), options());
+    assert!(
+        text.contains("holds other files, such as \"letter.txt\"") && text.contains("a directory of its own"),
+        "{text}"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made");
+    fs::remove_file(&letter).unwrap();
+    // What file systems and tools leave in an empty directory, and a node that ended before it owned its own.
+    for leftover in ["lost+found", ".snapshot", "lock", "records.redb", "identity.new"] {
+        fs::write(dir.path().join(leftover), "").unwrap();
+    }
+    DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
+    fs::write(&letter, "").unwrap();
+    DiskStore::open(dir.path(), options()).unwrap();
 }
 
 #[test]
@@ -309,11 +340,41 @@ fn a_file_that_is_no_store_is_set_aside_or_refused() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_reported() {
+fn a_file_that_is_gone_or_empty_is_a_loss() {
+    let take: [fn(&Path); 2] = [|file| fs::remove_file(file).unwrap(), |file| fs::write(file, "").unwrap()];
+    for take in take {
+        let dir = filled();
+        take(&dir.path().join("records.redb"));
+        for reading in
+            [check(dir.path()).map(|_| ()), export(dir.path(), Vec::new()).map(|_| ()).map_err(opened)]
+        {
+            let text = reading.unwrap_err().to_string();
+            assert!(text.contains("records.redb is damaged (the file is gone or empty)"), "{text}");
+        }
+        let refuse = Options { damage: DamagePolicy::Refuse, ..options() };
+        let text = refused(dir.path(), refuse);
+        assert!(text.contains("records.redb is damaged (the file is gone or empty)"), "{text}");
+        let store = DiskStore::open(dir.path(), options()).unwrap();
+        let report = store.report();
+        assert!(report.missing && !report.is_clean());
+        assert!(report.to_string().contains("all that was in it is lost here"), "{report}");
+    }
+}
+
+fn opened(error: TransferError) -> OpenError {
+    match error {
+        TransferError::Open(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_import_says_what_it_found_damaged() {
     let dir = filled();
-    fs::remove_file(dir.path().join("records.redb")).unwrap();
-    let store = DiskStore::open(dir.path(), options()).unwrap();
-    assert!(store.report().missing && !store.report().is_clean());
+    damage(dir.path());
+    let line = br#"{"key":"k","value":"v","version":"1.0.1"}"#;
+    let imported = import(dir.path(), &line[..], VALUE_BYTES_DEFAULT).unwrap();
+    assert!(imported.found.set_aside.is_some(), "{}", imported.found);
 }
 
 /// What is found of the 500 records, each of which must be as it was written; how many are missing.

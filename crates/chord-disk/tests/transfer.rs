@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, io};
 
 use chord_disk::{DiskStore, Options, check, export, import};
 use chord_kv::{Key, PageLimit, Range, Record, Store, VALUE_BYTES_DEFAULT, Value, Version};
@@ -24,7 +24,7 @@ fn record(key: &[u8], value: Option<&[u8]>, time_ms: u64) -> Record {
 
 fn some_records() -> Vec<Record> {
     let elsewhere = Record { position: Position::from(5), ..record(b"elsewhere", Some(b"x"), 1) };
-    let mortal = Record { expires_at_ms: Some(1_700_000_000_000), ..record(b"mortal", Some(b""), 2) };
+    let mortal = Record { expires_at_ms: Some(253_402_300_799_999), ..record(b"mortal", Some(b""), 2) };
     vec![
         record(b"text", Some("grüße\n\"\u{0}".as_bytes()), 1),
         record(b"\xff\xfe", Some(&[0, 159, 146, 150]), 4),
@@ -59,6 +59,42 @@ fn what_is_exported_and_imported_elsewhere_is_the_same() {
     assert_eq!((checked.records, checked.deleted, checked.expiring), (6, 1, 1));
     let store = DiskStore::open(to.path(), Options::new(identity())).unwrap();
     assert_eq!(all(&store), expected);
+}
+
+#[test]
+fn what_has_expired_is_left_out_of_an_export_and_counted() {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), Options::new(identity())).unwrap();
+    store.apply(some_records()).unwrap();
+    let expired = Record { expires_at_ms: Some(1_700_000_000_000), ..record(b"expired", Some(b"secret"), 2) };
+    store.apply(vec![expired]).unwrap();
+    store.close().unwrap();
+    let mut text = Vec::new();
+    let exported = export(dir.path(), &mut text).unwrap();
+    assert_eq!((exported.records, exported.expired, exported.damaged), (6, 1, 0));
+    assert!(!String::from_utf8(text).unwrap().contains("secret"));
+}
+
+#[test]
+fn an_export_that_finds_no_room_says_what_helps() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), Options::new(identity())).unwrap();
+    store.apply(some_records()).unwrap();
+    store.close().unwrap();
+    let refused = export(dir.path(), Full).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("writing the export failed") && refused.ends_with("; free space on that disk"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -113,6 +149,9 @@ fn a_bad_line_is_named_and_what_came_before_it_is_kept() {
 fn a_directory_without_an_identity_is_no_data_directory() {
     let dir = scratch();
     let refused = check(dir.path()).unwrap_err().to_string();
-    assert!(refused.ends_with("is no data directory: it has no identity.json"), "{refused}");
+    assert!(
+        refused.contains("is no data directory: it has no identity.json; name the directory"),
+        "{refused}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
 }

@@ -385,7 +385,7 @@ fn data_dir(lines: &str) -> tempfile::TempDir {
 const EXPORTED: [&str; 3] = [
     r#"{"key":"greeting","value":"hello","version":"2.0.1"}"#,
     r#"{"key":"gone","deleted":true,"version":"3.0.1"}"#,
-    r#"{"key_base64":"//4=","value_base64":"AP8=","version":"4.0.1","expires_at_ms":1700000000000}"#,
+    r#"{"key_base64":"//4=","value_base64":"AP8=","version":"4.0.1","expires_at_ms":253402300799999}"#,
 ];
 
 fn sorted_lines(text: &str) -> Vec<&str> {
@@ -404,18 +404,24 @@ fn data_is_exported_as_it_was_imported() {
     let again = format!("{dir}/again.jsonl");
     assert_eq!(chord(&["data", "export", dir, &again]).status.code(), Some(0));
     assert_eq!(std::fs::read_to_string(&again).unwrap(), text(&exported.stdout));
-    assert!(refusal(&format!("data export {dir} {again}"), 1).contains("cannot make"), "it is there already");
+    assert!(refusal(&format!("data export {dir} {again}"), 1).contains("it is there already; remove it"));
+    let expired = r#"{"key":"late","value":"v","version":"5.0.1","expires_at_ms":1700000000000}"#;
+    std::fs::write(format!("{dir}/late.jsonl"), expired).unwrap();
+    assert_eq!(chord(&["data", "import", dir, &format!("{dir}/late.jsonl")]).status.code(), Some(0));
+    let exported = chord(&["data", "export", dir]);
+    assert_eq!(text(&exported.stdout).lines().count(), 3);
+    assert_eq!(text(&exported.stderr), "Exported 3 records; 1 left out, since expired\n");
     let imported = chord(&["data", "import", dir, &again]);
     assert_eq!(text(&imported.stdout), "Imported 3 records: 0 stored, 3 known or older\n");
     let checked = chord(&["data", "check", dir]);
     let line = text(&checked.stdout);
     assert!(
-        line.starts_with("3 records of node 127.0.0.1:4567, ") && line.contains("1 say that a key"),
+        line.starts_with("4 records of node 127.0.0.1:4567, ") && line.contains("1 say that a key"),
         "{line}"
     );
     let json: serde_json::Value =
         serde_json::from_slice(&chord(&["data", "check", "--json", dir]).stdout).unwrap();
-    assert_eq!((&json["records"], &json["damaged"]), (&3.into(), &0.into()));
+    assert_eq!((&json["records"], &json["damaged"]), (&4.into(), &0.into()));
 }
 
 #[test]

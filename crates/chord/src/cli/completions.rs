@@ -23,6 +23,6 @@ impl CompletionsArgs {
         // Made whole first: clap's generator panics when its reader goes.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "chord", &mut script);
-        std::io::stdout().lock().write_all(&script).map_err(stream_error)
+        std::io::stdout().lock().write_all(&script).map_err(|error| stream_error(&error))
     }
 }

@@ -10,6 +10,7 @@ use chord::data::{self, TransferError};
 use clap::{Args, Subcommand};
 
 use super::exit::stream_error;
+use super::files;
 use super::output::{self, note};
 use super::table::thousands;
 
@@ -38,7 +39,7 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-/// Write every record of a data directory as a line of JSON
+/// Write every record of a data directory that has not expired as a line of JSON
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -126,7 +127,11 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
         Some(file) => export_to(&args.dir, file)?,
         None => data::export(&args.dir, io::stdout().lock()).map_err(stream)?,
     };
-    note(format_args!("Exported {} records", thousands(exported.records)));
+    let expired = match exported.expired {
+        0 => String::new(),
+        count => format!("; {} left out, since expired", thousands(count)),
+    };
+    note(format_args!("Exported {} records{expired}", thousands(exported.records)));
     if exported.damaged > 0 {
         bail!("{} damaged records were left out", exported.damaged);
     }
@@ -136,16 +141,15 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 /// A file that ends early must not be taken for a whole one, so it gets its name when it is whole, whatever ends this
 /// process before.
 fn export_to(dir: &Path, file: &Path) -> anyhow::Result<data::Exported> {
-    let cannot_make = || format!("cannot make {}", file.display());
-    if file.try_exists().with_context(cannot_make)? {
-        bail!("{}: it is there already", cannot_make());
+    if file.try_exists().map_err(files::cannot("make", file))? {
+        bail!("cannot make {}: it is there already; remove it, or name another file", file.display());
     }
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
-    let out = File::create(&partial).with_context(cannot_make)?;
+    let out = File::create(&partial).map_err(files::cannot("make", file))?;
     let done = data::export(dir, &out).map_err(anyhow::Error::from).and_then(|exported| {
         let named = out.sync_all().and_then(|()| fs::rename(&partial, file));
-        named.with_context(|| format!("cannot write {}", file.display()))?;
+        named.map_err(files::cannot("write", file))?;
         Ok(exported)
     });
     if done.is_err() {
@@ -157,7 +161,7 @@ fn export_to(dir: &Path, file: &Path) -> anyhow::Result<data::Exported> {
 /// Whoever reads standard output may have read enough.
 fn stream(error: TransferError) -> anyhow::Error {
     match error {
-        TransferError::Io { error, .. } => stream_error(error),
+        TransferError::Io { error, .. } => stream_error(&error),
         other => other.into(),
     }
 }
@@ -166,12 +170,15 @@ fn import(args: &ImportArgs) -> anyhow::Result<()> {
     let limit = Limits::default().value_bytes;
     let imported = match &args.file {
         Some(file) => {
-            let input = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let input = File::open(file).map_err(files::cannot("read", file))?;
             data::import(&args.dir, BufReader::new(input), limit)
                 .with_context(|| file.display().to_string())?
         }
         None => data::import(&args.dir, io::stdin().lock(), limit).context("standard input")?,
     };
+    if !imported.found.is_clean() {
+        note(format_args!("Opened {}: {}", args.dir.display(), imported.found));
+    }
     let what = if imported.records == 1 { "record" } else { "records" };
     output::answer(format_args!(
         "Imported {} {what}: {} stored, {} known or older",
@@ -205,6 +212,9 @@ mod tests {
         assert_eq!(names(out.path()), ["backup.jsonl"]);
         assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
         let refused = export_to(data.path(), &file).unwrap_err().to_string();
-        assert!(refused.starts_with("cannot make") && refused.ends_with("it is there already"), "{refused}");
+        assert!(
+            refused.starts_with("cannot make") && refused.contains("it is there already; remove it"),
+            "{refused}"
+        );
     }
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use chord::Key;
 
-use super::output;
 use super::text::escaped;
+use super::{files, output};
 
 /// A command could not do what it was asked.
 const FAILED: u8 = 1;
@@ -117,11 +117,11 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Turns an I/O error of one of the standard streams into [`output::Closed`] where that is what happened.
-pub(crate) fn stream_error(error: io::Error) -> anyhow::Error {
+pub(crate) fn stream_error(error: &io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         output::Closed.into()
     } else {
-        anyhow::Error::new(error).context("cannot write the output")
+        anyhow::anyhow!("cannot write the output: {}", files::explained(error))
     }
 }
 
@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_failure() {
-        let closed = stream_error(io::ErrorKind::BrokenPipe.into());
+        let closed = stream_error(&io::ErrorKind::BrokenPipe.into());
         assert!(is_broken_pipe(&closed));
-        assert!(!is_broken_pipe(&stream_error(io::ErrorKind::StorageFull.into())));
+        assert!(!is_broken_pipe(&stream_error(&io::ErrorKind::StorageFull.into())));
     }
 
     #[test]

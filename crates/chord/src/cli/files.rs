@@ -1,4 +1,7 @@
-//! How many files a node's process may have open: each connection is one.
+//! Files: how many a node's process may have open, since each connection is one, and what helps when one cannot be used.
+
+use std::io;
+use std::path::Path;
 
 /// Raises the limit to what the system allows this user; returns it, or `None` where nobody can tell.
 ///
@@ -26,9 +29,48 @@ fn needed(nodes: u64) -> u64 {
     nodes * nodes.saturating_sub(1).min(PEERS_MAX) * 2 + OTHER_FILES
 }
 
+/// That something cannot be done with a file, why, and what helps.
+pub(crate) fn cannot(what: &str, path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error {
+    let doing = format!("cannot {what} {}", path.display());
+    move |error| anyhow::anyhow!("{doing}: {}", explained(&error))
+}
+
+/// What the system says, and what helps.
+pub(crate) fn explained(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
+    };
+    let remedy = match error.kind() {
+        NotFound | NotADirectory => "check the path",
+        IsADirectory => "name a file",
+        PermissionDenied => "give this user the right to it, or name another file",
+        ReadOnlyFilesystem => "name a file on another file system",
+        StorageFull | QuotaExceeded => "free space there, or name a file on another disk",
+        _ => "check the disk and the system's log",
+    };
+    format!("{error}; {remedy}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_done_with_a_file_is_said_with_the_remedy() {
+        let refused = std::fs::File::open("no-such-file")
+            .map_err(cannot("read", Path::new("no-such-file")))
+            .unwrap_err();
+        let text = refused.to_string();
+        assert!(
+            text.starts_with("cannot read no-such-file: ") && text.ends_with("; check the path"),
+            "{text}"
+        );
+        assert!(
+            explained(&io::ErrorKind::StorageFull.into())
+                .ends_with("; free space there, or name a file on another disk")
+        );
+    }
 
     #[test]
     fn five_nodes_fit_into_the_usual_limit_and_sixty_four_do_not() {

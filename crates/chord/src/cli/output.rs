@@ -26,26 +26,29 @@ impl std::error::Error for Closed {}
 /// Prints one line of an answer.
 pub(crate) fn answer(line: impl fmt::Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(stream_error)
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| stream_error(&error))
 }
 
 /// Prints text that may be styled: the style stays only where it is wanted.
 pub(crate) fn styled(text: &str) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
-    write!(out, "{text}").and_then(|()| out.flush()).map_err(stream_error)
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| stream_error(&error))
 }
 
 /// Prints a value as it is; on a terminal the line is ended.
 pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let end: &[u8] = if out.is_terminal() { b"\n" } else { b"" };
-    out.write_all(bytes).and_then(|()| out.write_all(end)).and_then(|()| out.flush()).map_err(stream_error)
+    out.write_all(bytes)
+        .and_then(|()| out.write_all(end))
+        .and_then(|()| out.flush())
+        .map_err(|error| stream_error(&error))
 }
 
 /// Prints lines that are ended already.
 pub(crate) fn lines(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(stream_error)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| stream_error(&error))
 }
 
 /// Prints one JSON object on a line of its own.

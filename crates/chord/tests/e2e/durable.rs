@@ -195,7 +195,8 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do(
     };
     let mut owner = Process::start(program().args(["serve", "--listen", &names[0]]).arg("--data").arg(&data));
     owner.wait_until_it_says("Running on").expect("it serves");
-    assert_refused(&serve(&names[0], &[]), "is in use by process");
+    assert_refused(&serve(&names[0], &[]), "the port is taken");
+    assert_refused(&serve(&names[1], &[]), "is in use by process");
     owner.signal("TERM");
     assert_eq!(owner.wait(), Some(0), "{}", owner.stderr());
     assert_refused(&serve(&names[1], &[]), &format!("holds the data of node {}, not of", names[0]));
@@ -214,7 +215,25 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do(
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("it can be written");
     let refused = run_command(program().args(["serve", "--listen", &names[0]]).arg("--data").arg(&file));
-    assert_refused(&refused, "cannot make");
+    assert_refused(&refused, "is no directory; name one");
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_no_directory_behind_and_other_files_are_left_alone() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let (data, photos) = (dir.path().join("deep/data"), dir.path().join("photos"));
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let name = held.local_addr().expect("it is bound").to_string();
+    let serve =
+        |data: &Path| run_command(program().args(["serve", "--listen", &name]).arg("--data").arg(data));
+    assert_refused(&serve(&data), "the port is taken");
+    assert!(!dir.path().join("deep").exists());
+    drop(held);
+    std::fs::create_dir(&photos).expect("it can be made");
+    std::fs::write(photos.join("photo.jpg"), "").expect("it can be written");
+    assert_refused(&serve(&photos), "holds other files, such as \"photo.jpg\"");
+    assert_eq!(std::fs::read_dir(&photos).expect("it is there").count(), 1, "nothing was made");
 }
 
 /// It ended with one line that says so.
