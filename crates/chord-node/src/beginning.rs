@@ -1,10 +1,11 @@
 //! Beginning: how a node comes into a ring, by itself or through others.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chord_ring::{Command, CommandError, JoinError, NodeName};
 
+use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
 /// Pause between two rounds through the contacts while none answers, at first and at most.
@@ -84,8 +85,54 @@ impl Beginning {
 const PAST_FORGOTTEN: &str = "this node has records of an earlier life, and the names of those with whom it was are lost: \
     start it with --join and the name of a node of its ring, or with --found if there is none";
 
-const NOBODY_BACK: &str = "none of the nodes with which this one was in a ring is there: it waits for them, since their ring \
-    may go on without them; start it with --join and the name of another node of the ring, or with --found if there is none";
+const HOW_TO_END_IT: &str = "this node waits for them, since their ring may go on elsewhere; start it with --join and the name \
+    of another node of the ring, or, if the ring is gone for good, start one of the nodes that wait with --found and the others \
+    with --join and its name; should the ring go on after all, there are two until they meet, and of two writes to one key the \
+    older is lost then";
+
+/// After how long without a ring a node says whom it waits for, and what ends that, and how long it is silent then: nodes that
+/// are started together find each other before the first, and a log of a day has some hundred lines of it.
+const WORD_AFTER: Duration = Duration::from_secs(3);
+const WORD_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// Says now and then that a node waits.
+struct Patience {
+    begun: Instant,
+    word_after: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { begun: Instant::now(), word_after: WORD_AFTER }
+    }
+
+    fn say(&mut self, contacts: &[NodeName], asked: Asked) {
+        let what = match asked {
+            Asked::NotThere => "is there",
+            Asked::InNoRing => "is in a ring",
+            Asked::NotNow | Asked::Ended => return,
+        };
+        let waited = self.begun.elapsed();
+        if waited >= self.word_after {
+            self.word_after = waited + WORD_PAUSE;
+            tracing::warn!("none of the nodes to join ({}) {what}: {HOW_TO_END_IT}", listed(contacts));
+        }
+    }
+}
+
+/// How many nodes are named in a sentence at most.
+const LISTED_MAX: usize = 4;
+
+/// "a, b, c, d and 2 others".
+fn listed(names: &[NodeName]) -> String {
+    let (shown, rest) = names.split_at(names.len().min(LISTED_MAX));
+    let shown: Vec<&str> = shown.iter().map(NodeName::as_str).collect();
+    match rest.len() {
+        0 => shown.join(", "),
+        1 => format!("{} and 1 other", shown.join(", ")),
+        others => format!("{} and {others} others", shown.join(", ")),
+    }
+}
 
 /// Through whom to join.
 struct Contacts {
@@ -110,19 +157,19 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
         shared.refuse_join(error);
         return;
     }
+    *lock(&shared.waits_for) = listed(&contacts);
     // Should it found a ring, it goes on to look for theirs.
     for contact in &contacts {
         let _ = shared.command(Command::Remember(contact.clone())).await;
     }
     let joining = async {
         let mut rounds_alone = 0;
+        let mut patience = Patience::new();
         loop {
-            rounds_alone = match shared.ask_contacts(&contacts).await {
+            let asked = shared.ask_contacts(&contacts).await;
+            rounds_alone = match asked {
                 Asked::Ended => return,
-                Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => {
-                    tracing::warn!("{NOBODY_BACK}");
-                    0
-                }
+                Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => 0,
                 Asked::NotThere | Asked::InNoRing => rounds_alone + 1,
                 Asked::NotNow => 0,
             };
@@ -130,6 +177,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
                 tracing::info!("none of the nodes to join is in a ring: founding one");
                 return shared.found().await;
             }
+            patience.say(&contacts, asked);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(pause_max);
         }
@@ -138,6 +186,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
         () = joining => {}
         () = shared.reached(Stage::Departing) => {}
     }
+    lock(&shared.waits_for).clear();
 }
 
 /// What came of one round through the contacts.

@@ -274,6 +274,7 @@ impl Builder {
             acquaintances: watch::Sender::new(Vec::new()),
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
+            waits_for: Mutex::default(),
             departure: OnceCell::new(),
             violations: AtomicU64::new(0),
             limits: self.limits,

@@ -11,6 +11,14 @@ pub enum OperationError {
     /// The ring could not lead to the owner. Nothing changed; trying again may help.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The node is on its way into a ring. Nothing changed; trying again helps once it is there.
+    #[error(
+        "this node is in no ring yet: it waits for {contacts} to let it in; see its log, or ask a node that is in the ring"
+    )]
+    Joining {
+        /// Those whom it asks.
+        contacts: String,
+    },
     /// The key is too long. Nothing changed.
     #[error(transparent)]
     Key(#[from] KeyTooLong),
@@ -53,6 +61,7 @@ impl OperationError {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => refusal_code(refusal),
+            Self::Joining { .. } => Code::NotMember,
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
             Self::Data(error) => data_code(error),
             Self::NotText => Code::NotText,

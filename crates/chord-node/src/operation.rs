@@ -131,7 +131,7 @@ impl Shared {
             }
         };
         let found = tokio::time::timeout_at(ticket.until, found).await;
-        found.unwrap_or(Err(Unable::Unanswered.into()))
+        found.unwrap_or(Err(Unable::Unanswered.into())).map_err(|error| self.explained(error))
     }
 
     /// Has a wish done at the owner of its key.
@@ -156,7 +156,16 @@ impl Shared {
             }
         };
         let done = tokio::time::timeout_at(ticket.until, done).await;
-        done.unwrap_or_else(|_| Err(work.attempts.expired().into()))
+        let done = done.unwrap_or_else(|_| Err(work.attempts.expired().into()));
+        done.map_err(|error| self.explained(error))
+    }
+
+    /// The same error, or why the node is in no ring where that is all that it says.
+    fn explained(&self, error: OperationError) -> OperationError {
+        match error {
+            OperationError::Refused(Refusal::NotMember) => self.waits().unwrap_or(error),
+            error => error,
+        }
     }
 
     async fn try_operate(&self, work: &mut Work<'_>) -> Attempt {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::links::{Asker, Links, lock};
 use crate::owner::DataMail;
-use crate::{Departure, Limits};
+use crate::{Departure, Limits, OperationError};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
 /// or flooded, and the sender then waits within its own deadline.
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) data_mailbox: mpsc::Sender<DataMail>,
     /// Whom this node knows, its neighbours first.
     pub(crate) acquaintances: watch::Sender<Vec<NodeName>>,
+    /// By whom the node wants to be let into a ring, in words; nothing if it is not on its way into one.
+    pub(crate) waits_for: Mutex<String>,
     /// Why the node gave up joining, if it did.
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
@@ -97,6 +99,12 @@ impl Shared {
             *now = (*now).max(stage);
             later
         });
+    }
+
+    /// Why the node is in no ring, if it is on its way into one.
+    pub(crate) fn waits(&self) -> Option<OperationError> {
+        let contacts = lock(&self.waits_for).clone();
+        (!contacts.is_empty()).then_some(OperationError::Joining { contacts })
     }
 
     /// Waits until the node has come so far.
@@ -158,7 +166,8 @@ impl Shared {
             return Err("this node is leaving".to_owned());
         }
         if !self.view.load().is_member() {
-            return Err("this node is in no ring yet".to_owned());
+            let waits = self.waits().map(|waits| waits.to_string());
+            return Err(waits.unwrap_or_else(|| "this node is in no ring yet".to_owned()));
         }
         if let Health::NotWriting { reason, remedy } = self.store.health() {
             return Err(format!("the store takes no writes: {reason}; {remedy}"));

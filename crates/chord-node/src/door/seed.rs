@@ -224,7 +224,9 @@ pub(super) fn admit(shared: &Shared, context: &Context) -> Result<(), Refused> {
 
 /// A refusal goes with this node's identity, so that the other side can say which ring it met.
 fn refuse(shared: &Shared, refusal: &Refusal) -> Refused {
-    Refused::new(refusal_code(refusal), refusal.to_string()).with(shared.asker().identity())
+    let waits = if *refusal == Refusal::NotMember { shared.waits() } else { None };
+    let sentence = waits.map_or_else(|| refusal.to_string(), |waits| waits.to_string());
+    Refused::new(refusal_code(refusal), sentence).with(shared.asker().identity())
 }
 
 fn as_text(value: &Value) -> Result<String, Refused> {

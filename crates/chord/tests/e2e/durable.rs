@@ -124,7 +124,7 @@ fn a_founder_whose_ring_goes_on_without_those_it_knew_waits_and_founds_no_second
     assert_eq!(second.wait(), Some(0), "{}", second.stderr());
 
     let mut founder = server(&names[0], dir.path(), &[]);
-    founder.wait_until_it_says("it waits for them").expect("it says what it waits for");
+    founder.wait_until_it_says("this node waits for them").expect("it says what it waits for");
     assert!(readiness(&names[0]).is_err());
     // Nor when the file that tells with whom it was is lost.
     founder.crash();
@@ -163,6 +163,37 @@ fn a_node_that_was_alone_founds_its_ring_again() {
     let _founder = server(&names[0], dir.path(), &[]);
     wait_until_ready(&names[..1]);
     assert_eq!(found(&names[..1], 20), [20]);
+}
+
+#[test]
+fn nodes_whose_founder_never_returns_say_how_to_go_on_without_it() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(3, 160);
+    let to_founder = ["--join", names[0].as_str()];
+    let mut servers = vec![server(&names[0], dir.path(), &[])];
+    servers.extend(names[1..].iter().map(|name| server(name, dir.path(), &to_founder)));
+    wait_until_ready(&names);
+    put_all(&names, 30);
+    wait_for("names that are written down", IDEAL_LIMIT, || {
+        let written = |name: &String| {
+            let peers = dir.path().join(name.replace(':', "-")).join("peers.json");
+            std::fs::read_to_string(peers)
+                .is_ok_and(|text| names.iter().filter(|other| text.contains(*other)).count() == 2)
+        };
+        if names.iter().all(written) { Ok(()) } else { Err("some are not") }
+    });
+    servers.iter_mut().for_each(Process::crash);
+    let mut second = server(&names[1], dir.path(), &to_founder);
+    let mut third = server(&names[2], dir.path(), &to_founder);
+    for waiting in [&mut second, &mut third] {
+        waiting.wait_until_it_says("start one of the nodes that wait with --found").expect("it says so");
+        assert!(waiting.stderr().contains(&format!("none of the nodes to join ({}, ", names[0])));
+    }
+    second.crash();
+    let mut second = server(&names[1], dir.path(), &[&to_founder[..], &["--found"]].concat());
+    second.wait_until_it_says("Founded a ring").expect("it may");
+    third.wait_until_it_says("Joined the ring").expect("it finds the other one");
 }
 
 #[test]
