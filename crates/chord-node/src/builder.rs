@@ -13,6 +13,7 @@ use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
     SuccessorsError,
 };
+use chord_wire::Copies;
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -236,6 +237,7 @@ impl Builder {
         self.limits.check()?;
         self.check_copies()?;
         let settings = self.replication();
+        let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
         let size = self.ring_size;
         let ring = RingTag { name: self.ring_name, size };
@@ -268,13 +270,13 @@ impl Builder {
             clock: records.clock(),
             status: Mutex::new(records.status()),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
-            links: Links::new(ring, self.limits.clone(), self.language),
+            links: Links::new(ring, copies, self.limits.clone(), self.language),
             mailbox,
             data_mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
+            waits_for: Mutex::default(),
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
-            waits_for: Mutex::default(),
             departure: OnceCell::new(),
             violations: AtomicU64::new(0),
             limits: self.limits,

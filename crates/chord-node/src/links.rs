@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chord_ring::{NodeName, RingTag};
+use chord_wire::Copies;
 
 pub(crate) use ask::{Asker, onward};
 pub(crate) use connection::{
@@ -32,14 +33,16 @@ const TIDY_PAUSE: Duration = Duration::from_secs(4);
 /// All links of one node.
 pub(crate) struct Links {
     ring: RingTag,
+    /// How this node was told to keep copies.
+    copies: Copies,
     limits: Limits,
     first_language: Language,
     by_name: Mutex<HashMap<NodeName, Arc<Link>>>,
 }
 
 impl Links {
-    pub(crate) fn new(ring: RingTag, limits: Limits, first_language: Language) -> Self {
-        Self { ring, limits, first_language, by_name: Mutex::default() }
+    pub(crate) fn new(ring: RingTag, copies: Copies, limits: Limits, first_language: Language) -> Self {
+        Self { ring, copies, limits, first_language, by_name: Mutex::default() }
     }
 
     /// The link to a peer, made when it is first needed. The one unused for longest makes room.

@@ -35,6 +35,8 @@ const OWNER: &str = "chord-owner";
 const HOPS: &str = "chord-hops";
 const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
+const REPLICAS: &str = "chord-replicas";
+const WRITE_QUORUM: &str = "chord-write-quorum";
 const ERROR: &str = "chord-error";
 
 const NONE: &str = "none";
@@ -67,8 +69,19 @@ pub struct Context {
     pub predecessor: Option<KnownPredecessor>,
     /// Whether the sender is a member of its ring.
     pub member: Option<bool>,
+    /// How the sender keeps copies, where it says so.
+    pub copies: Option<Copies>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
+}
+
+/// How a node was told to keep copies. All nodes of a ring should have been told the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// How many there are to be of each key.
+    pub replicas: u8,
+    /// How many must be made before a write is acknowledged; without it, more than half of those that there can be.
+    pub write_quorum: Option<u8>,
 }
 
 /// What a node says about its predecessor.
@@ -129,6 +142,12 @@ impl Context {
         if let Some(member) = self.member {
             header(MEMBER, if member { "1" } else { "0" });
         }
+        if let Some(Copies { replicas, write_quorum }) = self.copies {
+            header(REPLICAS, &replicas.to_string());
+            if let Some(copies) = write_quorum {
+                header(WRITE_QUORUM, &copies.to_string());
+            }
+        }
         if let Some(code) = self.code {
             header(ERROR, code.as_str());
         }
@@ -154,6 +173,7 @@ impl Context {
             hops: headers.number(HOPS)?,
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
+            copies: headers.copies()?,
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }
@@ -231,6 +251,12 @@ impl<'a, F: Fn(&'static str) -> Option<&'a [u8]>> Headers<F> {
             (Some(_), None) => Err(BadContext { header: RING_SIZE, wanted: "there when chord-ring-name is" }),
             (None, Some(_)) => Err(BadContext { header: RING_NAME, wanted: "there when chord-ring-size is" }),
         }
+    }
+
+    fn copies(&self) -> Result<Option<Copies>, BadContext> {
+        let write_quorum = self.number(WRITE_QUORUM)?;
+        let replicas = self.number(REPLICAS)?;
+        Ok(replicas.map(|replicas| Copies { replicas, write_quorum }))
     }
 
     fn path(&self) -> Result<Vec<NodeName>, BadContext> {

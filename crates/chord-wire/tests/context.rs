@@ -6,7 +6,8 @@ use std::time::Duration;
 use chord_kv::Version;
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeName, Position, RingName, RingSize, RingTag};
 use chord_wire::{
-    BadContext, Code, Context, HEADER_PREFIX, KnownPredecessor, PATH_BYTES_MAX, PATH_NAMES_MAX, REMAINING_MAX,
+    BadContext, Code, Context, Copies, HEADER_PREFIX, KnownPredecessor, PATH_BYTES_MAX, PATH_NAMES_MAX,
+    REMAINING_MAX,
 };
 use proptest::prelude::*;
 
@@ -46,6 +47,7 @@ fn full() -> Context {
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
+        copies: Some(Copies { replicas: 3, write_quorum: Some(2) }),
         owner: Some(name("10.0.0.9:4567")),
         hops: Some(3),
         code: Some(Code::NoRoute),
@@ -71,9 +73,11 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-owner", "10.0.0.9:4567"),
         ("chord-path", "h:2,[::1]:3"),
         ("chord-predecessor", "h:4"),
+        ("chord-replicas", "3"),
         ("chord-ring-name", "blue"),
         ("chord-ring-size", "160"),
         ("chord-version", "12.3.45"),
+        ("chord-write-quorum", "2"),
     ];
     let headers = write(&full());
     assert_eq!(headers, expected.map(|(name, value)| (name, value.as_bytes().to_vec())).into());
@@ -90,7 +94,7 @@ fn a_node_can_say_that_it_has_no_predecessor() {
 
 #[test]
 fn headers_that_make_no_sense_are_refused_by_name() {
-    let cases: [(&'static str, &[u8]); 21] = [
+    let cases: [(&'static str, &[u8]); 23] = [
         ("chord-hops", b"-1"),
         ("chord-hops", b"4294967296"),
         ("chord-owner", b"nobody"),
@@ -110,6 +114,8 @@ fn headers_that_make_no_sense_are_refused_by_name() {
         ("chord-expires-ms", b"soon"),
         ("chord-predecessor", b"None"),
         ("chord-member", b"2"),
+        ("chord-replicas", b"256"),
+        ("chord-write-quorum", b"most"),
         ("chord-ring-size", b"0"),
         ("chord-ring-name", b"a b"),
     ];
@@ -191,13 +197,15 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()));
+    let copies =
+        (any::<u8>(), of(any::<u8>())).prop_map(|(replicas, write_quorum)| Copies { replicas, write_quorum });
+    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()), of(copies));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
     let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()));
     (about_sender, about_request, about_record, of(code)).prop_map(
         |(
-            (ring, from, predecessor, member),
+            (ring, from, predecessor, member, copies),
             (path, named, remaining, version),
             (expires_at_ms, owner, hops),
             code,
@@ -214,6 +222,7 @@ fn any_context() -> impl Strategy<Value = Context> {
                 hops,
                 predecessor,
                 member,
+                copies,
                 code,
             }
         },
@@ -228,7 +237,7 @@ proptest! {
 
     #[test]
     fn no_header_makes_the_reader_panic(
-        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 13)
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 15)
     ) {
         let names = write(&full());
         let headers: Headers = names.into_keys().zip(values).collect();

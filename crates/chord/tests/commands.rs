@@ -227,6 +227,35 @@ fn a_node_that_is_to_join_nobody_who_is_there_may_found_a_ring() {
     assert!(text(&output.stderr).contains("--join"), "{}", text(&output.stderr));
 }
 
+#[test]
+fn a_node_that_waits_says_for_whom_and_what_ends_it() {
+    let nobody = free_address();
+    let waiting = Running::start(&["serve", "--listen", "127.0.0.1:0", "--join", &nobody]);
+    let node = waiting.told("Running on ").replace(" with ring size 160...", "");
+    let refused = failure(&["get", "greeting", "--node", &node], 1);
+    assert!(refused.contains(&format!("it waits for {nobody} to let it in")), "{refused}");
+    let said =
+        waiting.told_after(|line| line.split_once("none of the nodes to join (").map(|(_, rest)| rest));
+    let said = said.expect("a line of the log");
+    assert!(said.starts_with(&format!("{nobody}) is there: ")) && said.contains("with --found"), "{said}");
+}
+
+#[test]
+fn a_node_that_keeps_another_number_of_copies_than_its_ring_is_told_on_both_sides() {
+    let founder = Running::start(&["serve", "--listen", "127.0.0.1:0"]);
+    let first = founder.told("Running on ").replace(" with ring size 160...", "");
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--join", &first, "--replicas", "2", "--write-quorum", "2"];
+    let joiner = Running::start(&arguments);
+    let usual = "--replicas 3 and no --write-quorum";
+    let other = "--replicas 2 --write-quorum 2";
+    for (node, theirs, ours) in [(&founder, other, usual), (&joiner, usual, other)] {
+        let beginning = format!("a peer was started with {theirs}, this node with {ours}: ");
+        let said = node.told_after(|line| line.split_once(&beginning).map(|(_, rest)| rest));
+        assert!(said.expect("a line of the log").contains("one after the other, with the same"));
+    }
+}
+
 /// An address at which nobody listens.
 fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -87,7 +87,7 @@ impl Desk<'_> {
     fn node(&self) -> Answered {
         let view = self.shared.view();
         let is_alive = view.phase() != Phase::Leaving && self.shared.stage() < Stage::Closing;
-        let context = Context { member: Some(view.is_member()), ..self.identity() };
+        let context = Context { member: Some(view.is_member()), ..self.shared.asker().description() };
         say(seed::Answer::Node { node: self.shared.me.name.clone(), is_alive }, context)
     }
 
@@ -111,7 +111,7 @@ impl Desk<'_> {
             self.shared.asked_by(&self.peer(asker));
         }
         let predecessor = known(state.predecessor.map(|peer| peer.name));
-        let context = Context { predecessor: Some(predecessor), ..self.identity() };
+        let context = Context { predecessor: Some(predecessor), ..self.shared.asker().description() };
         Ok(say(seed::Answer::SuccessorList(list), context))
     }
 

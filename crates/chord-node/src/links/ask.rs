@@ -188,7 +188,14 @@ impl Asker<'_> {
     ) -> Result<(seed::Answer, Context), Failure> {
         let Reply { answer, context } = reply;
         let refused = match answer {
-            Ok(answer) => return Ok((answer, context)),
+            Ok(answer) => {
+                if let Some(copies) =
+                    context.copies.filter(|_| context.ring.as_ref() == Some(&self.links.ring))
+                {
+                    self.links.to(peer).compare_copies(self.links.copies, copies);
+                }
+                return Ok((answer, context));
+            }
             Err(refused) => refused,
         };
         Err(self.failure(peer, &refused, context.ring.as_ref()).unwrap_or_else(|| {
@@ -230,6 +237,11 @@ impl Asker<'_> {
     /// Who this node is, for the context of what it says.
     pub(crate) fn identity(&self) -> Context {
         Context { ring: Some(self.links.ring.clone()), from: Some(self.me.clone()), ..Context::default() }
+    }
+
+    /// The same, for the answers in which a node tells of itself.
+    pub(crate) fn description(&self) -> Context {
+        Context { copies: Some(self.links.copies), ..self.identity() }
     }
 
     /// The least that a request between two nodes says: which ring it is about.

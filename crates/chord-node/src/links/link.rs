@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chord_ring::{Failure, NodeName, SUSPECT_FOR};
-use chord_wire::{Code, Command, Context, seed};
+use chord_wire::{Code, Command, Context, Copies, seed};
 
 use super::connection::{Answered, Connections, Exchange, IDLE_MAX, NoAnswer, Sending, within};
 use super::language::{Language, Misunderstood, Refused, Reply, Said};
@@ -26,6 +26,8 @@ pub(crate) struct Link {
     known: Mutex<Known>,
     /// When it was last reported that the peer answers wrongly.
     reported: Mutex<Option<Instant>>,
+    /// How it keeps copies, if that was reported for being another way than this node's.
+    copies_reported: Mutex<Option<Copies>>,
     /// What is spoken to a peer of which nothing is known.
     first_language: Language,
     wait_max: Duration,
@@ -72,6 +74,7 @@ impl Link {
             last_used: Mutex::new(Instant::now()),
             known: Mutex::default(),
             reported: Mutex::default(),
+            copies_reported: Mutex::default(),
             first_language,
             wait_max: limits.request,
         }
@@ -258,6 +261,22 @@ impl Link {
         }
     }
 
+    /// Says that the peer was told to keep copies in another way than this node: once, and again when it is another way again.
+    /// It is no reason to part, since nodes are told otherwise one after the other.
+    pub(super) fn compare_copies(&self, ours: Copies, theirs: Copies) {
+        let differing = (theirs != ours).then_some(theirs);
+        let reported = std::mem::replace(&mut *lock(&self.copies_reported), differing);
+        if differing.is_some() && reported != differing {
+            tracing::warn!(
+                peer = %self.name,
+                "a peer was started with {}, this node with {}: a key is kept as its owner was told, so start all nodes of the \
+                 ring, one after the other, with the same",
+                options(theirs),
+                options(ours),
+            );
+        }
+    }
+
     /// Ends when the peer does not answer a ping.
     async fn dies(&self) -> Failure {
         loop {
@@ -294,6 +313,14 @@ impl Link {
     /// The same; `None` of a peer that has said nothing yet.
     pub(super) fn shown_seed(&self) -> Option<bool> {
         lock(&self.known).is_seed
+    }
+}
+
+/// The options of the command line that say so.
+fn options(Copies { replicas, write_quorum }: Copies) -> String {
+    match write_quorum {
+        Some(copies) => format!("--replicas {replicas} --write-quorum {copies}"),
+        None => format!("--replicas {replicas} and no --write-quorum"),
     }
 }
 
