@@ -68,17 +68,18 @@ impl IdealRing {
     ///
     /// # Panics
     /// There is no peer.
-    pub fn new(config: &Config, mut peers: Vec<Peer>) -> Result<Self, Crowded> {
+    pub fn new(config: &Config, peers: Vec<Peer>) -> Result<Self, Crowded> {
+        Ok(Self::of_sorted(config, &sort(peers, config.ring().size)?))
+    }
+
+    /// The same of peers that [`sort`] has sorted.
+    pub(crate) fn of_sorted(config: &Config, peers: &[Peer]) -> Self {
         let size = config.ring().size;
-        peers.sort_unstable();
-        if peers.windows(2).any(|pair| pair[0].position == pair[1].position) {
-            return Err(Crowded { n_nodes: peers.len(), size });
-        }
-        let mut sweep = FingerSweep { peers: &peers, size, reached: vec![0; usize::from(size.bits())] };
+        let mut sweep = FingerSweep { peers, size, reached: vec![0; usize::from(size.bits())] };
         let views = (0..peers.len()).map(|place| sweep.view(config, place)).collect();
         let places = peers.iter().enumerate().map(|(place, peer)| (peer.position, place)).collect();
         let circle = Circle::new(peers.iter().map(|peer| peer.position).collect());
-        Ok(Self { views, places, circle, size })
+        Self { views, places, circle, size }
     }
 
     /// An ideal ring of that many nodes whose names are drawn, and so their positions.
@@ -124,6 +125,15 @@ impl IdealRing {
         }
         self
     }
+}
+
+/// Peers in the order of their positions, if each has one of its own.
+pub(crate) fn sort(mut peers: Vec<Peer>, size: RingSize) -> Result<Vec<Peer>, Crowded> {
+    peers.sort_unstable();
+    if peers.windows(2).any(|pair| pair[0].position == pair[1].position) {
+        return Err(Crowded { n_nodes: peers.len(), size });
+    }
+    Ok(peers)
 }
 
 /// Peers of that ring with drawn names, each at the position of its name.

@@ -31,6 +31,6 @@ pub(crate) use ideal::draw_peers;
 pub use ideal::{Circle, Crowded, IdealRing, Place, draw_position};
 pub use oracle::{Incoming, Loss, Oracle};
 pub use route::{Ending, Nearness, Route, Still, Style};
-pub use scale::{LargeRing, Lookups};
+pub use scale::{LargeRing, LargeRingNodes, Lookups};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use topology::{Space, TransitStub};

@@ -75,6 +75,8 @@ pub struct Run {
     pub failed_lines: Vec<usize>,
     /// Why the run ended before the script did.
     pub stopped: Option<ScriptError>,
+    /// Whether somebody stopped it before the script's end.
+    pub is_interrupted: bool,
 }
 
 impl Script {
@@ -88,9 +90,18 @@ impl Script {
 
     /// Runs it. The same script always ends in the same way.
     pub fn run(&self) -> Run {
+        self.run_while(|| true)
+    }
+
+    /// The same, as long as `goes_on` says so before a line.
+    pub fn run_while(&self, goes_on: impl Fn() -> bool) -> Run {
         let mut runner = Runner::new(self.config.clone());
         let mut run = Run::default();
         for line in &self.lines {
+            if !goes_on() {
+                run.is_interrupted = true;
+                break;
+            }
             if let Err(problem) = run.go_on(line, &mut runner) {
                 run.stopped = Some(ScriptError { line: line.number, problem });
                 break;

@@ -28,6 +28,15 @@ fn run(text: &str) -> Run {
     Script::parse(text).unwrap_or_else(|error| panic!("{error}")).run()
 }
 
+#[test]
+fn a_script_that_is_stopped_tells_what_it_has() {
+    let script = Script::parse("ideal 6 16\nring\nring\n").unwrap();
+    let lines = std::cell::Cell::new(0);
+    let run = script.run_while(|| lines.replace(lines.get() + 1) < 1);
+    assert_eq!((run.transcript.as_str(), run.is_interrupted), ("ideal 6 16\n", true));
+    assert!(!script.run().is_interrupted);
+}
+
 /// What is wrong with one script of the folder, if anything is.
 fn check(path: &Path, text: &str) -> Vec<String> {
     let name = path.file_name().unwrap().display();

@@ -243,6 +243,9 @@ fn a_ring_under_churn_answers_lookups() {
         Churn::HeavyTailed(Duration::from_secs(120)),
     ] {
         let churned = LargeChurn::new(60, churn, 7).run(Duration::from_secs(60));
+        let mut by_second = LargeChurn::new(60, churn, 7);
+        let last = (0..60).map(|_| by_second.run(Duration::from_secs(1))).last();
+        assert_eq!(last, Some(churned), "second by second it is the same");
         assert!(churned.n_joins > 10 && churned.n_ends > 10, "{churned:?}");
         assert!(churned.n_right > 500, "{churned:?}");
         assert!(churned.n_wrong * 50 < churned.n_right, "{churned:?}");

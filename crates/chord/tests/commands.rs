@@ -345,6 +345,22 @@ fn bench_measures_a_ring_under_churn() {
 }
 
 #[test]
+fn a_bench_in_one_process_that_is_stopped_tells_what_it_has() {
+    for (arguments, begins, end) in [
+        (["--lookups", "1000000000", "--nodes", "50"], "Building a ring ", " of 1,000,000,000 lookups"),
+        (["--churn", "3600", "--nodes", "300"], "Running a ring ", " of 3600 s of virtual time"),
+    ] {
+        let mut running = Running::start(&[&["bench", "sim"][..], &arguments].concat());
+        running.told(begins);
+        running.signal("INT");
+        let told = running.told("error: stopped ");
+        assert!(told.starts_with("after ") && told.ends_with(end), "{told}");
+        assert_eq!(running.code(), Some(1));
+        assert_eq!(running.stdout.iter().count(), 2, "a table of one line");
+    }
+}
+
+#[test]
 fn the_swarm_tells_one_seed_in_full_and_counts_many() {
     let told = answer(&["sim", "run", "--seed", "17"]);
     assert!(told.starts_with("seed 17, ") && told.contains("ideal again within"), "{told}");

@@ -26,6 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
         let line = within.filter(|byte| *byte == b'\n').count() + 1;
         return Err(ScriptError { line, problem: Problem::TooLarge });
     }
+    // Some editors begin a file with this mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { bits: BITS_DEFAULT, successors: SUCCESSORS_DEFAULT, has_begun: false };
     let mut lines = Vec::new();
     for (idx, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with(OUTPUT_MARK)) {

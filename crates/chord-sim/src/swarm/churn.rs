@@ -8,7 +8,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::plan::peers_of;
 use crate::churn::{Churn, ChurnedRing, Conditions, Departure, Hosts, Lookups};
-use crate::world::{Latency, Network, Settings};
+use crate::world::{Latency, Network, Settings, Time};
 
 /// What a ring under churn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -35,6 +35,8 @@ pub struct LargeChurn {
     ring: ChurnedRing,
     random: Pcg64Mcg,
     result: Churned,
+    /// How far it was to run: what happened last may lie before.
+    end: Time,
 }
 
 impl LargeChurn {
@@ -54,13 +56,14 @@ impl LargeChurn {
         let mut ring = ChurnedRing::new(settings, Network::reliable(latency), conditions, (peers, n_nodes));
         ring.begin_lookups(Duration::ZERO);
         ring.begin_churn();
-        Self { ring, random: Pcg64Mcg::seed_from_u64(seed ^ 0x100c), result: Churned::default() }
+        let (random, end) = (Pcg64Mcg::seed_from_u64(seed ^ 0x100c), ring.world.now());
+        Self { ring, random, result: Churned::default(), end }
     }
 
-    /// Lets so much time pass.
+    /// Lets so much time pass. Says what the ring has come to since it began.
     pub fn run(&mut self, time: Duration) -> Churned {
-        let end = self.ring.world.now().after(time);
-        while self.ring.world.next_at().is_some_and(|next| next <= end) {
+        self.end = self.end.after(time);
+        while self.ring.world.next_at().is_some_and(|next| next <= self.end) {
             if self.ring.step() {
                 let target = RingSize::DEFAULT.reduce(Position::from_be_bytes(self.random.random()));
                 if let Some(asker) = self.ring.any_member() {

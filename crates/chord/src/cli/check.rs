@@ -81,10 +81,10 @@ pub(crate) struct CheckArgs {
     #[arg(long, requires = "layer")]
     lookups: bool,
 
-    /// How many GB the states may take, in layers B and C
-    #[arg(long, value_name = "GB", default_value_t = BYTES_MAX >> 30, requires = "layer",
+    /// How many GB the states may take, in layers B and C [default: 8]
+    #[arg(long, value_name = "GB", requires = "layer",
         value_parser = number::within::<usize>("the memory in GB", 1..=1 << 20))]
-    memory: usize,
+    memory: Option<usize>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -122,7 +122,8 @@ impl CheckArgs {
             || self.failures.is_some()
             || self.claim.is_some()
             || self.no_leaves
-            || self.lookups;
+            || self.lookups
+            || self.memory.is_some();
         if layer == Layer::A && for_rings {
             let refused =
                 "layer A goes through all states, so that nothing but --nodes and --r can be chosen";
@@ -137,7 +138,7 @@ impl CheckArgs {
             claim: claim.into(),
             leaves: !self.no_leaves,
             lookups: self.lookups,
-            bytes_max: self.memory << 30,
+            bytes_max: self.memory.map_or(BYTES_MAX, |gb| gb << 30),
             ..Settings::new(layer.into(), self.nodes.unwrap_or(layer.nodes()), self.r)
         };
         settings.validate().map_err(|error| Usage::new(error.to_string()))?;

@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::task::{Context, Waker};
 
@@ -32,6 +34,30 @@ impl Signals {
         let mut context = Context::from_waker(Waker::noop());
         while self.interrupt.poll_recv(&mut context).is_ready() {}
         while self.terminate.poll_recv(&mut context).is_ready() {}
+    }
+}
+
+impl Signals {
+    /// Does work that asks now and then whether a signal has come, and then ends with what it has. It is not waited for after
+    /// a second one.
+    ///
+    /// # Errors
+    /// The work broke, or there was a second signal.
+    pub(crate) async fn hear<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = is_stopped.clone();
+        let mut working = tokio::task::spawn_blocking(move || work(&|| stop.load(Ordering::Relaxed)));
+        tokio::select! {
+            done = &mut working => return Ok(done?),
+            () = self.next() => is_stopped.store(true, Ordering::Relaxed),
+        }
+        tokio::select! {
+            done = &mut working => Ok(done?),
+            () = self.next() => anyhow::bail!("stopped at once: what was done so far is not told"),
+        }
     }
 }
 

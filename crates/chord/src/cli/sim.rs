@@ -26,7 +26,7 @@ impl SimCommand {
             Self::Data(args) => args.run().await,
             Self::Merge(args) => args.run().await,
             Self::Paper(args) => args.run().await,
-            Self::Script(args) => args.run(),
+            Self::Script(args) => args.run().await,
         }
     }
 }

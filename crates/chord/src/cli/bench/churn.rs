@@ -50,21 +50,30 @@ impl ChurnBench {
             thousands(self.n_nodes as u64),
             self.seconds
         ));
-        let measuring = tokio::task::spawn_blocking(move || self.measure());
-        let report = tokio::select! {
-            report = measuring => report?,
-            () = signals.next() => bail!("stopped before the measurement was done"),
-        };
-        if json { output::json(&report) } else { output::styled(&report.text()) }
+        let report = signals.hear(move |is_stopped| self.measure(is_stopped)).await?;
+        if json {
+            output::json(&report)?;
+        } else {
+            output::styled(&report.text())?;
+        }
+        if report.virtual_seconds < self.seconds {
+            bail!("stopped after {} of {} s of virtual time", report.virtual_seconds, self.seconds);
+        }
+        Ok(())
     }
 
-    fn measure(self) -> Report {
+    fn measure(self, is_stopped: &dyn Fn() -> bool) -> Report {
         let mut ring = LargeChurn::new(self.n_nodes, Churn::Rate(f64::from(self.rate)), self.seed);
         let (before, begun) = (process::own_sample(), Instant::now());
-        let churned = ring.run(Duration::from_secs(self.seconds));
+        let mut churned = Churned::default();
+        let mut seconds = 0;
+        while seconds < self.seconds && (seconds == 0 || !is_stopped()) {
+            churned = ring.run(Duration::from_secs(1));
+            seconds += 1;
+        }
         let took = begun.elapsed();
         let used = process::usage(&before, &process::own_sample()).pop();
-        self.report(churned, took, used)
+        Self { seconds, ..self }.report(churned, took, used)
     }
 
     fn report(self, churned: Churned, took: Duration, used: Option<process::Usage>) -> Report {

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use chord::{RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT};
 use chord_ring::{Config, RingTag};
 use chord_sim::paper::SEED_DEFAULT;
-use chord_sim::{Crowded, LargeRing, Lookups};
+use chord_sim::{Crowded, LargeRingNodes, Lookups};
 use clap::Args;
 use serde::Serialize;
 
@@ -71,7 +71,7 @@ pub(crate) struct SimArgs {
     successors: u8,
 
     /// What decides the names of the nodes, and the lookups
-    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT,
+    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT, allow_negative_numbers = true,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
@@ -116,39 +116,42 @@ impl SimArgs {
                 Usage::new(Crowded { n_nodes: self.n_nodes(), size: self.ring_size }.to_string()).into()
             );
         }
-        note(format_args!(
-            "Building a ring of {} nodes, then looking up...",
-            thousands(self.n_nodes() as u64)
-        ));
         let args = self.clone();
-        let measuring = tokio::task::spawn_blocking(move || args.measure());
-        let report = tokio::select! {
-            report = measuring => report??,
-            () = signals.next() => bail!("stopped before the measurement was done"),
-        };
+        let report = signals.hear(move |is_stopped| args.measure(is_stopped)).await??;
+        if report.lookups == 0 {
+            bail!("stopped before the first lookup");
+        }
         if self.json {
             output::json(&report)?;
         } else {
             output::styled(&report.text())?;
         }
-        match report.wrong_owners {
-            0 => Ok(()),
-            n_wrong => Err(anyhow!("{n_wrong} lookups did not end at the owner")),
+        if report.wrong_owners > 0 {
+            bail!("{} lookups did not end at the owner", report.wrong_owners);
         }
+        if report.lookups < self.lookups {
+            bail!("stopped after {} of {} lookups", thousands(report.lookups), thousands(self.lookups));
+        }
+        Ok(())
     }
 
     fn n_nodes(&self) -> usize {
         self.nodes.unwrap_or(NODES_DEFAULT)
     }
 
-    fn measure(&self) -> anyhow::Result<Report> {
+    fn measure(&self, is_stopped: &dyn Fn() -> bool) -> anyhow::Result<Report> {
         let ring = RingTag { name: RingName::default(), size: self.ring_size };
-        let config = Config::new(ring).with_successors(self.successors)?;
+        let config = Config::new(ring.clone()).with_successors(self.successors)?;
         let (before, begun) = (process::own_sample(), Instant::now());
-        let ring = LargeRing::new(&config, self.n_nodes(), self.seed);
-        let mut ring = ring.map_err(|crowded| Usage::new(crowded.to_string()))?;
+        let nodes = LargeRingNodes::draw(&ring, self.n_nodes(), self.seed);
+        let nodes = nodes.map_err(|crowded| Usage::new(crowded.to_string()))?;
+        note(format_args!(
+            "Building a ring of {} nodes, then looking up...",
+            thousands(self.n_nodes() as u64)
+        ));
+        let mut ring = nodes.build(&config);
         let (built, begun) = (begun.elapsed(), Instant::now());
-        let lookups = ring.look_up(self.lookups);
+        let lookups = ring.look_up(self.lookups, || !is_stopped());
         let looked_up = begun.elapsed();
         // The ring is still there, so that its memory counts.
         let used = process::usage(&before, &process::own_sample()).pop();
@@ -163,11 +166,11 @@ impl SimArgs {
         used: Option<process::Usage>,
     ) -> Report {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let per_second = self.lookups as f64 / looked_up.as_secs_f64();
+        let per_second = lookups.hops.n_values() as f64 / looked_up.as_secs_f64();
         Report {
             version: env!("CARGO_PKG_VERSION"),
             nodes: self.n_nodes(),
-            lookups: self.lookups,
+            lookups: lookups.hops.n_values(),
             ring_size: self.ring_size.bits(),
             successors: self.successors,
             seed: self.seed,

@@ -39,7 +39,7 @@ ones when everything is mended. In steady runs no increment and no item of a lis
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct DataArgs {
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0",
+    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
@@ -49,7 +49,8 @@ pub(crate) struct DataArgs {
     seeds: u64,
 
     /// Only the faults of these numbers, separated by commas; for one seed
-    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', conflicts_with = "seeds")]
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "seeds",
+        value_parser = number::within::<usize>("the number of a fault", 0..=u64::from(u32::MAX)))]
     only_faults: Option<Vec<usize>>,
 
     /// Print everything that happens, one line an event; for one seed

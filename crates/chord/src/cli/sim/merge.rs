@@ -43,7 +43,7 @@ pub(crate) struct MergeArgs {
     loss: u8,
 
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0",
+    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 

@@ -37,7 +37,7 @@ is remembered for ever, those that knew of each other must be one ring each.
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct RunArgs {
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0",
+    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
@@ -52,7 +52,8 @@ pub(crate) struct RunArgs {
     hosts: Option<usize>,
 
     /// Only the faults of these numbers, separated by commas
-    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',')]
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', allow_negative_numbers = true,
+        value_parser = number::within::<usize>("the number of a fault", 0..=u64::from(u32::MAX)))]
     only_faults: Option<Vec<usize>>,
 
     /// Print everything that happens, one line an event; for one seed

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::cli::exit::Usage;
 use crate::cli::output;
+use crate::cli::signals::Signals;
 
 /// Run a scenario script: nodes that join, fail and repair their ring as the script says
 ///
@@ -23,15 +24,19 @@ pub(crate) struct ScriptArgs {
 }
 
 impl ScriptArgs {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let name = if self.is_standard_input() {
             "standard input".to_owned()
         } else {
             self.file.display().to_string()
         };
         let wrong = |error| Usage::new(format!("{name}, {error}"));
-        let run = Script::parse(&self.read(&name)?).map_err(wrong)?.run();
+        let script = Script::parse(&self.read(&name)?).map_err(wrong)?;
+        let run = Signals::new()?.hear(move |is_stopped| script.run_while(|| !is_stopped())).await?;
         output::styled(&run.transcript)?;
+        if run.is_interrupted {
+            anyhow::bail!("{name}: stopped before the end of the script");
+        }
         if let Some(error) = run.stopped {
             return Err(wrong(error).into());
         }
