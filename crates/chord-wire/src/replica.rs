@@ -138,7 +138,7 @@ pub enum ReplicaError {
         bytes: usize,
     },
     /// Too many or too long.
-    #[error("{what} are more than {limit}")]
+    #[error("{what} may be {limit} at most, and there are more: send fewer")]
     OverLimit {
         /// What.
         what: &'static str,

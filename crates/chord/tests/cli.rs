@@ -118,12 +118,15 @@ fn wrong_usage_is_one_line() {
         "sim merge 1500 1500",
         "bench sim --nodes 0",
         "bench sim --nodes 17 --ring-size 4",
+        "bench sim --nodes 15 --ring-size 4",
         "bench sim --successors 0",
         "bench sim --rate 5",
         "bench sim --churn 5 --lookups 10",
         "sim paper --only fig11",
         "sim paper --threads 0",
         "check --nodes 4",
+        "check --memory 4",
+        "check --layer A --memory 8",
         "check --layer D",
         "check --layer B --nodes 0",
         "check --layer B --nodes 9",
@@ -144,6 +147,44 @@ fn wrong_usage_is_one_line() {
         let sentence = refusal(arguments, 2);
         assert!(sentence.ends_with(" --help)"), "{sentence}");
     }
+}
+
+#[test]
+fn a_value_that_is_none_is_told_what_it_should_be() {
+    for (arguments, expected) in [
+        ("sim run --seed -1", "the seed is a whole number from 0 to "),
+        ("sim data --seed -1", "the seed is a whole number from 0 to "),
+        ("sim merge 4 4 --seed -1", "the seed is a whole number from 0 to "),
+        ("sim paper --seed -1", "the seed is a whole number from 0 to "),
+        ("bench sim --seed -1", "the seed is a whole number from 0 to "),
+        ("sim run --only-faults x", "the number of a fault is a whole number from 0 to "),
+        ("sim data --only-faults 1,-2", "the number of a fault is a whole number from 0 to "),
+        ("put k v --ttl -1s", "a time is a whole number with its unit, as in "),
+        ("incr k --ttl -1s", "a time is a whole number with its unit, as in "),
+        ("check --layer A --memory 8", "layer A goes through all states, so that nothing but "),
+    ] {
+        let sentence = refusal(arguments, 2);
+        assert!(sentence.starts_with(expected), "{arguments}: {sentence}");
+    }
+}
+
+#[test]
+fn a_value_in_no_file_is_told_with_the_remedy() {
+    let sentence = refusal("put k --file no-such-file", 1);
+    assert!(
+        sentence.starts_with("cannot read no-such-file: ") && sentence.ends_with("; check the path"),
+        "{sentence}"
+    );
+    let sentence = refusal("put k --file .", 1);
+    assert!(
+        sentence.starts_with("cannot read the value in .: ") && sentence.ends_with("; name a file"),
+        "{sentence}"
+    );
+    let sentence = refusal("data import nowhere no-such-file", 1);
+    assert!(
+        sentence.starts_with("cannot read no-such-file: ") && sentence.ends_with("; check the path"),
+        "{sentence}"
+    );
 }
 
 #[test]
@@ -302,6 +343,12 @@ expect ideal
 | yes
 ";
     assert_eq!((code, printed.as_str(), told.as_str()), (Some(0), expected, ""));
+}
+
+#[test]
+fn a_script_may_begin_with_the_mark_that_some_editors_write() {
+    let (code, printed, told) = script("\u{feff}ideal 6 16\nexpect ideal\n".as_bytes());
+    assert_eq!((code, printed.as_str(), told.as_str()), (Some(0), "ideal 6 16\nexpect ideal\n| yes\n", ""));
 }
 
 #[test]

@@ -598,7 +598,7 @@ fn incr_counts_and_leaves_alone_what_is_no_number() {
 
     at(&["put", "word", "many"]);
     let refused = failure(&["incr", "word", "--node", &nodes[0]], 1);
-    assert!(refused.contains("the value is no whole number from -2^63 to 2^63 - 1"), "{refused}");
+    assert!(refused.contains("is no whole number from -2^63 to 2^63 - 1: store one first"), "{refused}");
     assert_eq!(at(&["get", "word"]), "many");
     at(&["put", "most", &i64::MAX.to_string()]);
     failure(&["incr", "most", "--node", &nodes[0]], 1);

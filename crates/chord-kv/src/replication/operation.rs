@@ -138,10 +138,12 @@ pub enum OperationError {
     #[error(transparent)]
     ClockAhead(#[from] crate::ClockAhead),
     /// What is there is no whole number of 64 bits, written as such are: no plus sign, no zeros before it. Nothing changed.
-    #[error("the value is no whole number from -2^63 to 2^63 - 1")]
+    #[error(
+        "what is stored under this key is no whole number from -2^63 to 2^63 - 1: store one first, or take another key"
+    )]
     NotANumber,
     /// The sum is no whole number of 64 bits. Nothing changed.
-    #[error("the sum would be less than -2^63 or more than 2^63 - 1")]
+    #[error("the sum would be less than -2^63 or more than 2^63 - 1: add less")]
     OutOfRange,
     /// What would be there is longer than a value may be. Nothing changed.
     #[error(transparent)]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use chord::wire::{Answer, Request};
 use chord::{Key, Operation, Value};
 use clap::Args;
@@ -11,7 +10,7 @@ use clap::Args;
 use super::exit::Absent;
 use super::operate::{self, OperateArgs};
 use super::pair::Pair;
-use super::{client, output};
+use super::{client, files, output};
 
 /// Print the value stored under a key
 #[derive(Debug, Args)]
@@ -77,9 +76,7 @@ impl GetArgs {
             (None, _) => Err(Absent::of(&self.key).into()),
             (Some(_), _) if self.json => Ok(()),
             (Some(value), None) => output::raw(value),
-            (Some(value), Some(path)) => {
-                fs::write(path, value).with_context(|| format!("cannot write {}", path.display()))
-            }
+            (Some(value), Some(path)) => fs::write(path, value).map_err(files::cannot("write", path)),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct IncrArgs {
     by: i64,
 
     /// Have the number go by itself after that time: 500ms, 30s, 10m, 2h, 7d [default: when it would have before]
-    #[arg(long, value_name = "TIME", value_parser = number::duration)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = number::duration)]
     ttl: Option<Duration>,
 
     #[command(flatten)]

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use chord::wire::{Answer, Request};
 use chord::{Change, Condition, Expiry, Key, Operation, VALUE_BYTES_LIMIT, Value};
 use clap::Args;
@@ -14,7 +14,7 @@ use clap::Args;
 use super::operate::{self, ConditionArgs, OperateArgs};
 use super::output::{self, note};
 use super::pair::Pair;
-use super::{client, number};
+use super::{client, files, number};
 
 /// Store a value under a key
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(crate) struct PutArgs {
     file: Option<PathBuf>,
 
     /// Have the value go by itself after that time: 500ms, 30s, 10m, 2h, 7d [default: it stays]
-    #[arg(long, value_name = "TIME", value_parser = number::duration)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = number::duration)]
     ttl: Option<Duration>,
 
     #[command(flatten)]
@@ -128,7 +128,7 @@ fn count_copies(copies: usize) -> String {
 }
 
 fn value_of_file(path: &Path) -> anyhow::Result<Value> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = File::open(path).map_err(files::cannot("read", path))?;
     bounded(file, &format!("the value in {}", path.display()))
 }
 
@@ -144,7 +144,8 @@ fn standard_input() -> anyhow::Result<Value> {
 fn bounded(input: impl Read, what: &str) -> anyhow::Result<Value> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(VALUE_BYTES_LIMIT).unwrap_or(u64::MAX);
-    input.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {what}"))?;
+    let read = input.take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|error| anyhow!("cannot read {what}: {}", files::explained(&error)))?;
     match Value::new(&bytes, VALUE_BYTES_LIMIT) {
         Ok(value) => Ok(value),
         Err(_) => bail!("{what} is too large: no node takes more than {VALUE_BYTES_LIMIT} bytes"),
