@@ -210,6 +210,25 @@ fn a_node_that_is_told_to_end_hands_its_keys_over() {
 }
 
 #[test]
+fn a_node_whose_log_nobody_reads_any_more_goes_on_and_ends_well() {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "trace"];
+    let mut child = program(&arguments).spawn().unwrap();
+    let stdout = lines(child.stdout.take().unwrap());
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("Running on ") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it serves");
+    }
+    drop(log);
+    let node = line.trim_end().replace("Running on ", "").replace(" with ring size 160...", "");
+    let mut running = Running { child, stdout, stderr: channel().1 };
+    assert!(answer(&["put", "greeting", "hello", "--node", &node]).starts_with("Stored at "));
+    running.signal("TERM");
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
 fn a_node_that_founds_a_ring_logs_that_it_is_small() {
     let founder = Running::start(&["serve", "--listen", "127.0.0.1:0", "--successors", "4"]);
     let logged = founder.told_after(|line| line.split_once("the ring is small: ").map(|(_, rest)| rest));

@@ -69,6 +69,8 @@ impl LoggingArgs {
             .with_env_filter(EnvFilter::builder().parse(directives)?)
             .with_ansi(colored)
             .with_writer(io::stderr)
+            // It would say so on standard error, and panic since that cannot be written.
+            .log_internal_errors(false)
             .with_filter_reloading();
         let filter = subscriber.reload_handle();
         subscriber.init();
