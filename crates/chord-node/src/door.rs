@@ -1,9 +1,11 @@
 //! The door: one listener, its connections, and who may come in.
 
+mod content;
 mod http;
 mod line;
 mod records;
 mod redis;
+mod rest;
 mod seat;
 mod seats;
 mod seed;

@@ -65,7 +65,7 @@ impl OperationError {
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
             Self::Data(error) => data_code(error),
             Self::NotText => Code::NotText,
-            Self::OnlyPutsAndGets => Code::UnknownCommand,
+            Self::OnlyPutsAndGets => Code::OtherProgram,
         }
     }
 }

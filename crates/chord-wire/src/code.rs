@@ -60,6 +60,12 @@ pub enum Code {
     TooFewCopies,
     /// The owner did not answer in time. It is not known whether the write will take effect.
     Uncertain,
+    /// Nothing is stored under the key.
+    Absent,
+    /// The owner is a node of another program, which cannot do this. Nothing changed.
+    OtherProgram,
+    /// The body is of a kind, or packed in a way, that this node does not read.
+    MediaType,
     /// A mistake of ours.
     Internal,
 }
@@ -75,7 +81,7 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::BadRequest,
         Self::Malformed,
         Self::Forbidden,
@@ -103,6 +109,9 @@ impl Code {
         Self::OutOfRange,
         Self::TooFewCopies,
         Self::Uncertain,
+        Self::Absent,
+        Self::OtherProgram,
+        Self::MediaType,
         Self::Internal,
     ];
 
@@ -139,6 +148,9 @@ impl Code {
             Self::TooFewCopies => ("too-few-copies", 504, 122),
             Self::OutOfRange => ("out-of-range", 409, 123),
             Self::Uncertain => ("uncertain", 504, 124),
+            Self::Absent => ("absent", 404, 125),
+            Self::OtherProgram => ("other-program", 501, 126),
+            Self::MediaType => ("media-type", 415, 127),
             Self::Internal => ("internal", 500, -32_603),
         };
         Row { token, http_status, fault_code }

@@ -33,6 +33,7 @@ const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
 const OWNER: &str = "chord-owner";
 const HOPS: &str = "chord-hops";
+const COPIES: &str = "chord-copies";
 const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
 const REPLICAS: &str = "chord-replicas";
@@ -65,6 +66,8 @@ pub struct Context {
     pub owner: Option<NodeName>,
     /// How many times the request was forwarded until it came there.
     pub hops: Option<u32>,
+    /// How many nodes have the record that the answer is about, as far as they were asked.
+    pub copies: Option<u32>,
     /// The sender's predecessor, where it says so.
     pub predecessor: Option<KnownPredecessor>,
     /// Whether the sender is a member of its ring.
@@ -134,6 +137,9 @@ impl Context {
         if let Some(hops) = self.hops {
             header(HOPS, &hops.to_string());
         }
+        if let Some(copies) = self.copies {
+            header(COPIES, &copies.to_string());
+        }
         match &self.predecessor {
             Some(KnownPredecessor::Node(name)) => header(PREDECESSOR, name.as_str()),
             Some(KnownPredecessor::Nobody) => header(PREDECESSOR, NONE),
@@ -171,6 +177,7 @@ impl Context {
             expires_at_ms: headers.number(EXPIRES)?,
             owner: headers.parse(OWNER, A_NODE)?,
             hops: headers.number(HOPS)?,
+            copies: headers.number(COPIES)?,
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
             copies: headers.copies()?,

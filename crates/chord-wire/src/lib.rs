@@ -13,6 +13,7 @@ mod error_body;
 mod python;
 pub mod replica;
 pub mod resp;
+pub mod rest;
 pub mod seed;
 pub mod xmlrpc;
 

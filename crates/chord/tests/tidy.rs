@@ -24,8 +24,8 @@ const BORROWED: [(&str, &[&str]); 4] = [
     // A hash, and error types.
     ("chord-ring", &["sha2", "thiserror"]),
     ("chord-kv", &["sha2", "thiserror"]),
-    // JSON and XML too; never a socket.
-    ("chord-wire", &["quick-xml", "serde", "serde_json", "thiserror"]),
+    // JSON, XML and base64 too, and the document that describes REST; never a socket.
+    ("chord-wire", &["base64", "quick-xml", "serde", "serde_json", "thiserror", "utoipa"]),
     // Randomness from a seed, a hash map without randomness, error types.
     ("chord-sim", &["rand", "rand_pcg", "rustc-hash", "thiserror"]),
 ];

@@ -1,19 +1,18 @@
 //! HTTP: from a connection to single requests, with every limit on their way in.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chord_ring::{NodeName, RingSize};
+use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Full};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,10 +20,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::SemaphorePermit;
 
+use super::content::{Answer, Content};
 use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
-use super::{Ends, last_answer, records, seed, xmlrpc};
+use super::{Ends, last_answer, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::shared::Shared;
@@ -72,14 +72,14 @@ impl Language {
 }
 
 /// A request that is refused, and whether the rest of it is not worth reading.
-struct Rejected {
-    refused: Refused,
-    closes: bool,
+pub(super) struct Rejected {
+    pub(super) refused: Refused,
+    pub(super) closes: bool,
 }
 
 impl Rejected {
     /// What follows on this connection cannot be told from what is left of this request.
-    fn closing(code: Code, sentence: impl Into<String>) -> Self {
+    pub(super) fn closing(code: Code, sentence: impl Into<String>) -> Self {
         Self { refused: Refused::new(code, sentence), closes: true }
     }
 }
@@ -104,7 +104,7 @@ pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: A
         let (shared, turn) = (shared.clone(), Turn::begin(&seat));
         async move {
             let response = respond(&shared, ends, request).await;
-            Ok::<_, Infallible>(response.map(|bytes| Answer { bytes, _turn: turn }))
+            Ok::<_, Infallible>(response.map(|content| Answer::new(content, turn)))
         }
     });
     let mut line = Line::new(stream, first, seat.clone(), limits.answer_write);
@@ -187,36 +187,28 @@ async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
     let _ = tokio::time::timeout(DRAIN_WAIT, told).await;
 }
 
-/// The body of an answer. Its end, when hyper has taken all of it, is the end of the turn.
-struct Answer {
-    bytes: Full<Bytes>,
-    _turn: Turn,
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.bytes).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
-    }
-}
-
-async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
+    let is_rest = is_rest(request.uri().path());
     if is_from_foreign_page(request.headers(), &shared.me.name) {
-        return reject(None, Rejected::closing(Code::Forbidden, FOREIGN_PAGE));
+        let rejected = Rejected::closing(Code::Forbidden, FOREIGN_PAGE);
+        return if is_rest {
+            rest::refuse(None, rejected)
+        } else {
+            reject(None, rejected).map(Content::from)
+        };
     }
+    if is_rest {
+        // On the heap: every connection holds room for the largest answer under way.
+        return Box::pin(rest::respond(shared, request)).await;
+    }
+    respond_in_seeds_words(shared, ends, request).await.map(Content::from)
+}
+
+async fn respond_in_seeds_words(
+    shared: &Arc<Shared>,
+    ends: Ends,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if path == READY_PATH && (request.method() == Method::GET || request.method() == Method::HEAD) {
         return readiness(shared);
@@ -322,17 +314,46 @@ fn is_from_foreign_page(headers: &HeaderMap, me: &NodeName) -> bool {
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
     /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2";
 
-fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
+pub(super) fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
     context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))
 }
 
 /// A body, and its part of the budget for as long as it is kept.
-struct Received<'a> {
-    bytes: Bytes,
-    _share: Share<'a>,
+pub(super) struct Received<'a> {
+    pub(super) bytes: Bytes,
+    share: Share<'a>,
 }
 
-async fn read_body(shared: &Shared, mut body: Incoming, limit: usize) -> Result<Received<'_>, Rejected> {
+impl Received<'_> {
+    /// The same, for as long as somebody keeps it.
+    pub(super) fn keep(self, shared: &Arc<Shared>) -> Kept {
+        let n_units = self.share.permit.map_or(0, |permit| {
+            let n_units = permit.num_permits();
+            permit.forget();
+            n_units
+        });
+        Kept { bytes: self.bytes, shared: shared.clone(), n_units }
+    }
+}
+
+/// A body that is kept while its answer is made.
+pub(super) struct Kept {
+    pub(super) bytes: Bytes,
+    shared: Arc<Shared>,
+    n_units: usize,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.shared.body_budget.add_permits(self.n_units);
+    }
+}
+
+pub(super) async fn read_body(
+    shared: &Shared,
+    mut body: Incoming,
+    limit: usize,
+) -> Result<Received<'_>, Rejected> {
     let announced = body.size_hint();
     let mut share = Share::of(shared);
     let received = tokio::time::timeout(shared.limits.body_read, async {
@@ -347,7 +368,7 @@ async fn read_body(shared: &Shared, mut body: Incoming, limit: usize) -> Result<
     });
     let late = || Rejected::closing(Code::TooSlow, "the body did not arrive in time");
     let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
-    Ok(Received { bytes, _share: share })
+    Ok(Received { bytes, share })
 }
 
 /// Reads a body that does not say how long it will be.

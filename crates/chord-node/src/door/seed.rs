@@ -35,7 +35,7 @@ impl Refused {
         Self { code, sentence: sentence.into(), context: Box::default() }
     }
 
-    fn with(self, context: Context) -> Self {
+    pub(super) fn with(self, context: Context) -> Self {
         Self { context: Box::new(context), ..self }
     }
 }

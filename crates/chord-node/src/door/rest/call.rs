@@ -1,0 +1,97 @@
+//! A call: one request that makes sense, whose body is still to be read.
+
+use std::sync::Arc;
+
+use chord_kv::Key;
+use chord_wire::rest::{Query, Route, Verb};
+use chord_wire::{Code, Context, HEADER_PREFIX};
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Incoming;
+
+use super::super::http::{Received, Rejected, read_body, read_context};
+use super::super::seed::{Refused, admit};
+use super::mistake;
+use crate::operation::Ticket;
+use crate::shared::Shared;
+
+/// Headers that mean one thing, and so may be there once.
+const SINGLE: [HeaderName; 6] =
+    [HOST, IF_MATCH, IF_NONE_MATCH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE];
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) key: Key,
+    pub(super) query: Query,
+    pub(super) headers: &'a HeaderMap,
+    context: Context,
+    body: Incoming,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn read(
+        shared: &'a Arc<Shared>,
+        route: Route,
+        verb: Verb,
+        key: Key,
+        head: &'a Parts,
+        body: Incoming,
+    ) -> Result<Self, Rejected> {
+        let headers = &head.headers;
+        check_single(headers)?;
+        let query = head.uri.query().unwrap_or_default();
+        let query = Query::read(query, route.parameters(verb)).map_err(|bad| mistake(&bad))?;
+        let context = read_context(headers)?;
+        admit(shared, &context)?;
+        if headers.contains_key(CONTENT_RANGE) {
+            return Err(mistake(&"a value is stored as a whole: leave Content-Range out"));
+        }
+        if headers
+            .get(CONTENT_ENCODING)
+            .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            let sentence = "a body is taken as it is, and not unpacked: leave Content-Encoding out";
+            return Err(Refused::new(Code::MediaType, sentence).into());
+        }
+        Ok(Self { shared, key, query, headers, context, body })
+    }
+
+    /// How long it may take: as long as the client waits, and no longer than this node does.
+    pub(super) fn ticket(&self) -> Ticket {
+        let context = Context { remaining: self.context.remaining, ..Context::default() };
+        Ticket::of(&context, self.shared.limits.operation)
+    }
+
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&'a [u8]> {
+        self.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
+    /// Its body, of at most so many bytes.
+    pub(super) async fn body(self, limit: usize) -> Result<Received<'a>, Rejected> {
+        read_body(self.shared, self.body, limit).await
+    }
+
+    /// Nothing is in its body.
+    pub(super) async fn without_body(self) -> Result<(), Rejected> {
+        match self.body(0).await {
+            Ok(_) => Ok(()),
+            Err(rejected) if rejected.refused.code == Code::TooLarge => {
+                Err(Rejected::closing(Code::BadRequest, "this request takes no body"))
+            }
+            Err(rejected) => Err(rejected),
+        }
+    }
+}
+
+fn check_single(headers: &HeaderMap) -> Result<(), Rejected> {
+    let is_twice = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    if let Some(name) = SINGLE.iter().find(|name| is_twice(name)) {
+        return Err(mistake(&format!("the header {name} is there more than once")));
+    }
+    if headers.keys().any(|name| name.as_str().starts_with(HEADER_PREFIX) && is_twice(name)) {
+        return Err(mistake(&"a header whose name begins with chord- is there more than once"));
+    }
+    Ok(())
+}

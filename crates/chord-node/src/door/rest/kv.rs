@@ -1,0 +1,133 @@
+//! One key: its value, and the number under it.
+
+use chord_kv::replication::{Consistency, OperationError as Unable};
+use chord_kv::{Value, Version};
+use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Wanted, encode_body, entity_tag};
+use chord_wire::{Code, Context};
+use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+use super::super::content::Content;
+use super::super::http::Rejected;
+use super::super::seed::{Refused, refused};
+use super::call::Call;
+use super::perform::{context_of, number, perform};
+use super::{JSON, mistake, say};
+use crate::OperationError;
+use crate::links::write_context;
+use crate::operation::Outcome;
+
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// The value.
+pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let conditions = Conditions::read(&call)?;
+    let (shared, ticket) = (call.shared, call.ticket());
+    let wanted = wanted(&call, Action::Get, Precondition::Is(chord_kv::replication::Condition::Always));
+    call.without_body().await?;
+    let outcome = match perform(shared, wanted, ticket).await {
+        Err(absent) if absent.code == Code::Absent && conditions.if_match.is_some() => {
+            return Err(failed(None).into());
+        }
+        performed => performed?,
+    };
+    let there = outcome.kept.record.as_ref().map(|record| record.version);
+    if conditions.if_match.is_some_and(|tags| !tags.names(there.as_ref())) {
+        return Err(failed(there).into());
+    }
+    let value = outcome.value().map_or(&[][..], Value::as_bytes);
+    let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        say(StatusCode::OK, BYTES, value.to_vec())
+    };
+    // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(told(response, &outcome))
+}
+
+/// Stores a value.
+pub(super) async fn put(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let precondition = precondition(&call)?;
+    let (shared, ticket) = (call.shared, call.ticket());
+    let limit = shared.limits.value_bytes;
+    let empty_value = Value::new(&[], limit).map_err(|error| refused(&error.into()))?;
+    let mut wanted = wanted(&call, Action::Put(empty_value), precondition);
+    let body = call.body(limit).await?;
+    wanted.action = Action::Put(Value::new(&body.bytes, limit).map_err(|error| refused(&error.into()))?);
+    drop(body);
+    let outcome = perform(shared, wanted, ticket).await?;
+    let status = if outcome.kept.before.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
+    Ok(told(empty(status), &outcome))
+}
+
+/// Deletes the value.
+pub(super) async fn delete(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let wanted = wanted(&call, Action::Delete, precondition(&call)?);
+    let (shared, ticket) = (call.shared, call.ticket());
+    call.without_body().await?;
+    let outcome = perform(shared, wanted, ticket).await?;
+    Ok(told(empty(StatusCode::NO_CONTENT), &outcome))
+}
+
+/// Adds to a number.
+pub(super) async fn incr(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let wanted = wanted(&call, Action::Incr(call.query.by.unwrap_or(1)), precondition(&call)?);
+    let (shared, ticket) = (call.shared, call.ticket());
+    call.without_body().await?;
+    let outcome = perform(shared, wanted, ticket).await?;
+    let counter = Counter { value: number(&outcome)? };
+    Ok(told(say(StatusCode::OK, JSON, encode_body(&counter)), &outcome))
+}
+
+/// What a read depends on.
+struct Conditions {
+    if_match: Option<EntityTags>,
+    if_none_match: Option<EntityTags>,
+}
+
+impl Conditions {
+    fn read(call: &Call<'_>) -> Result<Self, Rejected> {
+        let if_match = call.header(&IF_MATCH).map(EntityTags::read_strong).transpose();
+        let if_none_match = call.header(&IF_NONE_MATCH).map(EntityTags::read_weak).transpose();
+        Ok(Self {
+            if_match: if_match.map_err(|bad| mistake(&bad))?,
+            if_none_match: if_none_match.map_err(|bad| mistake(&bad))?,
+        })
+    }
+}
+
+/// What a change depends on.
+fn precondition(call: &Call<'_>) -> Result<Precondition, Rejected> {
+    Precondition::read(call.header(&IF_MATCH), call.header(&IF_NONE_MATCH)).map_err(|bad| mistake(&bad))
+}
+
+fn wanted(call: &Call<'_>, action: Action, precondition: Precondition) -> Wanted {
+    let consistency = call.query.consistency.unwrap_or(Consistency::Usual);
+    Wanted { key: call.key.clone(), action, precondition, ttl: call.query.ttl, consistency }
+}
+
+fn failed(found: Option<Version>) -> Refused {
+    let error = OperationError::Data(Unable::ConditionFailed { found });
+    refused(&error).with(Context { version: found, ..Context::default() })
+}
+
+fn empty(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::Whole(Full::default()));
+    *response.status_mut() = status;
+    response
+}
+
+/// The same answer, with what is known of the key beside it.
+fn told(mut response: Response<Content>, outcome: &Outcome) -> Response<Content> {
+    let headers = response.headers_mut();
+    write_context(&context_of(outcome), headers);
+    let tag = outcome.kept.record.as_ref().and_then(|record| entity_tag(&record.version));
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        headers.insert(ETAG, tag);
+    }
+    response
+}

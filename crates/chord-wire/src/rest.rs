@@ -1,0 +1,26 @@
+//! REST: paths, parameters, conditions and bodies of everything below `/v1`, and the document that describes them.
+//!
+//! [`Route`] is the table: which paths there are and what each is asked by. The document is made of that table, of the
+//! types of the bodies and of [`Code`](crate::Code), so that it cannot promise what the code does not know.
+
+mod batch;
+mod body;
+mod document;
+mod entity_tag;
+mod lifetime;
+mod percent;
+mod precondition;
+mod problem;
+mod query;
+mod route;
+
+pub use batch::*;
+pub use body::*;
+pub use document::{DocumentLimits, document};
+pub use entity_tag::*;
+pub use lifetime::*;
+pub use percent::*;
+pub use precondition::*;
+pub use problem::*;
+pub use query::*;
+pub use route::*;

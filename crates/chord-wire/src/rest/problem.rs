@@ -1,0 +1,93 @@
+//! Problems: why a request was refused, as RFC 9457 has it.
+
+use serde::Serialize;
+
+use crate::Code;
+
+/// The content type of a problem.
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// Why a request was refused. `code` is for programs, `detail` for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `code` tells more than the status, and stays the same from version to version.
+    #[serde(rename = "type")]
+    #[schema(pattern = "^about:blank$")]
+    kind: &'static str,
+    /// The name of the status.
+    title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong and what helps, in one sentence.
+    detail: String,
+    /// What is wrong, in one word.
+    #[schema(example = "absent")]
+    code: &'static str,
+    /// Of a line of a batch whose condition did not hold: the version that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    version: Option<String>,
+}
+
+impl Problem {
+    /// The problem of that code.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let status = code.http_status();
+        let (kind, title) = ("about:blank", title(status));
+        Self { kind, title, status, detail: detail.into(), code: code.as_str(), version: None }
+    }
+
+    /// The same, which tells the version that is there.
+    pub fn with_version(self, version: Option<&chord_kv::Version>) -> Self {
+        Self { version: version.map(ToString::to_string), ..self }
+    }
+
+    /// The body that says it.
+    pub fn encode(&self) -> Vec<u8> {
+        super::body::json(self)
+    }
+}
+
+/// The name of each status that a code can have.
+pub(super) const fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        507 => "Insufficient Storage",
+        _ => "Internal Server Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_its_status_in_three_ways() {
+        let problem = Problem::new(Code::Absent, "nothing is stored under the \"key\"");
+        let text = String::from_utf8(problem.encode()).unwrap();
+        let expected = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is stored under the \"key\"","code":"absent"}"#;
+        assert_eq!(text.trim_end(), expected);
+    }
+
+    #[test]
+    fn every_status_of_a_code_has_a_name() {
+        for code in Code::ALL {
+            let is_named = title(code.http_status()) != title(500) || code.http_status() == 500;
+            assert!(is_named, "{code}");
+        }
+    }
+}
