@@ -271,17 +271,20 @@ async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
 
 /// An answer that belongs to no request, and the last on its connection.
 fn last_answer(status: StatusCode, code: Code, sentence: &str) -> Vec<u8> {
-    let body = chord_wire::encode_error(sentence);
+    last_answer_of(status, code, "application/json", &chord_wire::encode_error(sentence))
+}
+
+fn last_answer_of(status: StatusCode, code: Code, content_type: &str, body: &[u8]) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
     let retry = if code == Code::Busy { "retry-after: 1\r\n" } else { "" };
     let mut answer = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\n{retry}chord-error: {code}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\ncontent-type: {content_type}\r\n{retry}chord-error: {code}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n\r\n",
         status.as_u16(),
         body.len(),
         httpdate::fmt_http_date(SystemTime::now()),
     )
     .into_bytes();
-    answer.extend_from_slice(&body);
+    answer.extend_from_slice(body);
     answer
 }
 

@@ -23,12 +23,14 @@ pub const PATH_BYTES_MAX: usize = 16 << 10;
 /// operation takes, and small enough to be added to any clock.
 pub const REMAINING_MAX: Duration = Duration::from_secs(3600);
 
+/// The header that says how long the sender waits, in milliseconds.
+pub const DEADLINE_HEADER: &str = "chord-deadline-ms";
+
 const RING_NAME: &str = "chord-ring-name";
 const RING_SIZE: &str = "chord-ring-size";
 const FROM: &str = "chord-from";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
-const DEADLINE: &str = "chord-deadline-ms";
 const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
 const OWNER: &str = "chord-owner";
@@ -123,7 +125,7 @@ impl Context {
             header(NAMED, "1");
         }
         if let Some(remaining) = self.remaining {
-            header(DEADLINE, &remaining.min(REMAINING_MAX).as_millis().to_string());
+            header(DEADLINE_HEADER, &remaining.min(REMAINING_MAX).as_millis().to_string());
         }
         if let Some(version) = &self.version {
             header(VERSION, &version.to_string());
@@ -172,7 +174,9 @@ impl Context {
             from: headers.parse(FROM, A_NODE)?,
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
-            remaining: headers.number(DEADLINE)?.map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
+            remaining: headers
+                .number(DEADLINE_HEADER)?
+                .map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
             version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
             expires_at_ms: headers.number(EXPIRES)?,
             owner: headers.parse(OWNER, A_NODE)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chord_ring::{NodeName, RingSize};
-use chord_wire::rest::is_rest;
+use chord_wire::rest::{PROBLEM_TYPE, Problem, is_rest};
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
@@ -24,7 +24,7 @@ use super::content::{Answer, Content};
 use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
-use super::{Ends, last_answer, records, rest, seed, xmlrpc};
+use super::{Ends, last_answer, last_answer_of, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::shared::Shared;
@@ -162,6 +162,10 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
             (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
         }
     };
+    if line.asks_for_rest() {
+        let problem = Problem::new(code, sentence).with_status(status.as_u16());
+        return Some(last_answer_of(status, code, PROBLEM_TYPE, &problem.encode()));
+    }
     Some(last_answer(status, code, &sentence))
 }
 

@@ -17,6 +17,9 @@ use tokio::time::Sleep;
 
 use super::seat::Seat;
 
+/// Bytes of a request that are remembered: the longest method, and as much of the path as tells whose it is.
+const OPENING_BYTES: usize = 32;
+
 /// A socket as hyper sees it.
 pub(super) struct Line {
     stream: TcpStream,
@@ -25,6 +28,8 @@ pub(super) struct Line {
     seat: Arc<Seat>,
     /// Whether anything has come in since the last answer went out.
     heard: bool,
+    /// What the request under way begins with.
+    opening: Vec<u8>,
     /// The status of the answer that was held back.
     held_back: Option<u16>,
     /// How long an answer may take to be sent, and when the one under way must be.
@@ -34,7 +39,16 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(stream: TcpStream, first: Bytes, seat: Arc<Seat>, answer_write: Duration) -> Self {
-        Self { stream, first, seat, heard: false, held_back: None, answer_write, deadline: None }
+        Self {
+            stream,
+            first,
+            seat,
+            heard: false,
+            opening: Vec::new(),
+            held_back: None,
+            answer_write,
+            deadline: None,
+        }
     }
 
     /// The status with which hyper wanted to refuse what it could not read.
@@ -45,6 +59,20 @@ impl Line {
     /// Whether part of a request has come in, after everything before it was answered.
     pub(super) fn hears_half_a_request(&self) -> bool {
         self.heard && self.seat.is_idle()
+    }
+
+    /// Whether what has come in asks for a path of REST.
+    pub(super) fn asks_for_rest(&self) -> bool {
+        let opening = std::str::from_utf8(&self.opening).unwrap_or_default();
+        let path = opening.split(' ').nth(1).unwrap_or_default();
+        path.starts_with("/v1/") || path == "/v1" || path.starts_with(chord_wire::rest::DOCUMENT_PATH)
+    }
+
+    /// Something has come in.
+    fn hear(&mut self, bytes: &[u8]) {
+        self.heard |= !bytes.is_empty();
+        let room = OPENING_BYTES.saturating_sub(self.opening.len());
+        self.opening.extend(bytes.iter().take(room));
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
@@ -89,13 +117,14 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         if !self.first.is_empty() {
             let n_bytes = self.first.len().min(buf.remaining());
-            buf.put_slice(&self.first.split_to(n_bytes));
-            self.heard = true;
+            let first = self.first.split_to(n_bytes);
+            buf.put_slice(&first);
+            self.hear(&first);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.heard |= buf.filled().len() > before;
+        self.hear(buf.filled().get(before..).unwrap_or_default());
         read
     }
 }
@@ -130,7 +159,10 @@ impl AsyncWrite for Line {
         self.deadline = None;
         if !self.seat.is_idle() {
             self.seat.sent();
-            self.heard &= !self.seat.is_idle();
+            if self.seat.is_idle() {
+                self.heard = false;
+                self.opening.clear();
+            }
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }

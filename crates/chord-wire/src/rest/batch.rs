@@ -27,6 +27,9 @@ pub const BATCH_LINES_MAX: usize = 1000;
 /// The content type of a batch and of its answer.
 pub const BATCH_TYPE: &str = "application/x-ndjson";
 
+/// What a line can ask for.
+const OPERATIONS: [&str; 4] = ["get", "put", "delete", "incr"];
+
 /// What one line wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -76,6 +79,9 @@ impl BatchLine {
     /// # Errors
     /// Its fields make no sense, or not together.
     pub fn wish(&self, value_bytes_max: usize) -> Result<Wanted, BadLine> {
+        if !OPERATIONS.contains(&self.op.as_str()) {
+            return Err(BadLine::Op);
+        }
         let key = spelled(self.key.as_deref(), self.key_base64.as_deref(), "key")?;
         let key = Key::new(&key.ok_or(BadLine::KeyMissing)?)?;
         let value = spelled(self.value.as_deref(), self.value_base64.as_deref(), "value")?;
@@ -186,9 +192,9 @@ pub struct BatchDone {
     /// The status that the request alone would have had.
     #[schema(minimum = 200, maximum = 299)]
     status: u16,
-    /// Of a get the value, if it is text; of an increment the number.
+    // A doc comment here would be a schema of its own. Of a get it is the value, if that is text; of an increment the number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, inline)]
     value: Option<Shown>,
     /// Of a get the value in base64, if it is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +218,7 @@ pub struct BatchDone {
     copies: Option<usize>,
 }
 
-/// A value in an answer.
+/// Of a get the value, if it is text; of an increment the number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Shown {

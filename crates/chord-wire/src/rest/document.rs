@@ -1,12 +1,256 @@
-//! stub
-/// Stub.
+//! The document that describes REST, in OpenAPI 3.1: made of the routes, of the types of the bodies and of the codes.
+
+mod failures;
+mod parts;
+
+use serde_json::json;
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, PathItem};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::ComponentsBuilder;
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Required, Response,
+    ResponseBuilder,
+};
+
+use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLine};
+use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody};
+use super::problem::Problem;
+use super::query::Parameter;
+use super::route::{Route, Verb};
+use parts::{Condition, Next, Told};
+
+/// What a node accepts, as far as the document says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentLimits {
-    /// v
+    /// Bytes of a value.
     pub value_bytes: usize,
-    /// b
+    /// Bytes of a batch.
     pub batch_bytes: usize,
 }
-/// Stub.
-pub fn document(_: &DocumentLimits) -> Vec<u8> {
-    Vec::new()
+
+const ABOUT: &str = "\
+Keys and values on a Chord ring, by any of its nodes: each answers for every key.
+
+A key is any bytes, percent-encoded; all behind `/v1/kv/` is the key, slashes too, but a plain `/incr` at the end of the \
+path is none of it. A value is any bytes. Its version is its `ETag`.
+
+Every error is a problem as RFC 9457 has it, with a `code` for programs; `chord-error` holds the same word. \
+`uncertain` and `too-few-copies` say that a change may have happened; with any other code nothing changed.";
+
+/// The document, for a node with these limits.
+pub fn document(limits: &DocumentLimits) -> Vec<u8> {
+    let license = License::builder().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build();
+    let info = InfoBuilder::new()
+        .title("chord")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(license))
+        .build();
+    let mut paths = PathsBuilder::new();
+    for route in Route::ALL {
+        let mut item = PathItem::default();
+        for verb in route.verbs() {
+            let operation = Described { route, verb: *verb, limits }.operation();
+            item.merge_operations(PathItem::new(method(*verb), operation));
+        }
+        paths = paths.path(route.template(), item);
+    }
+    let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
+    let tags = [tag("keys", "What is stored."), tag("ring", "Where it is stored.")];
+    let api: OpenApi =
+        OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).tags(Some(tags)).build();
+    let mut bytes = serde_json::to_vec(&api).expect("names and texts can be written as JSON");
+    bytes.push(b'\n');
+    bytes
 }
+
+fn components() -> utoipa::openapi::schema::Components {
+    ComponentsBuilder::new()
+        .schema_from::<Problem>()
+        .schema_from::<Counter>()
+        .schema_from::<BatchLine>()
+        .schema_from::<BatchAnswer>()
+        .schema_from::<BatchDone>()
+        .schema_from::<NodeBody>()
+        .schema_from::<FingerBody>()
+        .schema_from::<RangeBody>()
+        .schema_from::<RingBody>()
+        .schema_from::<LookupBody>()
+        .build()
+}
+
+const fn method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Head => HttpMethod::Head,
+        Verb::Put => HttpMethod::Put,
+        Verb::Delete => HttpMethod::Delete,
+        Verb::Post => HttpMethod::Post,
+    }
+}
+
+/// One operation as it is described.
+#[derive(Clone, Copy)]
+struct Described<'a> {
+    route: Route,
+    verb: Verb,
+    limits: &'a DocumentLimits,
+}
+
+impl Described<'_> {
+    fn operation(self) -> Operation {
+        let (id, summary, about) = self.words();
+        let tag = if matches!(self.route, Route::Kv | Route::Incr | Route::Batch) { "keys" } else { "ring" };
+        let mut operation = OperationBuilder::new()
+            .tag(tag)
+            .operation_id(Some(id))
+            .summary(Some(summary))
+            .description(Some(about).filter(|about| !about.is_empty()))
+            .request_body(self.body());
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup) {
+            operation = operation.parameter(parts::key());
+        }
+        for parameter in self.route.parameters(self.verb) {
+            operation = operation.parameter(match parameter {
+                Parameter::Ttl => parts::ttl(),
+                Parameter::By => parts::by(),
+                Parameter::Consistency => parts::consistency(),
+            });
+        }
+        for condition in self.conditions() {
+            operation = operation.parameter(parts::condition(*condition));
+        }
+        if self.route != Route::Document && self.route != Route::Ring && self.route != Route::Batch {
+            operation = operation.parameter(parts::deadline());
+        }
+        for (status, response) in self.responses() {
+            operation = operation.response(status.to_string(), response);
+        }
+        for (status, response) in failures::responses(self.route, self.verb) {
+            operation = operation.response(status.to_string(), response);
+        }
+        operation.build()
+    }
+
+    /// Its name, what it does, and what else is to be said.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match (self.route, self.verb) {
+            (Route::Kv, Verb::Head) => ("head_value", "What is known of a value, without it", ""),
+            (Route::Kv, Verb::Put) => (
+                "put_value",
+                "Store a value",
+                "The body is taken as it is, whatever its type. Acknowledged when the write quorum of copies is made.",
+            ),
+            (Route::Kv, Verb::Delete) => ("delete_value", "Delete a value", ""),
+            (Route::Kv, _) => ("get_value", "Read a value", ""),
+            (Route::Incr, _) => (
+                "increment",
+                "Add to a number",
+                "Nothing stored counts as 0. Without a ttl, it goes when it would have gone before.",
+            ),
+            (Route::Batch, _) => (
+                "batch",
+                "Many operations",
+                "One JSON object a line, and one answer a line in the same order; empty lines are passed over. \
+                 Lines about one key are done one after the other, others beside each other. \
+                 A line that is wrong has a problem for its answer, and the others are done.",
+            ),
+            (Route::Ring, Verb::Head) => ("head_ring", "Whether this node answers", ""),
+            (Route::Ring, _) => ("get_ring", "What this node believes about its ring", ""),
+            (Route::Lookup, Verb::Head) => ("head_owner", "Whether a key's owner can be found", ""),
+            (Route::Lookup, _) => ("get_owner", "The owner of a key, and the way to it", ""),
+            (Route::Document, Verb::Head) => ("head_document", "Whether this document is here", ""),
+            (Route::Document, _) => ("get_document", "This document", ""),
+        }
+    }
+
+    const fn conditions(self) -> &'static [Condition] {
+        match (self.route, self.verb) {
+            (Route::Kv, Verb::Get | Verb::Head) => &[Condition::ReadIfMatch, Condition::ReadIfNoneMatch],
+            (Route::Kv, Verb::Delete) => &[Condition::IfMatch],
+            (Route::Kv, Verb::Put) | (Route::Incr, _) => &[Condition::IfMatch, Condition::IfAbsent],
+            (Route::Kv, Verb::Post) => &[],
+            (Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => &[],
+        }
+    }
+
+    fn body(self) -> Option<RequestBody> {
+        let body = RequestBodyBuilder::new();
+        match (self.route, self.verb) {
+            (Route::Kv, Verb::Put) => {
+                let about =
+                    format!("The value: at most {} bytes; none at all is one too.", self.limits.value_bytes);
+                let content = ContentBuilder::new().schema(Some(parts::bytes())).build();
+                Some(body.description(Some(about)).content(parts::BYTES_TYPE, content).build())
+            }
+            (Route::Batch, _) => {
+                let about = format!(
+                    "At most {BATCH_LINES_MAX} lines and {} bytes, each line one item of this array.",
+                    self.limits.batch_bytes
+                );
+                let content =
+                    ContentBuilder::new().schema(Some(parts::lines("BatchLine"))).example(Some(json!([
+                        {"op": "put", "key": "greeting", "value": "hello", "ttl": "60s"},
+                        {"op": "incr", "key": "visits"},
+                        {"op": "get", "key": "greeting"}
+                    ])));
+                let body = body.required(Some(Required::True));
+                Some(body.description(Some(about)).content(BATCH_TYPE, content.build()).build())
+            }
+            _ => None,
+        }
+    }
+
+    /// What it answers when it does what it is asked.
+    fn responses(self) -> Vec<(u16, Response)> {
+        let of = |about: &str| ResponseBuilder::new().description(about);
+        let json = |name: &str| ContentBuilder::new().schema(Some(parts::of(name))).build();
+        match (self.route, self.verb) {
+            (Route::Kv, Verb::Get | Verb::Head) => {
+                let content = ContentBuilder::new().schema(Some(parts::bytes())).build();
+                let found = of("What is stored.").content(parts::BYTES_TYPE, content);
+                let same = of("What is stored is what If-None-Match names.");
+                let found = parts::leads(found, &[Next::Replace, Next::Delete, Next::Owner]);
+                vec![(200, parts::with(found, &Told::READ)), (304, parts::with(same, &Told::READ))]
+            }
+            (Route::Kv, Verb::Put) => {
+                let [created, replaced] =
+                    ["Stored, where nothing was.", "Stored, in place of what was there."]
+                        .map(|about| parts::leads(of(about), &[Next::Read, Next::Replace, Next::Delete]));
+                vec![
+                    (201, parts::with(created, &Told::WRITTEN)),
+                    (204, parts::with(replaced, &Told::WRITTEN)),
+                ]
+            }
+            (Route::Kv, _) => {
+                let deleted = parts::leads(of("Deleted."), &[Next::Read]);
+                vec![(204, parts::with(deleted, &Told::DELETED))]
+            }
+            (Route::Incr, _) => {
+                let done = of("Added; the number is what is stored now.").content(JSON_TYPE, json("Counter"));
+                let done = parts::leads(done, &[Next::Read, Next::Replace, Next::Delete]);
+                vec![(200, parts::with(done, &Told::WRITTEN))]
+            }
+            (Route::Batch, _) => {
+                let content = ContentBuilder::new().schema(Some(parts::lines("BatchAnswer"))).build();
+                let about = "One answer for each line that is not empty, in their order, sent as they come. \
+                             If the connection ends before the last of them, the others may be done or not.";
+                vec![(200, of(about).content(BATCH_TYPE, content).build())]
+            }
+            (Route::Ring, _) => {
+                vec![(200, of("What it believes.").content(JSON_TYPE, json("RingBody")).build())]
+            }
+            (Route::Lookup, _) => {
+                vec![(200, of("Who owns it.").content(JSON_TYPE, json("LookupBody")).build())]
+            }
+            (Route::Document, _) => {
+                let content = ContentBuilder::new().schema(Some(parts::object())).build();
+                vec![(200, of("OpenAPI 3.1.").content(JSON_TYPE, content).build())]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,11 @@ impl Problem {
         Self { kind, title, status, detail: detail.into(), code: code.as_str(), version: None }
     }
 
+    /// The same with another status, where the code is said by several.
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, title: title(status), ..self }
+    }
+
     /// The same, which tells the version that is there.
     pub fn with_version(self, version: Option<&chord_kv::Version>) -> Self {
         Self { version: version.map(ToString::to_string), ..self }
@@ -61,7 +66,9 @@ pub(super) const fn title(status: u16) -> &'static str {
         409 => "Conflict",
         412 => "Precondition Failed",
         413 => "Content Too Large",
+        414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",

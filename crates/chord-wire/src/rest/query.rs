@@ -1,11 +1,15 @@
 //! Parameters behind the `?` of a request.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chord_kv::replication::Consistency;
 
 use super::lifetime::{BadLifetime, read_lifetime};
 use super::percent::percent_decode;
+
+/// How long a client may say that it waits, in milliseconds: nobody waits for less, and nothing takes longer than an hour.
+pub const DEADLINE_MS: RangeInclusive<u64> = 1..=3_600_000;
 
 /// A parameter that some request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chord_kv::Key;
-use chord_wire::rest::{Query, Route, Verb};
-use chord_wire::{Code, Context, HEADER_PREFIX};
+use chord_wire::rest::{DEADLINE_MS, Query, Route, Verb};
+use chord_wire::{Code, Context, DEADLINE_HEADER, HEADER_PREFIX};
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -44,6 +44,7 @@ impl<'a> Call<'a> {
         let query = head.uri.query().unwrap_or_default();
         let query = Query::read(query, route.parameters(verb)).map_err(|bad| mistake(&bad))?;
         let context = read_context(headers)?;
+        check_deadline(headers)?;
         admit(shared, &context)?;
         if headers.contains_key(CONTENT_RANGE) {
             return Err(mistake(&"a value is stored as a whole: leave Content-Range out"));
@@ -83,6 +84,17 @@ impl<'a> Call<'a> {
             Err(rejected) => Err(rejected),
         }
     }
+}
+
+/// Nodes may have no time left for each other, and cut what is too long; a client that says so is mistaken.
+fn check_deadline(headers: &HeaderMap) -> Result<(), Rejected> {
+    let Some(said) = headers.get(DEADLINE_HEADER) else { return Ok(()) };
+    let deadline = said.to_str().ok().and_then(|text| text.parse().ok());
+    if deadline.is_some_and(|deadline| DEADLINE_MS.contains(&deadline)) {
+        return Ok(());
+    }
+    let (shortest, longest) = DEADLINE_MS.into_inner();
+    Err(mistake(&format!("the header {DEADLINE_HEADER} is a number from {shortest} to {longest}")))
 }
 
 fn check_single(headers: &HeaderMap) -> Result<(), Rejected> {

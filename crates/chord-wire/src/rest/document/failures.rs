@@ -1,0 +1,116 @@
+//! How each operation can fail, by the table of codes.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::{ContentBuilder, Response, ResponseBuilder};
+
+use super::parts::{self, Told};
+use crate::Code;
+use crate::rest::problem::PROBLEM_TYPE;
+use crate::rest::route::{Route, Verb};
+
+/// What can go wrong with any request.
+const ANY: [Code; 10] = [
+    Code::BadRequest,
+    Code::Forbidden,
+    Code::TooLarge,
+    Code::TooSlow,
+    Code::MediaType,
+    Code::ForeignRing,
+    Code::RingSizeDiffers,
+    Code::MethodNotAllowed,
+    Code::Busy,
+    Code::Internal,
+];
+
+/// What can go wrong on the way to the owner of a key.
+const WAY: [Code; 4] = [Code::NotMember, Code::NoRoute, Code::HopLimit, Code::Deadline];
+
+/// What can go wrong with a change there.
+const CHANGE: [Code; 7] = [
+    Code::ConditionFailed,
+    Code::Outdated,
+    Code::StoreFailed,
+    Code::TooFewCopies,
+    Code::Uncertain,
+    Code::OtherProgram,
+    Code::NotText,
+];
+
+/// The status of a request whose headers are too many or too long. The connection is closed with it.
+const HEADERS_TOO_LARGE: u16 = 431;
+
+fn codes(route: Route, verb: Verb) -> Vec<Code> {
+    let special: &[Code] = match (route, verb) {
+        (Route::Kv, Verb::Get | Verb::Head) => {
+            &[Code::Absent, Code::ConditionFailed, Code::StoreFailed, Code::NotText]
+        }
+        (Route::Kv, Verb::Delete) => &[Code::Absent],
+        (Route::Incr, _) => &[Code::NotANumber, Code::OutOfRange],
+        (Route::Kv | Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => &[],
+    };
+    let is_change = matches!((route, verb), (Route::Kv, Verb::Put | Verb::Delete) | (Route::Incr, _));
+    let goes = matches!(route, Route::Kv | Route::Incr | Route::Lookup);
+    let way = if goes { &WAY[..] } else { &[] };
+    let change = if is_change { &CHANGE[..] } else { &[] };
+    [&ANY, way, change, special].concat()
+}
+
+/// The answers of an operation that fails, each with its status.
+pub(super) fn responses(route: Route, verb: Verb) -> Vec<(u16, Response)> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes(route, verb) {
+        by_status.entry(code.http_status()).or_default().push(code);
+    }
+    let failures = by_status.into_iter().map(|(status, codes)| (status, response(status, &codes)));
+    let content = ContentBuilder::new().schema(Some(parts::of("Problem"))).build();
+    let about = "`too-large`: the headers are too many or too long.";
+    let headers = ResponseBuilder::new().description(about).content(PROBLEM_TYPE, content);
+    failures.chain([(HEADERS_TOO_LARGE, parts::with(headers, &[Told::Error]))]).collect()
+}
+
+fn response(status: u16, codes: &[Code]) -> Response {
+    let lines: Vec<_> = codes.iter().map(|code| format!("`{code}`: {}", meaning(*code))).collect();
+    let content = ContentBuilder::new().schema(Some(parts::of("Problem"))).build();
+    let response = ResponseBuilder::new().description(lines.join("\n\n")).content(PROBLEM_TYPE, content);
+    let more: &[Told] = match status {
+        404 => &[Told::Owner, Told::Hops, Told::Copies],
+        405 => &[Told::Allow],
+        412 => &[Told::Tag],
+        503 => &[Told::RetryAfter],
+        _ => &[],
+    };
+    parts::with(response, &[&[Told::Error], more].concat())
+}
+
+/// What a code says to a client of REST.
+const fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::BadRequest => "the request makes no sense.",
+        Code::Forbidden => "a web page of another site asks for it.",
+        Code::TooLarge => "the key, the value or the body is too large.",
+        Code::TooSlow => "the body did not arrive in time.",
+        Code::MediaType => "the body is of another type, or is packed.",
+        Code::ForeignRing | Code::RingSizeDiffers => "the request names another ring, by a `chord-` header.",
+        Code::MethodNotAllowed => "the path is asked by other methods.",
+        Code::Busy => "the node has too much to do: try again.",
+        Code::NotMember => "the node is in no ring.",
+        Code::NoRoute | Code::HopLimit => "the owner was not found; the ring may be changing: try again.",
+        Code::Deadline => "there was no answer in time, and nothing changed.",
+        Code::Absent => "nothing is stored under the key.",
+        Code::ConditionFailed => {
+            "the condition does not hold, and nothing changed; `ETag` is what is there, if anything is."
+        }
+        Code::Outdated => "others wrote the key all the time: try again.",
+        Code::StoreFailed => "the owner's store is full or broken.",
+        Code::TooFewCopies => {
+            "fewer copies were made in time than were asked for; the change may have happened."
+        }
+        Code::Uncertain => "the owner did not say in time whether it was done; the change may have happened.",
+        Code::OtherProgram => "the owner is a node of chord.py, which can only put and get.",
+        Code::NotText => "the owner is a node of chord.py, which keeps text alone.",
+        Code::NotANumber => "what is stored is no whole number of 64 bits.",
+        Code::OutOfRange => "the sum would be no whole number of 64 bits.",
+        _ => "a mistake of ours; the node's log says more.",
+    }
+}
