@@ -79,8 +79,8 @@ async fn a_reader_that_has_the_value_is_not_sent_it_again() {
         let head = ask_with(&node, "HEAD /v1/kv/k", headers, b"").await;
         assert_eq!((head.status, head.headers()), (*status, got.headers()), "{headers}");
     }
-    let none = ask_with(&node, "GET /v1/kv/none", "if-match: *\r\n", b"").await;
-    assert_eq!(none.problem(), (412, "condition-failed"));
+    let absent = ask_with(&node, "GET /v1/kv/none", "if-match: *\r\n", b"").await;
+    assert_eq!(absent.problem(), (412, "condition-failed"));
     node.shutdown().await;
 }
 
@@ -320,7 +320,7 @@ async fn a_body_may_come_in_chunks_within_the_limit() {
 #[tokio::test]
 async fn a_node_that_cannot_do_it_now_says_when_to_come_again() {
     let full = node(Limits { bodies_bytes: 0, ..Limits::default() }).await;
-    let refused = put(&full, "/v1/kv/k", "", &[0; 100 << 10]).await;
+    let refused = put(&full, "/v1/kv/k", "", &vec![0; 100 << 10]).await;
     assert_eq!((refused.problem(), refused.header("retry-after")), ((503, "busy"), Some("1")));
     let lonely = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
     assert_eq!(ask(&lonely, "GET /v1/kv/k").await.problem(), (409, "not-member"));

@@ -43,3 +43,8 @@ fn xml_that_is_understood_is_the_same_when_it_is_written() {
 fn a_replica_message_has_one_encoding() {
     check_corpus("replica", fuzz_bodies::replica::check);
 }
+
+#[test]
+fn what_rest_understands_is_the_same_when_it_is_written() {
+    check_corpus("rest", fuzz_bodies::rest::check);
+}

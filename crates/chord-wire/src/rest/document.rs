@@ -1,9 +1,8 @@
-//! The document that describes REST, in OpenAPI 3.1: made of the routes, of the types of the bodies and of the codes.
+//! The document that describes REST, in `OpenAPI` 3.1: made of the routes, of the types of the bodies and of the codes.
 
 mod failures;
 mod parts;
 
-use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, PathItem};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::ComponentsBuilder;
@@ -14,7 +13,7 @@ use utoipa::openapi::{
 };
 
 use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLine};
-use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody};
+use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, json};
 use super::problem::Problem;
 use super::query::Parameter;
 use super::route::{Route, Verb};
@@ -60,9 +59,7 @@ pub fn document(limits: &DocumentLimits) -> Vec<u8> {
     let tags = [tag("keys", "What is stored."), tag("ring", "Where it is stored.")];
     let api: OpenApi =
         OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).tags(Some(tags)).build();
-    let mut bytes = serde_json::to_vec(&api).expect("names and texts can be written as JSON");
-    bytes.push(b'\n');
-    bytes
+    json(&api)
 }
 
 fn components() -> utoipa::openapi::schema::Components {
@@ -170,8 +167,9 @@ impl Described<'_> {
             (Route::Kv, Verb::Get | Verb::Head) => &[Condition::ReadIfMatch, Condition::ReadIfNoneMatch],
             (Route::Kv, Verb::Delete) => &[Condition::IfMatch],
             (Route::Kv, Verb::Put) | (Route::Incr, _) => &[Condition::IfMatch, Condition::IfAbsent],
-            (Route::Kv, Verb::Post) => &[],
-            (Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => &[],
+            (Route::Kv, Verb::Post) | (Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => {
+                &[]
+            }
         }
     }
 
@@ -189,12 +187,13 @@ impl Described<'_> {
                     "At most {BATCH_LINES_MAX} lines and {} bytes, each line one item of this array.",
                     self.limits.batch_bytes
                 );
-                let content =
-                    ContentBuilder::new().schema(Some(parts::lines("BatchLine"))).example(Some(json!([
+                let content = ContentBuilder::new().schema(Some(parts::lines("BatchLine"))).example(Some(
+                    serde_json::json!([
                         {"op": "put", "key": "greeting", "value": "hello", "ttl": "60s"},
                         {"op": "incr", "key": "visits"},
                         {"op": "get", "key": "greeting"}
-                    ])));
+                    ]),
+                ));
                 let body = body.required(Some(Required::True));
                 Some(body.description(Some(about)).content(BATCH_TYPE, content.build()).build())
             }
@@ -205,7 +204,7 @@ impl Described<'_> {
     /// What it answers when it does what it is asked.
     fn responses(self) -> Vec<(u16, Response)> {
         let of = |about: &str| ResponseBuilder::new().description(about);
-        let json = |name: &str| ContentBuilder::new().schema(Some(parts::of(name))).build();
+        let body = |name: &str| ContentBuilder::new().schema(Some(parts::of(name))).build();
         match (self.route, self.verb) {
             (Route::Kv, Verb::Get | Verb::Head) => {
                 let content = ContentBuilder::new().schema(Some(parts::bytes())).build();
@@ -228,7 +227,7 @@ impl Described<'_> {
                 vec![(204, parts::with(deleted, &Told::DELETED))]
             }
             (Route::Incr, _) => {
-                let done = of("Added; the number is what is stored now.").content(JSON_TYPE, json("Counter"));
+                let done = of("Added; the number is what is stored now.").content(JSON_TYPE, body("Counter"));
                 let done = parts::leads(done, &[Next::Read, Next::Replace, Next::Delete]);
                 vec![(200, parts::with(done, &Told::WRITTEN))]
             }
@@ -239,10 +238,10 @@ impl Described<'_> {
                 vec![(200, of(about).content(BATCH_TYPE, content).build())]
             }
             (Route::Ring, _) => {
-                vec![(200, of("What it believes.").content(JSON_TYPE, json("RingBody")).build())]
+                vec![(200, of("What it believes.").content(JSON_TYPE, body("RingBody")).build())]
             }
             (Route::Lookup, _) => {
-                vec![(200, of("Who owns it.").content(JSON_TYPE, json("LookupBody")).build())]
+                vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
             }
             (Route::Document, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::object())).build();

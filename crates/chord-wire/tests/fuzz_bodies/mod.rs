@@ -4,5 +4,6 @@
 pub(crate) mod json;
 pub(crate) mod replica;
 pub(crate) mod resp;
+pub(crate) mod rest;
 pub(crate) mod sniff;
 pub(crate) mod xmlrpc;

@@ -143,7 +143,7 @@ impl BatchLine {
                 "by" => put(&mut read.by, "by", parse(raw, "by", "a whole number of 64 bits")?)?,
                 "if_match" => put(&mut read.if_match, "if_match", text("if_match")?)?,
                 "if_absent" => {
-                    put(&mut read.if_absent, "if_absent", parse(raw, "if_absent", "true or false")?)?
+                    put(&mut read.if_absent, "if_absent", parse(raw, "if_absent", "true or false")?)?;
                 }
                 "consistency" => put(&mut read.consistency, "consistency", text("consistency")?)?,
                 _ => return Err(BadLine::Unknown),

@@ -111,6 +111,13 @@ const fn meaning(code: Code) -> &'static str {
         Code::NotText => "the owner is a node of chord.py, which keeps text alone.",
         Code::NotANumber => "what is stored is no whole number of 64 bits.",
         Code::OutOfRange => "the sum would be no whole number of 64 bits.",
-        _ => "a mistake of ours; the node's log says more.",
+        Code::Internal
+        | Code::Malformed
+        | Code::UnknownCommand
+        | Code::AlreadyMember
+        | Code::PositionTaken
+        | Code::JoinSelf
+        | Code::JoinFailed
+        | Code::ClockAhead => "a mistake of ours; the node's log says more.",
     }
 }
