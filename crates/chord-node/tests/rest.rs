@@ -6,6 +6,9 @@ mod rest_client;
 use std::time::Duration;
 
 use chord_node::{Limits, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use rest_client::{Answer, DEADLINE, ask, ask_with, node, put, ring, send};
 
 #[tokio::test]
@@ -338,5 +341,51 @@ async fn the_document_describes_itself() {
     let head = ask(&node, "HEAD /openapi.json").await;
     assert_eq!(head.headers(), document.headers());
     assert_eq!(ask(&node, "PUT /openapi.json").await.header("allow"), Some("GET, HEAD"));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_one_door_stores_the_others_read() {
+    let node = node(Limits::default()).await;
+    put(&node, "/v1/kv/k", "", b"v").await;
+    let seeds = ask_with(&node, "POST /get", "", br#"{"key": "k"}"#).await;
+    assert!(seeds.text().contains(r#""value": "v""#), "{}", seeds.text());
+    let mut redis = TcpStream::connect(node.name().as_str()).await.unwrap();
+    redis.write_all(b"GET k\r\nSET k w\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(DEADLINE, redis.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"$1\r\nv\r\n+OK\r\n");
+    assert_eq!(ask(&node, "GET /v1/kv/k").await.body, b"w");
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_the_answers_of_a_batch_is_let_go() {
+    let node = node(Limits { answer_write: Duration::from_millis(300), ..Limits::default() }).await;
+    node.put(b"k", &vec![b'v'; 900 << 10]).await.unwrap();
+    let lines = "{\"op\":\"get\",\"key\":\"k\"}\n".repeat(1000);
+    let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+    let head = format!("POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", lines.len());
+    stream.write_all(&[head.as_bytes(), lines.as_bytes()].concat()).await.unwrap();
+    let closed = async {
+        // Writing shows whether the other side is gone, without reading anything.
+        while stream.write_all(b"\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, closed).await.expect("it is closed");
+    assert_eq!(ask(&node, "HEAD /v1/kv/k").await.status, 200);
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn half_a_head_is_told_so_as_a_problem_too() {
+    let node = node(Limits { header_read: Duration::from_millis(200), ..Limits::default() }).await;
+    let late = send(&node, b"GET /v1/kv/k HTTP/1.1\r\nhost: x\r\nx: ").await;
+    assert_eq!(late.problem(), (408, "too-slow"));
+    let second = send(&node, b"GET /v1/ring HTTP/1.1\r\n wrong \r\n\r\n").await;
+    assert_eq!(second.problem(), (400, "bad-request"));
+    let other = send(&node, b"POST /get HTTP/1.1\r\n wrong \r\n\r\n").await;
+    assert_eq!((other.status, other.header("content-type")), (400, Some("application/json")));
     node.shutdown().await;
 }

@@ -50,6 +50,7 @@ fn full() -> Context {
         copies: Some(Copies { replicas: 3, write_quorum: Some(2) }),
         owner: Some(name("10.0.0.9:4567")),
         hops: Some(3),
+        copies: Some(2),
         code: Some(Code::NoRoute),
     }
 }
@@ -63,6 +64,7 @@ fn an_empty_context_writes_nothing_and_nothing_reads_as_empty() {
 #[test]
 fn a_full_context_is_written_in_these_headers() {
     let expected = [
+        ("chord-copies", "2"),
         ("chord-deadline-ms", "1500"),
         ("chord-error", "no-route"),
         ("chord-expires-ms", "99"),
@@ -202,12 +204,12 @@ fn any_context() -> impl Strategy<Value = Context> {
     let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()), of(copies));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
-    let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()));
+    let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()), of(any::<u32>()));
     (about_sender, about_request, about_record, of(code)).prop_map(
         |(
             (ring, from, predecessor, member, copies),
             (path, named, remaining, version),
-            (expires_at_ms, owner, hops),
+            (expires_at_ms, owner, hops, copies),
             code,
         )| {
             Context {
@@ -220,6 +222,7 @@ fn any_context() -> impl Strategy<Value = Context> {
                 expires_at_ms,
                 owner,
                 hops,
+                copies,
                 predecessor,
                 member,
                 copies,

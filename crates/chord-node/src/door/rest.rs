@@ -115,3 +115,20 @@ pub(super) fn refuse(route: Option<Route>, rejected: Rejected) -> Response<Conte
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status_and_whoever_is_to_come_again_is_told_when() {
+        for code in Code::ALL {
+            let response = refuse(Some(Route::Kv), Refused::new(code, "a sentence").into());
+            let headers = response.headers();
+            assert_eq!(response.status().as_u16(), code.http_status(), "{code}");
+            assert_eq!(headers.get("chord-error").map(HeaderValue::as_bytes), Some(code.as_str().as_bytes()));
+            assert_eq!(headers.contains_key(RETRY_AFTER), code.http_status() == 503, "{code}");
+            assert_eq!(headers.contains_key(ALLOW), code == Code::MethodNotAllowed, "{code}");
+        }
+    }
+}

@@ -141,7 +141,7 @@ impl Told {
     fn header(self) -> Header {
         let (about, schema) = match self {
             Self::Tag => (
-                "The version; left out where a node of another program keeps the value, since it knows none.",
+                "The version; left out of a value that a node of chord.py keeps or has left here.",
                 text().pattern(Some(ENTITY_TAG_PATTERN)),
             ),
             Self::Owner => ("The node that owns the key.", text()),
