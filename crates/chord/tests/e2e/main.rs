@@ -21,6 +21,8 @@ mod many_nodes;
 #[cfg(test)]
 mod mixed_rings;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod seed_wire;
 #[cfg(test)]
 mod support;
