@@ -8,7 +8,7 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::ComponentsBuilder;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Required, Response,
+    ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Ref, Required, Response,
     ResponseBuilder,
 };
 
@@ -17,6 +17,7 @@ use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBod
 use super::problem::Problem;
 use super::query::Parameter;
 use super::route::{Route, Verb};
+use failures::{Failure, failures};
 use parts::{Condition, Next, Told};
 
 /// What a node accepts, as far as the document says it.
@@ -63,7 +64,7 @@ pub fn document(limits: &DocumentLimits) -> Vec<u8> {
 }
 
 fn components() -> utoipa::openapi::schema::Components {
-    ComponentsBuilder::new()
+    let schemas = ComponentsBuilder::new()
         .schema_from::<Problem>()
         .schema_from::<Counter>()
         .schema_from::<BatchLine>()
@@ -73,7 +74,12 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<FingerBody>()
         .schema_from::<RangeBody>()
         .schema_from::<RingBody>()
-        .schema_from::<LookupBody>()
+        .schema_from::<LookupBody>();
+    let operations =
+        Route::ALL.into_iter().flat_map(|route| route.verbs().iter().map(move |verb| (route, *verb)));
+    let failures = operations.flat_map(|(route, verb)| failures(route, verb));
+    failures
+        .fold(schemas, |components, Failure { name, response, .. }| components.response(name, response))
         .build()
 }
 
@@ -124,8 +130,8 @@ impl Described<'_> {
         for (status, response) in self.responses() {
             operation = operation.response(status.to_string(), response);
         }
-        for (status, response) in failures::responses(self.route, self.verb) {
-            operation = operation.response(status.to_string(), response);
+        for Failure { status, name, .. } in failures(self.route, self.verb) {
+            operation = operation.response(status.to_string(), Ref::from_response_name(name));
         }
         operation.build()
     }

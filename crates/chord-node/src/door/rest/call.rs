@@ -1,6 +1,7 @@
 //! A call: one request that makes sense, whose body is still to be read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chord_kv::Key;
 use chord_wire::rest::{DEADLINE_MS, Query, Route, Verb};
@@ -13,7 +14,6 @@ use hyper::body::Incoming;
 use super::super::http::{Received, Rejected, read_body, read_context};
 use super::super::seed::{Refused, admit};
 use super::mistake;
-use crate::operation::Ticket;
 use crate::shared::Shared;
 
 /// Headers that mean one thing, and so may be there once.
@@ -60,9 +60,9 @@ impl<'a> Call<'a> {
     }
 
     /// How long it may take: as long as the client waits, and no longer than this node does.
-    pub(super) fn ticket(&self) -> Ticket {
-        let context = Context { remaining: self.context.remaining, ..Context::default() };
-        Ticket::of(&context, self.shared.limits.operation)
+    pub(super) fn wait(&self) -> Duration {
+        let limit = self.shared.limits.operation;
+        self.context.remaining.map_or(limit, |remaining| remaining.min(limit))
     }
 
     pub(super) fn header(&self, name: &HeaderName) -> Option<&'a [u8]> {

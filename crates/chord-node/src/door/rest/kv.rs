@@ -1,8 +1,11 @@
 //! One key: its value, and the number under it.
 
-use chord_kv::replication::{Consistency, OperationError as Unable};
-use chord_kv::{Value, Version};
-use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Wanted, encode_body, entity_tag};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chord_kv::replication::{Condition, Consistency, OperationError as Unable};
+use chord_kv::{Key, Value, Version};
+use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Query, Wanted, encode_body, entity_tag};
 use chord_wire::{Code, Context};
 use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
@@ -16,17 +19,17 @@ use super::perform::{context_of, number, perform};
 use super::{JSON, mistake, say};
 use crate::OperationError;
 use crate::links::write_context;
-use crate::operation::Outcome;
+use crate::operation::{Outcome, Ticket};
+use crate::shared::Shared;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The value.
 pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     let conditions = Conditions::read(&call)?;
-    let (shared, ticket) = (call.shared, call.ticket());
-    let wanted = wanted(&call, Action::Get, Precondition::Is(chord_kv::replication::Condition::Always));
+    let asked = Asked::read(&call, Precondition::Is(Condition::Always));
     call.without_body().await?;
-    let outcome = match perform(shared, wanted, ticket).await {
+    let outcome = match asked.perform(Action::Get).await {
         Err(absent) if absent.code == Code::Absent && conditions.if_match.is_some() => {
             return Err(failed(None).into());
         }
@@ -36,11 +39,11 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     if conditions.if_match.is_some_and(|tags| !tags.names(there.as_ref())) {
         return Err(failed(there).into());
     }
-    let value = outcome.value().map_or(&[][..], Value::as_bytes);
+    let value = outcome.value().cloned().map_or_else(Bytes::new, |value| Bytes::from_owner(Sent(value)));
     let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        say(StatusCode::OK, BYTES, value.to_vec())
+        say(StatusCode::OK, BYTES, value)
     };
     // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
     let headers = response.headers_mut();
@@ -51,36 +54,66 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
 
 /// Stores a value.
 pub(super) async fn put(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let precondition = precondition(&call)?;
-    let (shared, ticket) = (call.shared, call.ticket());
-    let limit = shared.limits.value_bytes;
-    let empty_value = Value::new(&[], limit).map_err(|error| refused(&error.into()))?;
-    let mut wanted = wanted(&call, Action::Put(empty_value), precondition);
+    let asked = Asked::read(&call, precondition(&call)?);
+    let limit = call.shared.limits.value_bytes;
     let body = call.body(limit).await?;
-    wanted.action = Action::Put(Value::new(&body.bytes, limit).map_err(|error| refused(&error.into()))?);
+    let value = Value::new(&body.bytes, limit).map_err(|error| refused(&error.into()))?;
     drop(body);
-    let outcome = perform(shared, wanted, ticket).await?;
+    let outcome = asked.perform(Action::Put(value)).await?;
     let status = if outcome.kept.before.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
     Ok(told(empty(status), &outcome))
 }
 
 /// Deletes the value.
 pub(super) async fn delete(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let wanted = wanted(&call, Action::Delete, precondition(&call)?);
-    let (shared, ticket) = (call.shared, call.ticket());
+    let asked = Asked::read(&call, precondition(&call)?);
     call.without_body().await?;
-    let outcome = perform(shared, wanted, ticket).await?;
+    let outcome = asked.perform(Action::Delete).await?;
     Ok(told(empty(StatusCode::NO_CONTENT), &outcome))
 }
 
 /// Adds to a number.
 pub(super) async fn incr(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let wanted = wanted(&call, Action::Incr(call.query.by.unwrap_or(1)), precondition(&call)?);
-    let (shared, ticket) = (call.shared, call.ticket());
+    let asked = Asked::read(&call, precondition(&call)?);
+    let by = call.query.by.unwrap_or(1);
     call.without_body().await?;
-    let outcome = perform(shared, wanted, ticket).await?;
+    let outcome = asked.perform(Action::Incr(by)).await?;
     let counter = Counter { value: number(&outcome)? };
     Ok(told(say(StatusCode::OK, JSON, encode_body(&counter)), &outcome))
+}
+
+/// What is asked of a key, but for what is to be done to it.
+struct Asked<'a> {
+    shared: &'a Shared,
+    key: Key,
+    precondition: Precondition,
+    query: Query,
+    wait: Duration,
+}
+
+impl<'a> Asked<'a> {
+    fn read(call: &Call<'a>, precondition: Precondition) -> Self {
+        let (key, query) = (call.key.clone(), call.query.clone());
+        Self { shared: call.shared, key, precondition, query, wait: call.wait() }
+    }
+
+    /// Has it done. Its time begins when the body is there.
+    async fn perform(self, action: Action) -> Result<Outcome, Refused> {
+        let Self { shared, key, precondition, query, wait } = self;
+        let Query { ttl, consistency, by: _ } = query;
+        let consistency = consistency.unwrap_or(Consistency::Usual);
+        let wanted = Wanted { key, action, precondition, ttl, consistency };
+        perform(shared, wanted, Ticket::new(wait)).await
+    }
+}
+
+/// A value that is sent as it lies in memory.
+struct Sent(Value);
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 /// What a read depends on.
@@ -103,11 +136,6 @@ impl Conditions {
 /// What a change depends on.
 fn precondition(call: &Call<'_>) -> Result<Precondition, Rejected> {
     Precondition::read(call.header(&IF_MATCH), call.header(&IF_NONE_MATCH)).map_err(|bad| mistake(&bad))
-}
-
-fn wanted(call: &Call<'_>, action: Action, precondition: Precondition) -> Wanted {
-    let consistency = call.query.consistency.unwrap_or(Consistency::Usual);
-    Wanted { key: call.key.clone(), action, precondition, ttl: call.query.ttl, consistency }
 }
 
 fn failed(found: Option<Version>) -> Refused {

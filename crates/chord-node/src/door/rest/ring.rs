@@ -10,6 +10,7 @@ use super::super::seed::refused;
 use super::call::Call;
 use super::{JSON, say};
 use crate::links::lock;
+use crate::operation::Ticket;
 use crate::shared::Shared;
 
 /// What this node believes of the ring.
@@ -52,7 +53,7 @@ fn range(shared: &Shared, view: &View) -> Option<RangeBody> {
 
 /// The way to the owner of a key.
 pub(super) async fn lookup(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let (shared, ticket) = (call.shared, call.ticket());
+    let (shared, ticket) = (call.shared, Ticket::new(call.wait()));
     let position = call.key.position(shared.ring.size);
     call.without_body().await?;
     let found = shared.look_up(position, ticket).await.map_err(|error| refused(&error))?;

@@ -56,23 +56,32 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
     [&ANY, way, change, special].concat()
 }
 
-/// The answers of an operation that fails, each with its status.
-pub(super) fn responses(route: Route, verb: Verb) -> Vec<(u16, Response)> {
+/// An answer of an operation that fails, which several operations have in common.
+pub(super) struct Failure {
+    pub(super) status: u16,
+    /// The name under which the document has it.
+    pub(super) name: String,
+    pub(super) response: Response,
+}
+
+/// The answers of an operation that fails, in the order of their statuses.
+pub(super) fn failures(route: Route, verb: Verb) -> Vec<Failure> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes(route, verb) {
         by_status.entry(code.http_status()).or_default().push(code);
     }
-    let failures = by_status.into_iter().map(|(status, codes)| (status, response(status, &codes)));
-    let content = ContentBuilder::new().schema(Some(parts::of("Problem"))).build();
-    let about = "`too-large`: the headers are too many or too long.";
-    let headers = ResponseBuilder::new().description(about).content(PROBLEM_TYPE, content);
-    failures.chain([(HEADERS_TOO_LARGE, parts::with(headers, &[Told::Error]))]).collect()
+    let mut failures: Vec<_> = by_status.into_iter().map(|(status, codes)| failure(status, &codes)).collect();
+    failures.push(Failure {
+        status: HEADERS_TOO_LARGE,
+        name: HEADERS_TOO_LARGE.to_string(),
+        response: problem("`too-large`: the headers are too many or too long.", &[Told::Error]),
+    });
+    failures
 }
 
-fn response(status: u16, codes: &[Code]) -> Response {
+fn failure(status: u16, codes: &[Code]) -> Failure {
+    let names = codes.iter().fold(String::new(), |names, code| format!("{names}-{code}"));
     let lines: Vec<_> = codes.iter().map(|code| format!("`{code}`: {}", meaning(*code))).collect();
-    let content = ContentBuilder::new().schema(Some(parts::of("Problem"))).build();
-    let response = ResponseBuilder::new().description(lines.join("\n\n")).content(PROBLEM_TYPE, content);
     let more: &[Told] = match status {
         404 => &[Told::Owner, Told::Hops, Told::Copies],
         405 => &[Told::Allow],
@@ -80,7 +89,13 @@ fn response(status: u16, codes: &[Code]) -> Response {
         503 => &[Told::RetryAfter],
         _ => &[],
     };
-    parts::with(response, &[&[Told::Error], more].concat())
+    let response = problem(&lines.join("\n\n"), &[&[Told::Error], more].concat());
+    Failure { status, name: format!("{status}{names}"), response }
+}
+
+fn problem(about: &str, told: &[Told]) -> Response {
+    let content = ContentBuilder::new().schema(Some(parts::of("Problem"))).build();
+    parts::with(ResponseBuilder::new().description(about).content(PROBLEM_TYPE, content), told)
 }
 
 /// What a code says to a client of REST.

@@ -24,6 +24,8 @@ fn every_operation_of_every_route_is_described() {
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let is_failure = status.as_str() >= "400";
+                let place = response["$ref"].as_str().map(|place| place.trim_start_matches('#'));
+                let response = place.map_or(response, |place| document.pointer(place).expect("it is there"));
                 let is_problem = response["content"]["application/problem+json"].is_object();
                 assert_eq!(is_failure, is_problem, "{route:?} {verb} {status}");
             }
