@@ -75,7 +75,7 @@ pub struct Context {
     /// Whether the sender is a member of its ring.
     pub member: Option<bool>,
     /// How the sender keeps copies, where it says so.
-    pub copies: Option<Copies>,
+    pub keeping: Option<Copies>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
 }
@@ -150,7 +150,7 @@ impl Context {
         if let Some(member) = self.member {
             header(MEMBER, if member { "1" } else { "0" });
         }
-        if let Some(Copies { replicas, write_quorum }) = self.copies {
+        if let Some(Copies { replicas, write_quorum }) = self.keeping {
             header(REPLICAS, &replicas.to_string());
             if let Some(copies) = write_quorum {
                 header(WRITE_QUORUM, &copies.to_string());
@@ -184,7 +184,7 @@ impl Context {
             copies: headers.number(COPIES)?,
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
-            copies: headers.copies()?,
+            keeping: headers.keeping()?,
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }
@@ -264,7 +264,7 @@ impl<'a, F: Fn(&'static str) -> Option<&'a [u8]>> Headers<F> {
         }
     }
 
-    fn copies(&self) -> Result<Option<Copies>, BadContext> {
+    fn keeping(&self) -> Result<Option<Copies>, BadContext> {
         let write_quorum = self.number(WRITE_QUORUM)?;
         let replicas = self.number(REPLICAS)?;
         Ok(replicas.map(|replicas| Copies { replicas, write_quorum }))

@@ -47,7 +47,7 @@ fn full() -> Context {
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
-        copies: Some(Copies { replicas: 3, write_quorum: Some(2) }),
+        keeping: Some(Copies { replicas: 3, write_quorum: Some(2) }),
         owner: Some(name("10.0.0.9:4567")),
         hops: Some(3),
         copies: Some(2),
@@ -199,15 +199,15 @@ fn any_context() -> impl Strategy<Value = Context> {
         prop_oneof![Just(KnownPredecessor::Nobody), any_name().prop_map(KnownPredecessor::Node)];
     let remaining = (0..=3_600_000u64).prop_map(Duration::from_millis);
     let code = prop::sample::select(Code::ALL.to_vec());
-    let copies =
+    let keeping =
         (any::<u8>(), of(any::<u8>())).prop_map(|(replicas, write_quorum)| Copies { replicas, write_quorum });
-    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()), of(copies));
+    let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()), of(keeping));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
     let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()), of(any::<u32>()));
     (about_sender, about_request, about_record, of(code)).prop_map(
         |(
-            (ring, from, predecessor, member, copies),
+            (ring, from, predecessor, member, keeping),
             (path, named, remaining, version),
             (expires_at_ms, owner, hops, copies),
             code,
@@ -222,7 +222,7 @@ fn any_context() -> impl Strategy<Value = Context> {
                 expires_at_ms,
                 owner,
                 hops,
-                copies,
+                keeping,
                 predecessor,
                 member,
                 copies,

@@ -190,7 +190,7 @@ impl Asker<'_> {
         let refused = match answer {
             Ok(answer) => {
                 if let Some(copies) =
-                    context.copies.filter(|_| context.ring.as_ref() == Some(&self.links.ring))
+                    context.keeping.filter(|_| context.ring.as_ref() == Some(&self.links.ring))
                 {
                     self.links.to(peer).compare_copies(self.links.copies, copies);
                 }
@@ -241,7 +241,7 @@ impl Asker<'_> {
 
     /// The same, for the answers in which a node tells of itself.
     pub(crate) fn description(&self) -> Context {
-        Context { copies: Some(self.links.copies), ..self.identity() }
+        Context { keeping: Some(self.links.copies), ..self.identity() }
     }
 
     /// The least that a request between two nodes says: which ring it is about.
