@@ -12,6 +12,7 @@ mod memory;
 mod record;
 pub mod replication;
 mod store;
+pub mod tour;
 mod version;
 
 pub use digest::Digest;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure, Expiry,
-    Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation, OperationError,
-    Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Settings, Standing, Subscribed,
-    Verdict, WatchId,
+    Account, AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure,
+    Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
+    OperationError, Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Settings, Standing,
+    Subscribed, Verdict, WatchId,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -184,8 +184,11 @@ fn any_body() -> impl Strategy<Value = AnswerBody> {
         Just(AnswerBody::Done),
         (standing(), comparison)
             .prop_map(|(standing, comparison)| AnswerBody::Compared { standing, comparison }),
-        (vec(any_header(), 0..4), any_cursor())
-            .prop_map(|(headers, next)| AnswerBody::Listed { headers, next }),
+        (vec(any_header(), 0..4), any_cursor()).prop_map(|(headers, next)| AnswerBody::Listed {
+            account: Account::default(),
+            headers,
+            next
+        }),
         (vec(any_record(), 0..4), any_cursor())
             .prop_map(|(records, next)| AnswerBody::Page { records, next }),
         (standing(), 0..5_usize, vec(any_record(), 0..4)).prop_map(|(standing, looked_at, records)| {
@@ -515,7 +518,8 @@ fn owner_of(record: Record) -> impl Fn(&PeerRequest) -> Result<PeerAnswer, Failu
                 AnswerBody::Compared { standing: standing(), comparison: Comparison::Short }
             }
             PeerRequest::List { .. } => {
-                AnswerBody::Listed { headers: vec![Header::from(&record)], next: None }
+                let headers = vec![Header::from(&record)];
+                AnswerBody::Listed { account: Account::default(), headers, next: None }
             }
             PeerRequest::Fetch { .. } => {
                 AnswerBody::Fetched { standing: standing(), looked_at: 1, records: vec![record.clone()] }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chord_kv::replication::{Change, Condition, Consistency, Expiry, Filter, Happened, Notice, Operation, Seen};
+use chord_kv::replication::{
+    Change, Condition, Consistency, Expiry, Filter, Happened, Notice, Operation, Seen,
+};
 use chord_kv::{Key, Value};
 use chord_node::{Client, Node, Watch};
 use chord_ring::is_ideal;
@@ -38,7 +40,10 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 async fn next(watch: &mut Watch) -> Seen {
-    tokio::time::timeout(DEADLINE, watch.next()).await.expect("something is seen in time").expect("it goes on")
+    tokio::time::timeout(DEADLINE, watch.next())
+        .await
+        .expect("something is seen in time")
+        .expect("it goes on")
 }
 
 async fn next_change(watch: &mut Watch) -> Notice {
@@ -73,9 +78,13 @@ async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
         change(&nodes[1], &name, text("a"), Expiry::Never).await;
         change(&nodes[2], &name, text("b"), Expiry::Never).await;
         change(&nodes[0], &name, Change::Delete, Expiry::Never).await;
-        let seen = [next_change(&mut watch).await, next_change(&mut watch).await, next_change(&mut watch).await];
+        let seen =
+            [next_change(&mut watch).await, next_change(&mut watch).await, next_change(&mut watch).await];
         assert!(seen[0].version < seen[1].version && seen[1].version < seen[2].version);
-        assert_eq!(seen.clone().map(|notice| notice.happened), [Happened::Set, Happened::Set, Happened::Deleted]);
+        assert_eq!(
+            seen.clone().map(|notice| notice.happened),
+            [Happened::Set, Happened::Set, Happened::Deleted]
+        );
         assert!(seen.iter().all(|notice| notice.key == key(&name)));
         let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_millis(300);
         change(&nodes[1], &name, text("c"), Expiry::At(u64::try_from(soon.as_millis()).unwrap())).await;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     Consistency, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PeerAnswer,
-    PeerRequest, Proposal, REPLICAS_MAX,
+    PeerRequest, Proposal, RECALLED_MAX, REPLICAS_MAX,
 };
 use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT};
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeNameError, RingSize, SUCCESSORS_LIMIT};
@@ -30,12 +30,15 @@ pub const REPLICA_FORMAT: u8 = 1;
 /// Most members of a group: as many as a key can have copies, and one more while one of them leaves.
 pub const GROUP_MEMBERS_MAX: usize = REPLICAS_MAX as usize + 1;
 
+/// Neighbours that a node names beside a list of what it has, at most: its successors and its predecessor.
+pub const NEIGHBOURS_MAX: usize = SUCCESSORS_LIMIT as usize + 1;
+
 /// Longest sentence about a failure of a store, in characters of one byte: as long as that of any error that we take from
 /// a peer.
 pub const REASON_BYTES_MAX: usize = crate::ERROR_CHARS_MAX;
 
-/// What a message has beside keys and values, in bytes, at most: a list of successors, and what belongs to each record.
-const REST_BYTES_MAX: usize = 64 << 10;
+/// What a message has beside keys and values, in bytes, at most: lists of nodes, and what belongs to each record.
+const REST_BYTES_MAX: usize = 96 << 10;
 
 /// A position: its length, and at most 32 bytes.
 const POSITION_BYTES_MAX: usize = 1 + 32;
@@ -45,11 +48,11 @@ const RECORD_BYTES_BESIDE: usize = 1 + 2 + 8 + POSITION_BYTES_MAX + 8 + 4;
 
 const _: () = {
     let peer = POSITION_BYTES_MAX + 2 + NODE_NAME_BYTES_MAX;
-    let successors = SUCCESSORS_LIMIT as usize * peer;
+    let nodes = (NEIGHBOURS_MAX + RECALLED_MAX) * peer;
     let group = peer + POSITION_BYTES_MAX + 8 + POSITION_BYTES_MAX + GROUP_MEMBERS_MAX * peer;
     let records = MESSAGE_RECORDS_MAX * RECORD_BYTES_BESIDE;
     let others = KEY_BYTES_MAX + 2 * REASON_BYTES_MAX + 1024;
-    assert!(group <= successors && successors + records + others <= REST_BYTES_MAX);
+    assert!(group <= nodes && nodes + records + others <= REST_BYTES_MAX);
 };
 
 /// What a message may be like that this node takes.

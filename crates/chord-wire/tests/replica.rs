@@ -5,9 +5,9 @@ mod replica_messages;
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Denial, Expiry, Group, Header, MESSAGE_BYTES_MAX,
-    MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer, PeerRequest, Proposal,
-    Standing, Verdict,
+    Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Denial, Expiry, Group, Header,
+    MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer,
+    PeerRequest, Proposal, RECALLED_MAX, Standing, Verdict,
 };
 use chord_kv::{
     Cursor, Digest, KEY_BYTES_MAX, Key, Range, Record, StoreError, VALUE_BYTES_DEFAULT, Value, Version,
@@ -15,8 +15,8 @@ use chord_kv::{
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeName, Peer, Position, RingSize, SUCCESSORS_LIMIT};
 use chord_wire::REMAINING_MAX;
 use chord_wire::replica::{
-    DataAnswer, DataRequest, GROUP_MEMBERS_MAX, Operate, REASON_BYTES_MAX, REPLICA_FORMAT, ReplicaError,
-    ReplicaLimits, decode_answer, decode_request, encode_answer, encode_request,
+    DataAnswer, DataRequest, GROUP_MEMBERS_MAX, NEIGHBOURS_MAX, Operate, REASON_BYTES_MAX, REPLICA_FORMAT,
+    ReplicaError, ReplicaLimits, decode_answer, decode_request, encode_answer, encode_request,
 };
 use proptest::prelude::*;
 use replica_messages::VALUE_BYTES;
@@ -82,7 +82,7 @@ fn check_any_bytes(bytes: &[u8], limits: &ReplicaLimits) {
     }
     if let Ok(answer) = decode_answer(bytes, limits) {
         assert_eq!(encode_answer(&answer), bytes);
-        check_rooms(answer_rooms(&answer), bytes.len());
+        check_rooms(answer_rooms(&answer, bytes.len()), bytes.len());
     }
 }
 
@@ -115,7 +115,7 @@ fn request_rooms(request: &DataRequest) -> [usize; 2] {
     }
 }
 
-fn answer_rooms(answer: &DataAnswer) -> [usize; 2] {
+fn answer_rooms(answer: &DataAnswer, n_bytes: usize) -> [usize; 2] {
     let DataAnswer::Peer(PeerAnswer { body, .. }) = answer else { return [0, 0] };
     match body {
         AnswerBody::Stored { newer } => [0, newer.capacity()],
@@ -123,7 +123,10 @@ fn answer_rooms(answer: &DataAnswer) -> [usize; 2] {
             [standing.beyond.capacity(), parts.capacity()]
         }
         AnswerBody::Compared { standing, .. } => [standing.beyond.capacity(), 0],
-        AnswerBody::Listed { headers, .. } => [0, headers.capacity()],
+        AnswerBody::Listed { account, headers, .. } => {
+            assert!(account.near.capacity() <= NEIGHBOURS_MAX && account.near.capacity() <= n_bytes);
+            [account.recalled.capacity(), headers.capacity()]
+        }
         AnswerBody::Page { records, .. } => [0, records.capacity()],
         AnswerBody::Fetched { standing, records, .. } => [standing.beyond.capacity(), records.capacity()],
         AnswerBody::Judged(verdicts) => [0, verdicts.capacity()],
@@ -307,13 +310,17 @@ fn requests_are_written_in_these_bytes() {
 
 #[test]
 fn answers_are_written_in_these_bytes() {
-    let beyond = vec![Peer { position: at(9), name: name("h:1") }];
-    let standing = Standing { is_settled: false, beyond };
+    let beyond = || vec![Peer { position: at(9), name: name("h:1") }];
+    let standing = Standing { is_settled: false, beyond: beyond() };
     let comparison = Comparison::Parts(vec![Digest::from_bytes([9; 40])]);
     let outcome = Outcome { record: Some(golden_record("foo", Some(b"bar"), None)), before: None, copies: 3 };
     let full = OperationError::Store(StoreError::Failed { reason: "it broke".to_owned() });
+    let (near, recalled) = (beyond(), Vec::new());
+    let account = Account { claim: Claim::Part(7), is_settled: true, near, recalled };
+    let key = key("foo");
+    let next = Some(Cursor { position: key.position(size(8)), key });
     let leaving = PeerAnswer { leaving: true, body: AnswerBody::Stored { newer: vec![(300, version(2))] } };
-    let cases: [(DataAnswer, &[&[u8]]); 6] = [
+    let cases: [(DataAnswer, &[&[u8]]); 7] = [
         (
             DataAnswer::Peer(leaving),
             &[b"\x01\x82\x01\x01", b"\xac\x02\x01\x8b\xcf\xe5\x68\x00\x00\x02\x01\xd5"],
@@ -321,6 +328,10 @@ fn answers_are_written_in_these_bytes() {
         (
             told(AnswerBody::Compared { standing, comparison }),
             &[b"\x01\x84\x00\x00\x01\x01\x09\x03h:1\x02\x01", &[9; 40]],
+        ),
+        (
+            told(AnswerBody::Listed { account, headers: Vec::new(), next }),
+            &[b"\x01\x8b\x00", b"\x01\0\0\0\0\0\0\0\x07\x01\x01\x01\x09\x03h:1\x00", b"\x01\x03foo", b"\x00"],
         ),
         (told(AnswerBody::Judged(vec![Verdict::Drop, Verdict::Keep])), &[b"\x01\x88\x00\x02\x03\x01"]),
         (
@@ -359,7 +370,7 @@ fn an_unknown_kind_is_refused_by_its_number() {
         let refused = decode_request(&[REPLICA_FORMAT, kind, 0, 0], &limits(8));
         assert_eq!(refused, Err(ReplicaError::UnknownKind { kind }));
     }
-    for kind in [0x00, 0x01, 0x80, 0x8e, 0x8f, 0x92, 0xff] {
+    for kind in [0x00, 0x01, 0x80, 0x85, 0x8e, 0x8f, 0x92, 0xff] {
         let refused = decode_answer(&[REPLICA_FORMAT, kind, 0, 0], &limits(8));
         assert_eq!(refused, Err(ReplicaError::UnknownKind { kind }));
     }
@@ -595,7 +606,7 @@ fn the_limits_are_those_of_the_documentation() {
     let value_bytes = VALUE_BYTES_DEFAULT;
     let limits = ReplicaLimits { size: size(160), value_bytes };
     let longest = KEY_BYTES_MAX + value_bytes;
-    assert_eq!(limits.message_bytes(), (320 << 10) + 2 * longest);
+    assert_eq!(limits.message_bytes(), (352 << 10) + 2 * longest);
     assert_eq!((value_bytes, MESSAGE_BYTES_MAX), (1 << 20, 256 << 10));
     assert_eq!(REMAINING_MAX, Duration::from_secs(3600));
     let rows = [
@@ -605,6 +616,8 @@ fn the_limits_are_those_of_the_documentation() {
         ("records, headers or keys in a list; verdicts, newer versions", MESSAGE_RECORDS_MAX),
         ("members of a group, copies of a key", GROUP_MEMBERS_MAX),
         ("successors in a standing", SUCCESSORS_LIMIT.into()),
+        ("neighbours in an account", NEIGHBOURS_MAX),
+        ("nodes of a last life in an account", RECALLED_MAX),
         ("parts of a range", PARTS.into()),
     ];
     for (what, limit) in rows {

@@ -2,9 +2,10 @@
 
 use chord_ring::{Peer, Position, Token};
 
+use super::holdings::is_within;
 use super::message::{
-    AnswerBody, Denial, Group, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerAnswer, PeerRequest,
-    Standing, Verdict,
+    Account, AnswerBody, Claim, Denial, Group, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerAnswer,
+    PeerRequest, Standing, Verdict,
 };
 use super::sync::{PAGE, compare};
 use super::{Output, RECALLED_MAX, REPLICAS_MAX, Replicator, UNDURABLE_MAX, Undurable};
@@ -154,7 +155,24 @@ impl Replicator {
     fn list(&mut self, range: Range, cursor: Option<&Cursor>) -> Result<AnswerBody, Denial> {
         let page = self.store.range(&range, cursor, PAGE).map_err(|error| self.deny_read(error))?;
         let headers = page.records.iter().map(Header::from).collect();
-        Ok(AnswerBody::Listed { headers, next: page.next })
+        self.notice_losses(); // What was found damaged just now is not in the list.
+        Ok(AnswerBody::Listed { account: self.account(range), headers, next: page.next })
+    }
+
+    fn account(&self, range: Range) -> Account {
+        let is_in = |own: Range| is_within(range, own);
+        let own = self.tenure.complete_range();
+        #[cfg(feature = "defects")]
+        let own = if self.settings.has(super::Defect::ListsBlindly) { self.tenure.range() } else { own };
+        let is_settled = self.holdings.cover(range, own, self.now.elapsed);
+        let known = self.who_may_have_copies();
+        if own.is_some_and(is_in) {
+            let near = known.listed.into_iter().take(1).collect();
+            return Account { claim: Claim::Whole, is_settled, near, recalled: Vec::new() };
+        }
+        let owns = self.tenure.range().is_some_and(is_in);
+        let claim = if owns { Claim::Part(self.tenure.epoch().number()) } else { Claim::Nothing };
+        Account { claim, is_settled, near: known.listed, recalled: known.recalled }
     }
 
     fn page(&mut self, range: Range, cursor: Option<&Cursor>) -> Result<AnswerBody, Denial> {

@@ -57,6 +57,14 @@ pub struct Header {
     pub over_at_ms: Option<u64>,
 }
 
+impl Header {
+    /// Whether a reader would find something at that time. What says that a key was deleted is over since it was written,
+    /// which may be ahead of the reader's clock.
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.over_at_ms.is_none_or(|over_at_ms| over_at_ms > now_ms && over_at_ms != self.version.time_ms())
+    }
+}
+
 impl From<&Record> for Header {
     fn from(record: &Record) -> Self {
         let Record { position, version, .. } = *record;
@@ -266,6 +274,8 @@ pub enum AnswerBody {
     },
     /// To [`PeerRequest::List`].
     Listed {
+        /// Whether that is all there is in the range, and who may have more.
+        account: Account,
         /// What is there, in order.
         headers: Vec<Header>,
         /// Where to go on; `None` when the range has no more.
@@ -311,6 +321,33 @@ pub struct Standing {
     pub is_settled: bool,
     /// Its successors, if it is not settled: some of them may be.
     pub beyond: Vec<Peer>,
+}
+
+/// What a node says of the range of which it lists what it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// Whether it may answer for the range.
+    pub claim: Claim,
+    /// Whether it has, by its own account, every write that was acknowledged before others came to own the range; as in
+    /// [`Standing::is_settled`].
+    pub is_settled: bool,
+    /// Those next to it on the ring, who may have what it lacks: its successors, nearest first, and its predecessor. Of one
+    /// who lacks nothing, the nearest alone.
+    pub near: Vec<Peer>,
+    /// Those of its last life that it still asks, who matter if nobody else is settled.
+    pub recalled: Vec<Peer>,
+}
+
+/// Whether a node may answer for a range that it is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Claim {
+    /// It owns the range and lacks nothing of it.
+    Whole,
+    /// It owns the range, and asks others for what it may lack. The number is another one when more may be missing.
+    Part(u64),
+    /// It does not own all of it, or does not know yet.
+    #[default]
+    Nothing,
 }
 
 /// How what a node has of a range compares with what the asker has.

@@ -94,4 +94,6 @@ pub enum Defect {
     LeavesAtOnce,
     /// A node that is back asks nobody of its last life.
     ForgetsItsLastLife,
+    /// A new owner that still asks others for what it lacks says that it lists everything.
+    ListsBlindly,
 }

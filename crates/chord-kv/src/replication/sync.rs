@@ -203,7 +203,7 @@ impl Sync {
                 self.compared(range, comparison, size, store)?;
                 Ok(Vec::new())
             }
-            (Task::List(range, cursor), AnswerBody::Listed { headers, next }) => {
+            (Task::List(range, cursor), AnswerBody::Listed { headers, next, .. }) => {
                 self.listed(range, cursor.as_ref(), &headers, next, store)?;
                 Ok(Vec::new())
             }

@@ -53,6 +53,13 @@ struct Missing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
+impl Epoch {
+    /// Another one for each epoch of a node's life.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl Tenure {
     pub(super) fn new(me: Position, now: Duration) -> Self {
         Self {

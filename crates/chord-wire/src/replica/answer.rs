@@ -2,7 +2,8 @@
 
 use chord_kv::Version;
 use chord_kv::replication::{
-    AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer, Standing, Verdict,
+    Account, AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer, Standing,
+    Verdict,
 };
 
 use super::part::{Wire, read_headers, read_records, write_records};
@@ -14,12 +15,12 @@ const VOUCHED: u8 = 0x81;
 const STORED: u8 = 0x82;
 const DONE: u8 = 0x83;
 const COMPARED: u8 = 0x84;
-const LISTED: u8 = 0x85;
 const PAGE: u8 = 0x86;
 const FETCHED: u8 = 0x87;
 const JUDGED: u8 = 0x88;
 const DELIVERED: u8 = 0x89;
 const REFUSED: u8 = 0x8a;
+const LISTED: u8 = 0x8b;
 const YIELDED: u8 = 0x8c;
 const WATCHED: u8 = 0x8d;
 const OPERATED: u8 = 0x90;
@@ -74,7 +75,8 @@ fn write_body(body: &AnswerBody, to: &mut Writer) {
             standing.write(to);
             comparison.write(to);
         }
-        AnswerBody::Listed { headers, next } => {
+        AnswerBody::Listed { account, headers, next } => {
+            account.write(to);
             next.write(to);
             to.list(headers);
         }
@@ -121,8 +123,8 @@ fn read_body(kind: u8, from: &mut Reader<'_>) -> Result<AnswerBody, ReplicaError
             AnswerBody::Compared { standing: Standing::read(from)?, comparison: Comparison::read(from)? }
         }
         LISTED => {
-            let next = Wire::read(from)?;
-            AnswerBody::Listed { headers: read_headers(from)?, next }
+            let (account, next) = (Account::read(from)?, Wire::read(from)?);
+            AnswerBody::Listed { account, headers: read_headers(from)?, next }
         }
         PAGE => {
             let next = Wire::read(from)?;

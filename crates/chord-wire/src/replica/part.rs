@@ -1,12 +1,12 @@
 //! What messages are made of: peers, versions, groups, records and lists of them.
 
-use chord_kv::replication::{Group, Header, MESSAGE_RECORDS_MAX, Standing};
+use chord_kv::replication::{Account, Claim, Group, Header, MESSAGE_RECORDS_MAX, RECALLED_MAX, Standing};
 use chord_kv::{Cursor, Digest, Key, Range, Record, Version};
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeName, Peer, Position, SUCCESSORS_LIMIT};
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{GROUP_MEMBERS_MAX, ReplicaError};
+use super::{GROUP_MEMBERS_MAX, NEIGHBOURS_MAX, ReplicaError};
 
 const HAS_VALUE: u8 = 1;
 const EXPIRES: u8 = 2;
@@ -129,6 +129,46 @@ impl Wire for Standing {
             is_settled: from.flag("whether all is known")?,
             beyond: from.list("the successors of a node", SUCCESSORS_LIMIT.into())?,
         })
+    }
+}
+
+impl Wire for Account {
+    fn write(&self, to: &mut Writer) {
+        self.claim.write(to);
+        to.flag(self.is_settled);
+        to.list(&self.near);
+        to.list(&self.recalled);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
+        Ok(Self {
+            claim: Claim::read(from)?,
+            is_settled: from.flag("whether all is known")?,
+            near: from.list("the neighbours of a node", NEIGHBOURS_MAX)?,
+            recalled: from.list("those whom a node recalls", RECALLED_MAX)?,
+        })
+    }
+}
+
+impl Wire for Claim {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Whole => to.byte(0),
+            Self::Part(epoch) => {
+                to.byte(1);
+                to.number(*epoch);
+            }
+            Self::Nothing => to.byte(2),
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
+        match from.byte()? {
+            0 => Ok(Self::Whole),
+            1 => from.number().map(Self::Part),
+            2 => Ok(Self::Nothing),
+            tag => Err(ReplicaError::UnknownTag { what: "whether a node answers for a range", tag }),
+        }
     }
 }
 

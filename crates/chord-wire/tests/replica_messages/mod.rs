@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chord_kv::replication::{
-    AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Expiry, Filter, Group,
-    Happened, Header, Interest, Notice, Operation, OperationError, Outcome, PARTS, PeerAnswer, PeerRequest,
-    Proposal, Standing, Subscribed, Verdict,
+    Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Current, Delivery, Denial,
+    Expiry, Filter, Group, Happened, Header, Interest, Notice, Operation, OperationError, Outcome, PARTS,
+    PeerAnswer, PeerRequest, Proposal, Standing, Subscribed, Verdict,
 };
 use chord_kv::{
     ClockAhead, Cursor, Digest, Key, Range, Record, StoreError, VERSION_TIME_MS_MAX, Value, ValueTooLong,
@@ -59,7 +59,8 @@ fn body(size: RingSize) -> BoxedStrategy<AnswerBody> {
         Just(AnswerBody::Done),
         (standing(size), comparison())
             .prop_map(|(standing, comparison)| AnswerBody::Compared { standing, comparison }),
-        (headers(size), cursor(size)).prop_map(|(headers, next)| AnswerBody::Listed { headers, next }),
+        (account(size), headers(size), cursor(size))
+            .prop_map(|(account, headers, next)| AnswerBody::Listed { account, headers, next }),
         (records(size), cursor(size)).prop_map(|(records, next)| AnswerBody::Page { records, next }),
         (standing(size), 0usize..=512, records(size)).prop_map(|(standing, looked_at, records)| {
             AnswerBody::Fetched { standing, looked_at, records }
@@ -152,6 +153,12 @@ fn headers(size: RingSize) -> impl Strategy<Value = Vec<Header>> {
 
 fn standing(size: RingSize) -> impl Strategy<Value = Standing> {
     (any::<bool>(), vec(peer(size), 0..9)).prop_map(|(is_settled, beyond)| Standing { is_settled, beyond })
+}
+
+fn account(size: RingSize) -> impl Strategy<Value = Account> {
+    let claim = prop_oneof![Just(Claim::Whole), any::<u64>().prop_map(Claim::Part), Just(Claim::Nothing)];
+    (claim, any::<bool>(), vec(peer(size), 0..9), vec(peer(size), 0..9))
+        .prop_map(|(claim, is_settled, near, recalled)| Account { claim, is_settled, near, recalled })
 }
 
 fn comparison() -> impl Strategy<Value = Comparison> {
