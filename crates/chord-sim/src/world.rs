@@ -17,6 +17,7 @@ mod network;
 mod queue;
 mod requests;
 mod time;
+mod tour;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub use network::{Cut, Latency, Network};
 use queue::Queue;
 use requests::Outgoing;
 pub use time::Time;
+pub use tour::{TourId, Touring};
 
 use crate::ideal::IdealRing;
 use crate::oracle::{Incoming, Loss};
@@ -208,6 +210,7 @@ pub struct World {
     errands: Vec<Errand>,
     actions: Vec<Action>,
     seen: Vec<(Time, HostId, WatchId, Seen)>,
+    tours: Vec<Touring>,
     acknowledged: Option<Acknowledged>,
     /// Those that have ended and were not asked for yet.
     ended: VecDeque<LookupId>,
@@ -237,6 +240,7 @@ impl World {
             errands: Vec::new(),
             actions: Vec::new(),
             seen: Vec::new(),
+            tours: Vec::new(),
             acknowledged: None,
             ended: VecDeque::new(),
             complaints: Vec::new(),

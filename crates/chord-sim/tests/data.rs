@@ -38,7 +38,8 @@ fn no_acknowledged_write_is_lost_and_no_deleted_key_comes_back() {
     let marks = run_all(0..150);
     let Marks { blackouts, groups_lost, stores_failed, conditions_failed, .. } = marks;
     let rare = [blackouts, groups_lost, stores_failed, conditions_failed];
-    let frequent = [marks.items_added, marks.mortals_written, marks.written_to_one];
+    let frequent =
+        [marks.tours, marks.pages_merged, marks.items_added, marks.mortals_written, marks.written_to_one];
     assert!(rare.iter().all(|count| *count >= 10) && frequent.iter().all(|count| *count >= 100), "{marks:?}");
 }
 
@@ -73,7 +74,9 @@ fn found(defect: Defect, seeds: Range<u64>) -> Option<(u64, DataRule)> {
 
 #[test]
 fn each_rule_that_is_broken_on_purpose_is_caught() {
-    use DataRule::{BecomesReplicated, NothingGoesBack, NothingLost, NothingMiscounted, NothingMisplaced};
+    use DataRule::{
+        BecomesReplicated, ListsAll, NothingGoesBack, NothingLost, NothingMiscounted, NothingMisplaced,
+    };
     let seen_by_clients = &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced][..];
     // A run before the first that shows it costs time; where the plans change, others show it.
     let defects = [
@@ -87,6 +90,7 @@ fn each_rule_that_is_broken_on_purpose_is_caught() {
         (Defect::TrustsTheClock, 23, seen_by_clients),
         (Defect::LeavesAtOnce, 23, seen_by_clients),
         (Defect::ForgetsItsLastLife, 48, seen_by_clients),
+        (Defect::ListsBlindly, 35, &[ListsAll]),
     ];
     let mut missed = BTreeMap::new();
     for (defect, first, rules) in defects {

@@ -129,6 +129,8 @@ pub struct Habits {
     pub expiry: bool,
     /// They say how many copies an operation is about.
     pub levels: bool,
+    /// They list all keys.
+    pub tours: bool,
 }
 
 impl fmt::Display for Habits {
@@ -138,6 +140,7 @@ impl fmt::Display for Habits {
             (self.conditions, ", conditions and appends"),
             (self.expiry, ", expiry"),
             (self.levels, ", levels"),
+            (self.tours, ", lists of all keys"),
         ] {
             f.write_str(if does { what } else { "" })?;
         }
@@ -206,6 +209,8 @@ impl DataPlan {
             conditions: random.random_bool(0.5),
             expiry: random.random_bool(0.4),
             levels: random.random_bool(0.4),
+            // Drawn apart, so that all else is as in plans that knew none.
+            tours: Pcg64Mcg::seed_from_u64(seed ^ 3).random_bool(0.5),
         };
         Self {
             seed,

@@ -18,7 +18,7 @@ pub use rule::{DataBroken, DataPassed, DataRule, Marks};
 
 use super::history::Loss;
 use super::plan::{Class, DataPlan, HOSTS_MAX, Mishap};
-use crate::world::{Acknowledged, ActionId, Cut, Down, HostId, Keeping, Step, Time, Wish, World};
+use crate::world::{Acknowledged, ActionId, Cut, Down, HostId, Keeping, Step, Time, TourId, Wish, World};
 
 /// How long after the last mishap every range is complete and has as many copies as it should: the ring takes a hundred
 /// rounds at most, and what nobody counted on is offered for as long as a holding lapses.
@@ -29,6 +29,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The alarm for the next operation of a client; those of mishaps are their numbers.
 const CLIENT: u64 = u64::MAX;
+
+/// The alarm for the next tour of a client.
+const TOUR: u64 = POWER - 1;
+
+/// Pause between two tours, at most.
+const TOUR_PAUSE: Duration = Duration::from_secs(4);
 
 /// The alarm for the return of the power at the first host; those of the others come after it, before [`CLIENT`].
 const POWER: u64 = CLIENT - HOSTS_MAX as u64;
@@ -48,6 +54,8 @@ pub struct DataRun {
     /// The ring, to be looked at.
     pub world: World,
     random: Pcg64Mcg,
+    /// What decides about tours.
+    touring: Pcg64Mcg,
     /// What each action wrote, in order.
     written: u64,
     passed: DataPassed,
@@ -87,11 +95,16 @@ impl DataRun {
             world.set_alarm(timed.at, timed.number as u64);
         }
         world.set_alarm(Duration::from_millis(500), CLIENT);
+        if plan.habits.tours {
+            world.set_alarm(TOUR_PAUSE, TOUR);
+        }
         let random = Pcg64Mcg::seed_from_u64(plan.seed ^ 2);
+        let touring = Pcg64Mcg::seed_from_u64(plan.seed ^ 4);
         Self {
             plan,
             world,
             random,
+            touring,
             written: 0,
             passed: DataPassed::default(),
             armed: None,
@@ -118,7 +131,8 @@ impl DataRun {
         self.heal();
         self.become_replicated()?;
         let asked = self.read_all()?;
-        self.check_histories(&asked)?;
+        let toured = self.tour_all()?;
+        self.check_histories(&asked, &toured)?;
         self.check_copies()?;
         self.passed.n_steps = self.world.n_steps();
         Ok(self.passed)
@@ -128,6 +142,7 @@ impl DataRun {
         while self.world.next_at().is_some_and(|next| next <= end) {
             match self.world.step() {
                 Some(Step::Alarm(CLIENT)) => self.act_as_client(),
+                Some(Step::Alarm(TOUR)) => self.begin_tour(),
                 Some(Step::Alarm(number)) if number >= POWER => self.restart(number - POWER),
                 Some(Step::Alarm(number)) => self.strike(number),
                 Some(Step::At(..)) => self.crash_if_armed(),
@@ -407,6 +422,22 @@ impl DataRun {
             let action = &self.world.actions()[id.0 as usize];
             if !matches!(action.ended, Some((_, Ok(_)))) {
                 let how = format!("{:?}: {:?}", action.wish, action.ended);
+                return Err(self.broken(DataRule::Answers, &how));
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Lists all keys through several hosts.
+    fn tour_all(&mut self) -> Result<Vec<TourId>, DataBroken> {
+        let members = self.members();
+        let asked: Vec<TourId> =
+            members.into_iter().take(2).filter_map(|host| self.world.tour(host)).collect();
+        self.run_until(self.world.now().after(Duration::from_secs(5)));
+        for id in &asked {
+            let touring = &self.world.tours()[id.0 as usize];
+            if !matches!(touring.ended, Some((_, Some(Ok(()))))) {
+                let how = format!("a tour of {}: {:?}", self.world.name(touring.host), touring.ended);
                 return Err(self.broken(DataRule::Answers, &how));
             }
         }

@@ -15,6 +15,7 @@ use rand::RngExt;
 use super::action::{ActionId, Wish};
 use super::disk::{Disk, Keeping, Trouble};
 use super::host::{Asker, Call, CallId, Origin};
+use super::tour::TourId;
 use super::{Content, Event, HostId, Time, World};
 
 /// When a world begins, by a clock on the wall that is right: in 2026.
@@ -54,6 +55,8 @@ pub(super) enum DataEvent {
     LeaveAgain,
     /// An operation is tried again.
     Attempt(ActionId),
+    /// A tour goes on.
+    Tour(TourId),
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +71,7 @@ pub(super) enum Waiter {
     Peer(HostId, CallId),
     Operator(HostId, CallId),
     Client(ActionId),
+    Tour(TourId),
 }
 
 /// The records of one host.
@@ -202,6 +206,7 @@ impl World {
             }
             DataEvent::LeaveAgain => self.feed_data(host, Input::Leave),
             DataEvent::Attempt(action) => self.attempt(action),
+            DataEvent::Tour(tour) => self.go_on_tour(tour),
         }
     }
 
@@ -228,6 +233,7 @@ impl World {
         for idx in open.collect::<Vec<_>>() {
             self.end_action(idx, Err(OperationError::Uncertain));
         }
+        self.abandon_tours(host);
         recalled
     }
 
@@ -296,17 +302,19 @@ impl World {
                 let question = Question { target: position, named: false, path: Vec::new() };
                 self.carry(host, question, Origin::Data(id), self.settings.lookup_patience, None);
             }
-            Output::Reply(token, answer) => {
-                if let Some(Waiter::Peer(asker, call)) = self.take_waiter(host, token) {
+            Output::Reply(token, answer) => match self.take_waiter(host, token) {
+                Some(Waiter::Peer(asker, call)) => {
                     self.answer_data(host, asker, call, DataAnswer::Peer(answer));
                 }
-            }
+                Some(Waiter::Tour(tour)) => self.tour_answered(tour, Ok(answer)),
+                Some(Waiter::Operator(..) | Waiter::Client(_)) | None => {}
+            },
             Output::Done(token, result) => match self.take_waiter(host, token) {
                 Some(Waiter::Operator(asker, call)) => {
                     self.answer_data(host, asker, call, DataAnswer::Operated(result));
                 }
                 Some(Waiter::Client(action)) => self.attempt_ended(action, result),
-                Some(Waiter::Peer(..)) | None => {}
+                Some(Waiter::Peer(..) | Waiter::Tour(_)) | None => {}
             },
             Output::Left(departure) => {
                 self.note(|world| format!("{} has handed over: {departure:?}", world.name(host)));
@@ -385,6 +393,7 @@ impl World {
             (Asker::Data(id), DataAnswer::Peer(answer)) => {
                 self.feed_data(host, Input::Answer(id, Ok(answer)));
             }
+            (Asker::Tour(tour), DataAnswer::Peer(answer)) => self.tour_answered(tour, Ok(answer)),
             (Asker::Operation(action), DataAnswer::Operated(result)) => self.attempt_ended(action, result),
             _ => {}
         }

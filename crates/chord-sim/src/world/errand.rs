@@ -163,6 +163,7 @@ impl World {
             }
             Origin::Data(id) => self.data_owner_found(host, id, result.ok().map(|found| found.owner)),
             Origin::Operation(action) => self.owner_found(action, result.ok().map(|found| found.owner)),
+            Origin::Tour(tour) => self.tour_found(tour, result.ok().map(|found| found.owner)),
         }
     }
 

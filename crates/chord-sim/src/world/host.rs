@@ -10,6 +10,7 @@ use chord_ring::{
 use super::action::ActionId;
 use super::data::HostData;
 use super::network::Place;
+use super::tour::TourId;
 use super::{Event, Time};
 
 /// Names a host of a world.
@@ -57,6 +58,8 @@ pub(super) enum Asker {
     Data(chord_kv::replication::RequestId),
     /// A client's operation.
     Operation(ActionId),
+    /// A client's tour.
+    Tour(TourId),
     /// The host itself: whether the peer of this call lives. With when it asked.
     Doubt(CallId, Time),
 }
@@ -82,6 +85,8 @@ pub(super) enum Origin {
     Data(chord_kv::replication::RequestId),
     /// A client's operation.
     Operation(ActionId),
+    /// A client's tour.
+    Tour(TourId),
 }
 
 #[derive(Debug)]

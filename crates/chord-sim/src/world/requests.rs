@@ -196,6 +196,7 @@ impl World {
             Asker::Doubt(open, asked_at) => self.hear_of_life(host, open, asked_at, answer),
             Asker::Data(id) => self.data_failed(host, id, answer.err().unwrap_or(Failure::Garbled)),
             Asker::Operation(action) => self.attempt_lost(action),
+            Asker::Tour(id) => self.tour_answered(id, Err(answer.err().unwrap_or(Failure::Silent))),
         }
         true
     }
@@ -233,7 +234,11 @@ impl World {
                 let calls = &self.hosts[to.0 as usize].calls;
                 match calls.iter().find(|open| open.id == *call)?.asker {
                     Asker::Node(id) => Some((*to, id, answer)),
-                    Asker::Lookup(_) | Asker::Doubt(..) | Asker::Data(_) | Asker::Operation(_) => None,
+                    Asker::Lookup(_)
+                    | Asker::Doubt(..)
+                    | Asker::Data(_)
+                    | Asker::Operation(_)
+                    | Asker::Tour(_) => None,
                 }
             }
             _ => None,

@@ -6,7 +6,7 @@ use chord_ring::Phase;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, IteratorRandom};
 
-use super::{CLIENT, DataPlan, DataRun};
+use super::{CLIENT, DataPlan, DataRun, TOUR, TOUR_PAUSE};
 use crate::world::{HostId, Wish};
 
 /// What clients use a key for.
@@ -40,6 +40,18 @@ impl DataRun {
         let Some(host) = self.world.hosts().filter(is_up).choose(&mut self.random) else { return };
         let wish = self.wish(host);
         self.world.operate(host, wish);
+    }
+
+    pub(super) fn begin_tour(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.world.set_alarm(TOUR_PAUSE.mul_f64(self.touring.random::<f64>()), TOUR);
+        let is_up =
+            |host: &HostId| self.world.phase(*host) == Some(Phase::Member) && !self.world.is_asleep(*host);
+        if let Some(host) = self.world.hosts().filter(is_up).choose(&mut self.touring) {
+            self.world.tour(host);
+        }
     }
 
     fn wish(&mut self, host: HostId) -> Wish {

@@ -10,7 +10,7 @@ use super::client::{Kind, key, kind, n_keys};
 use super::{Class, DataBroken, DataRule, DataRun};
 use crate::data::history::{Deed, History, Lapse, Loss, Saw};
 use crate::data::listing::Listing;
-use crate::world::{Action, ActionId, Keeping, World};
+use crate::world::{Action, ActionId, Keeping, Time, TourId, World};
 
 /// What clients did to one key and saw of it.
 #[derive(Default)]
@@ -19,8 +19,19 @@ struct Story {
     saws: Vec<Saw>,
     /// What was read when everything was mended.
     last: Vec<Saw>,
+    /// Whether tours have listed it.
+    glances: Vec<Glance>,
+    last_glances: Vec<Glance>,
     /// Whether the outcome of a change is not known.
     has_unknown: bool,
+}
+
+/// Whether a tour has listed a key.
+#[derive(Clone, Debug)]
+struct Glance {
+    is_listed: bool,
+    began: Time,
+    ended: Time,
 }
 
 /// Which reads are judged together, and what may be lost on them.
@@ -34,9 +45,15 @@ struct Sitting<'a> {
 }
 
 impl DataRun {
-    pub(super) fn check_histories(&mut self, last: &[ActionId]) -> Result<(), DataBroken> {
+    pub(super) fn check_histories(
+        &mut self,
+        last: &[ActionId],
+        last_tours: &[TourId],
+    ) -> Result<(), DataBroken> {
         self.count();
+        self.count_tours(last_tours);
         let mut stories = self.stories(last);
+        self.add_glances(&mut stories, last_tours);
         for idx in 0..n_keys(&self.plan) {
             let name = key(idx);
             let Some(story) = stories.remove(&name) else { continue };
@@ -53,16 +70,42 @@ impl DataRun {
             // While things are rough, a node that is cut off may answer from its past.
             if !is_rough {
                 let all: Vec<Saw> = story.saws.iter().chain(&story.last).cloned().collect();
-                sitting.judge(&story.deeds, &all).map_err(told)?;
+                sitting.judge(&story.deeds, &all, &story.glances).map_err(told)?;
             }
             // In the end every disk is back; but what was built meanwhile on what there was stays without it.
             if self.plan.keeping == Keeping::Disk && sitting.kind == Kind::Register {
                 sitting.losses = &[];
             }
-            sitting.judge(&story.deeds, &story.last).map_err(told)?;
+            sitting.judge(&story.deeds, &story.last, &story.last_glances).map_err(told)?;
             self.passed.n_reads += story.last.len() + if is_rough { 0 } else { story.saws.len() };
         }
         Ok(())
+    }
+
+    fn count_tours(&mut self, last: &[TourId]) {
+        let n_before = self.world.tours().len() - last.len();
+        let marks = &mut self.passed.marks;
+        for touring in &self.world.tours()[..n_before] {
+            match touring.ended {
+                Some((_, Some(Ok(())))) => marks.tours += 1,
+                Some(_) | None => marks.tours_failed += 1,
+            }
+            marks.pages_merged += touring.merged;
+        }
+    }
+
+    /// What tours say of each key that somebody did something to.
+    fn add_glances(&self, stories: &mut BTreeMap<Key, Story>, last: &[TourId]) {
+        let n_before = self.world.tours().len() - last.len();
+        for (number, touring) in self.world.tours().iter().enumerate() {
+            let Some((ended, Some(Ok(())))) = &touring.ended else { continue };
+            for (key, story) in &mut *stories {
+                let is_listed = touring.keys.contains(key);
+                let glance = Glance { is_listed, began: touring.began, ended: *ended };
+                let glances = if number < n_before { &mut story.glances } else { &mut story.last_glances };
+                glances.push(glance);
+            }
+        }
     }
 
     fn count(&mut self) {
@@ -116,11 +159,14 @@ impl DataRun {
 }
 
 impl Sitting<'_> {
-    fn judge(&self, deeds: &[Deed], saws: &[Saw]) -> Result<(), (DataRule, String)> {
+    fn judge(&self, deeds: &[Deed], saws: &[Saw], glances: &[Glance]) -> Result<(), (DataRule, String)> {
         let mut deeds = deeds.to_vec();
         self.note_what_was_seen(&mut deeds, saws);
         for deed in &mut deeds {
             deed.doubt(self.losses);
+        }
+        for glance in glances {
+            self.judge_glance(&deeds, glance).map_err(|why| (DataRule::ListsAll, why))?;
         }
         match self.kind {
             Kind::Register => {
@@ -142,6 +188,32 @@ impl Sitting<'_> {
                 judged.and_then(|()| together()).map_err(|why| (DataRule::NothingMisplaced, why))
             }
         }
+    }
+
+    /// A key that is not listed was read as absent at some moment of the tour; one that is, as something.
+    fn judge_glance(&self, deeds: &[Deed], glance: &Glance) -> Result<(), String> {
+        let Glance { is_listed, began, ended } = *glance;
+        let saw = |value: Option<String>| Saw { value, began, ended };
+        let deeds = deeds.to_vec();
+        let judged = match self.kind {
+            Kind::Register => {
+                let history = History { deeds, is_open_ended: self.is_open_ended };
+                let mut values = history.deeds.iter().filter_map(|deed| deed.value.clone());
+                if !is_listed {
+                    history.judge(&saw(None))
+                } else if values.any(|value| history.judge(&saw(Some(value))).is_ok()) {
+                    Ok(())
+                } else {
+                    Err("nothing can have been there".to_owned())
+                }
+            }
+            Kind::Counter if self.is_loose || is_listed => Ok(()),
+            Kind::Counter => judge_counter(&deeds, &[saw(None)]),
+            Kind::List | Kind::Chain if self.is_loose || is_listed => Ok(()),
+            Kind::List | Kind::Chain => Listing { deeds }.judge_whole(&saw(None)),
+        };
+        let listed = if is_listed { "was listed" } else { "was not listed" };
+        judged.map_err(|why| format!("it {listed} from {began} to {ended} s: {why}"))
     }
 
     fn note_what_was_seen(&self, deeds: &mut [Deed], saws: &[Saw]) {

@@ -29,6 +29,8 @@ pub enum DataRule {
     NothingMisplaced,
     /// A counter holds at least the acknowledged increments, and at most all of them.
     NothingMiscounted,
+    /// A tour of all keys lists each that is there all the while, and none that is not there at any moment of it.
+    ListsAll,
     /// When nothing goes wrong any more, every range becomes complete and has as many copies as it should.
     BecomesReplicated,
     /// Then every operation is answered.
@@ -44,6 +46,7 @@ impl fmt::Display for DataRule {
             Self::NothingGoesBack => "a read went back in time",
             Self::NothingMisplaced => "a list lost an acknowledged item, or has one twice or out of order",
             Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
+            Self::ListsAll => "a list of all keys lacked one that was there, or had one that was not",
             Self::BecomesReplicated => "the records do not become complete and replicated",
             Self::Answers => "an operation had no answer though nothing went wrong any more",
             Self::CopiesAgree => "copies of a key differ though nothing goes wrong any more",
@@ -85,6 +88,12 @@ pub struct Marks {
     pub items_added: usize,
     /// A write was acknowledged of something that expires.
     pub mortals_written: usize,
+    /// A tour of all keys came to its end while things went wrong.
+    pub tours: usize,
+    /// It did not, since the ring or somebody's records stayed out of reach, or the node that was asked ended.
+    pub tours_failed: usize,
+    /// A page of a tour was put together from what several nodes had.
+    pub pages_merged: usize,
     /// A write was acknowledged that was on one host of several, as its client wished.
     pub written_to_one: usize,
 }
@@ -97,6 +106,9 @@ impl AddAssign for Marks {
         self.conditions_failed += other.conditions_failed;
         self.items_added += other.items_added;
         self.mortals_written += other.mortals_written;
+        self.tours += other.tours;
+        self.tours_failed += other.tours_failed;
+        self.pages_merged += other.pages_merged;
         self.written_to_one += other.written_to_one;
     }
 }
