@@ -1,5 +1,7 @@
 //! A client of one node, in any language that the node speaks.
 
+mod keys;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use crate::links::{
     Sending,
 };
 use crate::{Language, Limits};
+pub use keys::{ClientKeys, KeysError};
 
 /// Talks to one node, on kept connections.
 pub struct Client {
@@ -124,6 +127,21 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// The node that it is about; `None` of a request that was not sent.
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Unreachable(node) | Self::Closed(node) | Self::OtherProgram(node) => Some(node),
+            Self::NoConnection { node, .. }
+            | Self::Silent { node, .. }
+            | Self::Garbled { node, .. }
+            | Self::TooLarge { node, .. }
+            | Self::Refused { node, .. } => Some(node),
+            Self::Unsayable(_) => None,
+        }
+    }
+}
+
 impl Client {
     /// A client of that node, which speaks JSON over HTTP to it. Connects when it is first used.
     pub fn new(node: NodeName) -> Self {
@@ -202,18 +220,23 @@ impl Client {
         cursor: Option<Cursor>,
         deadline: Duration,
     ) -> Result<Listed, ClientError> {
-        let request = DataRequest::Peer(PeerRequest::List { range, cursor });
+        match self.ask_as_peer(PeerRequest::List { range, cursor }, deadline).await?.body {
+            AnswerBody::Listed { headers, next, account: _ } => Ok(Listed { headers, next }),
+            _ => Err(self.garbled(&"another answer")),
+        }
+    }
+
+    /// Asks what nodes ask each other, as far as that may be asked by one who is none.
+    async fn ask_as_peer(&self, request: PeerRequest, deadline: Duration) -> Result<PeerAnswer, ClientError> {
         let sending = Sending::new(Answered::WithOthers);
-        let (answer, _) = self.ask_about_records(REPLICA_PATH, &sending, &request, deadline).await?;
-        match answer {
-            DataAnswer::Peer(PeerAnswer { body: AnswerBody::Listed { headers, next }, .. }) => {
-                Ok(Listed { headers, next })
-            }
+        let request = DataRequest::Peer(request);
+        match self.ask_about_records(REPLICA_PATH, &sending, &request, deadline).await?.0 {
             DataAnswer::Peer(PeerAnswer { body: AnswerBody::Refused(denial), .. }) => {
                 let sentence = denial.to_string();
                 Err(ClientError::Refused { node: self.node.clone(), code: None, sentence })
             }
-            DataAnswer::Peer(_) | DataAnswer::Operated(_) => Err(self.garbled(&"another answer")),
+            DataAnswer::Peer(answer) => Ok(answer),
+            DataAnswer::Operated(_) => Err(self.garbled(&"another answer")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why an operation failed, and the one table from errors to the codes that travel.
 
+use chord_kv::tour::TourError;
 use chord_kv::{KeyTooLong, ValueTooLong, replication};
 use chord_ring::{CommandError, JoinError, Refusal};
 use chord_wire::Code;
@@ -36,6 +37,9 @@ pub enum OperationError {
     /// The owner is a node of another program. Nothing changed.
     #[error("the owner of this key is a node of chord.py, which can only put and get")]
     OnlyPutsAndGets,
+    /// The keys of some part of the ring could not be listed in time. Nothing changed.
+    #[error(transparent)]
+    Tour(#[from] TourError),
 }
 
 /// Why a node will not become a member.
@@ -65,7 +69,9 @@ impl OperationError {
             Self::Key(_) | Self::Value(_) => Code::TooLarge,
             Self::Data(error) => data_code(error),
             Self::NotText => Code::NotText,
-            Self::OnlyPutsAndGets => Code::OtherProgram,
+            Self::OnlyPutsAndGets | Self::Tour(TourError::NoList(_)) => Code::OtherProgram,
+            Self::Tour(TourError::NoOwner) => Code::NoRoute,
+            Self::Tour(_) => Code::Deadline,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chord_kv::replication::{Consistency, Filter, Happened, Operation, Status};
-use chord_kv::{Key, Value, Version};
+use chord_kv::{Key, Range, Value, Version};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
 use crate::links::lock;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
-use crate::{Departure, JoinEnded, OperationError, Watch, WatchError};
+use crate::{Departure, JoinEnded, Keys, OperationError, Watch, WatchError};
 
 /// A running node. Cloning gives another handle to the same node; the node runs until [`Node::shutdown`], whoever
 /// holds handles.
@@ -179,6 +179,11 @@ impl Node {
     /// The ring could not lead to it in time.
     pub async fn lookup(&self, target: Position) -> Result<Found, OperationError> {
         self.shared.look_up(self.shared.ring.size.reduce(target), self.ticket()).await
+    }
+
+    /// The keys of an arc of the ring, page by page; [`Range::ALL`] is the whole ring. Keys lie where their bytes are hashed.
+    pub fn keys(&self, arc: Range) -> Keys {
+        Keys::new(self.shared.clone(), arc)
     }
 
     /// Sees to it that others have what this node has, leaves the ring and stops. May be called again; the report is the same.

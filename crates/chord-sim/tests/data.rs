@@ -77,19 +77,19 @@ fn each_rule_that_is_broken_on_purpose_is_caught() {
     use DataRule::{
         BecomesReplicated, ListsAll, NothingGoesBack, NothingLost, NothingMiscounted, NothingMisplaced,
     };
-    let seen_by_clients = &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced][..];
+    let seen_by_clients = &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced, ListsAll][..];
     // A run before the first that shows it costs time; where the plans change, others show it.
     let defects = [
         (Defect::TakesOverBlindly, 1, seen_by_clients),
-        (Defect::AcknowledgesBeforeDurable, 265, seen_by_clients),
-        (Defect::AcknowledgesAlone, 37, seen_by_clients),
+        (Defect::AcknowledgesBeforeDurable, 435, seen_by_clients),
+        (Defect::AcknowledgesAlone, 113, seen_by_clients),
         (Defect::SkipsRepair, 0, &[BecomesReplicated]),
         (Defect::ForgetsTombstones, 3, seen_by_clients),
-        (Defect::DropsWhatItOffers, 6, seen_by_clients),
-        (Defect::AnswersUnvouched, 219, seen_by_clients),
+        (Defect::DropsWhatItOffers, 15, seen_by_clients),
+        (Defect::AnswersUnvouched, 399, seen_by_clients),
         (Defect::TrustsTheClock, 23, seen_by_clients),
         (Defect::LeavesAtOnce, 23, seen_by_clients),
-        (Defect::ForgetsItsLastLife, 48, seen_by_clients),
+        (Defect::ForgetsItsLastLife, 80, seen_by_clients),
         (Defect::ListsBlindly, 35, &[ListsAll]),
     ];
     let mut missed = BTreeMap::new();

@@ -397,3 +397,20 @@ pub enum Denial {
     #[error("the store does not take them at the moment")]
     Store,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_deleted_or_has_expired_is_not_live() {
+        let header = |over_at_ms| {
+            let version = Version::new(100, 0, Position::ZERO);
+            Header { position: Position::ZERO, key: Key::empty(), version, over_at_ms }
+        };
+        assert!(header(None).is_live(0));
+        assert!(header(Some(201)).is_live(200));
+        assert!(!header(Some(200)).is_live(200));
+        assert!(!header(Some(100)).is_live(50), "deleted by a clock that is ahead of this one");
+    }
+}

@@ -15,6 +15,7 @@ mod glob;
 mod keys;
 mod ours;
 mod pipeline;
+mod scan;
 mod server;
 mod session;
 mod strings;
@@ -147,7 +148,7 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
-        let keys = row.keys.hashes(request);
+        let keys = row.keys.touched(request);
         // Answers before it are in the protocol that was spoken then.
         let is_turn = matches!(row.name, "hello" | "reset");
         while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {

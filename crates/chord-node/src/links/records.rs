@@ -29,6 +29,24 @@ impl Asker<'_> {
         to: &Peer,
         request: PeerRequest,
     ) -> Result<PeerAnswer, Failure> {
+        let answered = match &request {
+            PeerRequest::Fetch { .. } => Answered::WithOthers,
+            _ => Answered::ForOthers,
+        };
+        self.ask_in_line(to, request, answered).await
+    }
+
+    /// Asks what a peer has of a range, for a client.
+    pub(crate) async fn ask_for_list(&self, to: &Peer, request: PeerRequest) -> Result<PeerAnswer, Failure> {
+        self.ask_in_line(to, request, Answered::WithOthers).await
+    }
+
+    async fn ask_in_line(
+        &self,
+        to: &Peer,
+        request: PeerRequest,
+        answered: Answered,
+    ) -> Result<PeerAnswer, Failure> {
         let link = self.links.to(&to.name);
         let asked = async {
             // That it keeps no copies is known of a seed node alone: not of one that answers with nonsense.
@@ -39,10 +57,6 @@ impl Asker<'_> {
             if is_seed {
                 return Box::pin(self.ask_seed(&to.name, &link, request)).await;
             }
-            let answered = match &request {
-                PeerRequest::Fetch { .. } => Answered::WithOthers,
-                _ => Answered::ForOthers,
-            };
             let sending = Sending::new(answered);
             let budget = self.links.limits.request;
             let context = Context { remaining: Some(budget_onward(budget)), ..self.identity() };

@@ -14,10 +14,21 @@ use super::call::Running;
 /// Commands of one connection that are under way, at most: as many as keep a node busy that waits for others.
 const COMMANDS_MAX: usize = 128;
 
-/// The keys that a command is about, by their hashes. Two keys with one hash only wait for each other without need.
-pub(super) type Hashes = Vec<u64>;
+/// What a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Keys, by their hashes. Two keys with one hash only wait for each other without need.
+    Keys(Vec<u64>),
+    /// All keys that there are.
+    All,
+}
 
-type Ended = (Hashes, Answer);
+impl Touched {
+    /// No key.
+    pub(super) const NOTHING: Self = Self::Keys(Vec::new());
+}
+
+type Ended = (Touched, Answer);
 
 /// Commands under way.
 #[derive(Default)]
@@ -25,6 +36,8 @@ pub(super) struct Pipeline {
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     /// How many of them are about each key.
     keys: BTreeMap<u64, usize>,
+    /// How many of them are about all keys.
+    of_all: usize,
 }
 
 impl Pipeline {
@@ -36,28 +49,42 @@ impl Pipeline {
         self.running.len() >= COMMANDS_MAX
     }
 
-    /// Whether a command about these keys has to wait for one that is under way.
-    pub(super) fn conflicts(&self, keys: &Hashes) -> bool {
-        !self.keys.is_empty() && keys.iter().any(|key| self.keys.contains_key(key))
+    /// Whether a command about that has to wait for one that is under way.
+    pub(super) fn conflicts(&self, touched: &Touched) -> bool {
+        match touched {
+            Touched::Keys(keys) if self.of_all > 0 => !keys.is_empty(),
+            Touched::Keys(keys) => {
+                !self.keys.is_empty() && keys.iter().any(|key| self.keys.contains_key(key))
+            }
+            Touched::All => self.of_all > 0 || !self.keys.is_empty(),
+        }
     }
 
     /// Another command; whether its answer is sent.
-    pub(super) fn push(&mut self, running: Running, keys: Hashes, is_heard: bool) {
-        for key in &keys {
-            *self.keys.entry(*key).or_default() += 1;
+    pub(super) fn push(&mut self, running: Running, touched: Touched, is_heard: bool) {
+        match &touched {
+            Touched::All => self.of_all += 1,
+            Touched::Keys(keys) => keys.iter().for_each(|key| *self.keys.entry(*key).or_default() += 1),
         }
-        let ended = running.map(move |answer| (keys, if is_heard { answer } else { Answer::Nothing }));
+        let ended = running.map(move |answer| (touched, if is_heard { answer } else { Answer::Nothing }));
         self.running.push_back(Box::pin(ended));
     }
 
     /// One that has its answer already, which waits for those before it.
     pub(super) fn push_done(&mut self, answer: Answer) {
-        self.running.push_back(Box::pin(future::ready((Hashes::new(), answer))));
+        self.running.push_back(Box::pin(future::ready((Touched::NOTHING, answer))));
     }
 
     /// The next answer; `None` if nothing is under way. May be dropped at any point.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let (keys, answer) = self.running.next().await?;
+        let (touched, answer) = self.running.next().await?;
+        let keys = match touched {
+            Touched::Keys(keys) => keys,
+            Touched::All => {
+                self.of_all -= 1;
+                Vec::new()
+            }
+        };
         for key in keys {
             if let Entry::Occupied(mut count) = self.keys.entry(key) {
                 *count.get_mut() -= 1;
@@ -79,15 +106,37 @@ impl Pipeline {
 mod tests {
     use super::*;
 
+    fn keys(keys: &[u64]) -> Touched {
+        Touched::Keys(keys.to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_command_about_all_keys_waits_for_those_about_one_and_they_for_it() {
+        let mut pipeline = Pipeline::default();
+        assert!(!pipeline.conflicts(&Touched::All));
+        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::NOTHING, true);
+        assert!(!pipeline.conflicts(&Touched::All), "it is about no key");
+        pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[1]), true);
+        assert!(pipeline.conflicts(&Touched::All));
+        while pipeline.next().await.is_some() {}
+        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::All, true);
+        assert!(pipeline.conflicts(&keys(&[2])) && pipeline.conflicts(&Touched::All));
+        assert!(!pipeline.conflicts(&Touched::NOTHING));
+        while pipeline.next().await.is_some() {}
+        assert!(!pipeline.conflicts(&keys(&[2])) && !pipeline.conflicts(&Touched::All));
+    }
+
     #[tokio::test]
     async fn answers_leave_in_the_order_of_their_requests() {
         let mut pipeline = Pipeline::default();
         let (first, waits) = tokio::sync::oneshot::channel();
-        pipeline.push(Box::pin(async { waits.await.unwrap() }), vec![1], true);
-        pipeline.push(Box::pin(future::ready(Answer::Integer(2))), vec![2, 3], true);
+        pipeline.push(Box::pin(async { waits.await.unwrap() }), keys(&[1]), true);
+        pipeline.push(Box::pin(future::ready(Answer::Integer(2))), keys(&[2, 3]), true);
         pipeline.push_done(Answer::Integer(3));
         assert!(
-            pipeline.conflicts(&vec![3]) && pipeline.conflicts(&vec![7, 1]) && !pipeline.conflicts(&vec![7])
+            pipeline.conflicts(&keys(&[3]))
+                && pipeline.conflicts(&keys(&[7, 1]))
+                && !pipeline.conflicts(&keys(&[7]))
         );
         assert_eq!(pipeline.ready(), None, "the first is not done");
         first.send(Answer::Integer(1)).unwrap();
@@ -96,18 +145,18 @@ mod tests {
             answers.push(answer);
         }
         assert_eq!(answers, [1, 2, 3].map(Answer::Integer));
-        assert!(pipeline.is_empty() && !pipeline.conflicts(&vec![1, 2, 3]));
+        assert!(pipeline.is_empty() && !pipeline.conflicts(&keys(&[1, 2, 3])));
     }
 
     #[tokio::test]
     async fn two_commands_about_one_key_are_both_counted() {
         let mut pipeline = Pipeline::default();
         for _ in 0..2 {
-            pipeline.push(Box::pin(future::ready(Answer::OK)), vec![5], false);
+            pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[5]), false);
         }
         assert_eq!(pipeline.ready(), Some(Answer::Nothing), "nobody wants to hear it");
-        assert!(pipeline.conflicts(&vec![5]), "the second is still there");
+        assert!(pipeline.conflicts(&keys(&[5])), "the second is still there");
         assert_eq!(pipeline.ready(), Some(Answer::Nothing));
-        assert!(!pipeline.conflicts(&vec![5]));
+        assert!(!pipeline.conflicts(&keys(&[5])));
     }
 }

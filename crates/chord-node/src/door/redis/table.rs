@@ -8,8 +8,8 @@ use chord_wire::resp::Request;
 
 use super::answer::Answer;
 use super::call::{Begun, Call};
-use super::pipeline::Hashes;
-use super::{connection, counters, expiry, keys, ours, server, strings};
+use super::pipeline::Touched;
+use super::{connection, counters, expiry, keys, ours, scan, server, strings};
 
 /// How a command is called, and how it begins.
 pub(super) struct Row {
@@ -32,6 +32,8 @@ pub(super) enum KeyArgs {
     All,
     /// The first, the third and so on.
     EverySecond,
+    /// None, and the answer tells of all keys that there are.
+    Ring,
 }
 
 pub(super) const READ: &[&str] = &["readonly", "fast"];
@@ -49,8 +51,16 @@ pub(super) const fn command(
     Row { name, arity, flags, keys, begin }
 }
 
-const FAMILIES: [&[Row]; 7] =
-    [strings::ROWS, counters::ROWS, expiry::ROWS, keys::ROWS, connection::ROWS, server::ROWS, ours::ROWS];
+const FAMILIES: [&[Row]; 8] = [
+    strings::ROWS,
+    counters::ROWS,
+    expiry::ROWS,
+    keys::ROWS,
+    scan::ROWS,
+    connection::ROWS,
+    server::ROWS,
+    ours::ROWS,
+];
 
 /// No name of a command is longer.
 const NAME_BYTES_MAX: usize = 32;
@@ -105,21 +115,22 @@ pub(super) fn wrong_number(name: &str) -> Answer {
 
 impl KeyArgs {
     /// The keys of a request, as the pipeline tells them apart.
-    pub(super) fn hashes(self, request: &Request<'_>) -> Hashes {
+    pub(super) fn touched(self, request: &Request<'_>) -> Touched {
         let (n_keys, step) = match self {
-            Self::None => return Hashes::new(),
+            Self::None => return Touched::NOTHING,
+            Self::Ring => return Touched::All,
             Self::First => (1, 1),
             Self::All => (usize::MAX, 1),
             Self::EverySecond => (usize::MAX, 2),
         };
         let hasher = BuildHasherDefault::<DefaultHasher>::new();
-        request.args().step_by(step).take(n_keys).map(|key| hasher.hash_one(key)).collect()
+        Touched::Keys(request.args().step_by(step).take(n_keys).map(|key| hasher.hash_one(key)).collect())
     }
 
     /// The first key, the last one, and the step between them, as COMMAND tells them.
     pub(super) fn places(self) -> [i64; 3] {
         match self {
-            Self::None => [0, 0, 0],
+            Self::None | Self::Ring => [0, 0, 0],
             Self::First => [1, 1, 1],
             Self::All => [1, -1, 1],
             Self::EverySecond => [1, -1, 2],
