@@ -35,13 +35,15 @@ pub use chord_kv::replication::{
     Change, Condition, Consistency, Expiry, Filter, Happened, Header, Notice, Operation, Outcome,
     REPLICAS_DEFAULT, REPLICAS_MAX, Seen,
 };
+pub use chord_kv::tour::TourError;
 pub use chord_kv::{
     Cursor, KEY_BYTES_MAX, Key, KeyTooLong, Range, Record, VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT, Value,
     ValueTooLong, Version, VersionParseError,
 };
 pub use chord_node::{
-    Builder, Client, ClientError, Departure, Got, JoinEnded, Language, LimitError, Limits, Listed, Node,
-    Operated, OperationError, Reply, StartError, Stored, Syncing, Watch, WatchError,
+    Builder, Client, ClientError, ClientKeys, Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language,
+    LimitError, Limits, Listed, Node, Operated, OperationError, Reply, StartError, Stored, Syncing, Watch,
+    WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

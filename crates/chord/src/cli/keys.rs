@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use anyhow::ensure;
-use chord::{Client, ClientError, Header, NodeName};
+use chord::{Client, Header, KeysError, NodeName};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -32,11 +32,10 @@ Examples:
 Each key is a line, in the order of the ring; what cannot be printed is escaped as in \"\\n\" or \"\\xff\", and a \
 backslash is doubled. With --json a line is an object: key, or key_base64 where that is not UTF-8; version; \
 expires_at_ms if it expires; node. Keys that were deleted or have expired are left out.
-Each node is asked for the keys between the node before and itself, and the next one for what it has of them. Keys that \
-are written while the ring is listed may or may not be among them, nor may those that several nodes which join in one \
-gap are still taking over.
-Exit codes: 0 all keys were listed, or as many as --limit says; 1 a node could not be asked, so that some may be \
-missing, or as for every command; 2 as for every command.")]
+Each key that is there all the while is listed once, whatever happens to the ring meanwhile; one that is written or deleted \
+meanwhile may be or not. A node that takes over keys is waited for, or those are asked from whom it takes them.
+Exit codes: 0 all keys were listed, or as many as --limit says; 1 a node did not tell its keys within --timeout, so that \
+some are missing, or as for every command; 2 as for every command.")]
 pub(crate) struct KeysArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -79,8 +78,8 @@ struct ScopeArgs {
 struct Tally {
     n_keys: u64,
     n_nodes: u64,
-    /// Which nodes did not tell all, and why.
-    failures: Vec<(NodeName, ClientError)>,
+    /// Why some are missing.
+    failures: Vec<KeysError>,
 }
 
 /// A key, as JSON.
@@ -135,7 +134,18 @@ impl KeysArgs {
             Ok(walk) => walk,
             Err(error) => return Err(client::explained(error).await),
         };
-        while let Some(page) = walk.next_page().await {
+        loop {
+            let page = match walk.next_page().await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tally.failures.push(error);
+                    if walk.skip() {
+                        continue;
+                    }
+                    return Ok(());
+                }
+            };
             tally.n_nodes = walk.n_told();
             output::lines(&self.shown(&page.node, &page.headers, tally)?)?;
             bar.set_position(walk.percent_done());
@@ -144,15 +154,13 @@ impl KeysArgs {
                 return Ok(());
             }
         }
-        tally.failures = walk.into_failures();
-        Ok(())
     }
 
     /// The lines of those that are wanted, which are counted.
     fn shown(&self, node: &NodeName, headers: &[Header], tally: &mut Tally) -> anyhow::Result<String> {
         let (now_ms, mut text) = (now_ms(), String::new());
         let prefix = self.prefix.as_ref().map_or(&[][..], |prefix| prefix.as_encoded_bytes());
-        for header in headers.iter().filter(|header| is_live(header, now_ms)) {
+        for header in headers.iter().filter(|header| header.is_live(now_ms)) {
             if !header.key.as_bytes().starts_with(prefix) {
                 continue;
             }
@@ -175,14 +183,14 @@ impl KeysArgs {
 
     fn conclude(&self, tally: &Tally) -> anyhow::Result<()> {
         if self.count && self.json {
-            let unasked = tally.failures.iter().map(|(node, _)| node.as_str()).collect();
+            let unasked = tally.failures.iter().filter_map(|error| Some(error.node()?.as_str())).collect();
             output::json(&Counted { keys: tally.n_keys, nodes: tally.n_nodes, unasked })?;
         } else if self.count {
             output::answer(tally.n_keys)?;
         }
         let more = if self.is_enough(tally) { "; there may be more" } else { "" };
         note(format_args!("{}{more}", tally.sentence()));
-        let failures: Vec<String> = tally.failures.iter().map(|(_, error)| error.to_string()).collect();
+        let failures: Vec<String> = tally.failures.iter().map(ToString::to_string).collect();
         ensure!(failures.is_empty(), "keys may be missing: {}", failures.join("; "));
         Ok(())
     }
@@ -217,12 +225,6 @@ fn line(node: &NodeName, header: &Header) -> serde_json::Result<String> {
     serde_json::to_string(&Line { key, key_base64, version, expires_at_ms: header.over_at_ms, node })
 }
 
-/// Whether a reader would find something. What says that a key was deleted is over since it was written, which may be
-/// ahead of the clock here.
-fn is_live(header: &Header, now_ms: u64) -> bool {
-    header.over_at_ms.is_none_or(|over_at_ms| over_at_ms > now_ms && over_at_ms != header.version.time_ms())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,14 +233,6 @@ mod tests {
     fn header(over_at_ms: Option<u64>) -> Header {
         let version = Version::new(100, 0, Position::ZERO);
         Header { position: Position::ZERO, key: Key::new(b"a\nb").unwrap(), version, over_at_ms }
-    }
-
-    #[test]
-    fn what_was_deleted_or_has_expired_is_not_live() {
-        assert!(is_live(&header(None), 0));
-        assert!(is_live(&header(Some(201)), 200));
-        assert!(!is_live(&header(Some(200)), 200));
-        assert!(!is_live(&header(Some(100)), 50), "deleted by a clock that is ahead of this one");
     }
 
     #[test]
