@@ -208,7 +208,7 @@ impl Tour {
 
     /// Leaves out what the last owner of what comes next is believed to own. Returns whether there was one.
     pub fn skip(&mut self) -> bool {
-        let Some(owner) = self.last_owner.clone() else { return false };
+        let Some(owner) = self.last_owner.take() else { return false };
         let end = self.rest_of(&owner).range.up_to;
         self.lose_owner();
         self.go_to(end);

@@ -722,7 +722,7 @@ fn a_node_that_does_not_tell_its_keys_is_named() {
     let counted: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(counted["unasked"], Value::Array(vec![names[1].as_str().into()]), "{counted}");
     let told = text(&output.stderr);
-    let expected = format!("error: keys may be missing: {} did not answer within 1 s\n", names[1]);
+    let expected = format!("error: keys may be missing: {} did not answer within 0.5 s\n", names[1]);
     assert!(told.ends_with(&expected), "{told}");
 }
 
