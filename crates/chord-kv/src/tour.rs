@@ -138,8 +138,9 @@ impl Tour {
             let why = self.untold.take().map_or(TourError::NoOwner, TourError::Untold);
             return Err(self.fail(why));
         }
-        if now < self.again_at {
-            return Ok(Step::Pause(self.again_at - now));
+        let pause = self.again_at.saturating_sub(now);
+        if !pause.is_zero() {
+            return Ok(Step::Pause(pause));
         }
         let Some(owner) = self.owner.clone() else {
             return Ok(Step::FindOwner(self.first()));
@@ -252,15 +253,12 @@ impl Tour {
     ) -> Told {
         let mut nodes = 0;
         let Page { headers, next: cursor } = rest.merge(pages.into_iter().inspect(|_| nodes += 1));
-        match cursor {
-            Some(cursor) => {
-                self.cursor = Some(cursor);
-                self.expect(Some(owner.clone()));
-            }
-            None => {
-                self.go_to(rest.range.up_to);
-                self.expect(next.first().cloned());
-            }
+        if let Some(cursor) = cursor {
+            self.cursor = Some(cursor);
+            self.expect(Some(owner.clone()));
+        } else {
+            self.go_to(rest.range.up_to);
+            self.expect(next.first().cloned());
         }
         (self.since, self.untold) = (None, None);
         Told { owner: owner.name.clone(), headers, nodes }

@@ -24,7 +24,7 @@ use crate::links::{Links, tidy};
 use crate::listen::bind;
 use crate::node::Node;
 use crate::owner::{Letters, Owner};
-use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, Shared, Stage};
+use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::storage::{DataDir, Storage, remember, report_damage};
 use crate::{Language, LimitError, Limits, Syncing, door};
 
@@ -270,6 +270,7 @@ impl Builder {
             clock: records.clock(),
             status: Mutex::new(records.status()),
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
+            rounds: Semaphore::new(ROUNDS_MAX),
             links: Links::new(ring, copies, self.limits.clone(), self.language),
             mailbox,
             data_mailbox,

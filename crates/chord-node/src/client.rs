@@ -131,8 +131,10 @@ impl ClientError {
     /// The node that it is about; `None` of a request that was not sent.
     pub fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::Unreachable(node) | Self::Closed(node) | Self::OtherProgram(node) => Some(node),
-            Self::NoConnection { node, .. }
+            Self::Unreachable(node)
+            | Self::Closed(node)
+            | Self::OtherProgram(node)
+            | Self::NoConnection { node, .. }
             | Self::Silent { node, .. }
             | Self::Garbled { node, .. }
             | Self::TooLarge { node, .. }

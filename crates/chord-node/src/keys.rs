@@ -50,21 +50,16 @@ impl Keys {
     /// The node is in no ring, or what comes next could not be listed in time. Nothing was left out.
     pub async fn next_page(&mut self) -> Result<Option<KeyPage>, OperationError> {
         loop {
+            if !self.shared.view().is_member() {
+                return Err(Refusal::NotMember.into());
+            }
             match self.tour.next(self.began.elapsed())? {
                 Step::End => return Ok(None),
                 Step::Pause(pause) => tokio::time::sleep(pause).await,
                 Step::FindOwner(position) => {
                     let ticket = Ticket::new(self.shared.limits.operation);
-                    let found = match self.shared.look_up(position, ticket).await {
-                        Ok(found) => Some(found.owner),
-                        Err(OperationError::Refused(Refusal::NotMember))
-                            if !self.shared.view().is_member() =>
-                        {
-                            return Err(Refusal::NotMember.into());
-                        }
-                        Err(_) => None,
-                    };
-                    self.tour.found(self.began.elapsed(), found);
+                    let found = self.shared.look_up(position, ticket).await.ok();
+                    self.tour.found(self.began.elapsed(), found.map(|found| found.owner));
                 }
                 Step::Ask(peer, request) => {
                     let answer = self.shared.ask_for_list(&peer, request).await;

@@ -23,6 +23,10 @@ pub(crate) const MAILBOX_MAX: usize = 256;
 /// How many messages about records may wait for the owner task: more than all connections have under way by default.
 pub(crate) const DATA_MAILBOX_MAX: usize = 8192;
 
+/// How many commands may go round the whole ring at a time that were given here: few enough that others are not slowed
+/// down, and that their answers, which may be long, fit into memory. Others wait.
+pub(crate) const ROUNDS_MAX: usize = 8;
+
 /// How long whoever gives a command waits for its end. A join takes longest: 25 attempts with pauses of 0.2 s, or three
 /// peers that are silent, within half of this; where each of them takes its time, it goes on unheard.
 const COMMAND_WAIT: Duration = Duration::from_secs(30);
@@ -52,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) status: Mutex<Status>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
+    /// For commands that go round the whole ring.
+    pub(crate) rounds: Semaphore,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) data_mailbox: mpsc::Sender<DataMail>,

@@ -238,6 +238,16 @@ async fn what_makes_no_sense_is_refused_in_the_words_of_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_in_no_ring_says_so() {
+    let node = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
+    let mut redis = Redis::of(&node).await;
+    for line in ["SCAN 0", "KEYS *", "DBSIZE", "RANDOMKEY"] {
+        let reply = redis.tell(line).await;
+        assert!(matches!(&reply, Reply::Error(words) if words.starts_with("LOADING ")), "{line}: {reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_a_pipeline_a_list_of_all_keys_keeps_its_place() {
     let nodes = ring_of(3, Node::builder()).await;
     let mut redis = Redis::of(&nodes[2]).await;

@@ -122,6 +122,7 @@ pub struct TimedMishap {
 
 /// What clients do beside plain reads, writes, deletions and increments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 pub struct Habits {
     /// They append, and change things under conditions.
     pub conditions: bool,

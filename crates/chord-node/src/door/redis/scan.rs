@@ -40,6 +40,9 @@ const PAGES_MAX: i64 = 64;
 /// How long one SCAN looks for more, once it has come on: less than clients wait.
 const SCAN_WAIT: Duration = Duration::from_secs(1);
 
+/// Bytes of the keys that one SCAN tells, about: as long as a value.
+const SCAN_BYTES: usize = 1 << 20;
+
 /// Keys in one answer, at most, and their bytes: the whole of it is in memory.
 const KEYS_MAX: usize = 100_000;
 const KEYS_BYTES_MAX: usize = 16 << 20;
@@ -108,7 +111,7 @@ async fn scan_from(mut keys: Keys, size: RingSize, wanted: &Wanted) -> Result<An
         }
         let is_enough = n_keys >= wanted.count || n_pages >= pages_max || began.elapsed() >= SCAN_WAIT;
         let next = prefix(size, size.finger_start(keys.reached(), 0));
-        if !keys.is_over() && next > wanted.cursor && (is_enough || found.bytes >= KEYS_BYTES_MAX / 2) {
+        if !keys.is_over() && next > wanted.cursor && (is_enough || found.bytes >= SCAN_BYTES) {
             // What lies at the cursor itself is told next time: the cursor cannot say how much of it was told.
             found.keys.retain(|(position, _)| prefix(size, *position) < next);
             return Ok(page_of(next, found.keys));
@@ -171,10 +174,14 @@ fn along<F>(call: &Call<'_>, arc: Range, walk: impl FnOnce(Keys) -> F + Send + '
 where
     F: Future<Output = Result<Answer, Answer>> + Send,
 {
-    let keys = Keys::new(call.shared.clone(), arc);
+    let shared = call.shared.clone();
     Begun::Running(Box::pin(async move {
-        let walked = tokio::time::timeout(ROUND_WAIT, walk(keys)).await;
-        let late = || Answer::error("TRYAGAIN", "there are too many keys to list them in a minute: use SCAN");
+        let walked = async {
+            let _round = shared.rounds.acquire().await;
+            walk(Keys::new(shared.clone(), arc)).await
+        };
+        let late = || Answer::error("TRYAGAIN", "going round the ring took more than a minute: use SCAN");
+        let walked = tokio::time::timeout(ROUND_WAIT, walked).await;
         walked.unwrap_or_else(|_| Err(late())).unwrap_or_else(|answer| answer)
     }))
 }

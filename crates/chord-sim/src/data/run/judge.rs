@@ -207,9 +207,8 @@ impl Sitting<'_> {
                     Err("nothing can have been there".to_owned())
                 }
             }
-            Kind::Counter if self.is_loose || is_listed => Ok(()),
+            Kind::Counter | Kind::List | Kind::Chain if self.is_loose || is_listed => Ok(()),
             Kind::Counter => judge_counter(&deeds, &[saw(None)]),
-            Kind::List | Kind::Chain if self.is_loose || is_listed => Ok(()),
             Kind::List | Kind::Chain => Listing { deeds }.judge_whole(&saw(None)),
         };
         let listed = if is_listed { "was listed" } else { "was not listed" };

@@ -10,7 +10,7 @@ use chord::{
 /// On its way.
 pub(super) enum Walk {
     /// Round the whole ring, and which nodes have told.
-    Around(ClientKeys, BTreeSet<NodeName>),
+    Around(Box<ClientKeys>, BTreeSet<NodeName>),
     Here(Here),
 }
 
@@ -37,7 +37,7 @@ impl Walk {
     /// # Errors
     /// The node cannot be asked about its ring.
     pub(super) async fn around(client: Client, deadline: Duration) -> Result<Self, ClientError> {
-        Ok(Self::Around(client.into_keys(deadline).await?, BTreeSet::new()))
+        Ok(Self::Around(Box::new(client.into_keys(deadline).await?), BTreeSet::new()))
     }
 
     /// Through all that one node keeps.
