@@ -479,6 +479,12 @@ fn answers_may_be_as_long_as_the_limits_and_no_longer() {
         |n, looked_at| AnswerBody::Fetched { standing: standing(n), looked_at, records: Vec::new() };
     let newer = |n, idx| AnswerBody::Stored { newer: vec![(idx, version(1)); n] };
     let judged = |n| AnswerBody::Judged(vec![Verdict::Keep; n]);
+    let listed = |n_near, n_recalled| {
+        let peers = |n| vec![Peer { position: at(1), name: name("h:1") }; n];
+        let (near, recalled) = (peers(n_near), peers(n_recalled));
+        let account = Account { claim: Claim::Whole, is_settled: false, near, recalled };
+        AnswerBody::Listed { account, headers: Vec::new(), next: None }
+    };
     let outcome = |copies| DataAnswer::Operated(Ok(Outcome { record: None, before: None, copies }));
     let cases = [
         (
@@ -492,6 +498,18 @@ fn answers_may_be_as_long_as_the_limits_and_no_longer() {
             told(fetched(successors + 1, 1)),
             "the successors of a node",
             successors,
+        ),
+        (
+            told(listed(NEIGHBOURS_MAX, 0)),
+            told(listed(NEIGHBOURS_MAX + 1, 0)),
+            "the neighbours of a node",
+            NEIGHBOURS_MAX,
+        ),
+        (
+            told(listed(0, RECALLED_MAX)),
+            told(listed(0, RECALLED_MAX + 1)),
+            "those whom a node recalls",
+            RECALLED_MAX,
         ),
         (told(fetched(1, most)), told(fetched(1, most + 1)), "the keys that were looked at", most),
         (told(newer(most, 0)), told(newer(most + 1, 0)), "the newer versions", most),
@@ -545,14 +563,20 @@ fn the_largest_messages_fit_the_limit_on_all_of_them() {
     let longest = record(KEY_BYTES_MAX, VALUE_BYTES_DEFAULT);
     let exact = record(3, MESSAGE_BYTES_MAX - 3);
     let host = "h".repeat(NODE_NAME_BYTES_MAX - 6);
-    let beyond =
-        vec![Peer { position: size(160).reduce(Position::MAX), name: name(&format!("{host}:65535")) }; 64];
+    let peer = Peer { position: size(160).reduce(Position::MAX), name: name(&format!("{host}:65535")) };
+    let beyond = vec![peer.clone(); 64];
     let fetched = AnswerBody::Fetched {
         standing: Standing { is_settled: false, beyond },
         looked_at: 2,
         records: vec![exact, longest.clone()],
     };
     assert_eq!(answer_passes(&told(fetched), &limits), Ok(()));
+    let (near, recalled) = (vec![peer.clone(); NEIGHBOURS_MAX], vec![peer; RECALLED_MAX]);
+    let account = Account { claim: Claim::Part(u64::MAX), is_settled: true, near, recalled };
+    let n = MESSAGE_BYTES_MAX / MESSAGE_RECORDS_MAX;
+    let headers = vec![Header::from(&record(n, 0)); MESSAGE_RECORDS_MAX];
+    let next = headers.last().map(|last| Cursor { position: last.position, key: last.key.clone() });
+    assert_eq!(answer_passes(&told(AnswerBody::Listed { account, headers, next }), &limits), Ok(()));
     let outcome = Outcome { record: Some(longest.clone()), before: Some(longest), copies: 3 };
     assert_eq!(answer_passes(&DataAnswer::Operated(Ok(outcome)), &limits), Ok(()));
 

@@ -11,7 +11,7 @@ use chord::{
 pub(super) enum Walk {
     /// Round the whole ring, and which nodes have told.
     Around(Box<ClientKeys>, BTreeSet<NodeName>),
-    Here(Here),
+    Here(Box<Here>),
 }
 
 /// Through all that one node keeps.
@@ -47,7 +47,8 @@ impl Walk {
     pub(super) async fn here(client: Client, deadline: Duration) -> Result<Self, ClientError> {
         let size = client.ring(deadline).await?.size;
         let home = size.position_of(client.node().as_str().as_bytes());
-        Ok(Self::Here(Here { client, size, home, cursor: None, is_over: false, n_pages: 0, deadline }))
+        let here = Here { client, size, home, cursor: None, is_over: false, n_pages: 0, deadline };
+        Ok(Self::Here(Box::new(here)))
     }
 
     /// The next page; `None` at the end of the way.
