@@ -22,7 +22,7 @@ fn server(name: &str, dir: &Path, further: &[&str]) -> Process {
 }
 
 #[track_caller]
-fn wait_until_ready(names: &[String]) {
+pub(crate) fn wait_until_ready(names: &[String]) {
     let oracle = Oracle::new(160, names);
     wait_for("all nodes ready", READY_LIMIT, || {
         names.iter().try_for_each(|name| is_ideal_at(&oracle, name).and_then(|()| readiness(name)))
