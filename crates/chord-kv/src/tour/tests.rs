@@ -27,6 +27,7 @@ fn header(key: &Key, time_ms: u64, is_over: bool) -> Header {
     Header { position: key.position(size()), key: key.clone(), version, over_at_ms }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a question can fail")]
 fn listed(claim: Claim, near: &[u64], headers: Vec<Header>) -> Result<PeerAnswer, Failure> {
     let near = near.iter().map(|position| peer(*position)).collect();
     let account = Account { claim, is_settled: false, near, recalled: Vec::new() };
@@ -213,10 +214,11 @@ impl Ring {
             // What is elsewhere is dropped when its owner has it.
             _ => {
                 let range = self.range_of(node);
-                let strays = self.nodes[&node].has.keys().filter(|(position, _)| !range.contains(*position));
+                let mut strays =
+                    self.nodes[&node].has.keys().filter(|(position, _)| !range.contains(*position));
                 let is_kept =
                     |place: &&(Position, Key)| self.nodes[&self.owner_of(place.0)].has.contains_key(place);
-                let dropped = strays.filter(is_kept).next().cloned();
+                let dropped = strays.find(is_kept).cloned();
                 if let Some(place) = dropped {
                     self.nodes.get_mut(&node).expect("it is there").has.remove(&place);
                 }

@@ -130,8 +130,7 @@ impl ClientKeys {
     async fn ask(&mut self, node: &NodeName, request: PeerRequest) -> Result<PeerAnswer, Failure> {
         let known = self.clients.iter().position(|client| client.node() == node);
         if known.is_none() {
-            self.clients.truncate(CLIENTS_MAX);
-            if self.clients.len() == CLIENTS_MAX {
+            if self.clients.len() >= CLIENTS_MAX {
                 self.clients.remove(1);
             }
             self.clients.push(Client::new(node.clone()));
