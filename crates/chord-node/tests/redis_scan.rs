@@ -235,6 +235,12 @@ async fn what_makes_no_sense_is_refused_in_the_words_of_redis() {
     ] {
         assert_eq!(redis.tell(line).await, Reply::Error(words.to_owned()), "{line}");
     }
+    let longest = "*".repeat(1024);
+    assert_eq!(redis.tell(&format!("KEYS {longest}")).await, Reply::List(Vec::new()));
+    for line in [format!("KEYS {longest}*"), format!("SCAN 0 MATCH {longest}*")] {
+        let words = "ERR a pattern has at most 1024 bytes here";
+        assert_eq!(redis.tell(&line).await, Reply::Error(words.to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

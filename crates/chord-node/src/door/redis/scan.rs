@@ -47,6 +47,9 @@ const SCAN_BYTES: usize = 1 << 20;
 const KEYS_MAX: usize = 100_000;
 const KEYS_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of a pattern, at most: with the longest keys a page of them then takes a fraction of a second at worst.
+const PATTERN_BYTES_MAX: usize = 1024;
+
 /// How long a command may go round the ring. The client waits, and with it all that it has asked for since.
 const ROUND_WAIT: Duration = Duration::from_secs(60);
 
@@ -64,7 +67,7 @@ fn wanted(call: &mut Call<'_>) -> Result<Wanted, Answer> {
     let mut wanted = Wanted { cursor, pattern: None, count: COUNT_DEFAULT, is_of_type: true };
     while let Some(option) = call.option() {
         match &option[..] {
-            b"MATCH" => wanted.pattern = Some(call.bytes()?.to_vec()),
+            b"MATCH" => wanted.pattern = Some(pattern(call)?),
             b"COUNT" => match call.integer()? {
                 count @ 1.. => wanted.count = count.min(COUNT_MAX),
                 _ => return Err(Answer::mistake("syntax error")),
@@ -74,6 +77,13 @@ fn wanted(call: &mut Call<'_>) -> Result<Wanted, Answer> {
         }
     }
     Ok(wanted)
+}
+
+fn pattern(call: &mut Call<'_>) -> Result<Vec<u8>, Answer> {
+    match call.bytes()? {
+        pattern if pattern.len() <= PATTERN_BYTES_MAX => Ok(pattern.to_vec()),
+        _ => Err(Answer::mistake(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes here"))),
+    }
 }
 
 /// A cursor as Redis reads it.
@@ -128,7 +138,7 @@ fn list(keys: Vec<(Position, Key)>) -> Answer {
 }
 
 fn keys(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    let pattern = call.bytes()?.to_vec();
+    let pattern = pattern(call)?;
     Ok(round(call, async move |mut keys: Keys| {
         let mut found = Found::default();
         while let Some(page) = keys.next_page().await? {
