@@ -409,6 +409,7 @@ impl Replicator {
         self.group.doubt_members(self.now.elapsed);
         self.holdings.note_predecessor(None);
         self.outputs.push_back(Output::Event(Event::WasStopped));
+        self.follow_range_with_feed();
         self.vouch_due_at = self.now.elapsed;
         self.seek_vouching();
     }
@@ -444,6 +445,7 @@ impl Replicator {
         self.has_met_others |= !neighbours.successors.is_empty();
         self.neighbours = neighbours;
         self.keep_only_a_successors_word();
+        self.follow_range_with_feed();
         self.look_for_others();
         self.vouch_due_at = self.now.elapsed;
         self.regroup();

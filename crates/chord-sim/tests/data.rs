@@ -38,7 +38,14 @@ fn no_acknowledged_write_is_lost_and_no_deleted_key_comes_back() {
     let marks = run_all(0..150);
     let Marks { blackouts, groups_lost, stores_failed, conditions_failed, pages_merged, .. } = marks;
     let rare = [blackouts, groups_lost, stores_failed, conditions_failed, pages_merged];
-    let frequent = [marks.tours, marks.items_added, marks.mortals_written, marks.written_to_one];
+    let frequent = [
+        marks.seen,
+        marks.missed,
+        marks.tours,
+        marks.items_added,
+        marks.mortals_written,
+        marks.written_to_one,
+    ];
     assert!(rare.iter().all(|count| *count >= 10) && frequent.iter().all(|count| *count >= 100), "{marks:?}");
 }
 
@@ -75,6 +82,7 @@ fn found(defect: Defect, seeds: Range<u64>) -> Option<(u64, DataRule)> {
 fn each_rule_that_is_broken_on_purpose_is_caught() {
     use DataRule::{
         BecomesReplicated, ListsAll, NothingGoesBack, NothingLost, NothingMiscounted, NothingMisplaced,
+        NothingUnseen,
     };
     let seen_by_clients = &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced, ListsAll][..];
     // A run before the first that shows it costs time; where the plans change, others show it.
@@ -89,6 +97,7 @@ fn each_rule_that_is_broken_on_purpose_is_caught() {
         (Defect::TrustsTheClock, 23, seen_by_clients),
         (Defect::LeavesAtOnce, 23, seen_by_clients),
         (Defect::ForgetsItsLastLife, 48, seen_by_clients),
+        (Defect::HidesGaps, 0, &[NothingUnseen]),
         (Defect::ListsBlindly, 35, &[ListsAll]),
     ];
     let mut missed = BTreeMap::new();

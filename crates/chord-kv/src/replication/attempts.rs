@@ -91,7 +91,9 @@ impl Attempts {
                     // Of many writers of one key some are always overtaken: with a version of its own each would be for long.
                     Proposal::Version(_) if self.is_overtaken => Proposal::Soon(stored),
                     // Over one from far in the future, two proposals could be the same.
-                    _ => propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version),
+                    Proposal::LeftToOwner | Proposal::Version(_) | Proposal::Soon(_) => {
+                        propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version)
+                    }
                 };
                 self.is_overtaken = true;
                 Afterwards::TryAtOnce

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chord_ring::{NodeName, Peer, Position};
 
+use super::holdings::is_within;
 use super::message::{
     AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest,
     MESSAGE_BYTES_MAX, NOTICES_MAX, Notice, PeerRequest, Subscribed,
@@ -17,7 +18,7 @@ use super::message::{
 use super::sync::PAGE;
 use super::tenure::Epoch;
 use super::{Purpose, Replicator};
-use crate::{Cursor, Key, Record, Version};
+use crate::{Cursor, Key, Range, Record, Version};
 
 /// Interests of others that a node serves, at most.
 pub const SUBSCRIPTIONS_MAX: usize = 16 << 10;
@@ -70,6 +71,8 @@ pub(super) struct Feed {
     is_cut: bool,
     /// In which tenure of the node it began.
     epoch: Option<Epoch>,
+    /// The range that the node had last.
+    range: Option<Range>,
 }
 
 #[derive(Debug)]
@@ -205,7 +208,7 @@ impl Replicator {
         if interests.len() > INTERESTS_MAX {
             return Err(Denial::Senseless);
         }
-        self.end_feed_if_disturbed();
+        self.follow_range_with_feed();
         let range = self.tenure.range().filter(|_| !self.is_closing()).ok_or(Denial::NotOwner)?;
         let subscribed = interests.into_iter().filter_map(|interest| self.take_interest(from, interest));
         Ok(AnswerBody::Watched { range, subscribed: subscribed.collect() })
@@ -305,19 +308,26 @@ impl Replicator {
         }
     }
 
-    /// Others may have owned some of the range, and have told nobody here.
-    fn end_feed_if_disturbed(&mut self) {
-        let epoch = self.tenure.epoch();
-        if self.feed.epoch != Some(epoch) {
-            self.feed = Feed { epoch: Some(epoch), ..Feed::default() };
+    /// The range may be another one. Of what has come to it, others may have told changes before, to nobody here.
+    pub(super) fn follow_range_with_feed(&mut self) {
+        let (epoch, range) = (Some(self.tenure.epoch()), self.tenure.range());
+        let has_grown = range.is_some_and(|now| self.feed.range.is_none_or(|before| !is_within(now, before)));
+        #[cfg(feature = "defects")]
+        let (has_grown, epoch) = if self.settings.has(super::Defect::HidesGaps) {
+            (false, self.feed.epoch)
+        } else {
+            (has_grown, epoch)
+        };
+        if has_grown || self.feed.epoch != epoch {
+            self.feed = Feed { epoch, ..Feed::default() };
         }
+        self.feed.range = range;
     }
 
     pub(super) fn drive_feed(&mut self) {
         if self.feed.subscriptions.is_empty() {
             return;
         }
-        self.end_feed_if_disturbed();
         self.feed.forget_lapsed(self.now.elapsed);
         if self.feed.subscriptions.is_empty() {
             self.feed.due.clear();

@@ -96,4 +96,6 @@ pub enum Defect {
     ForgetsItsLastLife,
     /// A new owner that still asks others for what it lacks says that it lists everything.
     ListsBlindly,
+    /// An owner goes on telling those who watch as if nobody else had owned any of its range meanwhile.
+    HidesGaps,
 }

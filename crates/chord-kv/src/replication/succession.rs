@@ -172,9 +172,9 @@ mod tests {
             let key = key.clone();
             let (proposal, key_asked) = (Proposal::LeftToOwner, key.clone());
             self.feed(Input::Operate { token, key: key_asked, operation, proposal, consistency, until });
-            let about_it = |request: &PeerRequest| match request {
-                PeerRequest::Fetch { keys } => keys.iter().any(|(_, asked)| *asked == key),
-                _ => false,
+            let about_it = |request: &PeerRequest| {
+                let PeerRequest::Fetch { keys } = request else { return false };
+                keys.iter().any(|(_, asked)| *asked == key)
             };
             let asked = self.open.iter().filter(|(_, _, request)| about_it(request));
             asked.map(|(_, peer, _)| peer.clone()).collect()

@@ -132,6 +132,8 @@ pub struct Habits {
     pub levels: bool,
     /// They list all keys.
     pub tours: bool,
+    /// They watch keys.
+    pub watches: bool,
 }
 
 impl fmt::Display for Habits {
@@ -142,6 +144,7 @@ impl fmt::Display for Habits {
             (self.expiry, ", expiry"),
             (self.levels, ", levels"),
             (self.tours, ", lists of all keys"),
+            (self.watches, ", watching"),
         ] {
             f.write_str(if does { what } else { "" })?;
         }
@@ -212,6 +215,7 @@ impl DataPlan {
             levels: random.random_bool(0.4),
             // Drawn apart, so that all else is as in plans that knew none.
             tours: Pcg64Mcg::seed_from_u64(seed ^ 3).random_bool(0.5),
+            watches: Pcg64Mcg::seed_from_u64(seed ^ 5).random_bool(0.3),
         };
         Self {
             seed,

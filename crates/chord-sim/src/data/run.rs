@@ -3,6 +3,7 @@
 mod client;
 mod judge;
 mod rule;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use rand_pcg::Pcg64Mcg;
 
 use client::{key, n_keys};
 pub use rule::{DataBroken, DataPassed, DataRule, Marks};
+use watching::Watching;
 
 use super::history::Loss;
 use super::plan::{Class, DataPlan, HOSTS_MAX, Mishap};
@@ -36,6 +38,9 @@ const TOUR: u64 = POWER - 1;
 /// Pause between two tours, at most.
 const TOUR_PAUSE: Duration = Duration::from_secs(4);
 
+/// The alarm for the next client that watches.
+const WATCH: u64 = POWER - 2;
+
 /// The alarm for the return of the power at the first host; those of the others come after it, before [`CLIENT`].
 const POWER: u64 = CLIENT - HOSTS_MAX as u64;
 
@@ -56,6 +61,9 @@ pub struct DataRun {
     random: Pcg64Mcg,
     /// What decides about tours.
     touring: Pcg64Mcg,
+    /// What decides about those who watch.
+    watching_random: Pcg64Mcg,
+    watchings: Vec<Watching>,
     /// What each action wrote, in order.
     written: u64,
     passed: DataPassed,
@@ -98,13 +106,19 @@ impl DataRun {
         if plan.habits.tours {
             world.set_alarm(TOUR_PAUSE, TOUR);
         }
+        if plan.habits.watches {
+            world.set_alarm(Duration::from_secs(1), WATCH);
+        }
         let random = Pcg64Mcg::seed_from_u64(plan.seed ^ 2);
         let touring = Pcg64Mcg::seed_from_u64(plan.seed ^ 4);
+        let watching_random = Pcg64Mcg::seed_from_u64(plan.seed ^ 6);
         Self {
             plan,
             world,
             random,
             touring,
+            watching_random,
+            watchings: Vec::new(),
             written: 0,
             passed: DataPassed::default(),
             armed: None,
@@ -133,6 +147,7 @@ impl DataRun {
         let asked = self.read_all()?;
         let toured = self.tour_all()?;
         self.check_histories(&asked, &toured)?;
+        self.check_watches()?;
         self.check_copies()?;
         self.passed.n_steps = self.world.n_steps();
         Ok(self.passed)
@@ -143,6 +158,7 @@ impl DataRun {
             match self.world.step() {
                 Some(Step::Alarm(CLIENT)) => self.act_as_client(),
                 Some(Step::Alarm(TOUR)) => self.begin_tour(),
+                Some(Step::Alarm(WATCH)) => self.begin_watching(),
                 Some(Step::Alarm(number)) if number >= POWER => self.restart(number - POWER),
                 Some(Step::Alarm(number)) => self.strike(number),
                 Some(Step::At(..)) => self.crash_if_armed(),

@@ -64,6 +64,11 @@ impl World {
         host.node.is_some() || host.stopped_at.is_some_and(|at| at >= time)
     }
 
+    /// Which life of a host this is: another one when its process has ended since.
+    pub fn life(&self, host: HostId) -> u32 {
+        self.hosts[host.0 as usize].life
+    }
+
     /// How many requests of a host are open.
     pub fn n_calls(&self, host: HostId) -> usize {
         self.hosts[host.0 as usize].calls.len()

@@ -31,6 +31,8 @@ pub enum DataRule {
     NothingMiscounted,
     /// A tour of all keys lists each that is there all the while, and none that is not there at any moment of it.
     ListsAll,
+    /// Who watches sees each change once and in order, or is told that something was missed.
+    NothingUnseen,
     /// When nothing goes wrong any more, every range becomes complete and has as many copies as it should.
     BecomesReplicated,
     /// Then every operation is answered.
@@ -47,6 +49,7 @@ impl fmt::Display for DataRule {
             Self::NothingMisplaced => "a list lost an acknowledged item, or has one twice or out of order",
             Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
             Self::ListsAll => "a list of all keys lacked one that was there, or had one that was not",
+            Self::NothingUnseen => "one who watched saw a change twice, or missed one without a word",
             Self::BecomesReplicated => "the records do not become complete and replicated",
             Self::Answers => "an operation had no answer though nothing went wrong any more",
             Self::CopiesAgree => "copies of a key differ though nothing goes wrong any more",
@@ -94,6 +97,10 @@ pub struct Marks {
     pub tours_failed: usize,
     /// A page of a tour was put together from what several nodes had.
     pub pages_merged: usize,
+    /// One who watched saw a change.
+    pub seen: usize,
+    /// One who watched was told that something may have been missed.
+    pub missed: usize,
     /// A write was acknowledged that was on one host of several, as its client wished.
     pub written_to_one: usize,
 }
@@ -109,6 +116,8 @@ impl AddAssign for Marks {
         self.tours += other.tours;
         self.tours_failed += other.tours_failed;
         self.pages_merged += other.pages_merged;
+        self.seen += other.seen;
+        self.missed += other.missed;
         self.written_to_one += other.written_to_one;
     }
 }
