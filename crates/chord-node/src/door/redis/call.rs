@@ -38,7 +38,7 @@ pub(super) struct Call<'a> {
     args: Args<'a>,
 }
 
-const NOT_AN_INTEGER: &str = "value is not an integer or out of range";
+pub(super) const NOT_AN_INTEGER: &str = "value is not an integer or out of range";
 
 impl<'a> Call<'a> {
     pub(super) fn new(

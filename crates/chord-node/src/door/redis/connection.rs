@@ -3,7 +3,7 @@
 use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
-use super::call::{Begun, Call, integer};
+use super::call::{Begun, Call, NOT_AN_INTEGER, integer};
 use super::session::{NAME_BYTES_MAX, Session};
 use super::table::{ADMIN, KeyArgs, Row, command, wrong_number};
 
@@ -49,7 +49,7 @@ fn hello(call: &mut Call<'_>) -> Result<Begun, Answer> {
                 call.next().ok_or_else(syntax)?;
                 check_user(user)?;
             }
-            b"SETNAME" => name = Some(checked_name(call.next().ok_or_else(syntax)?)?),
+            b"SETNAME" => name = Some(checked_name(NAMES, call.next().ok_or_else(syntax)?)?),
             _ => return Err(syntax()),
         }
     }
@@ -91,7 +91,7 @@ fn select(call: &mut Call<'_>) -> Result<Begun, Answer> {
     match integer(call.bytes()?) {
         Some(0) => Ok(Answer::OK.into()),
         Some(_) => Err(Answer::mistake("DB index is out of range")),
-        None => Err(Answer::mistake("invalid DB index")),
+        None => Err(Answer::mistake(NOT_AN_INTEGER)),
     }
 }
 
@@ -115,14 +115,12 @@ fn client(call: &mut Call<'_>) -> Result<Begun, Answer> {
             Answer::text(call.session.name.clone()).into()
         }),
         (b"SETNAME", 1) => {
-            call.session.name = checked_name(call.bytes()?)?;
+            call.session.name = checked_name(NAMES, call.bytes()?)?;
             Ok(Answer::OK.into())
         }
         (b"SETINFO", 2) => set_info(call),
-        // Of the other connections of this node none is told.
-        (b"INFO", 0) | (b"LIST", _) => {
-            Ok(Answer::Verbatim(format!("{}\n", description(call.session))).into())
-        }
+        (b"INFO", 0) => Ok(Answer::Verbatim(description(call.session, "info")).into()),
+        (b"LIST", _) => list(call),
         (b"NO-EVICT" | b"NO-TOUCH", 1) => match call.option().as_deref() {
             Some(b"ON" | b"OFF") => Ok(Answer::OK.into()),
             _ => Err(Answer::mistake("syntax error")),
@@ -138,12 +136,35 @@ fn client(call: &mut Call<'_>) -> Result<Begun, Answer> {
     }
 }
 
+/// Of the other connections of this node none is told.
+fn list(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let is_told = match call.option().as_deref() {
+        None => true,
+        Some(b"TYPE") => match call.option().as_deref() {
+            Some(b"NORMAL") => true,
+            Some(b"MASTER" | b"REPLICA" | b"SLAVE" | b"PUBSUB") => false,
+            _ => return Err(Answer::mistake("Unknown client type")),
+        },
+        Some(b"ID") if call.left() > 0 => {
+            let mut is_named = false;
+            while let Some(id) = call.next() {
+                let id = integer(id).ok_or_else(|| Answer::mistake("Invalid client ID"))?;
+                is_named |= id == call.session.id;
+            }
+            is_named
+        }
+        Some(_) => return Err(Answer::mistake("syntax error")),
+    };
+    call.end()?;
+    let told = if is_told { description(call.session, "list") } else { String::new() };
+    Ok(Answer::Verbatim(told).into())
+}
+
 fn set_info(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    let which = call.option();
-    let text = checked_name(call.bytes()?)?;
+    let (which, text) = (call.option(), call.bytes()?);
     match which.as_deref() {
-        Some(b"LIB-NAME") => call.session.library = text,
-        Some(b"LIB-VER") => call.session.library_version = text,
+        Some(b"LIB-NAME") => call.session.library = checked_name("lib-name", text)?,
+        Some(b"LIB-VER") => call.session.library_version = checked_name("lib-ver", text)?,
         _ => return Err(Answer::mistake("Unrecognized option: LIB-NAME and LIB-VER are known")),
     }
     Ok(Answer::OK.into())
@@ -167,23 +188,27 @@ fn reply(call: &mut Call<'_>) -> Result<Begun, Answer> {
     }
 }
 
+/// What CLIENT SETNAME calls what it sets.
+const NAMES: &str = "Client names";
+
 /// A name without blanks and what cannot be printed.
-fn checked_name(bytes: &[u8]) -> Result<String, Answer> {
-    let is_plain = bytes.len() <= NAME_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic);
+fn checked_name(what: &str, bytes: &[u8]) -> Result<String, Answer> {
+    if bytes.len() > NAME_BYTES_MAX {
+        return Err(Answer::mistake(format!("{what} cannot have more than {NAME_BYTES_MAX} bytes here.")));
+    }
     match std::str::from_utf8(bytes) {
-        Ok(text) if is_plain => Ok(text.to_owned()),
-        _ => Err(Answer::mistake(
-            "Client names cannot contain spaces, newlines or special characters, and have at most 256 bytes.",
-        )),
+        Ok(text) if bytes.iter().all(u8::is_ascii_graphic) => Ok(text.to_owned()),
+        _ => Err(Answer::mistake(format!("{what} cannot contain spaces, newlines or special characters."))),
     }
 }
 
-fn description(session: &Session) -> String {
+/// A connection as CLIENT tells it: what is known of it here.
+fn description(session: &Session, command: &str) -> String {
     let Session { id, name, library, library_version, began, .. } = session;
     let (peer, local) = session.ends.addresses();
     let version = if session.protocol() == Protocol::Resp3 { 3 } else { 2 };
     format!(
-        "id={id} addr={peer} laddr={local} name={name} age={} db=0 resp={version} lib-name={library} lib-ver={library_version}",
+        "id={id} addr={peer} laddr={local} name={name} age={} idle=0 flags=N db=0 sub=0 psub=0 multi=-1 cmd=client|{command} user=default redir=-1 resp={version} lib-name={library} lib-ver={library_version}\n",
         began.elapsed().as_secs()
     )
 }

@@ -61,8 +61,8 @@ fn incrbyfloat(call: &mut Call<'_>) -> Result<Begun, Answer> {
 
 const NOT_A_FLOAT: &str = "value is not a valid float";
 
-/// A finite number with a fraction, in decimal digits.
+/// A number with a fraction, in decimal digits, or `inf`.
 fn float(bytes: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(bytes).ok()?;
-    text.parse().ok().filter(|number: &f64| number.is_finite())
+    text.parse().ok().filter(|number: &f64| !number.is_nan())
 }

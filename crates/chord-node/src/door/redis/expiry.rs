@@ -6,19 +6,19 @@ use chord_kv::replication::{Change, Condition, Expiry, Operation};
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::swap::{Decision, swap};
-use super::table::{KeyArgs, READ, Row, WRITE, command};
+use super::table::{CHANGE, KeyArgs, READ, Row, command};
 use crate::age::now_ms;
 
 pub(super) const ROWS: &[Row] = &[
-    command("expire", -3, WRITE, KeyArgs::First, |call| expire(call, Unit::Seconds, Since::Now)),
-    command("pexpire", -3, WRITE, KeyArgs::First, |call| expire(call, Unit::Milliseconds, Since::Now)),
-    command("expireat", -3, WRITE, KeyArgs::First, |call| expire(call, Unit::Seconds, Since::Epoch)),
-    command("pexpireat", -3, WRITE, KeyArgs::First, |call| expire(call, Unit::Milliseconds, Since::Epoch)),
+    command("expire", -3, CHANGE, KeyArgs::First, |call| expire(call, Unit::Seconds, Since::Now)),
+    command("pexpire", -3, CHANGE, KeyArgs::First, |call| expire(call, Unit::Milliseconds, Since::Now)),
+    command("expireat", -3, CHANGE, KeyArgs::First, |call| expire(call, Unit::Seconds, Since::Epoch)),
+    command("pexpireat", -3, CHANGE, KeyArgs::First, |call| expire(call, Unit::Milliseconds, Since::Epoch)),
     command("expiretime", 2, READ, KeyArgs::First, |call| tell(call, |at_ms, _| at_ms / 1000)),
     command("pexpiretime", 2, READ, KeyArgs::First, |call| tell(call, |at_ms, _| at_ms)),
     command("ttl", 2, READ, KeyArgs::First, |call| tell(call, |at_ms, now_ms| (at_ms - now_ms + 500) / 1000)),
     command("pttl", 2, READ, KeyArgs::First, |call| tell(call, |at_ms, now_ms| at_ms - now_ms)),
-    command("persist", 2, WRITE, KeyArgs::First, persist),
+    command("persist", 2, CHANGE, KeyArgs::First, persist),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,17 +96,18 @@ enum Order {
 impl Only {
     fn read(call: &mut Call<'_>) -> Result<Self, Answer> {
         let mut only = Self::default();
-        while let Some(option) = call.option() {
+        while let Some(named) = call.next() {
+            let option = named.to_ascii_uppercase();
             let told = match &option[..] {
                 b"NX" => only.there.replace(There::No).is_some_and(|there| there != There::No),
                 b"XX" => only.there.replace(There::Yes).is_some_and(|there| there != There::Yes),
                 b"GT" => only.order.replace(Order::Later) == Some(Order::Earlier),
                 b"LT" => only.order.replace(Order::Earlier) == Some(Order::Later),
-                other => return Err(unsupported(other)),
+                _ => return Err(unsupported(named)),
             };
             let is_odd = only.there == Some(There::No) && only.order.is_some();
-            match (told, option[0]) {
-                (true, b'G' | b'L') => {
+            match (told, option.first()) {
+                (true, Some(b'G' | b'L')) => {
                     return Err(Answer::mistake("GT and LT options at the same time are not compatible"));
                 }
                 _ if told || is_odd => {

@@ -6,11 +6,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::answer::Answer;
 use super::call::{Begun, Call, operate};
 use super::strings::KEYS_AT_ONCE;
-use super::table::{KeyArgs, READ, Row, WRITE, command};
+use super::table::{CHANGE, KeyArgs, READ, Row, command};
 
 pub(super) const ROWS: &[Row] = &[
-    command("del", -2, WRITE, KeyArgs::All, delete),
-    command("unlink", -2, WRITE, KeyArgs::All, delete),
+    command("del", -2, CHANGE, KeyArgs::All, delete),
+    command("unlink", -2, CHANGE, KeyArgs::All, delete),
     command("exists", -2, READ, KeyArgs::All, exists),
     command("touch", -2, READ, KeyArgs::All, exists),
     command("type", 2, READ, KeyArgs::First, kind),

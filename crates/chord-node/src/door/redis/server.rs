@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::glob;
-use super::table::{self, ADMIN, KeyArgs, Row, command, wrong_number};
+use super::table::{self, ADMIN, CHANGE, KeyArgs, Row, command, wrong_number};
 
 pub(super) const ROWS: &[Row] = &[
     command("command", -1, ADMIN, KeyArgs::None, commands),
@@ -13,6 +13,8 @@ pub(super) const ROWS: &[Row] = &[
     command("info", -1, ADMIN, KeyArgs::None, info),
     command("debug", -1, ADMIN, KeyArgs::None, debug),
     command("cluster", -1, ADMIN, KeyArgs::None, cluster),
+    command("flushdb", -1, CHANGE, KeyArgs::None, flush),
+    command("flushall", -1, CHANGE, KeyArgs::None, flush),
     command("time", 1, ADMIN, KeyArgs::None, time),
 ];
 
@@ -109,6 +111,8 @@ fn info(call: &mut Call<'_>) -> Result<Begun, Answer> {
             ("redis_version", REDIS_VERSION.to_owned()),
             ("chord_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("redis_mode", "standalone".to_owned()),
+            ("os", std::env::consts::OS.to_owned()),
+            ("arch_bits", usize::BITS.to_string()),
             ("process_id", std::process::id().to_string()),
             ("tcp_port", port),
         ],
@@ -143,6 +147,12 @@ fn debug(_: &mut Call<'_>) -> Result<Begun, Answer> {
 
 fn cluster(_: &mut Call<'_>) -> Result<Begun, Answer> {
     Err(Answer::mistake("This instance has cluster support disabled"))
+}
+
+/// Deleting all keys of a ring, of which others may have some, is nobody's right as long as there are no users.
+fn flush(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let sentence = format!("User default has no permissions to run the '{}' command", call.row.name);
+    Err(Answer::error("NOPERM", sentence))
 }
 
 fn time(_: &mut Call<'_>) -> Result<Begun, Answer> {

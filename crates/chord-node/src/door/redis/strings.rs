@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::call::{Begun, Call, operate};
 use super::expiry::{Unit, deadline, read_expiry};
 use super::swap::{Decision, swap};
-use super::table::{KeyArgs, READ, Row, WRITE, command};
+use super::table::{CHANGE, KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
 
 pub(super) const ROWS: &[Row] = &[
@@ -18,8 +18,8 @@ pub(super) const ROWS: &[Row] = &[
     command("setex", 4, WRITE, KeyArgs::First, setex),
     command("psetex", 4, WRITE, KeyArgs::First, psetex),
     command("getset", 3, WRITE, KeyArgs::First, getset),
-    command("getdel", 2, WRITE, KeyArgs::First, getdel),
-    command("getex", -2, WRITE, KeyArgs::First, getex),
+    command("getdel", 2, CHANGE, KeyArgs::First, getdel),
+    command("getex", -2, CHANGE, KeyArgs::First, getex),
     command("mget", -2, READ, KeyArgs::All, mget),
     command("mset", -3, WRITE, KeyArgs::EverySecond, mset),
     command("append", 3, WRITE, KeyArgs::First, append),

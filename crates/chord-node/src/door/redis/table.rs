@@ -37,7 +37,10 @@ pub(super) enum KeyArgs {
 }
 
 pub(super) const READ: &[&str] = &["readonly", "fast"];
+/// Those that may need more room.
 pub(super) const WRITE: &[&str] = &["write", "denyoom", "fast"];
+/// Those that never need more.
+pub(super) const CHANGE: &[&str] = &["write", "fast"];
 pub(super) const ADMIN: &[&str] = &["noscript", "loading", "stale", "fast"];
 
 /// A row of a family's table.

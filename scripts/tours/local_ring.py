@@ -1,0 +1,125 @@
+"""Servers for a tour: a ring of `chord serve` processes, and a Redis beside it. All are gone when the tour ends."""
+
+import os
+import pathlib
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+READY = re.compile(r"Founded a ring|Joined the ring")
+START_SECONDS = 30
+END_SECONDS = 30
+
+
+class Wrong(Exception):
+    """Something without which there is no tour."""
+
+
+def chord():
+    """The program that CHORD names, or the release build, which is built if it is not there."""
+    program = pathlib.Path(os.environ.get("CHORD", ROOT / "target" / "release" / "chord"))
+    if not program.exists():
+        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
+    return str(program)
+
+
+class Server:
+    """A process that serves, in the background."""
+
+    def __init__(self, line, is_ready):
+        self.line, self.printed, self.lines = line, "", queue.Queue()
+        self.process = subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        threading.Thread(target=self.read, daemon=True).start()
+        deadline = time.monotonic() + START_SECONDS
+        while not is_ready(self):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.end()
+                raise Wrong(f"{' '.join(map(str, line))} does not start:\n{self.printed}")
+            time.sleep(0.02)
+
+    def read(self):
+        for text in self.process.stdout:
+            self.printed += text
+
+    def kill(self):
+        """As a machine that loses power."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self):
+        """Ends it in good order; returns whether it did."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(END_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+
+
+class Ring:
+    """A ring of processes, each on a port that was free."""
+
+    def __init__(self, n_nodes):
+        self.nodes, self.ports = [], []
+        try:
+            for _ in range(n_nodes):
+                joins = ["--join", f"127.0.0.1:{self.ports[0]}"] if self.ports else []
+                line = [chord(), "serve", "--listen", "127.0.0.1:0", *joins]
+                node = Server(line, lambda server: READY.search(server.printed))
+                self.nodes.append(node)
+                self.ports.append(int(re.search(r"Running on \S*:(\d+)", node.printed).group(1)))
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self):
+        # Beside each other: the last has nobody to hand its keys to.
+        for node in self.nodes:
+            if node.process.poll() is None:
+                node.process.send_signal(signal.SIGTERM)
+        return [node.end() for node in self.nodes]
+
+
+class Redis:
+    """A redis-server without a memory."""
+
+    def __init__(self):
+        if not shutil.which("redis-server"):
+            raise Wrong("there is no redis-server: install the package redis-server of Debian")
+        self.folder = tempfile.TemporaryDirectory()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        line = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        line += ["--dir", self.folder.name]
+        self.server = Server(line, lambda server: "Ready to accept connections" in server.printed)
+
+    def version(self):
+        return "Redis " + re.search(r"[Vv]ersion[ =](\d+\.\d+\.\d+)", self.server.printed).group(1)
+
+    def end(self):
+        self.server.end()
+        self.folder.cleanup()
+
+
+def python_with(requirements, tools):
+    """A Python that has what the file names, in a folder below target/, where it stays for the next time."""
+    folder = ROOT / "target" / "ci-tools" / tools
+    installed = folder / "installed.txt"
+    if not installed.exists() or installed.read_text() != requirements.read_text():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["python3", "-m", "venv", folder], check=True)
+        install = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements]
+        subprocess.run(install, check=True)
+        shutil.copy(requirements, installed)
+    return folder / "bin" / "python"
