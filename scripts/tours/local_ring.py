@@ -73,14 +73,23 @@ class Ring:
         self.nodes, self.ports = [], []
         try:
             for _ in range(n_nodes):
-                joins = ["--join", f"127.0.0.1:{self.ports[0]}"] if self.ports else []
-                line = [chord(), "serve", "--listen", "127.0.0.1:0", *joins]
-                node = Server(line, lambda server: READY.search(server.printed))
+                node = self.start(0, self.ports[:1])
                 self.nodes.append(node)
                 self.ports.append(int(re.search(r"Running on \S*:(\d+)", node.printed).group(1)))
         except BaseException:
             self.end()
             raise
+
+    @staticmethod
+    def start(port, others):
+        joins = [word for other in others for word in ("--join", f"127.0.0.1:{other}")]
+        line = [chord(), "serve", "--listen", f"127.0.0.1:{port}", *joins]
+        return Server(line, lambda server: READY.search(server.printed))
+
+    def start_again(self, idx):
+        """A node that was killed, on its port."""
+        others = [port for port in self.ports if port != self.ports[idx]]
+        self.nodes[idx] = self.start(self.ports[idx], others)
 
     def end(self):
         # Beside each other: the last has nobody to hand its keys to.

@@ -88,7 +88,7 @@ def is_map_like(wanted, answer, protocol):
         return False
     if isinstance(answer, list):
         answer = dict(zip(answer[::2], answer[1::2]))
-    return list(answer) == list(wanted) and all(is_like(wanted[key], answer[key], protocol) for key in wanted)
+    return answer.keys() == wanted.keys() and all(is_like(wanted[key], answer[key], protocol) for key in wanted)
 
 
 def fits(kind, detail, answer, protocol):
@@ -102,7 +102,7 @@ def fits(kind, detail, answer, protocol):
     if kind == "map":
         if (protocol == 2) != isinstance(answer, list):
             return False
-        return list(answer[::2] if protocol == 2 else answer) == detail.split()
+        return sorted(answer[::2] if protocol == 2 else answer) == sorted(detail.split())
     return isinstance(answer, {"int": int, "string": str, "array": list}[kind])
 
 

@@ -108,7 +108,7 @@ def connection(client, port, protocol):
     check("client_id", lambda: named.client_id() > 0)
     check("client_setname", lambda: [named.client_setname("other"), named.client_getname()])
     check("client_info", lambda: {name: named.client_info()[name] for name in ("name", "db", "user", "flags", "resp")
-                                  if name in named.client_info()}, "newer")
+                                  if name in named.client_info()})
     check("client_list has its own", lambda: [c["name"] for c in named.client_list() if c["id"] == str(named.client_id())])
     check("client_no_evict", lambda: named.client_no_evict("ON"))
     check("select", lambda: [named.select(0)])
@@ -168,7 +168,9 @@ def pipelines(client):
     check("pipeline", lambda: together(False))
     check("pipeline of 4000", long)
     check("pipeline with an error in it", with_error)
+    client.set("p", "untouched")
     check("pipeline as a transaction", lambda: together(True), "no-transactions")
+    check("after it", lambda: [client.get("p"), client.ping()], "no-transactions")
     client.delete("p", *[f"p{number}" for number in range(7)])
 
 

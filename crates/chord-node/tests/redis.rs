@@ -55,6 +55,8 @@ async fn each_command_answers_as_that_of_redis() {
         ("INCR n\r\nINCRBY n 41\r\nDECR n\r\nDECRBY n 2\r\n", ":1\r\n:42\r\n:41\r\n:39\r\n"),
         ("INCRBYFLOAT n 0.5\r\n", "$4\r\n39.5\r\n"),
         ("INCR n\r\n", "-ERR value is not an integer or out of range\r\n"),
+        ("INCRBYFLOAT n inf\r\n", "-ERR increment would produce NaN or Infinity\r\n"),
+        ("INCRBYFLOAT n nan\r\n", "-ERR value is not a valid float\r\n"),
         ("SET n 9223372036854775807\r\nINCR n\r\n", "+OK\r\n-ERR increment or decrement would overflow\r\n"),
         ("APPEND s Hello\r\nAPPEND s \" World\"\r\nSTRLEN s\r\n", ":5\r\n:11\r\n:11\r\n"),
         ("GETRANGE s 0 4\r\nGETRANGE s -5 -1\r\n", "$5\r\nHello\r\n$5\r\nWorld\r\n"),
@@ -64,12 +66,15 @@ async fn each_command_answers_as_that_of_redis() {
         ("MSET a 1 b 2 a 3\r\nMGET a b c\r\n", "+OK\r\n*3\r\n$1\r\n3\r\n$1\r\n2\r\n$-1\r\n"),
         ("EXISTS a b c a\r\nTYPE a\r\nTYPE c\r\nDEL a b c\r\n", ":3\r\n+string\r\n+none\r\n:2\r\n"),
         ("SELECT 0\r\nSELECT 1\r\n", "+OK\r\n-ERR DB index is out of range\r\n"),
+        ("SELECT zero\r\n", "-ERR value is not an integer or out of range\r\n"),
+        ("EXPIRE a 1 soon\r\n", "-ERR Unsupported option soon\r\n"),
         ("LPUSH l 1\r\n", "-ERR unknown command 'LPUSH'\r\n"),
         ("GET\r\n", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("MSET a\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"),
         ("MSET a 1 b\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"),
         ("SET a 1 EX 0\r\n", "-ERR invalid expire time in 'set' command\r\n"),
         ("SET a 1 PX 9 EX 9\r\n", "-ERR syntax error\r\n"),
+        ("FLUSHALL\r\n", "-NOPERM User default has no permissions to run the 'flushall' command\r\n"),
         ("CLUSTER INFO\r\n", "-ERR This instance has cluster support disabled\r\n"),
         ("CHORD.CAS v - one\r\n", "$"),
     ];
@@ -111,6 +116,51 @@ async fn a_client_that_wants_no_answers_gets_none_and_the_newer_protocol_has_map
     let both = "$-1\r\n%7\r\n";
     told(&mut connect(&node).await, "GET none\r\nHELLO 3\r\n", both).await;
     told(&mut connect(&node).await, "HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n").await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_transaction_is_refused_as_a_whole() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let refused = "-ERR a ring has no transactions: send these commands without MULTI, as a pipeline, or use CHORD.CAS\r\n";
+    let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let tour = [
+        ("SET k v\r\n", "+OK\r\n".to_owned()),
+        ("MULTI\r\nSET k w\r\nGET k\r\nEXEC\r\n", format!("+OK\r\n{refused}{refused}{aborted}")),
+        ("GET k\r\n", "$1\r\nv\r\n".to_owned()),
+        ("MULTI\r\nSET k w\r\nDISCARD\r\nGET k\r\n", format!("+OK\r\n{refused}+OK\r\n$1\r\nv\r\n")),
+        ("MULTI\r\nnonsense\r\nEXEC\r\n", format!("+OK\r\n-ERR unknown command 'nonsense'\r\n{aborted}")),
+        ("MULTI\r\nEXEC\r\n", "+OK\r\n*0\r\n".to_owned()),
+        ("MULTI\r\nMULTI\r\nRESET\r\n", "+OK\r\n-ERR MULTI calls can not be nested\r\n+RESET\r\n".to_owned()),
+        ("EXEC\r\nDISCARD\r\n", "-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n".to_owned()),
+        ("GET k\r\n", "$1\r\nv\r\n".to_owned()),
+    ];
+    for (lines, answers) in tour {
+        told(&mut stream, lines, &answers).await;
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_sees_its_own_connection_and_no_other() {
+    let node = node(Limits::default()).await;
+    let (mut stream, mut other) = (connect(&node).await, connect(&node).await);
+    told(&mut other, "CLIENT SETNAME other\r\n", "+OK\r\n").await;
+    told(&mut stream, "CLIENT SETNAME mine\r\n", "+OK\r\n").await;
+    let nothing = "$0\r\n\r\n";
+    told(&mut stream, "CLIENT LIST TYPE pubsub\r\n", nothing).await;
+    told(&mut stream, "CLIENT LIST ID 999999999\r\n", nothing).await;
+    told(&mut stream, "CLIENT LIST TYPE nonsense\r\n", "-ERR Unknown client type\r\n").await;
+    told(&mut stream, "CLIENT LIST ID one\r\n", "-ERR Invalid client ID\r\n").await;
+    told(&mut stream, "CLIENT LIST nonsense\r\n", "-ERR syntax error\r\n").await;
+    let plain = "cannot contain spaces, newlines or special characters.\r\n";
+    told(&mut stream, "CLIENT SETNAME \"a b\"\r\n", &format!("-ERR Client names {plain}")).await;
+    told(&mut stream, "CLIENT SETINFO LIB-NAME \"a b\"\r\n", &format!("-ERR lib-name {plain}")).await;
+    stream.write_all(b"CLIENT LIST\r\nQUIT\r\n").await.unwrap();
+    let list = rest(&mut stream).await;
+    assert!(list.contains(" name=mine ") && list.contains(" cmd=client|list user=default "), "{list}");
+    assert!(!list.contains("other"), "{list}");
     node.shutdown().await;
 }
 

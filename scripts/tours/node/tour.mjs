@@ -122,7 +122,9 @@ async function pipelines(client) {
     return all.every((answer) => answer === "OK") && client.del(Array.from({ length: 100 }, (_, number) => `p${number}`));
   });
   await check("multi().execAsPipeline()", () => client.multi().set("p", "1").incr("p").get("p").del("p").execAsPipeline());
+  await client.set("p", "untouched");
   await check("multi().exec()", () => client.multi().set("p", "1").del("p").exec(), "no-transactions");
+  await check("after it", async () => [await client.get("p"), await client.ping(), await client.del("p")], "no-transactions");
 }
 
 await (kind === "raw" ? raw() : typed());

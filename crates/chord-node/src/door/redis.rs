@@ -21,6 +21,7 @@ mod session;
 mod strings;
 mod swap;
 mod table;
+mod transactions;
 
 use std::io;
 use std::sync::Arc;
@@ -135,7 +136,7 @@ impl Connection<'_> {
         if self.turn.is_none() {
             self.turn = Some(Turn::begin(&self.seat));
         }
-        let row = match table::row(request) {
+        let row = match table::row(request).and_then(|row| self.session.transaction.admit(row)) {
             Ok(row) => row,
             Err(_) if table::is_of_http(request.command()) => {
                 // Somebody has a browser send commands in what it takes for a request of its own.
@@ -144,6 +145,7 @@ impl Connection<'_> {
             }
             Err(answer) => {
                 self.session.count_reply();
+                self.session.transaction.refuse();
                 self.pipeline.push_done(self.session.heard(answer));
                 return Ok(());
             }

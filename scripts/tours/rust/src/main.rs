@@ -75,7 +75,9 @@ fn typed(connection: &mut Connection) -> Result<(), Box<dyn Error>> {
     check("expiry", expiry(connection));
     check("scan and keys", all_keys(connection));
     check("pipe", together(&mut pipe(), connection));
+    let () = connection.set("p", "untouched")?;
     tell("atomic pipe", Some("no-transactions"), together(pipe().atomic(), connection));
+    tell("after it", Some("no-transactions"), connection.get_del("p").map(|value: Option<String>| json!(value)));
     let list: RedisResult<i64> = connection.lpush("list", 1);
     tell("a list", Some("strings-only"), list.map(|length| json!(length)));
     let _: RedisResult<i64> = connection.del("list");

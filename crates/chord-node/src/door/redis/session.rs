@@ -6,6 +6,7 @@ use std::time::Instant;
 use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
+use super::transactions::Transaction;
 use crate::door::Ends;
 
 /// The number of the next connection of this process, as CLIENT ID says it.
@@ -33,6 +34,7 @@ pub(super) struct Session {
     pub(super) name: String,
     pub(super) library: String,
     pub(super) library_version: String,
+    pub(super) transaction: Transaction,
     protocol: Protocol,
     hearing: Hearing,
     is_over: bool,
@@ -47,6 +49,7 @@ impl Session {
             name: String::new(),
             library: String::new(),
             library_version: String::new(),
+            transaction: Transaction::None,
             protocol: Protocol::Resp2,
             hearing: Hearing::All,
             is_over: false,
@@ -56,6 +59,7 @@ impl Session {
     /// As it was when it began.
     pub(super) fn reset(&mut self) {
         self.name.clear();
+        self.transaction = Transaction::None;
         self.protocol = Protocol::Resp2;
         self.hearing = Hearing::All;
     }

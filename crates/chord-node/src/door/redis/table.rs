@@ -9,7 +9,7 @@ use chord_wire::resp::Request;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::pipeline::Touched;
-use super::{connection, counters, expiry, keys, ours, scan, server, strings};
+use super::{connection, counters, expiry, keys, ours, scan, server, strings, transactions};
 
 /// How a command is called, and how it begins.
 pub(super) struct Row {
@@ -54,7 +54,7 @@ pub(super) const fn command(
     Row { name, arity, flags, keys, begin }
 }
 
-const FAMILIES: [&[Row]; 8] = [
+const FAMILIES: [&[Row]; 9] = [
     strings::ROWS,
     counters::ROWS,
     expiry::ROWS,
@@ -62,6 +62,7 @@ const FAMILIES: [&[Row]; 8] = [
     scan::ROWS,
     connection::ROWS,
     server::ROWS,
+    transactions::ROWS,
     ours::ROWS,
 ];
 
