@@ -110,6 +110,7 @@ class Redis:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         line = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        line += ["--notify-keyspace-events", "KA"]
         line += ["--dir", self.folder.name]
         self.server = Server(line, lambda server: "Ready to accept connections" in server.printed)
 

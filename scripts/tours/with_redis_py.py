@@ -55,6 +55,7 @@ def typed(protocol, port):
     connection(client, port, protocol)
     server(client)
     pipelines(client)
+    notifications(client)
     pools(port, protocol)
 
 
@@ -172,6 +173,22 @@ def pipelines(client):
     check("pipeline as a transaction", lambda: together(True), "no-transactions")
     check("after it", lambda: [client.get("p"), client.ping()], "no-transactions")
     client.delete("p", *[f"p{number}" for number in range(7)])
+
+
+def notifications(client):
+    if "psubscribe" not in client.command_list():
+        tell(check="keyspace notifications", skipped="there is no PSUBSCRIBE yet")
+        return
+
+    def told():
+        with client.pubsub() as pubsub:
+            pubsub.psubscribe("__keyspace@0__:watched*")
+            client.set("watched", 1)
+            client.delete("watched")
+            heard = (pubsub.get_message(timeout=5) for _ in range(3))
+            return [[message["type"], message["channel"], message["data"]] for message in heard if message]
+
+    check("keyspace notifications", told)
 
 
 def pools(port, protocol):

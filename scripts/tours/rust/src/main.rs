@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use redis::{Client, Commands, Connection, ConnectionLike, ErrorKind, ExistenceCheck, RedisError, RedisResult, SetExpiry, SetOptions};
+use redis::{
+    Client, Commands, Connection, ConnectionLike, ErrorKind, ExistenceCheck, RedisError, RedisResult,
+    SetExpiry, SetOptions,
+};
 use redis::{FromRedisValue, Value, cmd, pipe};
 use serde_json::{Value as Json, json};
 
@@ -77,7 +80,11 @@ fn typed(connection: &mut Connection) -> Result<(), Box<dyn Error>> {
     check("pipe", together(&mut pipe(), connection));
     let () = connection.set("p", "untouched")?;
     tell("atomic pipe", Some("no-transactions"), together(pipe().atomic(), connection));
-    tell("after it", Some("no-transactions"), connection.get_del("p").map(|value: Option<String>| json!(value)));
+    tell(
+        "after it",
+        Some("no-transactions"),
+        connection.get_del("p").map(|value: Option<String>| json!(value)),
+    );
     let list: RedisResult<i64> = connection.lpush("list", 1);
     tell("a list", Some("strings-only"), list.map(|length| json!(length)));
     let _: RedisResult<i64> = connection.del("list");
@@ -105,7 +112,8 @@ fn strings(connection: &mut Connection) -> RedisResult<Json> {
 }
 
 fn options(connection: &mut Connection) -> RedisResult<Json> {
-    let only_new = SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::EX(100));
+    let only_new =
+        SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::EX(100));
     let first: Option<String> = connection.set_options("o", "v", only_new.clone())?;
     let second: Option<String> = connection.set_options("o", "w", only_new)?;
     let old: Option<String> = connection.set_options("o", "x", SetOptions::default().get(true))?;
@@ -154,7 +162,13 @@ fn kind_of_error(connection: &mut Connection) -> RedisResult<Json> {
     let error = connection.incr::<_, _, i64>("word", 1).err();
     let info: redis::InfoDict = cmd("INFO").query(connection)?;
     let role: Option<String> = info.get("role");
-    let config = BTreeMap::<String, String>::from_redis_value(cmd("CONFIG").arg("GET").arg("databases*").query(connection)?)?;
+    let config = BTreeMap::<String, String>::from_redis_value(
+        cmd("CONFIG").arg("GET").arg("databases*").query(connection)?,
+    )?;
     let () = connection.del("word")?;
-    Ok(json!([error.map(|error| error.kind() == ErrorKind::from(redis::ServerErrorKind::ResponseError)), role, config.len()]))
+    Ok(json!([
+        error.map(|error| error.kind() == ErrorKind::from(redis::ServerErrorKind::ResponseError)),
+        role,
+        config.len()
+    ]))
 }
