@@ -6,6 +6,8 @@ import sys
 import threading
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def plain(answer):
@@ -63,7 +65,9 @@ def strings(client, binary):
     check("set", lambda: client.set("py", "grüße"))
     check("get decoded", lambda: client.get("py"))
     check("get bytes", lambda: binary.get("py"))
-    check("set and get any bytes", lambda: [binary.set(b"\x00\xff", bytes(range(256))), binary.get(b"\x00\xff")])
+    any_bytes = b"\x00\xff"
+    check("set and get any bytes", lambda: [
+        binary.set(any_bytes, bytes(range(256))), binary.get(any_bytes), binary.delete(any_bytes)])
     check("set nx", lambda: [client.set("py", "x", nx=True), client.set("py2", "x", nx=True)])
     check("set xx get", lambda: client.set("py", "v", xx=True, get=True))
     check("set ex, keepttl", lambda: [client.set("py", "v", ex=100), client.set("py", "w", keepttl=True), client.ttl("py") > 90])
@@ -87,7 +91,8 @@ def expiry(client):
     check("expireat, expiretime", lambda: [client.expireat("e", 4102444800), client.expiretime("e"), client.pexpiretime("e")])
     check("pexpire, persist", lambda: [client.pexpire("e", 100000), client.persist("e"), client.persist("e")])
     check("getex", lambda: [client.getex("e", ex=100), client.ttl("e") > 90, client.getex("e", persist=True), client.ttl("e")])
-    check("setex, psetex", lambda: [client.setex("e", 100, "v"), client.psetex("e", 100000, "w"), client.get("e"), client.delete("e")])
+    check("SETEX, PSETEX", lambda: [
+        client.execute_command("SETEX", "e", 100, "v"), client.execute_command("PSETEX", "e", 100000, "w"), client.get("e"), client.delete("e")])
 
 
 def all_keys(client):
@@ -115,7 +120,7 @@ def connection(client, port, protocol):
     check("select", lambda: [named.select(0)])
     check("db=1", lambda: redis.Redis(port=port, protocol=protocol, db=1).ping(), "one-database")
     check("password", lambda: redis.Redis(port=port, protocol=protocol, username="default", password="x").ping())
-    check("another user", lambda: redis.Redis(port=port, protocol=protocol, username="nobody", password="x").ping())
+    check("another user", lambda: redis.Redis(port=port, protocol=protocol, username="nobody", password="x", retry=Retry(NoBackoff(), 0)).ping())
     check("reset", named.reset)
     check("quit", named.quit)
     named.close()

@@ -128,3 +128,4 @@ async function pipelines(client) {
 }
 
 await (kind === "raw" ? raw() : typed());
+process.exit(); // timers of a pool that has ended would keep it for some seconds
