@@ -13,6 +13,7 @@ mod precondition;
 mod problem;
 mod query;
 mod route;
+mod watch;
 
 pub use batch::*;
 pub use body::*;
@@ -24,3 +25,4 @@ pub use precondition::*;
 pub use problem::*;
 pub use query::*;
 pub use route::*;
+pub use watch::*;

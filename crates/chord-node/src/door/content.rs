@@ -11,11 +11,15 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::seat::Turn;
 
+type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
 /// What is sent.
 pub(super) enum Content {
     Whole(Full<Bytes>),
     /// Pieces, each made when the one before it is gone.
-    Pieces(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Pieces(Pieces),
+    /// The same, for as long as the client stays.
+    Events(Pieces),
 }
 
 impl From<Full<Bytes>> for Content {
@@ -40,7 +44,7 @@ impl Body for Content {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Pin::new(bytes).poll_frame(cx),
-            Self::Pieces(pieces) => {
+            Self::Pieces(pieces) | Self::Events(pieces) => {
                 pieces.as_mut().poll_next(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
         }
@@ -49,14 +53,14 @@ impl Body for Content {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_end_stream(),
-            Self::Pieces(_) => false,
+            Self::Pieces(_) | Self::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => bytes.size_hint(),
-            Self::Pieces(_) => SizeHint::default(),
+            Self::Pieces(_) | Self::Events(_) => SizeHint::default(),
         }
     }
 }
@@ -69,6 +73,9 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(content: Content, turn: Turn) -> Self {
+        if matches!(content, Content::Events(_)) {
+            turn.goes_on();
+        }
         Self { content, _turn: turn }
     }
 }

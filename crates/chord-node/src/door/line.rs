@@ -91,10 +91,24 @@ impl Line {
         true
     }
 
+    /// Whether whoever gets an answer that has no end has closed its side: nobody else would notice before there is
+    /// something to tell.
+    fn client_has_gone(&self, cx: &mut Context<'_>) -> bool {
+        if !self.seat.goes_on() || self.seat.is_idle() {
+            return false;
+        }
+        let mut byte = [0];
+        let peeked = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte));
+        matches!(peeked, Poll::Ready(Ok(0) | Err(_)))
+    }
+
     /// What became of an attempt to write: if it must wait, no longer than the whole answer may. Most never wait, and
     /// need no timer.
     fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
+            if self.seat.goes_on() {
+                self.deadline = None; // Whoever watches may read for ever, but must read on.
+            }
             return written;
         }
         let wait = self.answer_write;
@@ -157,6 +171,9 @@ impl AsyncWrite for Line {
     /// Comes when hyper has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.deadline = None;
+        if self.client_has_gone(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if !self.seat.is_idle() {
             self.seat.sent();
             if self.seat.is_idle() {

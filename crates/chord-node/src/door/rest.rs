@@ -7,6 +7,7 @@ mod call;
 mod kv;
 mod perform;
 mod ring;
+mod watch;
 
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         (Route::Batch, _) => batch::run(call).await,
         (Route::Ring, _) => ring::ring(call).await,
         (Route::Lookup, _) => ring::lookup(call).await,
+        (Route::Watch | Route::WatchMany, _) => watch::watch(call, place.route).await,
         (Route::Document, _) => describe(call).await,
     }
 }
@@ -67,8 +69,8 @@ async fn describe(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     Ok(say(StatusCode::OK, JSON, document(&limits)))
 }
 
-const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/lookup/KEY and \
-    /openapi.json, which describes them";
+const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/lookup/KEY, \
+    /v1/watch/KEY, /v1/watch?prefix= and /openapi.json, which describes them";
 
 fn not_allowed(route: Route) -> Refused {
     Refused::new(Code::MethodNotAllowed, format!("this path is asked by {}", verbs(route)))

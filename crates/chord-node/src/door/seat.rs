@@ -1,7 +1,7 @@
 //! A seat: what the door knows of one connection, to tell whether it is in use and since when it is not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ pub(super) struct Seat {
     epoch: Instant,
     /// Microseconds from then until the connection fell idle, or one of the marks above.
     idle_since: AtomicU64,
+    /// The answer under way has no end of its own.
+    goes_on: AtomicBool,
     leave: Notify,
 }
 
@@ -39,7 +41,8 @@ impl Seat {
     /// A connection that waits for a place, which it marks by [`Seat::sent`]. Until then it is not idle: to send it away
     /// would free nothing.
     pub(super) fn wanted(epoch: Instant) -> Self {
-        Self { epoch, idle_since: AtomicU64::new(SENDING), leave: Notify::new() }
+        let (idle_since, goes_on) = (AtomicU64::new(SENDING), AtomicBool::new(false));
+        Self { epoch, idle_since, goes_on, leave: Notify::new() }
     }
 
     /// Everything that the connection has to say has been sent.
@@ -58,6 +61,11 @@ impl Seat {
     /// Since when it is idle, on the clock of its door.
     pub(super) fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since < SENDING)
+    }
+
+    /// Whether the answer under way has no end of its own: then there is no time in which all of it must be read.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]
@@ -85,7 +93,13 @@ impl Turn {
     /// A request's head has come in.
     pub(super) fn begin(seat: &Arc<Seat>) -> Self {
         seat.idle_since.store(BUSY, Ordering::Relaxed);
+        seat.goes_on.store(false, Ordering::Relaxed);
         Self { seat: seat.clone() }
+    }
+
+    /// Its answer has no end of its own.
+    pub(super) fn goes_on(&self) {
+        self.seat.goes_on.store(true, Ordering::Relaxed);
     }
 }
 

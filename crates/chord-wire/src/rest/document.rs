@@ -17,6 +17,7 @@ use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBod
 use super::problem::Problem;
 use super::query::Parameter;
 use super::route::{Route, Verb};
+use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
 use failures::{Failure, failures};
 use parts::{Condition, Next, Told};
 
@@ -37,6 +38,12 @@ path is none of it. A value is any bytes. Its version is its `ETag`.
 
 Every error is a problem as RFC 9457 has it, with a `code` for programs; `chord-error` holds the same word. \
 `uncertain` and `too-few-copies` say that a change may have happened; with any other code nothing changed.";
+
+const WATCHING: &str = "\
+A stream of events, for `EventSource` and the like. `watching` says that from now on nothing is missed without a word; \
+`set`, `deleted` and `expired` have a `ChangeData` as their data; `missed` has a `MissedData`, and says that changes may have \
+been missed. Each has an `id`, by which a client goes on: for one key it is told what it has missed, for many keys that it \
+may have. Between events comments keep the connection alive. It ends when the node leaves, and after `for`.";
 
 /// The document, for a node with these limits.
 pub fn document(limits: &DocumentLimits) -> Vec<u8> {
@@ -74,7 +81,9 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<FingerBody>()
         .schema_from::<RangeBody>()
         .schema_from::<RingBody>()
-        .schema_from::<LookupBody>();
+        .schema_from::<LookupBody>()
+        .schema_from::<ChangeData>()
+        .schema_from::<MissedData>();
     let operations =
         Route::ALL.into_iter().flat_map(|route| route.verbs().iter().map(move |verb| (route, *verb)));
     let failures = operations.flat_map(|(route, verb)| failures(route, verb));
@@ -104,14 +113,14 @@ struct Described<'a> {
 impl Described<'_> {
     fn operation(self) -> Operation {
         let (id, summary, about) = self.words();
-        let tag = if matches!(self.route, Route::Kv | Route::Incr | Route::Batch) { "keys" } else { "ring" };
+        let tag = if self.is_about_keys() { "keys" } else { "ring" };
         let mut operation = OperationBuilder::new()
             .tag(tag)
             .operation_id(Some(id))
             .summary(Some(summary))
             .description(Some(about).filter(|about| !about.is_empty()))
             .request_body(self.body());
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup) {
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup | Route::Watch) {
             operation = operation.parameter(parts::key());
         }
         for parameter in self.route.parameters(self.verb) {
@@ -119,12 +128,18 @@ impl Described<'_> {
                 Parameter::Ttl => parts::ttl(),
                 Parameter::By => parts::by(),
                 Parameter::Consistency => parts::consistency(),
+                Parameter::Prefix => parts::prefix(),
+                Parameter::For => parts::lasts(),
+                Parameter::LastEventId => parts::last_event_id(),
             });
         }
         for condition in self.conditions() {
             operation = operation.parameter(parts::condition(*condition));
         }
-        if self.route != Route::Document && self.route != Route::Ring && self.route != Route::Batch {
+        if matches!(self.route, Route::Watch | Route::WatchMany) {
+            operation = operation.parameter(parts::last_event_id_header());
+        }
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup) {
             operation = operation.parameter(parts::deadline());
         }
         for (status, response) in self.responses() {
@@ -134,6 +149,10 @@ impl Described<'_> {
             operation = operation.response(status.to_string(), Ref::from_response_name(name));
         }
         operation.build()
+    }
+
+    const fn is_about_keys(self) -> bool {
+        matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Watch | Route::WatchMany)
     }
 
     /// Its name, what it does, and what else is to be said.
@@ -163,6 +182,8 @@ impl Described<'_> {
             (Route::Ring, _) => ("get_ring", "What this node believes about its ring", ""),
             (Route::Lookup, Verb::Head) => ("head_owner", "Whether a key's owner can be found", ""),
             (Route::Lookup, _) => ("get_owner", "The owner of a key, and the way to it", ""),
+            (Route::Watch, _) => ("watch_key", "The changes of a key, as they happen", WATCHING),
+            (Route::WatchMany, _) => ("watch_keys", "The changes of many keys, as they happen", WATCHING),
             (Route::Document, Verb::Head) => ("head_document", "Whether this document is here", ""),
             (Route::Document, _) => ("get_document", "This document", ""),
         }
@@ -173,9 +194,16 @@ impl Described<'_> {
             (Route::Kv, Verb::Get | Verb::Head) => &[Condition::ReadIfMatch, Condition::ReadIfNoneMatch],
             (Route::Kv, Verb::Delete) => &[Condition::IfMatch],
             (Route::Kv, Verb::Put) | (Route::Incr, _) => &[Condition::IfMatch, Condition::IfAbsent],
-            (Route::Kv, Verb::Post) | (Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => {
-                &[]
-            }
+            (Route::Kv, Verb::Post)
+            | (
+                Route::Batch
+                | Route::Ring
+                | Route::Lookup
+                | Route::Watch
+                | Route::WatchMany
+                | Route::Document,
+                _,
+            ) => &[],
         }
     }
 
@@ -248,6 +276,11 @@ impl Described<'_> {
             }
             (Route::Lookup, _) => {
                 vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
+            }
+            (Route::Watch | Route::WatchMany, _) => {
+                let content = ContentBuilder::new().schema(Some(parts::events())).build();
+                let stream = of("Events, until either side ends the connection.");
+                vec![(200, parts::with(stream.content(EVENTS_TYPE, content), &[Told::NoCache]))]
             }
             (Route::Document, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::object())).build();

@@ -13,6 +13,8 @@ const KV: &str = "/v1/kv/";
 const LOOKUP: &str = "/v1/lookup/";
 const RING: &str = "/v1/ring";
 const BATCH: &str = "/v1/batch";
+const WATCH: &str = "/v1/watch/";
+const WATCH_MANY: &str = "/v1/watch";
 
 /// What stands behind a key that is a number to be added to.
 const INCR: &[u8] = b"/incr";
@@ -70,6 +72,10 @@ pub enum Route {
     Ring,
     /// The way to the owner of a key.
     Lookup,
+    /// The changes of a key.
+    Watch,
+    /// The changes of all keys with one beginning.
+    WatchMany,
     /// The document that describes all this.
     Document,
 }
@@ -91,11 +97,20 @@ pub fn is_rest(path: &str) -> bool {
 
 impl Route {
     /// All routes.
-    pub const ALL: [Self; 6] = [Self::Kv, Self::Incr, Self::Batch, Self::Ring, Self::Lookup, Self::Document];
+    pub const ALL: [Self; 8] = [
+        Self::Kv,
+        Self::Incr,
+        Self::Batch,
+        Self::Ring,
+        Self::Lookup,
+        Self::Watch,
+        Self::WatchMany,
+        Self::Document,
+    ];
 
     /// Where a path leads; `None` if nowhere.
     ///
-    /// All behind `/v1/kv/` and `/v1/lookup/` is the key, slashes too. Only where `/incr` stands at its end, in plain
+    /// All behind `/v1/kv/`, `/v1/lookup/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain
     /// letters, it is what is asked for; as `%2Fincr` it is part of the key.
     ///
     /// # Errors
@@ -104,6 +119,7 @@ impl Route {
         let exact = match path {
             RING => Some(Self::Ring),
             BATCH => Some(Self::Batch),
+            WATCH_MANY => Some(Self::WatchMany),
             DOCUMENT_PATH => Some(Self::Document),
             _ => None,
         };
@@ -112,6 +128,8 @@ impl Route {
         }
         let (route, key) = if let Some(key) = path.strip_prefix(LOOKUP) {
             (Self::Lookup, key.as_bytes())
+        } else if let Some(key) = path.strip_prefix(WATCH) {
+            (Self::Watch, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(KV) {
             match key.as_bytes().strip_suffix(INCR) {
                 Some(key) => (Self::Incr, key),
@@ -129,6 +147,7 @@ impl Route {
             Self::Kv => &[Verb::Get, Verb::Head, Verb::Put, Verb::Delete],
             Self::Incr | Self::Batch => &[Verb::Post],
             Self::Ring | Self::Lookup | Self::Document => &[Verb::Get, Verb::Head],
+            Self::Watch | Self::WatchMany => &[Verb::Get],
         }
     }
 
@@ -138,6 +157,8 @@ impl Route {
             (Self::Kv, Verb::Put) => &[Parameter::Ttl, Parameter::Consistency],
             (Self::Kv, _) => &[Parameter::Consistency],
             (Self::Incr, _) => &[Parameter::By, Parameter::Ttl, Parameter::Consistency],
+            (Self::Watch, _) => &[Parameter::For, Parameter::LastEventId],
+            (Self::WatchMany, _) => &[Parameter::Prefix, Parameter::For, Parameter::LastEventId],
             (Self::Batch | Self::Ring | Self::Lookup | Self::Document, _) => &[],
         }
     }
@@ -150,6 +171,8 @@ impl Route {
             Self::Batch => BATCH,
             Self::Ring => RING,
             Self::Lookup => "/v1/lookup/{key}",
+            Self::Watch => "/v1/watch/{key}",
+            Self::WatchMany => WATCH_MANY,
             Self::Document => DOCUMENT_PATH,
         }
     }
@@ -165,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_path_leads_to_its_key() {
-        let cases: [(&str, Route, &[u8]); 11] = [
+        let cases: [(&str, Route, &[u8]); 14] = [
             ("/v1/kv/greeting", Route::Kv, b"greeting"),
             ("/v1/kv/a/b", Route::Kv, b"a/b"),
             ("/v1/kv/a%2Fb", Route::Kv, b"a/b"),
@@ -177,6 +200,9 @@ mod tests {
             ("/v1/kv/visits/incr/incr", Route::Incr, b"visits/incr"),
             ("/v1/kv//incr", Route::Incr, b""),
             ("/v1/lookup/a/incr", Route::Lookup, b"a/incr"),
+            ("/v1/watch/a/incr", Route::Watch, b"a/incr"),
+            ("/v1/watch/", Route::Watch, b""),
+            ("/v1/watch", Route::WatchMany, b""),
         ];
         for (path, route, key) in cases {
             assert_eq!(leads(path), Some((route, key.to_vec())), "{path}");

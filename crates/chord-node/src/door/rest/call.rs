@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_kv::Key;
-use chord_wire::rest::{DEADLINE_MS, Query, Route, Verb};
+use chord_wire::rest::{DEADLINE_MS, LAST_EVENT_ID_HEADER, Query, Route, Verb};
 use chord_wire::{Code, Context, DEADLINE_HEADER, HEADER_PREFIX};
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
@@ -17,8 +17,11 @@ use super::mistake;
 use crate::shared::Shared;
 
 /// Headers that mean one thing, and so may be there once.
-const SINGLE: [HeaderName; 6] =
-    [HOST, IF_MATCH, IF_NONE_MATCH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE];
+const SINGLE: [HeaderName; 7] =
+    [HOST, IF_MATCH, IF_NONE_MATCH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, LAST_EVENT_ID];
+
+/// Which event a client has seen last.
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static(LAST_EVENT_ID_HEADER);
 
 /// One request.
 pub(super) struct Call<'a> {

@@ -100,7 +100,7 @@ impl<'a> Asked<'a> {
     /// Has it done. Its time begins when the body is there.
     async fn perform(self, action: Action) -> Result<Outcome, Refused> {
         let Self { shared, key, precondition, query, wait } = self;
-        let Query { ttl, consistency, by: _ } = query;
+        let Query { ttl, consistency, .. } = query;
         let consistency = consistency.unwrap_or(Consistency::Usual);
         let wanted = Wanted { key, action, precondition, ttl, consistency };
         perform(shared, wanted, Ticket::new(wait)).await

@@ -59,6 +59,31 @@ pub(super) fn consistency() -> Parameter {
     parameter("consistency", ParameterIn::Query, about, schema).example(Some(json!("quorum"))).build()
 }
 
+pub(super) fn prefix() -> Parameter {
+    let about = format!(
+        "How the keys begin: at most {KEY_BYTES_MAX} bytes, percent-encoded. Without it, or with none, they are all keys."
+    );
+    let schema = text().max_length(Some(KEY_BYTES_MAX));
+    parameter("prefix", ParameterIn::Query, &about, schema).example(Some(json!("user:"))).build()
+}
+
+pub(super) fn lasts() -> Parameter {
+    let about = "After how long the stream ends by itself: `500ms`, `30s`, `10m`. Without it, it does not.";
+    let schema = text().pattern(Some(LIFETIME_PATTERN));
+    parameter("for", ParameterIn::Query, about, schema).example(Some(json!("100ms"))).build()
+}
+
+pub(super) fn last_event_id() -> Parameter {
+    let about = "The same as the header `Last-Event-ID`, for clients that cannot set it; the header counts.";
+    parameter("last_event_id", ParameterIn::Query, about, text()).build()
+}
+
+pub(super) fn last_event_id_header() -> Parameter {
+    let about = "The id of the event that was seen last, to go on from there. One that nobody here has written begins \
+                 with `missed`.";
+    parameter("Last-Event-ID", ParameterIn::Header, about, text()).build()
+}
+
 pub(super) fn deadline() -> Parameter {
     let about =
         "How long the client waits, in milliseconds. The node waits no longer, nor longer than it is set to.";
@@ -208,6 +233,11 @@ pub(super) fn leads(response: ResponseBuilder, nexts: &[Next]) -> ResponseBuilde
 /// Any bytes.
 pub(super) fn bytes() -> Object {
     text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).build()
+}
+
+/// Events as lines.
+pub(super) fn events() -> Object {
+    text().build()
 }
 
 /// Any object.

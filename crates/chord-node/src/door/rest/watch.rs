@@ -1,0 +1,121 @@
+//! Watching: a stream of events that tells of changes for as long as the client stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chord_kv::replication::{Filter, Seen};
+use chord_wire::Code;
+use chord_wire::rest::{EVENTS_TYPE, EventId, KEEP_ALIVE, Route, change_event, missed_event, watching_event};
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response};
+use tokio::time::Instant;
+
+use super::super::content::Content;
+use super::super::http::Rejected;
+use super::super::seed::Refused;
+use super::call::{Call, LAST_EVENT_ID};
+use crate::shared::{Shared, Stage};
+use crate::{Watch, WatchError};
+
+/// How often something is sent where nothing happens: what stands between us and a client often closes a connection on
+/// which nothing was said for half a minute. It is also how a client that has gone is found out.
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(15);
+
+/// Events that are sent at once, at most and by a little: what waits is sent together.
+const PIECE_BYTES_MAX: usize = 16 << 10;
+
+/// Tells of the changes of one key, or of those of all keys that begin alike.
+pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Content>, Rejected> {
+    let shared = call.shared.clone();
+    let header = call.header(&LAST_EVENT_ID).map(String::from_utf8_lossy);
+    let last = header.as_deref().or(call.query.last_event_id.as_deref()).filter(|last| !last.is_empty());
+    let comes_back = last.is_some();
+    let last = last.map(EventId::read).unwrap_or_default();
+    let until = call.query.lasts.map(|lasts| Instant::now() + lasts);
+    let (filter, since) = match route {
+        Route::Watch => (Filter::Key(call.key.clone()), last.since()),
+        // What happened since then nobody knows, of so many keys.
+        _ => (Filter::Prefix(call.query.prefix.clone().unwrap_or_default()), None),
+    };
+    call.without_body().await?;
+    if !shared.view().is_member() {
+        let sentence = shared.waits().map_or_else(|| NOT_MEMBER.to_owned(), |waits| waits.to_string());
+        return Err(Refused::new(Code::NotMember, sentence).into());
+    }
+    let refused = |error: WatchError| Refused::new(Code::Busy, error.to_string());
+    if shared.stage() != Stage::Running {
+        return Err(refused(WatchError::Busy).into());
+    }
+    let watch = shared.watch(filter, since).await.map_err(refused)?;
+    let watching = Watching {
+        watch,
+        id: since.map_or_else(EventId::default, |(version, happened)| EventId::after(version, happened)),
+        has_missed: comes_back && since.is_none(),
+        until,
+        shared,
+    };
+    let events = stream::unfold(watching, |mut watching| async {
+        let piece = watching.next().await?;
+        Some((piece, watching))
+    });
+    let mut response = Response::new(Content::Events(Box::pin(events)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENTS_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+const NOT_MEMBER: &str = "this node is in no ring: ask another node, or have it join one";
+
+/// A stream under way.
+struct Watching {
+    watch: Watch,
+    /// What was seen last when it began.
+    id: EventId,
+    /// Whether it begins with the word that something may have been missed.
+    has_missed: bool,
+    until: Option<Instant>,
+    shared: Arc<Shared>,
+}
+
+impl Watching {
+    /// What is sent next; `None` if nothing more is, since its time is over or the node leaves.
+    async fn next(&mut self) -> Option<Bytes> {
+        let now = Instant::now();
+        let keep_alive = now + KEEP_ALIVE_PAUSE;
+        let until = self.until.map_or(keep_alive, |until| until.min(keep_alive));
+        let seen = tokio::select! {
+            biased;
+            () = self.shared.reached(Stage::Departing) => return None,
+            seen = self.watch.next() => seen?,
+            () = tokio::time::sleep_until(until) => {
+                let is_over = self.until.is_some_and(|until| until <= Instant::now());
+                return (!is_over).then(|| Bytes::from_static(KEEP_ALIVE));
+            }
+        };
+        let mut piece = BytesMut::new();
+        self.write(seen, &mut piece);
+        while piece.len() < PIECE_BYTES_MAX
+            && let Some(seen) = self.watch.next_now()
+        {
+            self.write(seen, &mut piece);
+        }
+        Some(piece.freeze())
+    }
+
+    fn write(&mut self, seen: Seen, piece: &mut BytesMut) {
+        match seen {
+            Seen::Watching => {
+                piece.extend_from_slice(&watching_event(self.id));
+                if std::mem::take(&mut self.has_missed) {
+                    let me = self.shared.me.position;
+                    piece.extend_from_slice(&missed_event(chord_kv::Range { after: me, up_to: me }));
+                }
+            }
+            Seen::Changed(notice) => piece.extend_from_slice(&change_event(&notice)),
+            Seen::Missed(range) => piece.extend_from_slice(&missed_event(range)),
+        }
+    }
+}
