@@ -19,6 +19,7 @@ mod scan;
 mod server;
 mod session;
 mod strings;
+mod subscriptions;
 mod swap;
 mod table;
 mod transactions;
@@ -27,6 +28,7 @@ use std::io;
 use std::sync::Arc;
 
 use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -38,6 +40,7 @@ use answer::Answer;
 use call::{Begun, Call};
 use pipeline::Pipeline;
 use session::Session;
+use subscriptions::{Subscribing, Subscriptions};
 
 /// Answers that are written before they are sent, at most and by a little: then the client has to read some.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
@@ -66,6 +69,7 @@ pub(super) async fn serve(
     let connection = Connection {
         session: Session::new(ends),
         pipeline: Pipeline::default(),
+        subscriptions: Subscriptions::default(),
         unsent: Vec::new(),
         turn: None,
         reader,
@@ -80,8 +84,9 @@ pub(super) async fn serve(
 struct Connection<'a> {
     session: Session,
     pipeline: Pipeline,
+    subscriptions: Subscriptions,
     unsent: Vec<u8>,
-    /// From the first request of a pipeline to its last answer.
+    /// From the first request of a pipeline to its last answer, and as long as there are subscriptions.
     turn: Option<Turn>,
     reader: ReadHalf<'a>,
     writer: WriteHalf<'a>,
@@ -151,8 +156,13 @@ impl Connection<'_> {
             }
         };
         let keys = row.keys.touched(request);
-        // Answers before it are in the protocol that was spoken then.
-        let is_turn = matches!(row.name, "hello" | "reset");
+        if self.session.may_not(row) {
+            self.session.count_reply();
+            self.pipeline.push_done(session::not_allowed(row));
+            return Ok(());
+        }
+        // Answers before it are in the protocol that was spoken then, and before what subscriptions tell.
+        let is_turn = row.is_turn();
         while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
             let Some(answer) = self.pipeline.next().await else { break };
             self.write(answer).await?;
@@ -160,12 +170,50 @@ impl Connection<'_> {
         self.session.count_reply();
         let mut call = Call::new(&self.shared, &mut self.session, row, request.args());
         let begun = (row.begin)(&mut call).unwrap_or_else(Begun::Done);
+        if row.name == "reset" {
+            self.subscriptions.clear();
+        }
         match begun {
+            Begun::Subscription(wanted) => return self.subscribe(wanted).await,
             Begun::Done(answer) => self.pipeline.push_done(self.session.heard(answer)),
             Begun::Running(running) => {
                 let is_heard = self.session.is_heard();
                 self.pipeline.push(running, keys, is_heard);
             }
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, wanted: Subscribing) -> io::Result<()> {
+        let answers = tokio::select! {
+            answers = self.subscriptions.change(&self.shared, wanted) => answers,
+            () = self.seat.asked_to_leave() => {
+                self.session.end();
+                return Ok(());
+            }
+        };
+        self.session.is_subscribed = !self.subscriptions.is_empty();
+        self.write_all(answers).await
+    }
+
+    /// Tells what subscriptions have to tell, as much as there is.
+    async fn tell(&mut self, messages: Option<Vec<Answer>>) -> io::Result<()> {
+        let mut next = Some(messages);
+        while let Some(messages) = next {
+            let Some(messages) = messages else {
+                self.session.end();
+                return Ok(());
+            };
+            self.write_all(messages).await?;
+            let is_full = self.unsent.len() >= UNSENT_BYTES_MAX / 2;
+            next = if is_full { None } else { self.subscriptions.next(&self.shared).now_or_never() };
+        }
+        Ok(())
+    }
+
+    async fn write_all(&mut self, answers: Vec<Answer>) -> io::Result<()> {
+        for answer in answers {
+            self.write(answer).await?;
         }
         Ok(())
     }
@@ -178,6 +226,7 @@ impl Connection<'_> {
                 Some(answer) => self.write(answer).await,
                 None => Ok(()),
             },
+            messages = self.subscriptions.next(&self.shared) => self.tell(messages).await,
             () = self.seat.asked_to_leave() => {
                 self.session.end();
                 Ok(())
@@ -198,7 +247,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Waits for requests while nothing is under way. Returns whether any bytes came.
+    /// Waits for requests, or for what subscriptions tell, while nothing is under way. Returns whether the connection goes on.
     async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
         // Whoever has begun a request has to end it; whoever has not may be silent for as long as nobody needs the place.
         let limit = (!parser.is_idle()).then_some(self.shared.limits.body_read);
@@ -210,6 +259,10 @@ impl Connection<'_> {
         };
         let n_bytes = tokio::select! {
             received = received => received?,
+            messages = self.subscriptions.next(&self.shared) => {
+                self.tell(messages).await?;
+                return Ok(!self.session.is_over());
+            }
             () = self.seat.asked_to_leave() => 0,
         };
         parser.received(n_bytes);
@@ -224,10 +277,10 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Sends what is there; then nothing is under way any more.
+    /// Sends what is there; then nothing is under way any more, but what subscriptions may tell.
     async fn send(&mut self) -> io::Result<()> {
         self.send_unsent().await?;
-        if self.turn.take().is_some() {
+        if self.subscriptions.is_empty() && self.turn.take().is_some() {
             self.seat.sent();
         }
         Ok(())

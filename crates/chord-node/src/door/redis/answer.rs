@@ -28,6 +28,8 @@ pub(super) enum Answer {
     Array(Vec<Self>),
     Map(Vec<(&'static str, Self)>),
     Set(Vec<Self>),
+    /// What comes unasked.
+    Push(Vec<Self>),
     /// A text for people.
     Verbatim(String),
     /// Nothing, for a client that wants none.
@@ -74,6 +76,7 @@ impl Answer {
             Self::NullArray => _ = to.null_array(),
             Self::Array(parts) => write_all(parts, to.array(parts.len())),
             Self::Set(parts) => write_all(parts, to.set(parts.len())),
+            Self::Push(parts) => write_all(parts, to.push(parts.len())),
             Self::Map(pairs) => {
                 to.map(pairs.len());
                 for (key, value) in pairs {

@@ -9,6 +9,7 @@ use chord_wire::resp::Args;
 
 use super::answer::{Answer, key_of};
 use super::session::Session;
+use super::subscriptions::Subscribing;
 use super::table::Row;
 use crate::OperationError;
 use crate::operation::{Ticket, Wish};
@@ -22,6 +23,8 @@ pub(super) enum Begun {
     /// It has its answer.
     Done(Answer),
     Running(Running),
+    /// It changes what the connection is subscribed to.
+    Subscription(Subscribing),
 }
 
 impl From<Answer> for Begun {

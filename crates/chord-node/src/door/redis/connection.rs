@@ -23,6 +23,10 @@ fn ping(call: &mut Call<'_>) -> Result<Begun, Answer> {
     if call.left() > 0 {
         return Err(wrong_number("ping"));
     }
+    if call.session.hears_only_subscriptions() {
+        let text = Answer::Bytes(text.unwrap_or_default());
+        return Ok(Answer::Array(vec![Answer::text("pong"), text]).into());
+    }
     Ok(text.map_or(Answer::Simple("PONG"), Answer::Bytes).into())
 }
 

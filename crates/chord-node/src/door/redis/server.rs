@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::glob;
+use super::subscriptions::NOTIFIED;
 use super::table::{self, ADMIN, CHANGE, KeyArgs, Row, command, wrong_number};
 
 pub(super) const ROWS: &[Row] = &[
@@ -65,12 +66,13 @@ fn config(call: &mut Call<'_>) -> Result<Begun, Answer> {
         return Err(wrong_number("config|get"));
     }
     let limits = &call.shared.limits;
-    let settings: [(&'static str, String); 8] = [
+    let settings: [(&'static str, String); 9] = [
         ("appendonly", if call.shared.disk.is_some() { "yes" } else { "no" }.to_owned()),
         ("databases", "1".to_owned()),
         ("maxclients", limits.connections.to_string()),
         ("maxmemory", limits.store_bytes.to_string()),
         ("maxmemory-policy", "noeviction".to_owned()),
+        ("notify-keyspace-events", NOTIFIED.to_owned()),
         ("proto-max-bulk-len", limits.value_bytes.to_string()),
         ("save", String::new()),
         ("timeout", "0".to_owned()),

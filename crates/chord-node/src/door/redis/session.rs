@@ -7,6 +7,7 @@ use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
 use super::transactions::Transaction;
+use super::table::Row;
 use crate::door::Ends;
 
 /// The number of the next connection of this process, as CLIENT ID says it.
@@ -14,6 +15,10 @@ static NEXT_ID: AtomicI64 = AtomicI64::new(1);
 
 /// Bytes of a name that a client gives itself or its library, at most.
 pub(super) const NAME_BYTES_MAX: usize = 256;
+
+/// What a client with subscriptions may call in the older protocol.
+const BESIDE_SUBSCRIPTIONS: [&str; 7] =
+    ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ping", "quit", "reset"];
 
 /// Which answers a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,14 @@ enum Hearing {
     Nothing,
 }
 
+/// What such a client is told that calls something else.
+pub(super) fn not_allowed(row: &Row) -> Answer {
+    Answer::mistake(format!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        row.name
+    ))
+}
+
 /// One connection's memory.
 pub(super) struct Session {
     pub(super) ends: Ends,
@@ -35,6 +48,8 @@ pub(super) struct Session {
     pub(super) library: String,
     pub(super) library_version: String,
     pub(super) transaction: Transaction,
+    /// Whether there are subscriptions.
+    pub(super) is_subscribed: bool,
     protocol: Protocol,
     hearing: Hearing,
     is_over: bool,
@@ -50,6 +65,7 @@ impl Session {
             library: String::new(),
             library_version: String::new(),
             transaction: Transaction::None,
+            is_subscribed: false,
             protocol: Protocol::Resp2,
             hearing: Hearing::All,
             is_over: false,
@@ -60,6 +76,7 @@ impl Session {
     pub(super) fn reset(&mut self) {
         self.name.clear();
         self.transaction = Transaction::None;
+        self.is_subscribed = false;
         self.protocol = Protocol::Resp2;
         self.hearing = Hearing::All;
     }
@@ -70,6 +87,16 @@ impl Session {
 
     pub(super) fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
+    }
+
+    /// Whether the older protocol is spoken beside subscriptions: then clients take whatever comes for what these tell.
+    pub(super) fn hears_only_subscriptions(&self) -> bool {
+        self.is_subscribed && self.protocol == Protocol::Resp2
+    }
+
+    /// Whether that command may not be called now.
+    pub(super) fn may_not(&self, row: &Row) -> bool {
+        self.hears_only_subscriptions() && !BESIDE_SUBSCRIPTIONS.contains(&row.name)
     }
 
     /// No more requests are taken.

@@ -9,7 +9,7 @@ use chord_wire::resp::Request;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::pipeline::Touched;
-use super::{connection, counters, expiry, keys, ours, scan, server, strings, transactions};
+use super::{connection, counters, expiry, keys, ours, scan, server, strings, subscriptions, transactions};
 
 /// How a command is called, and how it begins.
 pub(super) struct Row {
@@ -20,6 +20,13 @@ pub(super) struct Row {
     pub(super) flags: &'static [&'static str],
     pub(super) keys: KeyArgs,
     pub(super) begin: fn(&mut Call<'_>) -> Result<Begun, Answer>,
+}
+
+impl Row {
+    /// Whether all answers before it are to be written first: what is written after it may look different.
+    pub(super) fn is_turn(&self) -> bool {
+        matches!(self.name, "hello" | "reset") || self.flags == PUBSUB
+    }
 }
 
 /// Which arguments are keys, counted from 1.
@@ -42,6 +49,7 @@ pub(super) const WRITE: &[&str] = &["write", "denyoom", "fast"];
 /// Those that never need more.
 pub(super) const CHANGE: &[&str] = &["write", "fast"];
 pub(super) const ADMIN: &[&str] = &["noscript", "loading", "stale", "fast"];
+pub(super) const PUBSUB: &[&str] = &["pubsub", "noscript", "loading", "stale"];
 
 /// A row of a family's table.
 pub(super) const fn command(
@@ -54,13 +62,14 @@ pub(super) const fn command(
     Row { name, arity, flags, keys, begin }
 }
 
-const FAMILIES: [&[Row]; 9] = [
+const FAMILIES: [&[Row]; 10] = [
     strings::ROWS,
     counters::ROWS,
     expiry::ROWS,
     keys::ROWS,
     scan::ROWS,
     connection::ROWS,
+    subscriptions::ROWS,
     server::ROWS,
     transactions::ROWS,
     ours::ROWS,
