@@ -434,3 +434,6 @@ impl Replicator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,8 +163,10 @@ impl Watch {
             return Vec::new();
         };
         let Some((version, happened)) = found else {
-            let was_there = matches!(last, Some((_, Happened::Set)));
-            return if was_there { vec![Seen::Missed(self.arc)] } else { Vec::new() };
+            // It was deleted or overwritten since, or its time came, and nobody remembers that any more.
+            let Some((version, Happened::Set)) = last else { return Vec::new() };
+            self.last = Some(Some((version, Happened::Deleted)));
+            return vec![Seen::Missed(self.arc)];
         };
         if last.is_some_and(|last| last >= (version, happened)) {
             return Vec::new();
@@ -399,3 +401,6 @@ impl Replicator {
         if is_early { Err(Denial::NotOwner) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+use std::sync::Arc;
+
+use chord_ring::{RingSize, Token};
+
+use super::super::{Consistency, Input, Neighbours, Now, Output, PeerAnswer, Proposal, Settings};
+use super::*;
+use crate::replication::{Change, Condition, Expiry, Operation, RequestId};
+use crate::{MemoryStore, Value};
+
+fn peer(at: u64) -> Peer {
+    Peer { position: at.into(), name: format!("host{at}:1").parse().unwrap() }
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text.as_bytes()).unwrap()
+}
+
+fn of_key(id: u64, text: &str) -> Interest {
+    Interest { id, filter: Filter::Key(key(text)) }
+}
+
+fn of_prefix(id: u64, text: &str) -> Interest {
+    Interest { id, filter: Filter::Prefix(text.as_bytes().to_vec()) }
+}
+
+/// A node at 40 that owns a whole ring of 64, and what it tells the node at 7, which watches.
+struct Owner {
+    node: Replicator,
+    now_ms: u64,
+    told: Vec<(RequestId, Vec<Delivery>)>,
+    answered: Vec<AnswerBody>,
+    vouches: Vec<RequestId>,
+}
+
+impl Owner {
+    fn new() -> Self {
+        let size = RingSize::new(6).unwrap();
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let store = Arc::new(MemoryStore::new(size, 64 << 20));
+        let node = Replicator::new(peer(40), Settings::new(size), store, now);
+        let (told, answered, vouches) = (Vec::new(), Vec::new(), Vec::new());
+        let mut owner = Self { node, now_ms: 1000, told, answered, vouches };
+        owner.has_neighbours(None);
+        owner
+    }
+
+    fn has_neighbours(&mut self, other: Option<u64>) {
+        let (predecessor, successors) = (other.map(peer), other.map(peer).into_iter().collect());
+        self.feed(Input::Neighbours(Neighbours { is_member: true, predecessor, successors }));
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
+        self.node.handle(now, input);
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Send(id, to, PeerRequest::Notify { deliveries }) => {
+                    assert_eq!(to, peer(7));
+                    self.told.push((id, deliveries));
+                }
+                Output::Send(id, _, PeerRequest::Vouch) => self.vouches.push(id),
+                Output::Reply(_, answer) => self.answered.push(answer.body),
+                Output::Done(_, result) => drop(result.expect("it is done")),
+                _ => {}
+            }
+        }
+    }
+
+    fn passes(&mut self, pause: Duration) {
+        for _ in 0..pause.as_millis().div_ceil(100) {
+            self.now_ms += 100;
+            self.feed(Input::Tick);
+        }
+    }
+
+    fn is_asked(&mut self, interests: Vec<Interest>) -> AnswerBody {
+        self.feed(Input::Request {
+            token: Token(1),
+            from: peer(7),
+            request: PeerRequest::Watch { interests },
+        });
+        self.answered.pop().expect("an answer")
+    }
+
+    fn subscribes(&mut self, interests: Vec<Interest>) -> Vec<Subscribed> {
+        match self.is_asked(interests) {
+            AnswerBody::Watched { subscribed, .. } => subscribed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn change(&mut self, text: &str, change: Change, expiry: Expiry) {
+        let operation = Operation::Change { change, condition: Condition::Always, expiry };
+        let until = Duration::from_millis(self.now_ms + 1000);
+        let (proposal, consistency) = (Proposal::LeftToOwner, Consistency::Usual);
+        let key = key(text);
+        self.feed(Input::Operate { token: Token(2), key, operation, proposal, consistency, until });
+    }
+
+    fn set(&mut self, text: &str) {
+        self.change(text, Change::Set(Value::new(b"v", 9).unwrap()), Expiry::Never);
+    }
+
+    fn set_until(&mut self, text: &str, at_ms: u64) {
+        self.change(text, Change::Set(Value::new(b"v", 9).unwrap()), Expiry::At(at_ms));
+    }
+
+    /// What is under way, which arrives or not: of each interest, its number, the first change and what happened.
+    fn tells(&mut self, arrives: bool) -> Vec<(u64, u64, Vec<(String, Happened)>)> {
+        let Some((id, deliveries)) = self.told.pop() else { return Vec::new() };
+        assert!(self.told.is_empty(), "one message at a time");
+        let answer = PeerAnswer { leaving: false, body: AnswerBody::Done };
+        self.feed(Input::Answer(id, if arrives { Ok(answer) } else { Err(chord_ring::Failure::Silent) }));
+        let of =
+            |notice: Notice| (String::from_utf8_lossy(notice.key.as_bytes()).into_owned(), notice.happened);
+        let told = deliveries.into_iter();
+        told.map(|told| (told.id, told.first, told.notices.into_iter().map(of).collect())).collect()
+    }
+}
+
+fn happened(text: &str, happened: Happened) -> Vec<(String, Happened)> {
+    vec![(text.to_owned(), happened)]
+}
+
+#[test]
+fn a_change_is_told_to_those_who_watch_its_key_or_its_beginning_and_to_nobody_else() {
+    let mut owner = Owner::new();
+    owner.set("user:1");
+    assert_eq!(owner.tells(true), [], "nobody watches");
+    let subscribed = owner.subscribes(vec![of_key(1, "user:1"), of_prefix(2, "user:"), of_key(3, "x")]);
+    assert!(matches!(subscribed[0].current, Some(Current::Known(Some(_)))));
+    assert!(matches!(subscribed[2].current, Some(Current::Known(None))));
+    owner.set("user:1");
+    let set = happened("user:1", Happened::Set);
+    assert_eq!(owner.tells(true), [(1, 1, set.clone()), (2, 1, set)]);
+    owner.change("user:2", Change::Set(Value::new(b"v", 9).unwrap()), Expiry::Never);
+    assert_eq!(owner.tells(true), [(2, 2, happened("user:2", Happened::Set))]);
+    owner.set("other");
+    assert_eq!(owner.tells(true), []);
+    owner.change("user:2", Change::Delete, Expiry::Never);
+    assert_eq!(owner.tells(true), [(2, 3, happened("user:2", Happened::Deleted))]);
+}
+
+#[test]
+fn what_did_not_arrive_is_told_again_under_the_same_numbers_and_with_what_came_since() {
+    let mut owner = Owner::new();
+    owner.subscribes(vec![of_prefix(1, "")]);
+    owner.set("a");
+    owner.set("b");
+    assert_eq!(owner.tells(false), [(1, 1, happened("a", Happened::Set))]);
+    assert_eq!(owner.tells(true), [], "not at once");
+    owner.passes(RETRY_PAUSE);
+    let both = [happened("a", Happened::Set), happened("b", Happened::Set)].concat();
+    assert_eq!(owner.tells(true), [(1, 1, both)]);
+    owner.passes(RETRY_PAUSE);
+    assert_eq!(owner.tells(true), []);
+}
+
+#[test]
+fn of_more_than_may_wait_the_oldest_are_left_out_and_the_numbers_say_so() {
+    let mut owner = Owner::new();
+    owner.subscribes(vec![of_key(1, "a")]);
+    for _ in 0..=UNHEARD_MAX + 10 {
+        owner.set("a");
+    }
+    assert_eq!(owner.tells(true).len(), 1, "the first is under way");
+    let mut numbers = Vec::new();
+    while let [(1, first, notices)] = &owner.tells(true)[..] {
+        numbers.extend(*first..first + notices.len() as u64);
+    }
+    assert_eq!(numbers, (12..=UNHEARD_MAX as u64 + 11).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_who_says_nothing_for_long_is_forgotten_and_begins_anew() {
+    let mut owner = Owner::new();
+    let began = owner.subscribes(vec![of_key(1, "a")])[0].began;
+    owner.passes(INTEREST_LAPSES_AFTER / 2);
+    assert_eq!(owner.subscribes(vec![of_key(1, "a")])[0].began, began);
+    owner.passes(INTEREST_LAPSES_AFTER / 2);
+    owner.set("a");
+    assert_eq!(owner.tells(true).len(), 1, "half of the time it was heard of");
+    owner.passes(INTEREST_LAPSES_AFTER * 2);
+    owner.set("a");
+    assert_eq!(owner.tells(true), []);
+    assert!(owner.subscribes(vec![of_key(1, "a")])[0].began > began);
+}
+
+#[test]
+fn what_goes_by_itself_is_told_at_its_time_and_only_if_it_is_still_there() {
+    let mut owner = Owner::new();
+    owner.set_until("before", 3000);
+    owner.set_until("user:before", 3000);
+    owner.subscribes(vec![of_key(1, "before"), of_prefix(2, "user:")]);
+    owner.set_until("user:stays", 2000);
+    owner.set("user:stays");
+    owner.set_until("user:goes", 2000);
+    while !owner.tells(true).is_empty() {}
+    owner.passes(Duration::from_millis(900));
+    assert_eq!(owner.tells(true), []);
+    owner.passes(Duration::from_millis(100));
+    assert_eq!(owner.tells(true), [(2, 4, happened("user:goes", Happened::Expired))]);
+    owner.passes(Duration::from_secs(1));
+    let mut told = owner.tells(true);
+    told.extend(owner.tells(true));
+    let expected =
+        [(1, 1, happened("before", Happened::Expired)), (2, 5, happened("user:before", Happened::Expired))];
+    assert_eq!(told, expected);
+    owner.passes(Duration::from_secs(1));
+    assert_eq!(owner.tells(true), [], "once");
+}
+
+#[test]
+fn a_feed_ends_when_another_may_have_owned_the_range() {
+    let mut owner = Owner::new();
+    let began = owner.subscribes(vec![of_prefix(1, "")])[0].began;
+    owner.has_neighbours(Some(7));
+    assert_eq!(owner.is_asked(vec![of_prefix(1, "")]), AnswerBody::Refused(Denial::NotOwner));
+    let vouch = owner.vouches.pop().expect("it asks");
+    let yes = PeerAnswer { leaving: false, body: AnswerBody::Vouched(true) };
+    owner.feed(Input::Answer(vouch, Ok(yes)));
+    assert!(owner.subscribes(vec![of_prefix(1, "")])[0].began > began);
+}
+
+#[test]
+fn what_the_owner_itself_may_lack_of_a_key_it_does_not_tell_for_what_is_there() {
+    let mut owner = Owner::new();
+    owner.has_neighbours(Some(39));
+    let vouch = owner.vouches.pop().expect("it asks");
+    let yes = PeerAnswer { leaving: false, body: AnswerBody::Vouched(true) };
+    owner.feed(Input::Answer(vouch, Ok(yes)));
+    let size = RingSize::new(6).unwrap();
+    let at = |position: u64| move |name: &String| key(name).position(size) == position.into();
+    let names: Vec<String> = (0..2000).map(|idx| idx.to_string()).collect();
+    let (own, others) = (names.iter().find(|name| at(40)(name)), names.iter().find(|name| at(39)(name)));
+    let subscribed = owner.subscribes(vec![of_key(1, own.unwrap()), of_key(2, others.unwrap())]);
+    assert_eq!(subscribed.len(), 1, "the other is another's");
+    assert_eq!(subscribed[0].current, Some(Current::Unknown));
+}
+
+#[test]
+fn a_message_and_a_node_take_no_more_interests_than_they_may() {
+    let mut owner = Owner::new();
+    let many = |count: usize, from: u64| (from..).take(count).map(|id| of_key(id, "a")).collect::<Vec<_>>();
+    assert_eq!(owner.is_asked(many(INTERESTS_MAX + 1, 0)), AnswerBody::Refused(Denial::Senseless));
+    for message in 0..SUBSCRIPTIONS_MAX / INTERESTS_MAX {
+        let from = (message * INTERESTS_MAX) as u64;
+        assert_eq!(owner.subscribes(many(INTERESTS_MAX, from)).len(), INTERESTS_MAX);
+    }
+    assert_eq!(owner.subscribes(many(1, 1 << 40)), []);
+    assert_eq!(owner.subscribes(many(1, 0)).len(), 1, "one that is known stays so");
+}
+
+#[test]
+fn a_number_that_comes_to_mean_other_keys_begins_anew() {
+    let mut owner = Owner::new();
+    let began = owner.subscribes(vec![of_key(1, "a")])[0].began;
+    assert!(owner.subscribes(vec![of_key(1, "b")])[0].began > began);
+    owner.set("a");
+    assert_eq!(owner.tells(true), []);
+    owner.set("b");
+    assert_eq!(owner.tells(true), [(1, 1, happened("b", Happened::Set))]);
+}

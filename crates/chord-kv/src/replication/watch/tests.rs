@@ -1,0 +1,307 @@
+use std::sync::Arc;
+
+use chord_ring::Token;
+
+use super::super::{Input, Now, PeerAnswer, Settings};
+use super::*;
+use crate::MemoryStore;
+
+const ID: WatchId = WatchId(9);
+
+fn peer(at: u64) -> Peer {
+    Peer { position: at.into(), name: format!("host{at}:1").parse().unwrap() }
+}
+
+fn range(after: u64, up_to: u64) -> Range {
+    Range { after: after.into(), up_to: up_to.into() }
+}
+
+fn version(time_ms: u64) -> Version {
+    Version::new(time_ms, 0, 50.into())
+}
+
+fn key() -> Key {
+    Key::new(b"key").unwrap()
+}
+
+fn notice(time_ms: u64, happened: Happened) -> Notice {
+    Notice { key: key(), version: version(time_ms), happened }
+}
+
+fn set(time_ms: u64) -> Notice {
+    notice(time_ms, Happened::Set)
+}
+
+/// What is under the key: since then, and until then if it goes.
+fn header(time_ms: u64, over_at_ms: Option<u64>) -> Header {
+    let (key, version) = (key(), version(time_ms));
+    Header { position: key.position(RingSize::new(6).unwrap()), key, version, over_at_ms }
+}
+
+/// A node at 40 of a ring of 64 through which somebody watches, and what it wants.
+struct Watcher {
+    node: Replicator,
+    now_ms: u64,
+    seen: Vec<Seen>,
+    searches: Vec<RequestId>,
+    asked: Vec<(RequestId, Peer)>,
+    answered: Vec<AnswerBody>,
+}
+
+impl Watcher {
+    fn of(filter: Filter, since: Option<(Version, Happened)>) -> Self {
+        let size = RingSize::new(6).unwrap();
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let node =
+            Replicator::new(peer(40), Settings::new(size), Arc::new(MemoryStore::new(size, 1 << 20)), now);
+        let (seen, searches, asked, answered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut watcher = Self { node, now_ms: 1000, seen, searches, asked, answered };
+        watcher.feed(Input::Watch { id: ID, filter, since });
+        watcher
+    }
+
+    fn of_all() -> Self {
+        Self::of(Filter::Prefix(Vec::new()), None)
+    }
+
+    fn of_key() -> Self {
+        Self::of(Filter::Key(key()), None)
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
+        self.node.handle(now, input);
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Seen(id, seen) => {
+                    assert_eq!(id, ID);
+                    self.seen.push(seen);
+                }
+                Output::FindOwner(id, _) => self.searches.push(id),
+                Output::Send(id, peer, PeerRequest::Watch { .. }) => self.asked.push((id, peer)),
+                Output::Reply(_, answer) => self.answered.push(answer.body),
+                _ => {}
+            }
+        }
+    }
+
+    fn passes(&mut self, pause: Duration) {
+        for _ in 0..pause.as_millis().div_ceil(100) {
+            self.now_ms += 100;
+            self.feed(Input::Tick);
+        }
+    }
+
+    /// The one search that is open ends with that owner.
+    fn finds(&mut self, owner: u64) {
+        let id = self.searches.pop().expect("it looks for an owner");
+        self.feed(Input::Found(id, Some(peer(owner))));
+    }
+
+    /// The one question that is open is answered by that owner.
+    fn is_told(&mut self, owner: u64, body: Option<AnswerBody>) {
+        let (id, asked) = self.asked.pop().expect("it asks an owner");
+        assert_eq!(asked, peer(owner));
+        let answer = body.map(|body| PeerAnswer { leaving: false, body }).ok_or(Failure::Silent);
+        self.feed(Input::Answer(id, answer));
+    }
+
+    fn is_subscribed(&mut self, owner: u64, range: Range, began: u64, current: Option<Current>) {
+        let subscribed = vec![Subscribed { id: ID.0, began: version(began), current }];
+        self.is_told(owner, Some(AnswerBody::Watched { range, subscribed }));
+    }
+
+    /// It repeats what it wants after a while, and this is what comes of it.
+    fn is_subscribed_again(&mut self, owner: u64, range: Range, began: u64, current: Option<Current>) {
+        self.passes(REPEAT_PAUSE);
+        self.is_subscribed(owner, range, began, current);
+    }
+
+    fn hears(&mut self, owner: u64, began: u64, first: u64, notices: &[Notice]) -> AnswerBody {
+        let delivery = Delivery { id: ID.0, began: version(began), first, notices: notices.to_vec() };
+        let request = PeerRequest::Notify { deliveries: vec![delivery] };
+        self.feed(Input::Request { token: Token(1), from: peer(owner), request });
+        self.answered.pop().expect("an answer")
+    }
+
+    fn sees(&mut self, expected: &[Seen]) {
+        assert_eq!(self.seen, expected);
+        self.seen.clear();
+    }
+}
+
+/// Of all keys, or of one, with the owner at 50 that has everything.
+fn begun(filter: Filter, current: Option<Current>) -> Watcher {
+    let mut watcher = Watcher::of(filter, None);
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(50, 50), 1, current);
+    watcher.sees(&[Seen::Watching]);
+    watcher
+}
+
+fn all_begun() -> Watcher {
+    begun(Filter::Prefix(Vec::new()), None)
+}
+
+fn key_begun(current: Option<Header>) -> Watcher {
+    begun(Filter::Key(key()), Some(Current::Known(current)))
+}
+
+#[test]
+fn a_watch_begins_when_each_part_of_the_ring_has_an_owner_that_knows_of_it() {
+    let mut watcher = Watcher::of_all();
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(20, 50), 1, None);
+    watcher.sees(&[]);
+    watcher.passes(RETRY_PAUSE);
+    watcher.finds(20);
+    watcher.is_subscribed(20, range(50, 20), 1, None);
+    watcher.sees(&[Seen::Watching]);
+    assert_eq!((watcher.searches.len(), watcher.asked.len()), (0, 0));
+}
+
+#[test]
+fn a_key_is_watched_when_its_owner_knows_what_is_there() {
+    let mut watcher = Watcher::of_key();
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Unknown));
+    watcher.sees(&[]);
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Refused(Denial::NotOwner), "again, later");
+    watcher.passes(RETRY_PAUSE);
+    watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Known(None)));
+    watcher.sees(&[Seen::Watching]);
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Done);
+    watcher.sees(&[Seen::Changed(set(7))]);
+}
+
+#[test]
+fn what_is_told_again_because_an_answer_was_lost_is_seen_once() {
+    let mut watcher = all_begun();
+    let deleted = notice(8, Happened::Deleted);
+    watcher.hears(50, 1, 1, &[set(7)]);
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7), deleted.clone()]), AnswerBody::Done);
+    watcher.sees(&[Seen::Changed(set(7)), Seen::Changed(deleted)]);
+}
+
+#[test]
+fn what_an_owner_leaves_out_is_said_to_be_missed() {
+    let mut watcher = all_begun();
+    watcher.hears(50, 1, 1, &[set(7)]);
+    watcher.hears(50, 1, 3, &[set(9)]);
+    watcher.sees(&[Seen::Changed(set(7)), Seen::Missed(range(50, 50)), Seen::Changed(set(9))]);
+}
+
+#[test]
+fn an_owner_that_has_forgotten_a_watch_of_many_keys_may_have_let_it_miss_some() {
+    let mut watcher = all_begun();
+    watcher.hears(50, 1, 1, &[set(7)]);
+    watcher.seen.clear();
+    watcher.is_subscribed_again(50, range(50, 50), 1, None);
+    watcher.sees(&[]);
+    watcher.is_subscribed_again(50, range(50, 50), 2, None);
+    watcher.sees(&[Seen::Missed(range(50, 50))]);
+    watcher.hears(50, 2, 1, &[set(7), set(8)]);
+    watcher.sees(&[Seen::Changed(set(8))]);
+}
+
+#[test]
+fn of_one_key_it_is_found_out_whether_something_was_missed() {
+    let mut watcher = key_begun(Some(header(5, None)));
+    let arc = watcher.node.watches.watches[&ID].arc;
+    watcher.hears(50, 1, 1, &[set(7)]);
+    watcher.seen.clear();
+    let known = |header| Some(Current::Known(Some(header)));
+    watcher.is_subscribed_again(50, range(50, 50), 2, known(header(7, None)));
+    watcher.sees(&[]);
+    watcher.is_subscribed_again(50, range(50, 50), 3, known(header(9, None)));
+    watcher.sees(&[Seen::Missed(arc), Seen::Changed(set(9))]);
+    watcher.is_subscribed_again(50, range(50, 50), 4, known(header(9, Some(1500))));
+    watcher.sees(&[Seen::Changed(notice(9, Happened::Expired))]);
+    watcher.is_subscribed_again(50, range(50, 50), 5, known(header(10, Some(10))));
+    watcher.sees(&[Seen::Missed(arc), Seen::Changed(notice(10, Happened::Deleted))]);
+}
+
+#[test]
+fn a_value_of_which_nothing_is_left_is_missed_once() {
+    let mut watcher = key_begun(Some(header(5, None)));
+    let arc = watcher.node.watches.watches[&ID].arc;
+    watcher.is_subscribed_again(50, range(50, 50), 2, Some(Current::Known(None)));
+    watcher.sees(&[Seen::Missed(arc)]);
+    watcher.is_subscribed_again(50, range(50, 50), 3, Some(Current::Known(None)));
+    watcher.sees(&[]);
+    watcher.hears(50, 3, 1, &[set(5), set(6)]);
+    watcher.sees(&[Seen::Changed(set(6))]);
+}
+
+#[test]
+fn one_who_comes_back_is_told_what_came_since() {
+    let resumed = |since, current| {
+        let mut watcher = Watcher::of(Filter::Key(key()), Some(since));
+        watcher.finds(50);
+        watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Known(current)));
+        let seen = watcher.seen.split_off(1);
+        assert_eq!(watcher.seen, [Seen::Watching]);
+        seen.into_iter()
+            .map(|seen| if let Seen::Changed(notice) = seen { Some(notice) } else { None })
+            .collect::<Vec<_>>()
+    };
+    let nothing: Vec<Option<Notice>> = Vec::new();
+    let (was_set, was_deleted) = ((version(5), Happened::Set), (version(5), Happened::Deleted));
+    assert_eq!(resumed(was_set, Some(header(5, None))), nothing);
+    assert_eq!(resumed(was_deleted, Some(header(5, Some(5)))), nothing);
+    assert_eq!(resumed(was_deleted, None), nothing, "it is forgotten by now");
+    assert_eq!(resumed(was_set, Some(header(5, Some(900)))), [Some(notice(5, Happened::Expired))]);
+    assert_eq!(resumed(was_set, Some(header(6, None))), [None, Some(set(6))]);
+    assert_eq!(resumed(was_set, None), [None]);
+}
+
+#[test]
+fn another_owner_is_looked_for_when_one_does_not_answer_or_has_the_key_no_more() {
+    let nothing = AnswerBody::Watched { range: range(45, 50), subscribed: Vec::new() };
+    let refuses = AnswerBody::Refused(Denial::NotOwner);
+    for answer in [None, Some(nothing), Some(refuses)] {
+        let mut watcher = all_begun();
+        watcher.passes(REPEAT_PAUSE);
+        watcher.is_told(50, answer);
+        watcher.passes(RETRY_PAUSE);
+        watcher.finds(60);
+        watcher.is_subscribed(60, range(60, 60), 1, None);
+        watcher.sees(&[Seen::Missed(range(60, 60))]);
+        watcher.hears(50, 1, 1, &[set(7)]);
+        watcher.sees(&[Seen::Changed(set(7))]);
+        watcher.hears(60, 1, 1, &[set(7)]);
+        watcher.sees(&[]);
+    }
+}
+
+#[test]
+fn an_owner_that_was_silent_for_a_moment_and_has_forgotten_nothing_let_nothing_be_missed() {
+    let mut watcher = all_begun();
+    watcher.passes(REPEAT_PAUSE);
+    watcher.is_told(50, None);
+    watcher.hears(50, 1, 1, &[set(7)]);
+    watcher.passes(RETRY_PAUSE);
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(50, 50), 1, None);
+    watcher.sees(&[Seen::Changed(set(7))]);
+}
+
+#[test]
+fn a_newcomer_between_two_owners_takes_its_part_and_that_part_may_have_been_missed() {
+    let mut watcher = all_begun();
+    watcher.is_subscribed_again(50, range(20, 50), 1, None);
+    watcher.passes(RETRY_PAUSE);
+    watcher.finds(20);
+    watcher.is_subscribed(20, range(50, 20), 1, None);
+    watcher.sees(&[Seen::Missed(range(50, 20))]);
+}
+
+#[test]
+fn what_nobody_watches_any_more_is_heard_and_not_told() {
+    let mut watcher = all_begun();
+    watcher.feed(Input::Unwatch(ID));
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Done, "not again");
+    watcher.passes(REPEAT_PAUSE * 2);
+    watcher.sees(&[]);
+    assert_eq!((watcher.searches.len(), watcher.asked.len()), (0, 0));
+}
