@@ -29,4 +29,6 @@ mod seed_wire;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod watch;
+#[cfg(test)]
 mod xmlrpc;
