@@ -158,11 +158,11 @@ async fn a_node_that_leaves_ends_its_watches_in_good_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_are_bounded_and_those_whose_clients_have_gone_make_room() {
-    let node = node(Limits { watches: 1, connections: 2, ..Limits::default() }).await;
+    let node = node(Limits { watches: 1, connections: 3, ..Limits::default() }).await;
     let first = Events::watching(&node, "/v1/watch/k", "").await;
     let refused = ask(&node, "GET /v1/watch/k").await;
     assert_eq!((refused.problem(), refused.header("retry-after")), ((503, "busy"), Some("1")));
-    for _ in 0..3 {
+    for _ in 0..5 {
         assert_eq!(ask(&node, "GET /v1/kv/k").await.status, 404, "others make room, who watches does not");
     }
     drop(first);
