@@ -268,6 +268,8 @@ impl Replicator {
         if self.feed.subscriptions.is_empty() {
             return;
         }
+        // What came before, from another owner, would be said to be missed too late.
+        self.end_feed_if_disturbed();
         let names = self.feed.names_of(&record.key);
         if names.is_empty() {
             return;

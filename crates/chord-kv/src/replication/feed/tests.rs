@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use chord_ring::{RingSize, Token};
 
+use super::super::message::Standing;
 use super::super::{Consistency, Input, Neighbours, Now, Output, PeerAnswer, Proposal, Settings};
 use super::*;
 use crate::replication::{Change, Condition, Expiry, Operation, RequestId};
@@ -13,6 +14,13 @@ fn peer(at: u64) -> Peer {
 
 fn key(text: &str) -> Key {
     Key::new(text.as_bytes()).unwrap()
+}
+
+/// A name of a key that lies there.
+fn name_at(position: u64) -> String {
+    let size = RingSize::new(6).unwrap();
+    let names = (0..2000).map(|idx| idx.to_string());
+    names.into_iter().find(|name| key(name).position(size) == position.into()).expect("one of so many")
 }
 
 fn of_key(id: u64, text: &str) -> Interest {
@@ -30,6 +38,7 @@ struct Owner {
     told: Vec<(RequestId, Vec<Delivery>)>,
     answered: Vec<AnswerBody>,
     vouches: Vec<RequestId>,
+    n_done: usize,
 }
 
 impl Owner {
@@ -39,7 +48,7 @@ impl Owner {
         let store = Arc::new(MemoryStore::new(size, 64 << 20));
         let node = Replicator::new(peer(40), Settings::new(size), store, now);
         let (told, answered, vouches) = (Vec::new(), Vec::new(), Vec::new());
-        let mut owner = Self { node, now_ms: 1000, told, answered, vouches };
+        let mut owner = Self { node, now_ms: 1000, told, answered, vouches, n_done: 0 };
         owner.has_neighbours(None);
         owner
     }
@@ -52,18 +61,39 @@ impl Owner {
     fn feed(&mut self, input: Input) {
         let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
         self.node.handle(now, input);
+        // Others have nothing, and take every copy.
+        let mut answers = Vec::new();
         while let Some(output) = self.node.poll() {
             match output {
+                Output::Send(id, _, PeerRequest::Fetch { .. }) => {
+                    let standing = Standing::default();
+                    answers.push((id, AnswerBody::Fetched { standing, looked_at: 1, records: Vec::new() }));
+                }
+                Output::Send(id, _, PeerRequest::Store { .. }) => {
+                    answers.push((id, AnswerBody::Stored { newer: Vec::new() }));
+                }
                 Output::Send(id, to, PeerRequest::Notify { deliveries }) => {
                     assert_eq!(to, peer(7));
                     self.told.push((id, deliveries));
                 }
                 Output::Send(id, _, PeerRequest::Vouch) => self.vouches.push(id),
                 Output::Reply(_, answer) => self.answered.push(answer.body),
-                Output::Done(_, result) => drop(result.expect("it is done")),
+                Output::Done(_, result) => {
+                    result.expect("it is done");
+                    self.n_done += 1;
+                }
                 _ => {}
             }
         }
+        for (id, body) in answers {
+            self.feed(Input::Answer(id, Ok(PeerAnswer { leaving: false, body })));
+        }
+    }
+
+    fn is_vouched(&mut self) {
+        let vouch = self.vouches.pop().expect("it asks");
+        let yes = PeerAnswer { leaving: false, body: AnswerBody::Vouched(true) };
+        self.feed(Input::Answer(vouch, Ok(yes)));
     }
 
     fn passes(&mut self, pause: Duration) {
@@ -216,24 +246,35 @@ fn a_feed_ends_when_another_may_have_owned_the_range() {
     let began = owner.subscribes(vec![of_prefix(1, "")])[0].began;
     owner.has_neighbours(Some(7));
     assert_eq!(owner.is_asked(vec![of_prefix(1, "")]), AnswerBody::Refused(Denial::NotOwner));
-    let vouch = owner.vouches.pop().expect("it asks");
-    let yes = PeerAnswer { leaving: false, body: AnswerBody::Vouched(true) };
-    owner.feed(Input::Answer(vouch, Ok(yes)));
+    owner.is_vouched();
     assert!(owner.subscribes(vec![of_prefix(1, "")])[0].began > began);
+}
+
+#[test]
+fn nothing_more_is_told_under_the_old_beginning_once_another_may_have_owned_some_of_the_range() {
+    let mut owner = Owner::new();
+    owner.has_neighbours(Some(39));
+    owner.is_vouched();
+    let began = owner.subscribes(vec![of_prefix(1, "")])[0].began;
+    owner.set(&name_at(40));
+    assert_eq!(owner.tells(true).len(), 1);
+    owner.has_neighbours(Some(20));
+    owner.is_vouched();
+    // What the one before has told nobody any more was earlier, and is said to be missed later.
+    owner.set(&name_at(40));
+    owner.set(&name_at(30));
+    assert_eq!((owner.n_done, owner.tells(true)), (3, vec![]));
+    assert!(owner.subscribes(vec![of_prefix(1, "")])[0].began > began);
+    owner.set(&name_at(30));
+    assert_eq!(owner.tells(true), [(1, 1, happened(&name_at(30), Happened::Set))]);
 }
 
 #[test]
 fn what_the_owner_itself_may_lack_of_a_key_it_does_not_tell_for_what_is_there() {
     let mut owner = Owner::new();
     owner.has_neighbours(Some(39));
-    let vouch = owner.vouches.pop().expect("it asks");
-    let yes = PeerAnswer { leaving: false, body: AnswerBody::Vouched(true) };
-    owner.feed(Input::Answer(vouch, Ok(yes)));
-    let size = RingSize::new(6).unwrap();
-    let at = |position: u64| move |name: &String| key(name).position(size) == position.into();
-    let names: Vec<String> = (0..2000).map(|idx| idx.to_string()).collect();
-    let (own, others) = (names.iter().find(|name| at(40)(name)), names.iter().find(|name| at(39)(name)));
-    let subscribed = owner.subscribes(vec![of_key(1, own.unwrap()), of_key(2, others.unwrap())]);
+    owner.is_vouched();
+    let subscribed = owner.subscribes(vec![of_key(1, &name_at(40)), of_key(2, &name_at(39))]);
     assert_eq!(subscribed.len(), 1, "the other is another's");
     assert_eq!(subscribed[0].current, Some(Current::Unknown));
 }
