@@ -80,25 +80,24 @@ struct Segment {
 #[derive(Debug, Default)]
 struct Recent {
     last: BTreeMap<Key, (Version, Happened)>,
-    order: VecDeque<Key>,
+    /// Each change that was news, the last ones of some keys among them.
+    order: VecDeque<(Key, (Version, Happened))>,
 }
 
 impl Recent {
     /// Whether that is news.
     fn note(&mut self, notice: &Notice) -> bool {
         let change = (notice.version, notice.happened);
-        match self.last.get_mut(&notice.key) {
-            Some(last) if *last >= change => return false,
-            Some(last) => *last = change,
-            None => {
-                self.last.insert(notice.key.clone(), change);
-                self.order.push_back(notice.key.clone());
-            }
+        if self.last.get(&notice.key).is_some_and(|last| *last >= change) {
+            return false;
         }
-        if self.order.len() > RECENT_MAX
-            && let Some(key) = self.order.pop_front()
-        {
-            self.last.remove(&key);
+        self.last.insert(notice.key.clone(), change);
+        self.order.push_back((notice.key.clone(), change));
+        while self.last.len() > RECENT_MAX || self.order.len() > 2 * RECENT_MAX {
+            let Some((key, change)) = self.order.pop_front() else { break };
+            if self.last.get(&key) == Some(&change) {
+                self.last.remove(&key); // and if not, it has changed since
+            }
         }
         true
     }

@@ -184,6 +184,25 @@ fn what_is_told_again_because_an_answer_was_lost_is_seen_once() {
 }
 
 #[test]
+fn a_key_that_changes_all_the_while_is_remembered_however_many_others_change() {
+    let mut watcher = all_begun();
+    let other = |idx: usize| Notice { key: Key::new(format!("other{idx}").as_bytes()).unwrap(), ..set(7) };
+    let rounds = 3 * RECENT_MAX / 100;
+    for round in 0..rounds {
+        let mut notices: Vec<Notice> = (0..100).map(|idx| other(round * 100 + idx)).collect();
+        notices.push(set(10 + round as u64));
+        assert_eq!(watcher.hears(50, 1, round as u64 * 101 + 1, &notices), AnswerBody::Done);
+        assert_eq!(watcher.seen.len(), 101);
+        watcher.seen.clear();
+    }
+    let (next, last) = (rounds as u64 * 101 + 1, 9 + rounds as u64);
+    watcher.hears(50, 1, next, &[set(last), set(last - 1), other(rounds * 100 - 1)]);
+    watcher.sees(&[]);
+    let recent = &watcher.node.watches.watches[&ID].recent;
+    assert!(recent.last.len() <= RECENT_MAX && recent.order.len() <= 2 * RECENT_MAX);
+}
+
+#[test]
 fn what_an_owner_leaves_out_is_said_to_be_missed() {
     let mut watcher = all_begun();
     watcher.hears(50, 1, 1, &[set(7)]);
