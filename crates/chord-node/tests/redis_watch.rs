@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chord_node::{Limits, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use rest_client::{DEADLINE, node, put, ring};
 
@@ -27,6 +27,23 @@ impl Client {
         let read = tokio::time::timeout(DEADLINE, self.0.read_exact(&mut answer)).await;
         read.unwrap_or_else(|_| panic!("{lines}: not in time")).unwrap();
         assert_eq!(String::from_utf8_lossy(&answer), answers, "{lines}");
+    }
+
+    /// Subscribes to what happens to a key, as soon as there is room for one who watches.
+    async fn subscribes(&mut self, key: &str) {
+        let tries = async {
+            loop {
+                self.0.write_all(format!("SUBSCRIBE __keyspace@0__:{key}\r\n").as_bytes()).await.unwrap();
+                let mut answer = [0; 1 << 10];
+                let n_bytes = self.0.read(&mut answer).await.unwrap();
+                if answer.starts_with(b"*3\r\n") {
+                    return;
+                }
+                assert!(answer[..n_bytes].starts_with(b"-TRYAGAIN "));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, tries).await.expect("there is room in time");
     }
 
     /// Reads this, which it has not asked for.
@@ -118,7 +135,10 @@ async fn the_newer_protocol_has_other_commands_beside_subscriptions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_reads_too_slowly_is_told_that_it_has_missed_something() {
     let node = node(Limits::default()).await;
-    let mut client = Client::connect(&node).await;
+    // What its system keeps for it is less than what is told.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let mut client = Client(socket.connect(node.name().as_str().parse().unwrap()).await.unwrap());
     let channel = "__chord__:missed";
     client.told("SUBSCRIBE __chord__:missed\r\n", &confirmed('*', "subscribe", channel, 1)).await;
     let (pattern, key) = ("__keyspace@0__:*", "k".repeat(4000));
@@ -134,7 +154,7 @@ async fn a_subscriber_that_reads_too_slowly_is_told_that_it_has_missed_something
     };
     tokio::time::timeout(DEADLINE * 3, wrote).await.expect("in time");
     let reads = async {
-        let mut heard = Vec::new();
+        let mut heard = Vec::with_capacity(1 << 20);
         while !String::from_utf8_lossy(&heard).contains(&missed) {
             let tail = heard.len().saturating_sub(missed.len());
             heard.drain(..tail);
@@ -160,22 +180,22 @@ async fn one_who_is_subscribed_keeps_its_place_and_keeps_no_node_from_ending() {
     let written = Client::connect(&node).await.told("SET k 1\r\n", "+OK\r\n").await;
     assert_eq!(written, (), "an idle one has made room");
     client.hears(&["message", "__keyspace@0__:k", "set"]).await;
-    client.told("UNSUBSCRIBE\r\n", &confirmed('*', "unsubscribe", "__keyspace@0__:k", 0)).await;
-    let freed = async {
-        loop {
-            let mut other = Client::connect(&node).await;
-            other.0.write_all(line.as_bytes()).await.unwrap();
-            let mut first = [0; 1];
-            other.0.read_exact(&mut first).await.unwrap();
-            if first == *b"*" {
-                return other;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let mut other = tokio::time::timeout(DEADLINE, freed).await.expect("its watch is free");
     let (mut heard, ends) = (Vec::new(), Duration::from_secs(10));
     tokio::time::timeout(ends, node.shutdown()).await.expect("it ends");
-    let end = tokio::time::timeout(ends, other.0.read_to_end(&mut heard)).await;
+    let end = tokio::time::timeout(ends, client.0.read_to_end(&mut heard)).await;
     end.expect("its connection too").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unsubscribed_makes_room_for_other_watches() {
+    let node = node(Limits { watches: 2, ..Limits::default() }).await;
+    for ends in ["UNSUBSCRIBE __keyspace@0__:b", "UNSUBSCRIBE", "RESET"] {
+        let mut client = Client::connect(&node).await;
+        client.subscribes("a").await;
+        client.subscribes("b").await;
+        client.0.write_all(format!("{ends}\r\n").as_bytes()).await.unwrap();
+        Client::connect(&node).await.subscribes("c").await;
+        drop(client);
+    }
+    node.shutdown().await;
 }

@@ -106,6 +106,7 @@ impl Subscriptions {
 
     pub(super) fn clear(&mut self) {
         self.names.clear();
+        self.told.clear();
     }
 
     /// Does what a command wants, and says so name by name: when it is said of one, nothing of it is missed any more.
@@ -124,7 +125,7 @@ impl Subscriptions {
             let done = match verb {
                 Verb::Subscribe => self.add(shared, (kind, name.as_slice().into()), until).await,
                 Verb::Unsubscribe => {
-                    self.names.remove(&(kind, name.as_slice().into()));
+                    self.remove(&(kind, name.as_slice().into()));
                     Ok(())
                 }
             };
@@ -134,6 +135,13 @@ impl Subscriptions {
             });
         }
         answers
+    }
+
+    fn remove(&mut self, name: &Name) {
+        self.names.remove(name);
+        if self.names.is_empty() {
+            self.told.clear(); // Nobody asks them any more, and they would not notice that they have ended.
+        }
     }
 
     async fn add(&mut self, shared: &Arc<Shared>, name: Name, until: Instant) -> Result<(), Answer> {
@@ -188,7 +196,6 @@ impl Subscriptions {
     /// point. Never ends while there is no subscription.
     pub(super) async fn next(&mut self, shared: &Shared) -> Option<Vec<Answer>> {
         if self.names.is_empty() {
-            // Those that were ended go with the next that begins.
             return std::future::pending().await;
         }
         tokio::select! {
