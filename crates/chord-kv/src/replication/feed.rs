@@ -269,7 +269,7 @@ impl Replicator {
             return;
         }
         // What came before, from another owner, would be said to be missed too late.
-        self.end_feed_if_disturbed();
+        self.follow_range_with_feed();
         let names = self.feed.names_of(&record.key);
         if names.is_empty() {
             return;

@@ -4,6 +4,7 @@
 
 mod batch;
 mod call;
+mod keys;
 mod kv;
 mod perform;
 mod ring;
@@ -56,6 +57,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         (Route::Batch, _) => batch::run(call).await,
         (Route::Ring, _) => ring::ring(call).await,
         (Route::Lookup, _) => ring::lookup(call).await,
+        (Route::Keys, _) => keys::list(call).await,
         (Route::Watch | Route::WatchMany, _) => watch::watch(call, place.route).await,
         (Route::Document, _) => describe(call).await,
     }
@@ -69,7 +71,7 @@ async fn describe(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     Ok(say(StatusCode::OK, JSON, document(&limits)))
 }
 
-const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/lookup/KEY, \
+const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/lookup/KEY, /v1/keys, \
     /v1/watch/KEY, /v1/watch?prefix= and /openapi.json, which describes them";
 
 fn not_allowed(route: Route) -> Refused {

@@ -14,6 +14,7 @@ use utoipa::openapi::{
 
 use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLine};
 use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, json};
+use super::listing::{KEYS_TYPE, KeyLine};
 use super::problem::Problem;
 use super::query::Parameter;
 use super::route::{Route, Verb};
@@ -82,6 +83,7 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<RangeBody>()
         .schema_from::<RingBody>()
         .schema_from::<LookupBody>()
+        .schema_from::<KeyLine>()
         .schema_from::<ChangeData>()
         .schema_from::<MissedData>();
     let operations =
@@ -152,7 +154,7 @@ impl Described<'_> {
     }
 
     const fn is_about_keys(self) -> bool {
-        matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Watch | Route::WatchMany)
+        !matches!(self.route, Route::Ring | Route::Lookup | Route::Document)
     }
 
     /// Its name, what it does, and what else is to be said.
@@ -182,6 +184,13 @@ impl Described<'_> {
             (Route::Ring, _) => ("get_ring", "What this node believes about its ring", ""),
             (Route::Lookup, Verb::Head) => ("head_owner", "Whether a key's owner can be found", ""),
             (Route::Lookup, _) => ("get_owner", "The owner of a key, and the way to it", ""),
+            (Route::Keys, _) => (
+                "list_keys",
+                "All keys of the ring",
+                "One JSON object a line, in the order of the ring, sent as they are found. A key that is there all the while \
+                 is among them once, whatever happens to the ring meanwhile. If the list cannot go on, its last line is a \
+                 problem.",
+            ),
             (Route::Watch, _) => ("watch_key", "The changes of a key, as they happen", WATCHING),
             (Route::WatchMany, _) => ("watch_keys", "The changes of many keys, as they happen", WATCHING),
             (Route::Document, Verb::Head) => ("head_document", "Whether this document is here", ""),
@@ -199,6 +208,7 @@ impl Described<'_> {
                 Route::Batch
                 | Route::Ring
                 | Route::Lookup
+                | Route::Keys
                 | Route::Watch
                 | Route::WatchMany
                 | Route::Document,
@@ -276,6 +286,10 @@ impl Described<'_> {
             }
             (Route::Lookup, _) => {
                 vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
+            }
+            (Route::Keys, _) => {
+                let content = ContentBuilder::new().schema(Some(parts::lines("KeyLine"))).build();
+                vec![(200, of("The keys.").content(KEYS_TYPE, content).build())]
             }
             (Route::Watch | Route::WatchMany, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::events())).build();

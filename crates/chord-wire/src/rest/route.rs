@@ -13,6 +13,7 @@ const KV: &str = "/v1/kv/";
 const LOOKUP: &str = "/v1/lookup/";
 const RING: &str = "/v1/ring";
 const BATCH: &str = "/v1/batch";
+const KEYS: &str = "/v1/keys";
 const WATCH: &str = "/v1/watch/";
 const WATCH_MANY: &str = "/v1/watch";
 
@@ -72,6 +73,8 @@ pub enum Route {
     Ring,
     /// The way to the owner of a key.
     Lookup,
+    /// All keys, or all with one beginning.
+    Keys,
     /// The changes of a key.
     Watch,
     /// The changes of all keys with one beginning.
@@ -97,12 +100,13 @@ pub fn is_rest(path: &str) -> bool {
 
 impl Route {
     /// All routes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kv,
         Self::Incr,
         Self::Batch,
         Self::Ring,
         Self::Lookup,
+        Self::Keys,
         Self::Watch,
         Self::WatchMany,
         Self::Document,
@@ -119,6 +123,7 @@ impl Route {
         let exact = match path {
             RING => Some(Self::Ring),
             BATCH => Some(Self::Batch),
+            KEYS => Some(Self::Keys),
             WATCH_MANY => Some(Self::WatchMany),
             DOCUMENT_PATH => Some(Self::Document),
             _ => None,
@@ -147,7 +152,7 @@ impl Route {
             Self::Kv => &[Verb::Get, Verb::Head, Verb::Put, Verb::Delete],
             Self::Incr | Self::Batch => &[Verb::Post],
             Self::Ring | Self::Lookup | Self::Document => &[Verb::Get, Verb::Head],
-            Self::Watch | Self::WatchMany => &[Verb::Get],
+            Self::Keys | Self::Watch | Self::WatchMany => &[Verb::Get],
         }
     }
 
@@ -157,6 +162,7 @@ impl Route {
             (Self::Kv, Verb::Put) => &[Parameter::Ttl, Parameter::Consistency],
             (Self::Kv, _) => &[Parameter::Consistency],
             (Self::Incr, _) => &[Parameter::By, Parameter::Ttl, Parameter::Consistency],
+            (Self::Keys, _) => &[Parameter::Prefix],
             (Self::Watch, _) => &[Parameter::For, Parameter::LastEventId],
             (Self::WatchMany, _) => &[Parameter::Prefix, Parameter::For, Parameter::LastEventId],
             (Self::Batch | Self::Ring | Self::Lookup | Self::Document, _) => &[],
@@ -171,6 +177,7 @@ impl Route {
             Self::Batch => BATCH,
             Self::Ring => RING,
             Self::Lookup => "/v1/lookup/{key}",
+            Self::Keys => KEYS,
             Self::Watch => "/v1/watch/{key}",
             Self::WatchMany => WATCH_MANY,
             Self::Document => DOCUMENT_PATH,
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_path_leads_to_its_key() {
-        let cases: [(&str, Route, &[u8]); 14] = [
+        let cases: [(&str, Route, &[u8]); 15] = [
             ("/v1/kv/greeting", Route::Kv, b"greeting"),
             ("/v1/kv/a/b", Route::Kv, b"a/b"),
             ("/v1/kv/a%2Fb", Route::Kv, b"a/b"),
@@ -203,6 +210,7 @@ mod tests {
             ("/v1/watch/a/incr", Route::Watch, b"a/incr"),
             ("/v1/watch/", Route::Watch, b""),
             ("/v1/watch", Route::WatchMany, b""),
+            ("/v1/keys", Route::Keys, b""),
         ];
         for (path, route, key) in cases {
             assert_eq!(leads(path), Some((route, key.to_vec())), "{path}");

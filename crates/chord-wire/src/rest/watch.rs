@@ -100,11 +100,16 @@ pub struct MissedData {
 
 impl ChangeData {
     fn new(key: &Key, version: Version) -> Self {
-        let (key, key_base64) = match std::str::from_utf8(key.as_bytes()) {
-            Ok(text) => (Some(text.to_owned()), None),
-            Err(_) => (None, Some(STANDARD.encode(key.as_bytes()))),
-        };
+        let (key, key_base64) = key_as_text(key);
         Self { key, key_base64, version: version.to_string() }
+    }
+}
+
+/// A key as text, or in base64 where it is none.
+pub(super) fn key_as_text(key: &Key) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(key.as_bytes()) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(STANDARD.encode(key.as_bytes()))),
     }
 }
 

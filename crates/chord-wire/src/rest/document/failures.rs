@@ -47,7 +47,7 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
         }
         (Route::Kv, Verb::Delete) => &[Code::Absent],
         (Route::Incr, _) => &[Code::NotANumber, Code::OutOfRange],
-        (Route::Watch | Route::WatchMany, _) => &[Code::NotMember],
+        (Route::Keys | Route::Watch | Route::WatchMany, _) => &[Code::NotMember],
         (Route::Kv | Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => &[],
     };
     let is_change = matches!((route, verb), (Route::Kv, Verb::Put | Verb::Delete) | (Route::Incr, _));
