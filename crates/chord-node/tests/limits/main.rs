@@ -1,0 +1,13 @@
+//! Each limit of a node: kept at the limit, refused with a sentence just above it.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+#[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod support;
