@@ -1,6 +1,8 @@
 //! The door: one listener, its connections, and who may come in.
 
 mod content;
+mod doze;
+mod farewell;
 mod http;
 mod line;
 mod records;
@@ -9,20 +11,19 @@ mod rest;
 mod seat;
 mod seats;
 mod seed;
+mod share;
 mod xmlrpc;
 
-pub(crate) use http::BUDGET_UNIT;
+pub(crate) use share::BUDGET_UNIT;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ::http::StatusCode;
 use bytes::BytesMut;
-use chord_wire::Code;
 use chord_wire::resp::{Sniffed, sniff};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -32,14 +33,16 @@ use crate::links::prepare;
 use crate::listen::follow;
 use crate::shared::{Shared, Stage};
 use crate::storage;
+use farewell::turn_away;
 use seat::Seat;
 use seats::Seats;
 
 /// Pause after a failed accept, as when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that is one too many may take to read that it is.
-const FAREWELL_WAIT: Duration = Duration::from_millis(200);
+/// Connections that are told that they are one too many, at a time: more of them are closed without a word. Each costs a
+/// socket and a few KiB for less than a second.
+const TURNED_AWAY_MAX: usize = 256;
 
 /// Room for what a connection begins with; most that is longer is read by the door itself.
 const OPENING_BYTES: usize = 1 << 10;
@@ -108,6 +111,8 @@ struct Door {
     permits: Arc<Semaphore>,
     /// Each newcomer that waits for a place holds a copy of this.
     waiting: Arc<()>,
+    /// One for each connection that may be told that it is one too many.
+    farewells: Arc<Semaphore>,
     /// The connections that are served, and those that are turned away.
     tasks: JoinSet<io::Result<()>>,
     /// Those that are served, by the ids of their tasks.
@@ -120,6 +125,7 @@ impl Door {
             shared: shared.clone(),
             permits: Arc::new(Semaphore::new(shared.limits.connections)),
             waiting: Arc::new(()),
+            farewells: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             tasks: JoinSet::new(),
             seats: Seats::new(),
         }
@@ -131,7 +137,13 @@ impl Door {
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
         if permit.is_none() && !self.seats.make_room() {
-            self.tasks.spawn(turn_away(stream));
+            if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
+                self.tasks.spawn(async move {
+                    turn_away(stream).await;
+                    drop(farewell);
+                    Ok(())
+                });
+            }
             return;
         }
         let seat = if permit.is_some() { self.seats.seat() } else { self.seats.wanted_seat() };
@@ -197,7 +209,10 @@ impl Newcomer {
             Place::Awaited { permits, waits } => tokio::select! {
                 freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => {
                     drop(waits);
-                    let Ok(Ok(permit)) = freed else { return turn_away(stream).await };
+                    let Ok(Ok(permit)) = freed else {
+                        turn_away(stream).await;
+                        return Ok(());
+                    };
                     seat.sent();
                     permit
                 }
@@ -236,17 +251,8 @@ impl Opening {
     /// Reads until it is known what the connection speaks.
     async fn hear(stream: &mut TcpStream, limits: &Limits, seat: &Seat) -> io::Result<Self> {
         let mut bytes = BytesMut::with_capacity(OPENING_BYTES);
-        let heard = async {
-            loop {
-                let n_bytes = stream.read_buf(&mut bytes).await?;
-                let sniffed = sniff(&bytes);
-                if sniffed != Sniffed::NeedMore || n_bytes == 0 {
-                    return Ok::<_, io::Error>(sniffed);
-                }
-            }
-        };
         let heard = tokio::select! {
-            heard = tokio::time::timeout(limits.header_read, heard) => heard,
+            heard = tokio::time::timeout(limits.header_read, hear(stream, &mut bytes)) => heard,
             () = seat.asked_to_leave() => return Ok(Self::Silent),
         };
         Ok(match heard {
@@ -259,33 +265,15 @@ impl Opening {
     }
 }
 
-async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
-    let sentence = "this node serves as many connections as its limit allows: try again later";
-    let answer = last_answer(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, sentence);
-    let told = async {
-        stream.write_all(&answer).await?;
-        stream.shutdown().await
-    };
-    tokio::time::timeout(FAREWELL_WAIT, told).await.unwrap_or(Ok(()))
-}
-
-/// An answer that belongs to no request, and the last on its connection.
-fn last_answer(status: StatusCode, code: Code, sentence: &str) -> Vec<u8> {
-    last_answer_of(status, code, "application/json", &chord_wire::encode_error(sentence))
-}
-
-fn last_answer_of(status: StatusCode, code: Code, content_type: &str, body: &[u8]) -> Vec<u8> {
-    let reason = status.canonical_reason().unwrap_or_default();
-    let retry = if code == Code::Busy { "retry-after: 1\r\n" } else { "" };
-    let mut answer = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: {content_type}\r\n{retry}chord-error: {code}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n\r\n",
-        status.as_u16(),
-        body.len(),
-        httpdate::fmt_http_date(SystemTime::now()),
-    )
-    .into_bytes();
-    answer.extend_from_slice(body);
-    answer
+/// Reads until it is known what is spoken, or nothing more comes.
+async fn hear(stream: &mut TcpStream, bytes: &mut BytesMut) -> io::Result<Sniffed> {
+    loop {
+        let n_bytes = stream.read_buf(bytes).await?;
+        let sniffed = sniff(bytes);
+        if sniffed != Sniffed::NeedMore || n_bytes == 0 {
+            return Ok(sniffed);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections that are served at a time. For one more the one idle for longest is closed; if a request is under
-    /// way on each, the newcomer is told so and closed. Each costs about 20 KiB.
+    /// way on each, the newcomer is told so in its own language and closed. Each costs about 5 KiB while it is idle, and
+    /// 30 KiB while it is at work.
     pub connections: usize,
     /// Bytes of a request's first line and headers together, from 8 KiB to 16 MiB. Lookup paths travel there, so
     /// nodes of one ring should agree.
@@ -34,15 +35,15 @@ pub struct Limits {
     /// How long a client may take to send a request's headers; an idle connection is closed after as long, or
     /// sooner if another needs its place.
     pub header_read: Duration,
-    /// How long a client may take to send a request's body.
+    /// How long a client may take to send a request's body, or a request of Redis once it has begun.
     pub body_read: Duration,
     /// How long a client may take to read an answer, or several that it has asked for at once: then the connection is
     /// closed. With large values and slow lines this must be longer.
     pub answer_write: Duration,
     /// Bytes of a value, 64 MiB at most. A larger one is refused with status 413.
     pub value_bytes: usize,
-    /// Bytes of request bodies that are under way, all connections together. Beyond it a request is refused with status
-    /// 503.
+    /// Bytes of request bodies and of Redis values that are under way, all connections together. Beyond it a request is
+    /// refused with status 503, or `BUSY`.
     pub bodies_bytes: usize,
     /// Bytes of all records in memory. Beyond it a write is refused with status 507.
     pub store_bytes: u64,

@@ -1,12 +1,12 @@
 //! HTTP: from a connection to single requests, with every limit on their way in.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chord_ring::{NodeName, RingSize};
-use chord_wire::rest::{PROBLEM_TYPE, Problem, is_rest};
+use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
@@ -16,28 +16,19 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::SemaphorePermit;
 
 use super::content::{Answer, Content};
+use super::doze::Doze;
+use super::farewell::{DRAIN_WAIT, DRAINED_MAX, hang_up, last_answer};
 use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
-use super::{Ends, last_answer, last_answer_of, records, rest, seed, xmlrpc};
+use super::share::{Share, Spent};
+use super::{Ends, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::shared::Shared;
-
-/// The budget for bodies is counted in these bytes.
-pub(crate) const BUDGET_UNIT: usize = 1024;
-
-/// Bodies below so many units need no share of the budget: all connections together cannot keep much with them.
-const SMALL_UNITS: u32 = 16;
-
-/// How much of a body that is too large is read and thrown away, and for how long.
-const DRAINED_MAX: usize = 64 << 20;
-const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// What is spoken in a request, by its path.
 #[derive(Clone, Copy)]
@@ -84,6 +75,12 @@ impl Rejected {
     }
 }
 
+impl From<Spent> for Rejected {
+    fn from(spent: Spent) -> Self {
+        Self::closing(Code::Busy, spent.to_string())
+    }
+}
+
 impl From<Refused> for Rejected {
     fn from(refused: Refused) -> Self {
         Self { refused, closes: false }
@@ -92,6 +89,34 @@ impl From<Refused> for Rejected {
 
 /// Serves one connection, of which these bytes came in, until either side ends it.
 pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
+    let mut line = Line::new(stream, first, seat.clone(), shared.limits.answer_write);
+    loop {
+        match talk(&mut line, ends, &shared, &seat).await {
+            Talk::Pauses if doze(&line, &shared.limits, &seat).await => {}
+            Talk::Pauses | Talk::Ends => return,
+            Talk::Breaks(error) => {
+                tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
+                let Some(answer) = refusal(&error, &line, &shared.limits) else { return };
+                tokio::select! {
+                    () = hang_up(line.into_stream(), &answer) => {}
+                    () = seat.asked_to_leave() => {}
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// How requests and answers, one after the other, came to an end.
+enum Talk {
+    /// Nothing was asked for a while.
+    Pauses,
+    Ends,
+    Breaks(hyper::Error),
+}
+
+/// Answers requests for as long as they come.
+async fn talk(line: &mut Line, ends: Ends, shared: &Arc<Shared>, seat: &Arc<Seat>) -> Talk {
     let limits = &shared.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -101,35 +126,41 @@ pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: A
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes);
     let service = service_fn(|request| {
-        let (shared, turn) = (shared.clone(), Turn::begin(&seat));
+        let (shared, turn) = (shared.clone(), Turn::begin(seat));
         async move {
             let response = respond(&shared, ends, request).await;
             Ok::<_, Infallible>(response.map(|content| Answer::new(content, turn)))
         }
     });
-    let mut line = Line::new(stream, first, seat.clone(), limits.answer_write);
-    let ended = {
-        let connection = builder.serve_connection(TokioIo::new(&mut line), service);
-        tokio::pin!(connection);
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            () = seat.asked_to_leave() => {
-                if seat.is_idle() {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    let mut pauses = Doze::new(seat);
+    let mut connection = builder.serve_connection(TokioIo::new(&mut *line), service);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => Some(ended),
+        () = seat.asked_to_leave() => None,
+        () = pauses.due() => {
+            let unused = connection.into_parts().read_buf;
+            line.put_back(unused);
+            return Talk::Pauses;
         }
     };
-    let Err(error) = ended else { return };
-    tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
-    if let Some(answer) = refusal(&error, &line, limits) {
-        tokio::select! {
-            () = hang_up(line.into_stream(), &answer) => {}
-            () = seat.asked_to_leave() => {}
+    let ended = match ended {
+        Some(ended) => ended,
+        None if seat.is_idle() => return Talk::Ends,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            connection.await
         }
+    };
+    ended.map_or_else(Talk::Breaks, |()| Talk::Ends)
+}
+
+/// Waits for the next request with nothing but the socket: hyper keeps buffers of 16 KiB. Returns whether there is one.
+async fn doze(line: &Line, limits: &Limits, seat: &Seat) -> bool {
+    let idle = seat.idle_for().unwrap_or_default();
+    tokio::select! {
+        wakes = line.wakes(limits.header_read.saturating_sub(idle)) => wakes,
+        () = seat.asked_to_leave() => false,
     }
 }
 
@@ -162,34 +193,15 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
             (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
         }
     };
-    if line.asks_for_rest() {
-        let problem = Problem::new(code, sentence).with_status(status.as_u16());
-        return Some(last_answer_of(status, code, PROBLEM_TYPE, &problem.encode()));
-    }
-    Some(last_answer(status, code, &sentence))
+    Some(last_answer(line.opening(), status, code, &sentence))
 }
 
-/// Says a last word and closes. Reads what still comes for a moment: a system that closes a connection with bytes
-/// unread takes back what it has not delivered yet.
 /// The end of a connection on which nothing whole came in time.
 pub(super) async fn hang_up_late(stream: TcpStream) {
-    hang_up(stream, &last_answer(StatusCode::REQUEST_TIMEOUT, Code::TooSlow, LATE_HEADERS)).await;
+    hang_up(stream, &last_answer(&[], StatusCode::REQUEST_TIMEOUT, Code::TooSlow, LATE_HEADERS)).await;
 }
 
 const LATE_HEADERS: &str = "the request's headers did not arrive in time";
-
-async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
-    let told = async {
-        stream.write_all(answer).await?;
-        stream.shutdown().await?;
-        let mut rest = stream.take(DRAINED_MAX as u64);
-        let mut chunk = vec![0; 64 << 10];
-        while rest.read(&mut chunk).await? > 0 {}
-        Ok::<_, std::io::Error>(())
-    };
-    // Whoever does not take it has gone, or never wanted one.
-    let _ = tokio::time::timeout(DRAIN_WAIT, told).await;
-}
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
     let is_rest = is_rest(request.uri().path());
@@ -322,42 +334,17 @@ pub(super) fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
     context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))
 }
 
-/// A body, and its part of the budget for as long as it is kept.
-pub(super) struct Received<'a> {
+/// A body, and its part of the budget for as long as this is kept.
+pub(super) struct Received {
     pub(super) bytes: Bytes,
-    share: Share<'a>,
-}
-
-impl Received<'_> {
-    /// The same, for as long as somebody keeps it.
-    pub(super) fn keep(self, shared: &Arc<Shared>) -> Kept {
-        let n_units = self.share.permit.map_or(0, |permit| {
-            let n_units = permit.num_permits();
-            permit.forget();
-            n_units
-        });
-        Kept { bytes: self.bytes, shared: shared.clone(), n_units }
-    }
-}
-
-/// A body that is kept while its answer is made.
-pub(super) struct Kept {
-    pub(super) bytes: Bytes,
-    shared: Arc<Shared>,
-    n_units: usize,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.shared.body_budget.add_permits(self.n_units);
-    }
+    _share: Share,
 }
 
 pub(super) async fn read_body(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mut body: Incoming,
     limit: usize,
-) -> Result<Received<'_>, Rejected> {
+) -> Result<Received, Rejected> {
     let announced = body.size_hint();
     let mut share = Share::of(shared);
     let received = tokio::time::timeout(shared.limits.body_read, async {
@@ -367,16 +354,16 @@ pub(super) async fn read_body(
         }
         let size = announced.exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let Some(size) = size else { return collect(&mut body, limit, &mut share).await };
-        share.grow(size)?;
+        share.fit(size)?;
         body.collect().await.map(Collected::to_bytes).map_err(|_| cut_off())
     });
     let late = || Rejected::closing(Code::TooSlow, "the body did not arrive in time");
     let bytes = received.await.unwrap_or_else(|_| Err(late()))?;
-    Ok(Received { bytes, share })
+    Ok(Received { bytes, _share: share })
 }
 
 /// Reads a body that does not say how long it will be.
-async fn collect(body: &mut Incoming, limit: usize, share: &mut Share<'_>) -> Result<Bytes, Rejected> {
+async fn collect(body: &mut Incoming, limit: usize, share: &mut Share) -> Result<Bytes, Rejected> {
     let mut received = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| cut_off())?;
@@ -386,41 +373,10 @@ async fn collect(body: &mut Incoming, limit: usize, share: &mut Share<'_>) -> Re
             drain(body).await;
             return Err(too_large(limit));
         }
-        share.grow(size)?;
+        share.fit(size)?;
         received.extend_from_slice(data);
     }
     Ok(received.freeze())
-}
-
-/// One body's part of the budget for all of them.
-struct Share<'a> {
-    shared: &'a Shared,
-    permit: Option<SemaphorePermit<'a>>,
-}
-
-impl<'a> Share<'a> {
-    fn of(shared: &'a Shared) -> Self {
-        Self { shared, permit: None }
-    }
-
-    /// Makes room for a body of so many bytes.
-    fn grow(&mut self, bytes: usize) -> Result<(), Rejected> {
-        let units = u32::try_from(bytes / BUDGET_UNIT).unwrap_or(u32::MAX);
-        let held = self.permit.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let more = units.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
-        if units < SMALL_UNITS || more == 0 {
-            return Ok(());
-        }
-        let more = self.shared.body_budget.try_acquire_many(more).map_err(|_| {
-            let sentence = "this node is receiving as many bytes as its limit allows: try again later";
-            Rejected::closing(Code::Busy, sentence)
-        })?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        Ok(())
-    }
 }
 
 fn cut_off() -> Rejected {

@@ -26,8 +26,6 @@ pub(super) struct Line {
     /// What came in before, and is to be read first.
     first: Bytes,
     seat: Arc<Seat>,
-    /// Whether anything has come in since the last answer went out.
-    heard: bool,
     /// What the request under way begins with.
     opening: Vec<u8>,
     /// The status of the answer that was held back.
@@ -39,16 +37,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(stream: TcpStream, first: Bytes, seat: Arc<Seat>, answer_write: Duration) -> Self {
-        Self {
-            stream,
-            first,
-            seat,
-            heard: false,
-            opening: Vec::new(),
-            held_back: None,
-            answer_write,
-            deadline: None,
-        }
+        Self { stream, first, seat, opening: Vec::new(), held_back: None, answer_write, deadline: None }
     }
 
     /// The status with which hyper wanted to refuse what it could not read.
@@ -58,21 +47,32 @@ impl Line {
 
     /// Whether part of a request has come in, after everything before it was answered.
     pub(super) fn hears_half_a_request(&self) -> bool {
-        self.heard && self.seat.is_idle()
+        self.seat.hears() && self.seat.is_idle()
     }
 
-    /// Whether what has come in asks for a path of REST.
-    pub(super) fn asks_for_rest(&self) -> bool {
-        let opening = std::str::from_utf8(&self.opening).unwrap_or_default();
-        let path = opening.split(' ').nth(1).unwrap_or_default();
-        path.starts_with("/v1/") || path == "/v1" || path.starts_with(chord_wire::rest::DOCUMENT_PATH)
+    /// What the request under way begins with.
+    pub(super) fn opening(&self) -> &[u8] {
+        &self.opening
     }
 
     /// Something has come in.
     fn hear(&mut self, bytes: &[u8]) {
-        self.heard |= !bytes.is_empty();
+        if !bytes.is_empty() {
+            self.seat.hear();
+        }
         let room = OPENING_BYTES.saturating_sub(self.opening.len());
         self.opening.extend(bytes.iter().take(room));
+    }
+
+    /// Takes back what hyper has read and not used: it is read again first.
+    pub(super) fn put_back(&mut self, unused: Bytes) {
+        self.first = unused;
+    }
+
+    /// Waits for more, without any buffer; whether it comes in time.
+    pub(super) async fn wakes(&self, within: Duration) -> bool {
+        let readable = || tokio::time::timeout(within, self.stream.readable());
+        !self.first.is_empty() || matches!(readable().await, Ok(Ok(())))
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
@@ -177,7 +177,7 @@ impl AsyncWrite for Line {
         if !self.seat.is_idle() {
             self.seat.sent();
             if self.seat.is_idle() {
-                self.heard = false;
+                self.seat.hear_nothing();
                 self.opening.clear();
             }
         }

@@ -27,17 +27,22 @@ mod transactions;
 use std::io;
 use std::sync::Arc;
 
+use chord_kv::Value;
 use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::Instant;
 
 use super::Ends;
+use super::doze::Doze;
+use super::farewell::drain;
 use super::seat::{Seat, Turn};
+use super::share::{Share, Spent};
 use crate::shared::Shared;
-use answer::Answer;
-use call::{Begun, Call};
+use answer::{Answer, Values};
+use call::{Begun, Call, Running};
 use pipeline::Pipeline;
 use session::Session;
 use subscriptions::{Subscribing, Subscriptions};
@@ -72,6 +77,8 @@ pub(super) async fn serve(
         subscriptions: Subscriptions::default(),
         unsent: Vec::new(),
         turn: None,
+        arriving: Arriving::of(&shared),
+        doze: Doze::new(&seat),
         reader,
         writer,
         seat,
@@ -88,21 +95,67 @@ struct Connection<'a> {
     unsent: Vec<u8>,
     /// From the first request of a pipeline to its last answer, and as long as there are subscriptions.
     turn: Option<Turn>,
+    arriving: Arriving,
+    doze: Doze,
     reader: ReadHalf<'a>,
     writer: WriteHalf<'a>,
     seat: Arc<Seat>,
     shared: Arc<Shared>,
 }
 
+/// Whether more requests are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GoesOn {
+    Yes,
+    No,
+    /// And what still comes cannot be understood.
+    NotHeard,
+}
+
+/// A request of which a part has come.
+struct Arriving {
+    /// Since when.
+    since: Option<Instant>,
+    /// For what the parser keeps of it.
+    share: Share,
+}
+
+impl Arriving {
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self { since: None, share: Share::of(shared) }
+    }
+
+    /// A whole request has come.
+    fn is_whole(&mut self) {
+        self.since = None;
+        // What it keeps is its own part of the budget from now on.
+        let _ = self.share.fit(0);
+    }
+
+    /// What is left has to wait for more.
+    fn wait(&mut self, parser: &mut RequestParser) -> Result<(), Spent> {
+        if parser.is_idle() {
+            self.since = None;
+            return self.share.fit(0);
+        }
+        self.since.get_or_insert_with(Instant::now);
+        parser.room();
+        self.share.fit(parser.memory())
+    }
+}
+
 impl Connection<'_> {
     async fn run(mut self, mut parser: RequestParser) -> io::Result<()> {
         loop {
-            let is_last = self.begin_all(&mut parser).await?;
-            if is_last {
-                while let Some(answer) = self.pipeline.next().await {
-                    self.write(answer).await?;
-                }
-                return self.send().await;
+            let mut goes_on = self.begin_all(&mut parser).await?;
+            if goes_on == GoesOn::Yes
+                && let Err(spent) = self.arriving.wait(&mut parser)
+            {
+                self.pipeline.push_done(busy(spent));
+                goes_on = GoesOn::NotHeard;
+            }
+            if goes_on != GoesOn::Yes {
+                return self.end(goes_on).await;
             }
             if self.pipeline.is_empty() {
                 self.send().await?;
@@ -115,8 +168,24 @@ impl Connection<'_> {
         }
     }
 
-    /// Begins what has arrived, one after the other. Returns whether nothing more is to be read.
-    async fn begin_all(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
+    /// Ends what is under way, and the connection.
+    async fn end(mut self, why: GoesOn) -> io::Result<()> {
+        while let Some(answer) = self.pipeline.next().await {
+            self.write(answer).await?;
+        }
+        self.send().await?;
+        if why == GoesOn::NotHeard {
+            self.writer.shutdown().await?;
+            tokio::select! {
+                () = drain(&mut self.reader) => {}
+                () = self.seat.asked_to_leave() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins what has arrived, one after the other.
+    async fn begin_all(&mut self, parser: &mut RequestParser) -> io::Result<GoesOn> {
         loop {
             // Answers that are there need no place in the pipeline.
             while let Some(answer) = self.pipeline.ready() {
@@ -124,15 +193,16 @@ impl Connection<'_> {
             }
             match parser.next_request() {
                 Ok(Some(request)) => self.begin(&request).await?,
-                Ok(None) => return Ok(self.session.is_over()),
+                Ok(None) if self.session.is_over() => return Ok(GoesOn::No),
+                Ok(None) => return Ok(GoesOn::Yes),
                 Err(error) => {
                     let answer = Answer::error("ERR", error.to_string());
                     self.pipeline.push_done(answer);
-                    return Ok(true);
+                    return Ok(GoesOn::NotHeard);
                 }
             }
             if self.session.is_over() {
-                return Ok(true);
+                return Ok(GoesOn::No);
             }
         }
     }
@@ -141,6 +211,7 @@ impl Connection<'_> {
         if self.turn.is_none() {
             self.turn = Some(Turn::begin(&self.seat));
         }
+        self.arriving.is_whole();
         let row = match table::row(request).and_then(|row| self.session.transaction.admit(row)) {
             Ok(row) => row,
             Err(_) if table::is_of_http(request.command()) => {
@@ -168,6 +239,13 @@ impl Connection<'_> {
             self.write(answer).await?;
         }
         self.session.count_reply();
+        let share = match Share::take(&self.shared, request.all().map(<[u8]>::len).sum()) {
+            Ok(share) => share,
+            Err(spent) => {
+                self.pipeline.push_done(self.session.heard(busy(spent)));
+                return Ok(());
+            }
+        };
         let mut call = Call::new(&self.shared, &mut self.session, row, request.args());
         let begun = (row.begin)(&mut call).unwrap_or_else(Begun::Done);
         if row.name == "reset" {
@@ -178,7 +256,7 @@ impl Connection<'_> {
             Begun::Done(answer) => self.pipeline.push_done(self.session.heard(answer)),
             Begun::Running(running) => {
                 let is_heard = self.session.is_heard();
-                self.pipeline.push(running, keys, is_heard);
+                self.pipeline.push(with_share(running, share), keys, is_heard);
             }
         }
         Ok(())
@@ -250,31 +328,54 @@ impl Connection<'_> {
     /// Waits for requests, or for what subscriptions tell, while nothing is under way. Returns whether the connection goes on.
     async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
         // Whoever has begun a request has to end it; whoever has not may be silent for as long as nobody needs the place.
-        let limit = (!parser.is_idle()).then_some(self.shared.limits.body_read);
-        let reading = self.reader.read(parser.room());
-        let received = async {
-            let Some(limit) = limit else { return reading.await };
-            let late = || io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time");
-            tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| Err(late()))
-        };
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time");
+        let until = self.arriving.since.map(|since| since + self.shared.limits.body_read);
+        let is_idle = parser.is_idle();
         let n_bytes = tokio::select! {
-            received = received => received?,
+            received = self.reader.read(parser.room()) => received?,
             messages = self.subscriptions.next(&self.shared) => {
                 self.tell(messages).await?;
                 return Ok(!self.session.is_over());
             }
             () = self.seat.asked_to_leave() => 0,
+            () = sleep_until(until) => return Err(late()),
+            () = self.doze.due(), if is_idle => {
+                parser.let_go();
+                self.unsent = Vec::new();
+                return self.wakes().await;
+            }
         };
         parser.received(n_bytes);
         Ok(n_bytes > 0)
     }
 
-    async fn write(&mut self, answer: Answer) -> io::Result<()> {
-        answer.write(&mut ReplyWriter::new(self.session.protocol(), &mut self.unsent));
-        if self.unsent.len() >= UNSENT_BYTES_MAX {
-            return self.send_unsent().await;
+    /// Waits for requests without any buffer. Returns whether it should go on.
+    async fn wakes(&mut self) -> io::Result<bool> {
+        tokio::select! {
+            readable = self.reader.readable() => readable.map(|()| true),
+            () = self.seat.asked_to_leave() => Ok(false),
         }
+    }
+
+    async fn write(&mut self, answer: Answer) -> io::Result<()> {
+        let protocol = self.session.protocol();
+        let Answer::Values(Values { values, share }) = answer else {
+            answer.write(&mut ReplyWriter::new(protocol, &mut self.unsent));
+            return self.send_much().await;
+        };
+        ReplyWriter::new(protocol, &mut self.unsent).array(values.len());
+        for value in values {
+            let value = value.as_ref().map(Value::as_bytes);
+            ReplyWriter::new(protocol, &mut self.unsent).bulk_or_null(value);
+            self.send_much().await?;
+        }
+        drop(share);
         Ok(())
+    }
+
+    /// Sends what is there if it is much.
+    async fn send_much(&mut self) -> io::Result<()> {
+        if self.unsent.len() < UNSENT_BYTES_MAX { Ok(()) } else { self.send_unsent().await }
     }
 
     /// Sends what is there; then nothing is under way any more, but what subscriptions may tell.
@@ -296,5 +397,30 @@ impl Connection<'_> {
         self.unsent.clear();
         self.unsent.shrink_to(KEPT_BYTES_MAX);
         Ok(())
+    }
+}
+
+/// What Redis says when it is; a word that clients can tell apart.
+fn busy(spent: Spent) -> Answer {
+    Answer::error("BUSY", spent.to_string())
+}
+
+/// The same command, which keeps its part of the budget until it has ended.
+fn with_share(running: Running, share: Option<Share>) -> Running {
+    match share {
+        None => running,
+        Some(share) => Box::pin(async move {
+            let answer = running.await;
+            drop(share);
+            answer
+        }),
+    }
+}
+
+/// Never, if there is no time for it.
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -27,6 +27,8 @@ pub(super) struct Seat {
     idle_since: AtomicU64,
     /// The answer under way has no end of its own.
     goes_on: AtomicBool,
+    /// Part of a request has come in, after everything before it was answered.
+    hears: AtomicBool,
     leave: Notify,
 }
 
@@ -41,8 +43,13 @@ impl Seat {
     /// A connection that waits for a place, which it marks by [`Seat::sent`]. Until then it is not idle: to send it away
     /// would free nothing.
     pub(super) fn wanted(epoch: Instant) -> Self {
-        let (idle_since, goes_on) = (AtomicU64::new(SENDING), AtomicBool::new(false));
-        Self { epoch, idle_since, goes_on, leave: Notify::new() }
+        Self {
+            epoch,
+            idle_since: AtomicU64::new(SENDING),
+            goes_on: AtomicBool::new(false),
+            hears: AtomicBool::new(false),
+            leave: Notify::new(),
+        }
     }
 
     /// Everything that the connection has to say has been sent.
@@ -66,6 +73,26 @@ impl Seat {
     /// Whether the answer under way has no end of its own: then there is no time in which all of it must be read.
     pub(super) fn goes_on(&self) -> bool {
         self.goes_on.load(Ordering::Relaxed)
+    }
+
+    /// For how long it is idle.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        self.idle_since().map(|since| Duration::from_micros(micros(self.epoch).saturating_sub(since)))
+    }
+
+    /// Part of a request has come in.
+    pub(super) fn hear(&self) {
+        self.hears.store(true, Ordering::Relaxed);
+    }
+
+    /// All that came in was answered.
+    pub(super) fn hear_nothing(&self) {
+        self.hears.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether part of a request has come in, after everything before it was answered.
+    pub(super) fn hears(&self) -> bool {
+        self.hears.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]

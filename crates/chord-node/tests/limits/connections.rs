@@ -85,6 +85,39 @@ async fn one_request_too_many_at_a_time_is_told_so_and_those_under_way_are_serve
 }
 
 #[tokio::test]
+async fn one_too_many_is_told_so_in_the_language_that_it_speaks() {
+    let node = node(Limits { connections: 1, ..Limits::default() }).await;
+    let _busy = busy_connection(&node).await;
+    for bytes in ["PING\r\n", "*1\r\n$4\r\nPING\r\n", "*"] {
+        let answer = exchange(&node, bytes.as_bytes()).await;
+        assert_eq!(answer, "-ERR max number of clients reached\r\n", "{bytes:?}");
+    }
+    for bytes in [&post("node", "{}")[..], b"POST /no", b"", b"\x16\x03\x01"] {
+        assert_eq!(refusal(&exchange(&node, bytes).await), 503);
+    }
+    let answer = exchange(&node, b"GET /v1/kv/key HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("application/problem+json"), "{answer}");
+}
+
+#[tokio::test]
+async fn connects_in_a_loop_are_all_ended_and_cost_nobody_else_the_place() {
+    let node = node(Limits { connections: 1, ..Limits::default() }).await;
+    let mut busy = busy_connection(&node).await;
+    let mut loop_of_connects = Vec::new();
+    for _ in 0..1000 {
+        loop_of_connects.push(connect(&node).await);
+    }
+    for stream in &mut loop_of_connects {
+        let answer = read_to_end(stream).await;
+        assert!(answer.is_empty() || refusal(&answer) == 503, "{answer}");
+    }
+    busy.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(DEADLINE, busy.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
 async fn the_connection_idle_for_longest_makes_room_for_a_newcomer() {
     let limits = Limits { connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
     let node = node(limits).await;

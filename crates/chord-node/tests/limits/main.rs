@@ -4,10 +4,16 @@
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod first_bytes;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod redis;
+#[cfg(test)]
 mod sizes;
+#[cfg(test)]
+mod smuggling;
 #[cfg(test)]
 mod support;

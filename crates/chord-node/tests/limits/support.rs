@@ -24,6 +24,14 @@ pub(crate) async fn exchange(node: &Node, bytes: &[u8]) -> String {
     read_to_end(&mut stream).await
 }
 
+/// Sends `bytes`, says that this is all, and reads what the node answers to it.
+pub(crate) async fn told(node: &Node, bytes: &[u8]) -> String {
+    let mut stream = connect(node).await;
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    read_to_end(&mut stream).await
+}
+
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];

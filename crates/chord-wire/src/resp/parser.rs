@@ -114,6 +114,19 @@ impl RequestParser {
         self.begin + n_given == self.end
     }
 
+    /// Bytes of memory that it keeps for what has come.
+    pub fn memory(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Gives back what it keeps between requests; nothing if part of one has come.
+    pub fn let_go(&mut self) {
+        self.drop_given();
+        if self.is_idle() && matches!(self.state, State::Begin) {
+            *self = Self { work: self.work, ..Self::new(self.limits) };
+        }
+    }
+
     /// How often a byte was looked at or moved: for tests of what parsing costs.
     #[doc(hidden)]
     pub fn work(&self) -> u64 {

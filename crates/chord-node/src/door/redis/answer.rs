@@ -8,9 +8,10 @@ use chord_wire::Code;
 use chord_wire::resp::ReplyWriter;
 
 use crate::OperationError;
+use crate::door::share::Share;
 
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     /// A short word of ours.
     Simple(&'static str),
@@ -26,6 +27,8 @@ pub(super) enum Answer {
     Null,
     NullArray,
     Array(Vec<Self>),
+    /// A list that may be large.
+    Values(Values),
     Map(Vec<(&'static str, Self)>),
     Set(Vec<Self>),
     /// What comes unasked.
@@ -34,6 +37,13 @@ pub(super) enum Answer {
     Verbatim(String),
     /// Nothing, for a client that wants none.
     Nothing,
+}
+
+/// The values of several keys, and their part of the budget.
+#[derive(Debug, PartialEq)]
+pub(super) struct Values {
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) share: Share,
 }
 
 impl Answer {
@@ -74,6 +84,12 @@ impl Answer {
             Self::Text(text) => _ = to.bulk(text.as_bytes()),
             Self::Null => _ = to.null(),
             Self::NullArray => _ = to.null_array(),
+            Self::Values(Values { values, .. }) => {
+                to.array(values.len());
+                for value in values {
+                    to.bulk_or_null(value.as_ref().map(Value::as_bytes));
+                }
+            }
             Self::Array(parts) => write_all(parts, to.array(parts.len())),
             Self::Set(parts) => write_all(parts, to.set(parts.len())),
             Self::Push(parts) => write_all(parts, to.push(parts.len())),

@@ -4,12 +4,13 @@ use chord_kv::replication::{Change, Condition, Expiry, Operation, OperationError
 use chord_kv::{Key, Value};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::answer::Answer;
+use super::answer::{Answer, Values};
 use super::call::{Begun, Call, operate};
 use super::expiry::{Unit, deadline, read_expiry};
 use super::swap::{Decision, swap};
 use super::table::{CHANGE, KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
+use crate::door::share::Share;
 
 pub(super) const ROWS: &[Row] = &[
     command("get", 2, READ, KeyArgs::First, get),
@@ -154,11 +155,25 @@ fn getex(call: &mut Call<'_>) -> Result<Begun, Answer> {
 fn mget(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (keys, shared) = (call.keys()?, call.shared.clone());
     Ok(Begun::Running(Box::pin(async move {
-        let got = stream::iter(keys).map(|key| operate(&shared, key, Operation::Get)).buffered(KEYS_AT_ONCE);
-        let answers = got.map_ok(|kept| Answer::value(kept.record.and_then(|record| record.value)));
-        answers.try_collect().await.map_or_else(Answer::from, Answer::Array)
+        let mut got =
+            stream::iter(keys).map(|key| operate(&shared, key, Operation::Get)).buffered(KEYS_AT_ONCE);
+        let (mut values, mut n_bytes, mut share) = (Vec::new(), 0, Share::of(&shared));
+        while let Some(kept) = got.next().await {
+            let value = match kept {
+                Ok(kept) => kept.record.and_then(|record| record.value),
+                Err(error) => return error.into(),
+            };
+            n_bytes += value.as_ref().map_or(0, |value| value.as_bytes().len());
+            if share.fit(n_bytes).is_err() {
+                return Answer::error("BUSY", TOO_MUCH);
+            }
+            values.push(value);
+        }
+        Answer::Values(Values { values, share })
     })))
 }
+
+const TOO_MUCH: &str = "the values of these keys are more than this node has room for now: ask for fewer keys, or try again later";
 
 fn mset(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let mut pairs: std::collections::BTreeMap<Key, Value> = std::collections::BTreeMap::new();

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::content::Content;
-use super::super::http::{Kept, Rejected};
+use super::super::http::{Received, Rejected};
 use super::super::seed::Refused;
 use super::call::Call;
 use super::mistake;
@@ -45,8 +45,8 @@ const TYPES: [&str; 5] = [
 pub(super) async fn run(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     check_type(call.headers)?;
     let shared = call.shared;
-    let kept = call.body(shared.limits.body_bytes()).await?.keep(shared);
-    let lines: Vec<_> = batch_lines(&kept.bytes).take(BATCH_LINES_MAX + 1).collect();
+    let body = call.body(shared.limits.body_bytes()).await?;
+    let lines: Vec<_> = batch_lines(&body.bytes).take(BATCH_LINES_MAX + 1).collect();
     if lines.is_empty() {
         return Err(mistake(&"the batch is empty: each line is a JSON object with op and key"));
     }
@@ -54,12 +54,12 @@ pub(super) async fn run(call: Call<'_>) -> Result<Response<Content>, Rejected> {
         let sentence = format!("a batch has at most {BATCH_LINES_MAX} lines: send several");
         return Err(Refused::new(Code::TooLarge, sentence).into());
     }
-    let lines: Vec<_> = lines.into_iter().map(|line| kept.bytes.slice_ref(line)).collect();
+    let lines: Vec<_> = lines.into_iter().map(|line| body.bytes.slice_ref(line)).collect();
     let mut batch = Batch {
         shared: shared.clone(),
         until: Instant::now() + BATCH_WAIT,
         last: BTreeMap::new(),
-        _body: kept,
+        _body: body,
     };
     let answers = stream::iter(lines).map(move |line| batch.begin(&line)).buffered(LINES_AT_ONCE);
     let mut response = Response::new(Content::Pieces(Box::pin(answers)));
@@ -83,7 +83,7 @@ struct Batch {
     until: Instant,
     /// Of each key, the end of the last line that is about it: they come one after the other.
     last: BTreeMap<Key, oneshot::Receiver<()>>,
-    _body: Kept,
+    _body: Received,
 }
 
 impl Batch {

@@ -73,7 +73,7 @@ impl<'a> Call<'a> {
     }
 
     /// Its body, of at most so many bytes.
-    pub(super) async fn body(self, limit: usize) -> Result<Received<'a>, Rejected> {
+    pub(super) async fn body(self, limit: usize) -> Result<Received, Rejected> {
         read_body(self.shared, self.body, limit).await
     }
 

@@ -1,0 +1,71 @@
+//! The budget for what clients send: what is under way of large requests, all connections together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::shared::Shared;
+
+/// The budget is counted in these bytes.
+pub(crate) const BUDGET_UNIT: usize = 1024;
+
+/// What is smaller than so many units needs no share: all connections together cannot keep much with it.
+const SMALL_UNITS: usize = 16;
+
+/// Nothing is left of the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node is receiving as many bytes as its limit allows: try again later")]
+pub(super) struct Spent;
+
+/// One request's part of the budget, for as long as this is kept.
+pub(super) struct Share {
+    shared: Arc<Shared>,
+    n_units: usize,
+}
+
+impl Share {
+    /// None yet.
+    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: shared.clone(), n_units: 0 }
+    }
+
+    /// The part for so many bytes; none is needed if they are few.
+    pub(super) fn take(shared: &Arc<Shared>, bytes: usize) -> Result<Option<Self>, Spent> {
+        if bytes / BUDGET_UNIT < SMALL_UNITS {
+            return Ok(None);
+        }
+        let mut share = Self::of(shared);
+        share.fit(bytes)?;
+        Ok(Some(share))
+    }
+
+    /// Makes it the part for so many bytes. If there is no room for them, it stays as it was.
+    pub(super) fn fit(&mut self, bytes: usize) -> Result<(), Spent> {
+        let n_units = Some(bytes / BUDGET_UNIT).filter(|units| *units >= SMALL_UNITS).unwrap_or_default();
+        if let Some(more) = n_units.checked_sub(self.n_units).filter(|more| *more > 0) {
+            let more = u32::try_from(more).map_err(|_| Spent)?;
+            self.shared.body_budget.try_acquire_many(more).map_err(|_| Spent)?.forget();
+        } else {
+            self.shared.body_budget.add_permits(self.n_units - n_units);
+        }
+        self.n_units = n_units;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Share of {} KiB", self.n_units)
+    }
+}
+
+impl PartialEq for Share {
+    fn eq(&self, other: &Self) -> bool {
+        self.n_units == other.n_units
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shared.body_budget.add_permits(self.n_units);
+    }
+}
