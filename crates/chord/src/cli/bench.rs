@@ -3,6 +3,7 @@
 mod churn;
 mod cluster;
 mod connection;
+mod idle;
 mod join;
 mod keeping;
 mod load;
@@ -54,6 +55,7 @@ Examples:
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
   chord bench --disk --sync always --connections 64
+  chord bench idle
   chord bench join
   chord bench sim
 
@@ -123,6 +125,7 @@ pub(crate) struct BenchArgs {
 /// What can be measured beside a ring of processes.
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
+    Idle(idle::IdleArgs),
     Join(join::JoinArgs),
     Repair(repair::RepairArgs),
     Sim(sim::SimArgs),
@@ -173,16 +176,19 @@ impl BenchArgs {
 
     fn setup(&self) -> Setup {
         match &self.other {
+            Some(Other::Idle(args)) => args.setup(),
             Some(Other::Join(args)) => args.setup(),
             Some(Other::Repair(args)) => args.setup(),
             Some(Other::Sim(_)) | None => {
-                Setup { door: self.door, ring_size: self.ring_size, keeping: self.keeping.clone() }
+                let keeping = self.keeping.clone();
+                Setup { door: self.door, ring_size: self.ring_size, keeping, connections: None }
             }
         }
     }
 
     async fn measure_any(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
         match &self.other {
+            Some(Other::Idle(args)) => args.measure(cluster).await,
             Some(Other::Join(args)) => args.measure(cluster).await,
             Some(Other::Repair(args)) => args.measure(cluster).await,
             Some(Other::Sim(_)) | None => self.measure(cluster).await,

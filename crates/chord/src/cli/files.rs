@@ -3,11 +3,30 @@
 use std::io;
 use std::path::Path;
 
+use super::exit::Usage;
+
 /// Raises the limit to what the system allows this user; returns it, or `None` where nobody can tell.
 ///
 /// The usual 1,024 is for programs that still use `select(2)`, which this one does not.
 pub(crate) fn raise_limit() -> Option<u64> {
     rlimit::increase_nofile_limit(rlimit::INFINITY).ok()
+}
+
+/// Raises the limit, and fails if so many connections do not fit; `what` wants them.
+pub(crate) fn ensure(connections: u64, what: &str) -> anyhow::Result<()> {
+    let allowed = raise_limit().unwrap_or(u64::MAX);
+    match too_few(connections, what, allowed) {
+        Some(sentence) => Err(Usage::new(sentence).into()),
+        None => Ok(()),
+    }
+}
+
+/// Why so many connections cannot be open, and what to do; `None` if they can.
+fn too_few(connections: u64, what: &str, allowed: u64) -> Option<String> {
+    let needed = connections + OTHER_FILES;
+    (needed > allowed).then(|| {
+        format!("{what} may open {needed} files, of which {allowed} are allowed: take fewer, or raise the limit with `ulimit -Hn {needed}`")
+    })
 }
 
 /// Peers that one node keeps connections to: 8 successors, a predecessor, and fingers, which are some 8 more on a
@@ -70,6 +89,13 @@ mod tests {
             explained(&io::ErrorKind::StorageFull.into())
                 .ends_with("; free space there, or name a file on another disk")
         );
+    }
+
+    #[test]
+    fn connections_need_a_file_each() {
+        assert_eq!(too_few(4096, "--connections", 4096 + OTHER_FILES), None);
+        let sentence = too_few(4096, "--connections", 4096).unwrap();
+        assert!(sentence.starts_with("--connections may open 4160 files, of which 4096"), "{sentence}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Language, Node, NodeName, REPLICAS_DEFAULT, REPLICAS_MAX, RingName,
-    RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
+    Builder, Departure, JoinEnded, Language, Limits, Node, NodeName, REPLICAS_DEFAULT, REPLICAS_MAX,
+    RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
 };
 use clap::{Args, ValueEnum};
 
@@ -36,6 +36,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     member: MemberArgs,
 }
+
+/// Most connections, as in [`Limits`].
+const CONNECTIONS_MAX: u64 = 1 << 20;
 
 /// What every command that runs one node takes.
 #[derive(Debug, Args)]
@@ -70,6 +73,14 @@ pub(crate) struct MemberArgs {
     #[arg(long, value_name = "COUNT", env = "CHORD_WRITE_QUORUM",
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
+
+    /// How many connections the node serves at a time, 1 to 1048576; 4096 if not given
+    ///
+    /// Beyond it the one idle for longest is closed for a newcomer. An idle one costs 5 KiB and one that is at work about 30,
+    /// beside what the kernel keeps; each is an open file.
+    #[arg(long, value_name = "COUNT", env = "CHORD_CONNECTIONS",
+        value_parser = number::within::<u32>("the number of connections", 1..=CONNECTIONS_MAX))]
+    connections: Option<u32>,
 
     #[command(flatten)]
     storage: StorageArgs,
@@ -161,7 +172,10 @@ impl ServeOptions {
             return Err(Usage::new(sentence).into());
         }
         let mut signals = Signals::new()?;
-        files::raise_limit();
+        match self.member.connections {
+            Some(connections) => files::ensure(connections.into(), "--connections")?,
+            None => _ = files::raise_limit(),
+        }
         let node = self.builder().start().await?;
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
         if self.member.storage.data.is_none() {
@@ -177,10 +191,17 @@ impl ServeOptions {
     }
 
     fn builder(&self) -> Builder {
-        let MemberArgs { ring, successors, join, found, replicas, write_quorum, storage, .. } = &self.member;
+        let MemberArgs {
+            ring, successors, join, found, replicas, write_quorum, connections, storage, ..
+        } = &self.member;
+        let mut limits = Limits::default();
+        if let Some(connections) = connections {
+            limits.connections = usize::try_from(*connections).unwrap_or(usize::MAX);
+        }
         let builder = storage.configure(Node::builder()).replicas(*replicas);
         let builder = write_quorum.iter().fold(builder, |builder, copies| builder.write_quorum(*copies));
         let builder = builder
+            .limits(limits)
             .listen(&self.listen)
             .ring_size(self.ring_size)
             .language(self.language)

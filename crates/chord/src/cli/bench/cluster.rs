@@ -39,6 +39,8 @@ pub(super) struct Setup {
     pub(super) door: Door,
     pub(super) ring_size: RingSize,
     pub(super) keeping: KeepingArgs,
+    /// How many connections each serves at a time, if that is not the default.
+    pub(super) connections: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -108,11 +110,14 @@ impl Cluster {
     }
 
     fn spawn(&self, name: &NodeName) -> anyhow::Result<Child> {
-        let Setup { door, ring_size, keeping } = &self.setup;
+        let Setup { door, ring_size, keeping, connections } = &self.setup;
         let (host, port) = address::host_port(name);
         let mut command = Command::new(std::env::current_exe()?);
         command.args([door.name(), "server", host, port, &ring_size.to_string()]);
         command.args(["--log", "error", "--end-with-input"]);
+        if let Some(connections) = connections {
+            command.args(["--connections", &connections.to_string()]);
+        }
         command.args(keeping.to_server(self.home.as_ref(), name.as_str()));
         for (variable, _) in std::env::vars_os() {
             // A CHORD_JOIN that is meant for another node must not reach these.

@@ -49,6 +49,12 @@ pub(super) struct Kept {
 }
 
 impl KeepingArgs {
+    /// As it is unless told otherwise.
+    pub(super) fn in_memory() -> Self {
+        let (data, sync) = (None, When::Always);
+        Self { replicas: REPLICAS_DEFAULT, write_quorum: None, disk: false, data, sync }
+    }
+
     /// What `chord serve` is told of it; `home` is there if the records are to be on the disk.
     pub(super) fn to_server(&self, home: Option<&Home>, server: &str) -> Vec<OsString> {
         let mut told = vec!["--replicas".to_owned(), self.replicas.to_string()];

@@ -108,7 +108,8 @@ struct Sent {
 
 impl RepairArgs {
     pub(super) fn setup(&self) -> Setup {
-        Setup { door: Door::Http, ring_size: self.ring_size, keeping: self.keeping.clone() }
+        let keeping = self.keeping.clone();
+        Setup { door: Door::Http, ring_size: self.ring_size, keeping, connections: None }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.
