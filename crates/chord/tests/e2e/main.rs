@@ -5,6 +5,8 @@
 //! `cargo test -p chord --test e2e failures::` runs one file of them.
 
 #[cfg(test)]
+mod all_doors;
+#[cfg(test)]
 mod all_keys;
 #[cfg(test)]
 mod bad_input;
