@@ -76,7 +76,7 @@ pub(crate) struct MemberArgs {
 
     /// How many connections the node serves at a time, 1 to 1048576; 4096 if not given
     ///
-    /// Beyond it the one idle for longest is closed for a newcomer. An idle one costs 5 KiB and one that is at work about 30,
+    /// Beyond it the one idle for longest is closed for a newcomer. An idle one costs 5 to 12 KiB and one at work about 30,
     /// beside what the kernel keeps; each is an open file.
     #[arg(long, value_name = "COUNT", env = "CHORD_CONNECTIONS",
         value_parser = number::within::<u32>("the number of connections", 1..=CONNECTIONS_MAX))]
