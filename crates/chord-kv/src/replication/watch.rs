@@ -252,6 +252,8 @@ impl Replicator {
         if let Some(segment) = watch.segment(&owner) {
             (segment.range, segment.doubted_at) = (None, None);
         } else if watch.segments.len() < SEGMENTS_MAX {
+            // The next one is looked up as soon as this one has answered.
+            watch.find_at = now;
             let owner = owner.clone();
             watch.segments.push(Segment { owner, range: None, began: None, heard: 0, doubted_at: None });
         }
