@@ -66,6 +66,7 @@ pub(super) struct Feed {
     lapses_looked_for_at: Duration,
     due: BTreeSet<(u64, Position, Key)>,
     /// How far the range was looked through for what will expire; `None` if it was.
+    #[expect(clippy::option_option, reason = "the search is over, begins, or goes on")]
     search: Option<Option<Cursor>>,
     /// Whether some of that was left out.
     is_cut: bool,

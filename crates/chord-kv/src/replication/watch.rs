@@ -57,6 +57,7 @@ struct Watch {
     is_watching: bool,
     /// The last change of the one key: its version, and whether the value has gone by itself since. `None` if nothing is
     /// known, and the inner one if nothing was there.
+    #[expect(clippy::option_option, reason = "it is not known, nothing, or this")]
     last: Option<Option<(Version, Happened)>>,
     recent: Recent,
     segments: Vec<Segment>,
