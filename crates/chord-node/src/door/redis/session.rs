@@ -6,8 +6,8 @@ use std::time::Instant;
 use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
-use super::transactions::Transaction;
 use super::table::Row;
+use super::transactions::Transaction;
 use crate::door::Ends;
 
 /// The number of the next connection of this process, as CLIENT ID says it.
