@@ -48,7 +48,8 @@ impl Live {
     async fn join_one(&self) {
         // The youngest: it is not about to leave.
         let contact = self.0.lock().unwrap().last().unwrap().name().clone();
-        let node = Node::builder().listen("127.0.0.1:0").join(contact).start().await.unwrap();
+        let joiner = Node::builder().listen("127.0.0.1:0").join(contact);
+        let node = Box::pin(joiner.start()).await.unwrap();
         tokio::time::timeout(DEADLINE, node.ready()).await.unwrap().unwrap();
         self.0.lock().unwrap().push(node);
     }

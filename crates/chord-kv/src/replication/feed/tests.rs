@@ -31,6 +31,9 @@ fn of_prefix(id: u64, text: &str) -> Interest {
     Interest { id, filter: Filter::Prefix(text.as_bytes().to_vec()) }
 }
 
+/// Of one interest: its number, that of the first change, and what happened to which keys.
+type Told = (u64, u64, Vec<(String, Happened)>);
+
 /// A node at 40 that owns a whole ring of 64, and what it tells the node at 7, which watches.
 struct Owner {
     node: Replicator,
@@ -82,7 +85,11 @@ impl Owner {
                     result.expect("it is done");
                     self.n_done += 1;
                 }
-                _ => {}
+                Output::Send(..)
+                | Output::FindOwner(..)
+                | Output::Left(_)
+                | Output::Seen(..)
+                | Output::Event(_) => {}
             }
         }
         for (id, body) in answers {
@@ -113,10 +120,9 @@ impl Owner {
     }
 
     fn subscribes(&mut self, interests: Vec<Interest>) -> Vec<Subscribed> {
-        match self.is_asked(interests) {
-            AnswerBody::Watched { subscribed, .. } => subscribed,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.is_asked(interests);
+        let AnswerBody::Watched { subscribed, .. } = answer else { panic!("{answer:?}") };
+        subscribed
     }
 
     fn change(&mut self, text: &str, change: Change, expiry: Expiry) {
@@ -136,7 +142,7 @@ impl Owner {
     }
 
     /// What is under way, which arrives or not: of each interest, its number, the first change and what happened.
-    fn tells(&mut self, arrives: bool) -> Vec<(u64, u64, Vec<(String, Happened)>)> {
+    fn tells(&mut self, arrives: bool) -> Vec<Told> {
         let Some((id, deliveries)) = self.told.pop() else { return Vec::new() };
         assert!(self.told.is_empty(), "one message at a time");
         let answer = PeerAnswer { leaving: false, body: AnswerBody::Done };

@@ -80,7 +80,7 @@ impl Watcher {
                 Output::FindOwner(id, _) => self.searches.push(id),
                 Output::Send(id, peer, PeerRequest::Watch { .. }) => self.asked.push((id, peer)),
                 Output::Reply(_, answer) => self.answered.push(answer.body),
-                _ => {}
+                Output::Send(..) | Output::Done(..) | Output::Left(_) | Output::Event(_) => {}
             }
         }
     }
