@@ -82,6 +82,26 @@ impl Keys {
     }
 }
 
+/// Leave to go round the whole ring: so many go at a time as a node can bear.
+pub(crate) struct Round(Arc<Shared>);
+
+impl Round {
+    /// Waits until it may begin. May be dropped at any point.
+    pub(crate) async fn begin(shared: Arc<Shared>) -> Self {
+        // The semaphore is never closed.
+        if let Ok(permit) = shared.rounds.acquire().await {
+            permit.forget();
+        }
+        Self(shared)
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        self.0.rounds.add_permits(1);
+    }
+}
+
 impl KeyPage {
     /// What is live of that.
     pub(crate) fn of(told: Told) -> Self {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::owner::DataMail;
-use crate::shared::Shared;
+use crate::shared::{Shared, Stage};
 
 /// What waits for one who watches, at most: what a busy prefix brings while a client reads slowly. When more comes, it is told
 /// that it has missed something.
@@ -28,6 +28,9 @@ pub enum WatchError {
         /// How many.
         limit: usize,
     },
+    /// The node is in no ring.
+    #[error("this node is in no ring: ask another node, or have it join one")]
+    NotMember,
     /// The node is too busy, or stopping.
     #[error("this node is too busy, or stopping: try again, or ask another node")]
     Busy,
@@ -53,6 +56,12 @@ impl Shared {
         filter: Filter,
         since: Option<(Version, Happened)>,
     ) -> Result<Watch, WatchError> {
+        if !self.view().is_member() {
+            return Err(WatchError::NotMember);
+        }
+        if self.stage() != Stage::Running {
+            return Err(WatchError::Busy);
+        }
         let (sender, seen) = mpsc::channel(WAITING_MAX);
         let until = Instant::now() + self.limits.operation;
         let mail = |reply| DataMail::Watch { filter, since, sender, reply };

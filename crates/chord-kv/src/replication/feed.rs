@@ -27,6 +27,10 @@ pub const SUBSCRIPTIONS_MAX: usize = 16 << 10;
 /// it is told so.
 pub const UNHEARD_MAX: usize = 4096;
 
+/// Bytes of changes that wait for all who watch, at most and by one of each: more than a ring that is not cut ever leaves
+/// waiting. Beyond it the oldest of whoever is told something new are missed.
+const UNHEARD_BYTES_MAX: usize = 64 << 20;
+
 /// After so long without a word of who watches it is forgotten: several repetitions may be lost.
 pub const INTEREST_LAPSES_AFTER: Duration = Duration::from_secs(10);
 
@@ -39,6 +43,12 @@ const DUE_MAX: usize = 64 << 10;
 
 /// Pages of the store that are looked through at a tick for what will expire: a millisecond's work in memory.
 const PAGES_AT_ONCE: usize = 16;
+
+/// Records that expire and are told of at one tick, at most: a few milliseconds' work in memory.
+const EXPIRIES_AT_ONCE: usize = 2048;
+
+/// When a record goes, in milliseconds since 1970, and which.
+type Due = (u64, Position, Key);
 
 /// Names an interest: who watches, and its number for it.
 type Name = (NodeName, u64);
@@ -63,17 +73,50 @@ pub(super) struct Feed {
     of_prefixes: BTreeSet<Name>,
     /// Those who have not heard everything, and what is under way to them.
     waiting: BTreeMap<NodeName, Telling>,
+    /// Bytes of what was not heard yet.
+    unheard_bytes: usize,
     lapses_looked_for_at: Duration,
-    due: BTreeSet<(u64, Position, Key)>,
-    /// How far the range was looked through for what will expire; `None` if it was.
-    #[expect(clippy::option_option, reason = "the search is over, begins, or goes on")]
-    search: Option<Option<Cursor>>,
-    /// Whether some of that was left out.
-    is_cut: bool,
+    due: BTreeSet<Due>,
+    /// From where on what is due was left out, since it was too much.
+    cut: Option<Due>,
+    search: Search,
     /// In which tenure of the node it began.
     epoch: Option<Epoch>,
     /// The range that the node had last.
     range: Option<Range>,
+}
+
+/// A way through the range, to find what will expire and somebody watches.
+#[derive(Debug, Default)]
+struct Search {
+    /// How often it is still to come to the end.
+    laps: u8,
+    cursor: Option<Cursor>,
+    /// Since when what expires is to be told of those who were not looked for yet, in milliseconds since 1970.
+    since_ms: u64,
+}
+
+impl Search {
+    /// All of the range is to be looked through from now on. A lap that is under way comes to its end first, so that those
+    /// who begin to watch again and again keep no part from being reached.
+    fn begin(&mut self, since_ms: u64) {
+        if self.laps == 0 {
+            *self = Self { laps: 1, cursor: None, since_ms };
+        } else {
+            (self.laps, self.since_ms) = (2, self.since_ms.min(since_ms));
+        }
+    }
+
+    /// It has come so far; `None` is the end.
+    fn goes_on(&mut self, cursor: Option<Cursor>) {
+        self.laps -= u8::from(cursor.is_none() && self.laps > 0);
+        self.cursor = cursor;
+    }
+}
+
+/// What a change that waits costs, in bytes, about.
+fn cost(notice: &Notice) -> usize {
+    notice.key.as_bytes().len() + 128
 }
 
 #[derive(Debug)]
@@ -94,19 +137,20 @@ impl Filter {
 }
 
 impl Feed {
-    fn add(&mut self, name: Name, subscription: Subscription) {
+    fn add(&mut self, name: Name, subscription: Subscription, now_ms: u64) {
         match &subscription.filter {
             Filter::Key(key) => drop(self.of_keys.entry(key.clone()).or_default().insert(name.clone())),
             Filter::Prefix(_) => {
                 self.of_prefixes.insert(name.clone());
-                self.search = Some(None);
+                self.search.begin(now_ms);
             }
         }
         self.subscriptions.insert(name, subscription);
     }
 
     fn remove(&mut self, name: &Name) {
-        let Some(Subscription { filter, .. }) = self.subscriptions.remove(name) else { return };
+        let Some(Subscription { filter, unheard, .. }) = self.subscriptions.remove(name) else { return };
+        self.unheard_bytes -= unheard.iter().map(cost).sum::<usize>();
         match filter {
             Filter::Key(key) => {
                 if let Some(names) = self.of_keys.get_mut(&key) {
@@ -131,10 +175,13 @@ impl Feed {
     fn note(&mut self, names: &[Name], notice: &Notice) {
         for name in names {
             let Some(subscription) = self.subscriptions.get_mut(name) else { continue };
-            if subscription.unheard.len() >= UNHEARD_MAX {
-                subscription.unheard.pop_front();
+            let unheard = &mut subscription.unheard;
+            while unheard.len() >= UNHEARD_MAX || self.unheard_bytes >= UNHEARD_BYTES_MAX {
+                let Some(oldest) = unheard.pop_front() else { break };
+                self.unheard_bytes -= cost(&oldest);
             }
-            subscription.unheard.push_back(notice.clone());
+            self.unheard_bytes += cost(notice);
+            unheard.push_back(notice.clone());
             subscription.count += 1;
             let watcher = &subscription.watcher;
             self.waiting.entry(watcher.name.clone()).or_insert_with(|| Telling {
@@ -148,10 +195,13 @@ impl Feed {
     /// That a record will go by itself, and when.
     fn note_due(&mut self, record: &Record) {
         let Some(at_ms) = record.expires_at_ms.filter(|_| !record.is_tombstone()) else { return };
-        self.due.insert((at_ms, record.position, record.key.clone()));
+        let due = (at_ms, record.position, record.key.clone());
+        if self.cut.as_ref().is_some_and(|cut| due >= *cut) {
+            return; // It is looked for when there is room again.
+        }
+        self.due.insert(due);
         if self.due.len() > DUE_MAX {
-            self.due.pop_last();
-            self.is_cut = true;
+            self.cut = self.due.pop_last();
         }
     }
 
@@ -198,7 +248,9 @@ impl Feed {
             };
             let before = subscription.count - subscription.unheard.len() as u64;
             let n_heard = usize::try_from(up_to.saturating_sub(before)).unwrap_or(usize::MAX);
-            subscription.unheard.drain(..n_heard.min(subscription.unheard.len()));
+            let n_heard = n_heard.min(subscription.unheard.len());
+            self.unheard_bytes -=
+                subscription.unheard.drain(..n_heard).map(|notice| cost(&notice)).sum::<usize>();
         }
     }
 }
@@ -219,7 +271,8 @@ impl Replicator {
     fn take_interest(&mut self, from: &Peer, Interest { id, filter }: Interest) -> Option<Subscribed> {
         let name = (from.name.clone(), id);
         let current = match &filter {
-            Filter::Key(key) => Some(self.current(key).filter(|_| self.answers_for_key(key))?),
+            Filter::Key(key) if self.answers_for_key(key) => Some(self.current(key)?),
+            Filter::Key(_) => return None,
             Filter::Prefix(_) => None,
         };
         if self.feed.subscriptions.get(&name).is_some_and(|known| known.filter != filter) {
@@ -236,7 +289,8 @@ impl Replicator {
         let heard_at = self.now.elapsed;
         let unheard = VecDeque::new();
         let watcher = from.clone();
-        self.feed.add(name, Subscription { watcher, filter, began, unheard, count: 0, heard_at });
+        let subscription = Subscription { watcher, filter, began, unheard, count: 0, heard_at };
+        self.feed.add(name, subscription, self.now.wall_ms);
         Some(Subscribed { id, began, current })
     }
 
@@ -334,7 +388,8 @@ impl Replicator {
         self.feed.forget_lapsed(self.now.elapsed);
         if self.feed.subscriptions.is_empty() {
             self.feed.due.clear();
-            self.feed.search = None;
+            self.feed.cut = None;
+            self.feed.search = Search::default();
             return;
         }
         self.search_for_due();
@@ -344,42 +399,50 @@ impl Replicator {
 
     /// Looks through a part of the range for what will expire and somebody watches.
     fn search_for_due(&mut self) {
-        if self.feed.is_cut && self.feed.due.len() < DUE_MAX / 2 {
-            self.feed.is_cut = false;
-            self.feed.search = Some(None);
+        if self.feed.due.len() < DUE_MAX / 2
+            && let Some((at_ms, ..)) = self.feed.cut.take()
+        {
+            self.feed.search.begin(at_ms.saturating_sub(1));
         }
-        let Some(range) = self.tenure.range().filter(|_| !self.feed.of_prefixes.is_empty()) else { return };
+        let Some(range) = self.tenure.range() else { return };
         for _ in 0..PAGES_AT_ONCE {
-            let Some(cursor) = self.feed.search.take() else { return };
-            let cursor = cursor.filter(|cursor| range.contains(cursor.position));
+            if self.feed.search.laps == 0 {
+                return;
+            }
+            let cursor = self.feed.search.cursor.take().filter(|cursor| range.contains(cursor.position));
             let page = match self.store.range(&range, cursor.as_ref(), PAGE) {
                 Ok(page) => page,
                 Err(error) => {
-                    self.feed.search = Some(cursor);
+                    self.feed.search.cursor = cursor;
                     return self.report(error);
                 }
             };
-            let now_ms = self.now.wall_ms;
+            // What has expired since somebody began to watch is told now.
+            let since_ms = self.feed.search.since_ms;
             let mortal =
-                page.records.iter().filter(|record| record.expires_at_ms.is_some_and(|at| at > now_ms));
+                page.records.iter().filter(|record| record.expires_at_ms.is_some_and(|at| at > since_ms));
             for record in mortal {
                 if !self.feed.names_of(&record.key).is_empty() {
                     self.feed.note_due(record);
                 }
             }
-            self.feed.search = page.next.map(Some);
+            self.feed.search.goes_on(page.next);
         }
     }
 
     /// Tells of those whose time has come.
     fn note_expired(&mut self) {
-        while let Some((at_ms, ..)) = self.feed.due.first()
-            && *at_ms <= self.now.wall_ms
-            && let Some((at_ms, position, key)) = self.feed.due.pop_first()
-        {
+        for _ in 0..EXPIRIES_AT_ONCE {
+            if self.feed.due.first().is_none_or(|(at_ms, ..)| *at_ms > self.now.wall_ms) {
+                return;
+            }
+            let Some((at_ms, position, key)) = self.feed.due.pop_first() else { return };
             let stored = match self.store.read(position, &key) {
                 Ok(stored) => stored,
-                Err(error) => return self.report(error),
+                Err(error) => {
+                    self.feed.due.insert((at_ms, position, key));
+                    return self.report(error);
+                }
             };
             let is_it = |record: &Record| record.expires_at_ms == Some(at_ms) && !record.is_tombstone();
             if let Some(record) = stored.filter(is_it).filter(|_| self.tenure.answers_for(position)) {

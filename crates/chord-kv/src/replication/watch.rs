@@ -20,12 +20,16 @@ use crate::{Key, Range, Version};
 /// How often an owner is told again of an interest: a few times before it forgets.
 const REPEAT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause before an owner is looked up, or asked, again.
+/// Pause before an owner is looked up, or asked, again: at first, and at most after it came to nothing several times.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Keys of which a watch of many remembers the last change, so that none is told twice: an owner that has just become one
 /// tells of few again.
 const RECENT_MAX: usize = 4096;
+
+/// Bytes of those keys, at most.
+const RECENT_BYTES_MAX: usize = 256 << 10;
 
 /// Owners that one watch asks, at most.
 const SEGMENTS_MAX: usize = 4096;
@@ -63,6 +67,8 @@ struct Watch {
     segments: Vec<Segment>,
     finding: Option<RequestId>,
     find_at: Duration,
+    /// How often in a row an owner did not answer as one.
+    failures: u32,
 }
 
 /// An owner, and the part of the ring that it tells of.
@@ -83,6 +89,7 @@ struct Recent {
     last: BTreeMap<Key, (Version, Happened)>,
     /// Each change that was news, the last ones of some keys among them.
     order: VecDeque<(Key, (Version, Happened))>,
+    bytes: usize,
 }
 
 impl Recent {
@@ -94,8 +101,15 @@ impl Recent {
         }
         self.last.insert(notice.key.clone(), change);
         self.order.push_back((notice.key.clone(), change));
-        while self.last.len() > RECENT_MAX || self.order.len() > 2 * RECENT_MAX {
+        self.bytes += notice.key.as_bytes().len();
+        let is_too_much = |recent: &Self| {
+            recent.last.len() > RECENT_MAX
+                || recent.order.len() > 2 * RECENT_MAX
+                || recent.bytes > RECENT_BYTES_MAX
+        };
+        while is_too_much(self) {
             let Some((key, change)) = self.order.pop_front() else { break };
+            self.bytes -= key.as_bytes().len();
             if self.last.get(&key) == Some(&change) {
                 self.last.remove(&key); // and if not, it has changed since
             }
@@ -214,6 +228,7 @@ impl Replicator {
             segments: Vec::new(),
             finding: None,
             find_at: Duration::ZERO,
+            failures: 0,
         };
         self.watches.watches.insert(id, watch);
         self.drive_watches();
@@ -235,8 +250,10 @@ impl Replicator {
     fn find_owner_for(&mut self, id: WatchId) {
         let (size, now) = (self.settings.size, self.now.elapsed);
         let Some(watch) = self.watches.watches.get_mut(&id) else { return };
-        let is_free = watch.finding.is_none() && watch.find_at <= now && !watch.awaits_an_owner();
-        let Some(position) = watch.gap(size).filter(|_| is_free) else { return };
+        if watch.finding.is_some() || watch.find_at > now || watch.awaits_an_owner() {
+            return;
+        }
+        let Some(position) = watch.gap(size) else { return };
         self.requests += 1;
         let request = RequestId(self.requests);
         watch.finding = Some(request);
@@ -258,8 +275,10 @@ impl Replicator {
             let owner = owner.clone();
             watch.segments.push(Segment { owner, range: None, began: None, heard: 0, doubted_at: None });
         }
-        self.watches.owners.entry(owner.name).or_default().due_at = now;
-        self.repeat_interests();
+        let interest = Interest { id: id.0, filter: watch.filter.clone() };
+        let repeat_at = Asking { is_under_way: false, due_at: now + REPEAT_PAUSE };
+        self.watches.owners.entry(owner.name.clone()).or_insert(repeat_at);
+        self.send_interests(&owner, &[interest]);
     }
 
     /// Tells all owners whose turn it is what is watched of theirs.
@@ -295,19 +314,20 @@ impl Replicator {
         };
         let asking = self.watches.owners.entry(owner.clone()).or_default();
         asking.due_at = now + REPEAT_PAUSE;
-        if peer == self.me {
-            for some in interests.chunks(INTERESTS_MAX) {
-                let ids = some.iter().map(|interest| interest.id).collect::<Vec<_>>();
-                let answer = self.subscribe(&peer, some.to_vec()).unwrap_or_else(AnswerBody::Refused);
-                self.heard_interests(&peer, &ids, &Ok(answer));
-            }
-            return;
-        }
-        asking.is_under_way = true;
+        asking.is_under_way = peer != self.me;
         for some in interests.chunks(INTERESTS_MAX) {
-            let ids = some.iter().map(|interest| interest.id).collect();
-            let interests = some.to_vec();
-            self.send(&peer, PeerRequest::Watch { interests }, Purpose::Watch(ids));
+            self.send_interests(&peer, some);
+        }
+    }
+
+    fn send_interests(&mut self, owner: &Peer, interests: &[Interest]) {
+        let ids: Vec<u64> = interests.iter().map(|interest| interest.id).collect();
+        let interests = interests.to_vec();
+        if *owner == self.me {
+            let answer = self.subscribe(owner, interests).unwrap_or_else(AnswerBody::Refused);
+            self.heard_interests(owner, &ids, &Ok(answer));
+        } else {
+            self.send(owner, PeerRequest::Watch { interests }, Purpose::Watch(ids));
         }
     }
 
@@ -336,7 +356,9 @@ impl Replicator {
     fn doubt_owner(&mut self, id: WatchId, owner: &Peer) {
         let now = self.now.elapsed;
         let Some(watch) = self.watches.watches.get_mut(&id) else { return };
-        watch.find_at = now + RETRY_PAUSE;
+        let pause = RETRY_PAUSE.saturating_mul(1 << watch.failures.min(8)).min(RETRY_PAUSE_MAX);
+        watch.failures = watch.failures.saturating_add(1);
+        watch.find_at = now + pause;
         if let Some(segment) = watch.segment(owner) {
             segment.doubted_at.get_or_insert(now);
         }
@@ -350,10 +372,8 @@ impl Replicator {
         let was_watching = watch.is_watching;
         let Some(segment) = watch.segment(owner) else { return };
         segment.range = Some(range);
-        if segment.began == Some(subscribed.began) {
-            return;
-        }
         let seen = match &subscribed.current {
+            _ if segment.began == Some(subscribed.began) => Vec::new(),
             Some(Current::Unknown) => {
                 self.watches.owners.entry(owner.name.clone()).or_default().due_at = now + RETRY_PAUSE;
                 return;
@@ -367,6 +387,7 @@ impl Replicator {
                 if was_watching { vec![Seen::Missed(range)] } else { Vec::new() }
             }
         };
+        watch.failures = 0;
         if !was_watching && watch.gap(size).is_none() {
             watch.is_watching = true;
             self.outputs.push_back(Output::Seen(id, Seen::Watching));
@@ -384,6 +405,11 @@ impl Replicator {
             let id = WatchId(delivery.id);
             let Some(watch) = self.watches.watches.get_mut(&id) else { continue };
             let Some(segment) = watch.segment(from) else { continue };
+            let is_counted =
+                delivery.first > 0 && delivery.first.checked_add(delivery.notices.len() as u64).is_some();
+            if !is_counted {
+                return Err(Denial::Senseless);
+            }
             if segment.began != Some(delivery.began) {
                 is_early = true;
                 continue;

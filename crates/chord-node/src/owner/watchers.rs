@@ -1,15 +1,18 @@
 //! Those who watch keys through this node, and what is on its way to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use chord_kv::Range;
-use chord_kv::replication::{Seen, WatchId};
+use chord_kv::replication::{INTEREST_LAPSES_AFTER, Seen, WatchId};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 /// All of them.
 pub(super) struct Watchers {
-    watchers: HashMap<WatchId, Watcher>,
+    live: HashMap<WatchId, Watcher>,
+    /// When those ended that owners still know.
+    ended: VecDeque<Instant>,
     next: u64,
 }
 
@@ -22,38 +25,40 @@ struct Watcher {
 impl Watchers {
     pub(super) fn new() -> Self {
         // An owner may still know those of this node's last life.
-        Self { watchers: HashMap::new(), next: rand::random() }
+        Self { live: HashMap::new(), ended: VecDeque::new(), next: rand::random() }
     }
 
+    /// How many there are, and were a moment ago: owners go on to know those for a while.
     pub(super) fn len(&self) -> usize {
-        self.watchers.len()
+        self.live.len() + self.ended.len()
     }
 
     pub(super) fn add(&mut self, sender: Sender<Seen>) -> WatchId {
         self.next = self.next.wrapping_add(1);
         let id = WatchId(self.next);
-        self.watchers.insert(id, Watcher { sender, has_missed: false });
+        self.live.insert(id, Watcher { sender, has_missed: false });
         id
     }
 
     pub(super) fn tell(&mut self, id: WatchId, seen: Seen, everything: Range) {
-        if let Some(watcher) = self.watchers.get_mut(&id) {
+        if let Some(watcher) = self.live.get_mut(&id) {
             watcher.tell(Some(seen), everything);
         }
     }
 
     /// Tells those who read too slowly, as far as they have room by now. Returns whose clients have gone.
     pub(super) fn tidy(&mut self, everything: Range) -> Vec<WatchId> {
-        let gone: Vec<WatchId> = self
-            .watchers
-            .iter()
-            .filter(|(_, watcher)| watcher.sender.is_closed())
-            .map(|(id, _)| *id)
-            .collect();
+        let gone: Vec<WatchId> =
+            self.live.iter().filter(|(_, watcher)| watcher.sender.is_closed()).map(|(id, _)| *id).collect();
+        let now = Instant::now();
         for id in &gone {
-            self.watchers.remove(id);
+            self.live.remove(id);
+            self.ended.push_back(now);
         }
-        for watcher in self.watchers.values_mut() {
+        while self.ended.front().is_some_and(|ended| now - *ended > INTEREST_LAPSES_AFTER) {
+            self.ended.pop_front();
+        }
+        for watcher in self.live.values_mut() {
             watcher.tell(None, everything);
         }
         gone
@@ -98,6 +103,6 @@ mod tests {
         assert_eq!(seen.try_recv(), Ok(Seen::Watching));
         drop(seen);
         assert_eq!(watchers.tidy(everything), [id]);
-        assert_eq!(watchers.len(), 0);
+        assert_eq!(watchers.len(), 1, "owners know it still");
     }
 }

@@ -308,3 +308,31 @@ fn a_number_that_comes_to_mean_other_keys_begins_anew() {
     owner.set("b");
     assert_eq!(owner.tells(true), [(1, 1, happened("b", Happened::Set))]);
 }
+
+#[test]
+fn what_expires_is_told_however_many_go_at_once_and_whenever_it_was_looked_for() {
+    let mut owner = Owner::new();
+    let count = DUE_MAX + 3;
+    for idx in 0..count {
+        owner.set_until(&format!("a{idx}"), 3000);
+    }
+    owner.subscribes(vec![of_prefix(1, "a")]);
+    let mut expired = BTreeSet::new();
+    for _ in 0..400 {
+        owner.passes(Duration::from_millis(100));
+        if owner.now_ms % 5000 == 0 {
+            owner.subscribes(vec![of_prefix(1, "a")]);
+        }
+        while let told = owner.tells(true)
+            && !told.is_empty()
+        {
+            for (_, _, changes) in told {
+                expired.extend(changes.into_iter().map(|(name, happened)| {
+                    assert_eq!(happened, Happened::Expired);
+                    name
+                }));
+            }
+        }
+    }
+    assert_eq!(expired.len(), count);
+}

@@ -323,3 +323,29 @@ fn what_nobody_watches_any_more_is_heard_and_not_told() {
     watcher.sees(&[]);
     assert_eq!((watcher.searches.len(), watcher.asked.len()), (0, 0));
 }
+
+#[test]
+fn an_owner_that_was_doubted_before_the_watch_began_lets_it_begin_when_it_answers_again() {
+    let mut watcher = Watcher::of_all();
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(20, 50), 1, None);
+    watcher.finds(20);
+    watcher.passes(REPEAT_PAUSE);
+    watcher.is_told(50, None);
+    watcher.is_subscribed(20, range(50, 20), 1, None);
+    watcher.sees(&[]);
+    watcher.passes(RETRY_PAUSE_MAX);
+    watcher.finds(50);
+    watcher.is_subscribed(50, range(20, 50), 1, None);
+    watcher.sees(&[Seen::Watching]);
+}
+
+#[test]
+fn numbers_that_cannot_be_counted_are_refused() {
+    let mut watcher = all_begun();
+    for first in [0, u64::MAX] {
+        let answer = watcher.hears(50, 1, first, &[set(7)]);
+        assert_eq!(answer, AnswerBody::Refused(Denial::Senseless));
+    }
+    watcher.sees(&[]);
+}

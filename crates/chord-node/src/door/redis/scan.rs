@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::glob;
 use super::table::{KeyArgs, Row, command};
-use crate::keys::Keys;
+use crate::keys::{Keys, Round};
 
 const WALK: &[&str] = &["readonly"];
 
@@ -187,7 +187,7 @@ where
     let shared = call.shared.clone();
     Begun::Running(Box::pin(async move {
         let walked = async {
-            let _round = shared.rounds.acquire().await;
+            let _round = Round::begin(shared.clone()).await;
             walk(Keys::new(shared.clone(), arc)).await
         };
         let late = || Answer::error("TRYAGAIN", "going round the ring took more than a minute: use SCAN");

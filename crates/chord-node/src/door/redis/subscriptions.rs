@@ -160,7 +160,9 @@ impl Subscriptions {
             self.names.insert(name, Subscription { watch: None });
             return Ok(());
         };
-        let mut watch = shared.watch(filter, None).await;
+        let late = || Answer::error("TRYAGAIN", "the owners of these keys did not answer in time");
+        let watch = tokio::time::timeout_at(until, shared.watch(filter, None)).await;
+        let mut watch = watch.map_err(|_| late())?;
         let begun = async {
             let Ok(watch) = &mut watch else { return false };
             while let Some(seen) = watch.next().await {

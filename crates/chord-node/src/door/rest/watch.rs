@@ -40,14 +40,13 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
         _ => (Filter::Prefix(call.query.prefix.clone().unwrap_or_default()), None),
     };
     call.without_body().await?;
-    if !shared.view().is_member() {
-        let sentence = shared.waits().map_or_else(|| NOT_MEMBER.to_owned(), |waits| waits.to_string());
-        return Err(Refused::new(Code::NotMember, sentence).into());
-    }
-    let refused = |error: WatchError| Refused::new(Code::Busy, error.to_string());
-    if shared.stage() != Stage::Running {
-        return Err(refused(WatchError::Busy).into());
-    }
+    let refused = |error: WatchError| match error {
+        WatchError::NotMember => {
+            let waits = shared.waits().map(|waits| waits.to_string());
+            Refused::new(Code::NotMember, waits.unwrap_or_else(|| error.to_string()))
+        }
+        WatchError::TooMany { .. } | WatchError::Busy => Refused::new(Code::Busy, error.to_string()),
+    };
     let watch = shared.watch(filter, since).await.map_err(refused)?;
     let watching = Watching {
         watch,
@@ -66,8 +65,6 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
-
-const NOT_MEMBER: &str = "this node is in no ring: ask another node, or have it join one";
 
 /// A stream under way.
 struct Watching {
