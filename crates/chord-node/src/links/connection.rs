@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::TcpKeepalive;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -307,9 +308,16 @@ async fn run(driver: &mut Option<Driver>) {
 /// How long bytes may lie unread at the other end before the system ends a connection.
 const UNREAD_MAX: Duration = Duration::from_secs(20);
 
-/// Sets up a connection of either direction: small messages leave at once, and who does not read is let go.
+/// After so long without a word the system asks whether the other end is still there, and how often it repeats that: one that
+/// is gone without a farewell is found out within minutes, though it is only listened to.
+const ALIVE_AFTER: Duration = Duration::from_secs(60);
+const ALIVE_PAUSE: Duration = Duration::from_secs(15);
+
+/// Sets up a connection of either direction: small messages leave at once, and who does not read or is gone is let go.
 pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream)
+        .set_tcp_keepalive(&TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_PAUSE))?;
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_MAX))?;
     Ok(())

@@ -8,6 +8,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
+/// Watches that may have ended a moment ago, at least, before another may begin.
+const ENDED_MIN: usize = 256;
+
 /// All of them.
 pub(super) struct Watchers {
     live: HashMap<WatchId, Watcher>,
@@ -28,9 +31,10 @@ impl Watchers {
         Self { live: HashMap::new(), ended: VecDeque::new(), next: rand::random() }
     }
 
-    /// How many there are, and were a moment ago: owners go on to know those for a while.
-    pub(super) fn len(&self) -> usize {
-        self.live.len() + self.ended.len()
+    /// Whether one more may be added, of so many at a time. As many again, and a few where these are few, may have ended a
+    /// moment ago, whom owners go on to know for a while.
+    pub(super) fn have_room(&self, limit: usize) -> bool {
+        self.live.len() < limit && self.ended.len() < limit.max(ENDED_MIN)
     }
 
     pub(super) fn add(&mut self, sender: Sender<Seen>) -> WatchId {
@@ -103,6 +107,11 @@ mod tests {
         assert_eq!(seen.try_recv(), Ok(Seen::Watching));
         drop(seen);
         assert_eq!(watchers.tidy(everything), [id]);
-        assert_eq!(watchers.len(), 1, "owners know it still");
+        assert!(watchers.have_room(1), "another may take its place at once");
+        for _ in 1..ENDED_MIN {
+            watchers.add(mpsc::channel(1).0);
+        }
+        watchers.tidy(everything);
+        assert!(!watchers.have_room(1), "owners know so many still");
     }
 }

@@ -231,7 +231,7 @@ impl Described<'_> {
                     "At most {BATCH_LINES_MAX} lines and {} bytes, each line one item of this array.",
                     self.limits.batch_bytes
                 );
-                let content = ContentBuilder::new().schema(Some(parts::lines("BatchLine"))).example(Some(
+                let content = ContentBuilder::new().schema(Some(parts::lines("BatchLine", 1))).example(Some(
                     serde_json::json!([
                         {"op": "put", "key": "greeting", "value": "hello", "ttl": "60s"},
                         {"op": "incr", "key": "visits"},
@@ -276,7 +276,7 @@ impl Described<'_> {
                 vec![(200, parts::with(done, &Told::WRITTEN))]
             }
             (Route::Batch, _) => {
-                let content = ContentBuilder::new().schema(Some(parts::lines("BatchAnswer"))).build();
+                let content = ContentBuilder::new().schema(Some(parts::lines("BatchAnswer", 1))).build();
                 let about = "One answer for each line that is not empty, in their order, sent as they come. \
                              If the connection ends before the last of them, the others may be done or not.";
                 vec![(200, of(about).content(BATCH_TYPE, content).build())]
@@ -288,7 +288,7 @@ impl Described<'_> {
                 vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
             }
             (Route::Keys, _) => {
-                let content = ContentBuilder::new().schema(Some(parts::lines("KeyLine"))).build();
+                let content = ContentBuilder::new().schema(Some(parts::lines("KeyLine", 0))).build();
                 vec![(200, of("The keys.").content(KEYS_TYPE, content).build())]
             }
             (Route::Watch | Route::WatchMany, _) => {

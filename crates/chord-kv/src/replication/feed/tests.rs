@@ -320,7 +320,7 @@ fn what_expires_is_told_however_many_go_at_once_and_whenever_it_was_looked_for()
     let mut expired = BTreeSet::new();
     for _ in 0..400 {
         owner.passes(Duration::from_millis(100));
-        if owner.now_ms % 5000 == 0 {
+        if owner.now_ms.is_multiple_of(5000) {
             owner.subscribes(vec![of_prefix(1, "a")]);
         }
         while let told = owner.tells(true)

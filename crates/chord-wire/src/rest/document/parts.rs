@@ -251,7 +251,8 @@ pub(super) fn of(name: &str) -> RefOr<Schema> {
 }
 
 /// Lines of that type.
-pub(super) fn lines(name: &str) -> RefOr<Schema> {
-    let lines = ArrayBuilder::new().items(of(name)).min_items(Some(1)).build();
+/// Lines, each of that kind, of which there are so many at least.
+pub(super) fn lines(name: &str, at_least: usize) -> RefOr<Schema> {
+    let lines = ArrayBuilder::new().items(of(name)).min_items(Some(at_least)).build();
     Schema::Array(lines).into()
 }
