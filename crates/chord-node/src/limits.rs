@@ -58,7 +58,8 @@ pub struct Limits {
     pub link_connections: usize,
     /// Peers to which connections are kept. A ring needs few; this bounds what forged names can cost.
     pub links: usize,
-    /// Watches of clients at a time. Each costs up to a thousand changes that wait for its client.
+    /// Watches of clients at a time, and never more than half of `connections`, since whoever watches keeps its place. Each
+    /// costs up to a thousand changes that wait for its client.
     pub watches: usize,
 }
 
@@ -104,6 +105,11 @@ impl Limits {
             Some((_, field, wanted)) => Err(LimitError { field, wanted }),
             None => Ok(()),
         }
+    }
+
+    /// Watches at a time: they leave room for other nodes, and for clients that ask.
+    pub(crate) fn watches_at_once(&self) -> usize {
+        self.watches.min(self.connections / 2).max(1)
     }
 
     /// What a message about records may be like.

@@ -67,7 +67,7 @@ impl Shared {
         let mail = |reply| DataMail::Watch { filter, since, sender, reply };
         match self.ask_owner_task(until, mail).await {
             Some(true) => Ok(Watch { seen }),
-            Some(false) => Err(WatchError::TooMany { limit: self.limits.watches }),
+            Some(false) => Err(WatchError::TooMany { limit: self.limits.watches_at_once() }),
             None => Err(WatchError::Busy),
         }
     }

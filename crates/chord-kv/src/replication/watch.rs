@@ -416,12 +416,14 @@ impl Replicator {
             }
             let (heard, range) = (segment.heard, segment.range);
             segment.heard = heard.max(delivery.last());
-            if delivery.first > heard + 1 {
+            if delivery.first > heard + 1 && watch.is_watching {
                 let missed = range.unwrap_or(watch.arc);
                 self.outputs.push_back(Output::Seen(id, Seen::Missed(missed)));
             }
             for (number, notice) in (delivery.first..).zip(delivery.notices) {
-                if number > heard && watch.filter.is_about(&notice.key) && watch.note(&notice) {
+                let is_news = number > heard && watch.filter.is_about(&notice.key) && watch.note(&notice);
+                // What happened before all owners knew of the watch is nothing that it promised to tell.
+                if is_news && watch.is_watching {
                     self.outputs.push_back(Output::Seen(id, Seen::Changed(notice)));
                 }
             }

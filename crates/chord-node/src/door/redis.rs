@@ -93,7 +93,7 @@ struct Connection<'a> {
     pipeline: Pipeline,
     subscriptions: Subscriptions,
     unsent: Vec<u8>,
-    /// From the first request of a pipeline to its last answer, and as long as there are subscriptions.
+    /// From the first request of a pipeline to its last answer, and as long as there are subscriptions that tell of keys.
     turn: Option<Turn>,
     arriving: Arriving,
     doze: Doze,
@@ -381,7 +381,7 @@ impl Connection<'_> {
     /// Sends what is there; then nothing is under way any more, but what subscriptions may tell.
     async fn send(&mut self) -> io::Result<()> {
         self.send_unsent().await?;
-        if self.subscriptions.is_empty() && self.turn.take().is_some() {
+        if !self.subscriptions.watch_keys() && self.turn.take().is_some() {
             self.seat.sent();
         }
         Ok(())

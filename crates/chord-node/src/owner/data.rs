@@ -155,7 +155,7 @@ impl Data {
                 Input::Request { token: self.wait(Waiting::Request(reply)), from, request }
             }
             DataMail::Watch { filter, since, sender, reply } => {
-                let may = self.watchers.have_room(self.shared.limits.watches);
+                let may = self.watchers.have_room(self.shared.limits.watches_at_once());
                 if reply.send(may).is_err() || !may {
                     return; // Nobody waits any more, or there are too many.
                 }

@@ -104,6 +104,11 @@ impl Subscriptions {
         self.names.is_empty()
     }
 
+    /// Whether some of them can tell of keys. Nothing ever comes of the others, and nobody's place is kept for that.
+    pub(super) fn watch_keys(&self) -> bool {
+        self.names.values().any(|subscription| subscription.watch.is_some())
+    }
+
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.told.clear();
