@@ -124,7 +124,7 @@ impl Engine {
         position: Position,
     ) -> Result<(), StoreError> {
         let circle = RingSize::new(u64::from(RING_BITS_MAX)).expect("the largest size is a size");
-        let before = circle.distance(Position::from(1), position);
+        let before = circle.before(position);
         let here = Range { after: before, up_to: position };
         // Its digest is that of all whole stretches, and of what can be read of the one that it leaves out a part of.
         let elsewhere = Range { after: position, up_to: before };

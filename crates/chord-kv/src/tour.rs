@@ -286,7 +286,7 @@ impl Tour {
     /// What comes next, from its first position on.
     fn rest(&self) -> Range {
         // Where some of the keys at a position were told, others may be left.
-        let before = |cursor: &Cursor| self.size.distance(self.size.reduce(1.into()), cursor.position);
+        let before = |cursor: &Cursor| self.size.before(cursor.position);
         Range { after: self.cursor.as_ref().map_or(self.after, before), up_to: self.up_to }
     }
 

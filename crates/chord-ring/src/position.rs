@@ -263,6 +263,11 @@ impl RingSize {
         self.reduce(to.wrapping_sub(from))
     }
 
+    /// The position just before that one.
+    pub fn before(self, position: Position) -> Position {
+        self.reduce(position.wrapping_sub(1.into()))
+    }
+
     /// `from` + 2^exponent modulo 2^m: where finger number `exponent` of a node at `from` starts
     /// (TON 2003, table I, counted from 0).
     pub fn finger_start(self, from: Position, exponent: u16) -> Position {

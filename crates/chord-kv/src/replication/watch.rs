@@ -215,7 +215,7 @@ impl Replicator {
         let arc = match &filter {
             Filter::Key(key) => {
                 let at = key.position(size);
-                Range { after: size.distance(Position::from(1), at), up_to: at }
+                Range { after: size.before(at), up_to: at }
             }
             Filter::Prefix(_) => Range { after: self.me.position, up_to: self.me.position },
         };

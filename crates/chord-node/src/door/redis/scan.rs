@@ -99,7 +99,7 @@ fn scan(call: &mut Call<'_>) -> Result<Begun, Answer> {
     if !wanted.is_of_type || wanted.cursor >> cursor_bits(size) > 0 {
         return Ok(page_of(0, Vec::new()).into()); // Nothing is behind the end.
     }
-    let arc = Range { after: before(size, first_at(size, wanted.cursor)), up_to: size.reduce(Position::MAX) };
+    let arc = Range { after: size.before(first_at(size, wanted.cursor)), up_to: size.reduce(Position::MAX) };
     let keys = Keys::new(call.shared.clone(), arc);
     Ok(Begun::Running(Box::pin(async move {
         scan_from(keys, size, &wanted).await.unwrap_or_else(|answer| answer)
@@ -241,10 +241,6 @@ fn first_at(size: RingSize, prefix: u64) -> Position {
     set.fold(Position::ZERO, |position, (place, _)| size.finger_start(position, place))
 }
 
-fn before(size: RingSize, position: Position) -> Position {
-    size.distance(size.reduce(1.into()), position)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,10 +265,10 @@ mod tests {
                 let first = first_at(size, number);
                 assert_eq!(prefix(size, first), number, "{bits}");
                 if number > 0 {
-                    assert_eq!(prefix(size, before(size, first)), number - 1, "{bits}");
+                    assert_eq!(prefix(size, size.before(first)), number - 1, "{bits}");
                 }
             }
-            assert_eq!(before(size, first_at(size, 0)), last, "the whole circle");
+            assert_eq!(size.before(first_at(size, 0)), last, "the whole circle");
         }
     }
 }
