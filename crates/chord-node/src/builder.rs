@@ -275,6 +275,7 @@ impl Builder {
             mailbox,
             data_mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
+            departed: Mutex::default(),
             waits_for: Mutex::default(),
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),

@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_kv::replication;
-use chord_ring::{Command, CommandError, Failure, Peer, Request};
+use chord_ring::{Command, CommandError, Failure, NodeName, Peer, Request, SUCCESSORS_LIMIT};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::owner::DataMail;
+use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
 /// How much longer than its records may take a node waits for the word that they are with others.
 const MARGIN: Duration = Duration::from_secs(2);
+
+/// How long those who are not next to it are told that it has left, and how many of them at most: as many as it can know for
+/// its neighbours. Who has not heard waits longer for it when its ring is started again.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
+const FAREWELLS_MAX: usize = SUCCESSORS_LIMIT as usize;
 
 /// How a node left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +66,37 @@ impl Shared {
             Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
         }
         let left_behind = departure.left_behind;
+        if left_behind == 0 {
+            self.tell_others().await;
+        }
         if left_behind > 0 && departure.ended_ring {
             tracing::info!(left_behind, "no other node of the ring stays, and these records end with it");
         } else if left_behind > 0 {
             tracing::warn!(left_behind, "others may lack copies of records that this node had");
         }
         departure
+    }
+
+    /// Tells those who are not next to it that it has left and lacks nothing: its neighbours know.
+    async fn tell_others(self: &Arc<Self>) {
+        let view = self.view();
+        let successors = view.successors().as_slice().to_vec();
+        let request = Request::Leave {
+            from: self.me.clone(),
+            predecessor: view.predecessor().cloned(),
+            successors: successors.clone(),
+        };
+        let told = successors.first().into_iter().chain(view.predecessor());
+        let told: Vec<&NodeName> = told.map(|peer| &peer.name).chain([&self.me.name]).collect();
+        let known = self.acquaintances.borrow().clone();
+        let mut telling = JoinSet::new();
+        for name in known.into_iter().filter(|name| !told.contains(&name)).take(FAREWELLS_MAX) {
+            let (shared, request) = (self.clone(), request.clone());
+            if !shared.links.to(&name).is_seed() {
+                telling.spawn(async move { shared.asker().ask(&name, request, FAREWELL_WAIT).await });
+            }
+        }
+        while telling.join_next().await.is_some() {}
     }
 
     /// Sees to it that others have what this node has.
@@ -96,14 +127,38 @@ impl Shared {
     }
 
     /// Whether one of those is there and does not answer, as one that is stopped: it may stay, though the ring has dropped
-    /// it.
+    /// it. Whoever said itself that it is no member has gone.
     async fn is_any_silent(self: &Arc<Self>, peers: Vec<Peer>) -> bool {
         let mut asking = JoinSet::new();
-        for peer in peers {
+        let is_out = |peer: &Peer| lock(&self.departed).is_out(&peer.name);
+        for peer in peers.into_iter().filter(|peer| !is_out(peer)) {
             let shared = self.clone();
             let limit = shared.limits.request;
             asking.spawn(async move { shared.asker().ask(&peer.name, Request::Ping, limit).await });
         }
         asking.join_all().await.contains(&Err(Failure::Silent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[tokio::test]
+    async fn a_peer_that_has_said_farewell_is_not_taken_for_one_that_is_silent_and_stays() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let leaver = Node::builder().listen("127.0.0.1:0").join(node.name().clone()).start().await.unwrap();
+        leaver.ready().await.unwrap();
+        let peer = leaver.shared().me.clone();
+        let mut changes = node.shared().view_changed.subscribe();
+        changes.wait_for(|()| node.view().successors().head() == Some(&peer)).await.unwrap();
+        leaver.shutdown().await;
+        // Who is asked there now gets no answer, as from a host that is gone.
+        let _mute = tokio::net::TcpListener::bind(peer.name.as_str()).await.unwrap();
+        assert!(!node.shared().is_any_silent(vec![peer.clone()]).await);
+        lock(&node.shared().departed).is_back(&peer.name);
+        assert!(node.shared().is_any_silent(vec![peer]).await, "one that has said nothing may be there");
+        node.shutdown().await;
     }
 }

@@ -8,6 +8,7 @@ mod age;
 mod beginning;
 mod builder;
 mod client;
+mod departed;
 mod departure;
 mod door;
 mod error;

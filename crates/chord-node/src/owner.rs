@@ -1,6 +1,7 @@
 //! The owner task: the only one that touches the two state machines. It feeds them and does what they say.
 
 mod data;
+mod farewells;
 mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,8 +10,8 @@ use std::sync::atomic::Ordering;
 
 use chord_kv::replication::Replicator;
 use chord_ring::{
-    Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Refusal, RequestId, Token, View,
-    Wake, jittered,
+    Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Refusal, Request, RequestId, Token,
+    View, Wake, jittered,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -18,7 +19,9 @@ use tokio::time::Instant;
 
 use data::Data;
 pub(crate) use data::{DataMail, Operated};
+use farewells::Farewells;
 
+use crate::links::lock;
 use crate::shared::{Mail, Shared, Stage};
 
 /// Messages about records that are taken in before anything else gets its turn, at most.
@@ -48,6 +51,9 @@ pub(crate) struct Owner {
     asked: HashMap<Id, RequestId>,
     waiting: HashMap<Token, Waiting>,
     tokens: u64,
+    farewells: Farewells,
+    /// The neighbours that were told last.
+    listed: Vec<NodeName>,
     /// What was logged last of whether the ring is small.
     said_small: Option<bool>,
 }
@@ -65,6 +71,8 @@ impl Owner {
             asked: HashMap::new(),
             waiting: HashMap::new(),
             tokens: 0,
+            farewells: Farewells::default(),
+            listed: Vec::new(),
             said_small: None,
         }
     }
@@ -91,6 +99,13 @@ impl Owner {
                     data_mail.drain(..).for_each(|mail| self.data.open(mail));
                     continue;
                 }
+                Some(left) = self.farewells.next() => {
+                    if let Some(name) = left {
+                        lock(&self.shared.departed).said_farewell(&name);
+                        self.introduce();
+                    }
+                    continue;
+                }
                 event = self.data.next() => {
                     self.data.happened(event);
                     continue;
@@ -115,7 +130,10 @@ impl Owner {
     fn open(&mut self, mail: Mail) -> Input {
         match mail {
             Mail::Command(command, reply) => Input::Command(self.wait(Waiting::Command(reply)), command),
-            Mail::Request(ring, request, reply) => {
+            Mail::Request(ring, request, mut reply) => {
+                if let Request::Leave { from, .. } = &request {
+                    reply = self.farewells.check(&self.shared, &from.name, reply);
+                }
                 Input::Request(self.wait(Waiting::Request(reply)), ring, request)
             }
             Mail::Unreachable(name) => Input::Unreachable(name),
@@ -142,6 +160,14 @@ impl Owner {
                 (error.id(), Err(Failure::Silent))
             }
         };
+        let member = match &answer {
+            Ok(Answer::State(state)) => Some(&state.peer.name),
+            Ok(Answer::Pong(pong)) => Some(&pong.peer.name).filter(|_| pong.member),
+            Ok(Answer::Done | Answer::Found(_)) | Err(_) => None,
+        };
+        if let Some(member) = member {
+            lock(&self.shared.departed).is_back(member);
+        }
         self.asked.remove(&id).map(|request| Input::Answer(request, answer))
     }
 
@@ -175,26 +201,34 @@ impl Owner {
         let view = self.ring.view().clone();
         self.data.tell(&view);
         self.log_smallness(&view);
-        self.introduce(&view);
+        self.introduce();
         self.shared.view.store(Arc::new(view));
         self.shared.view_changed.send_replace(());
     }
 
-    /// Tells whom this node knows, its neighbours first.
-    fn introduce(&self, view: &View) {
+    /// Tells whom this node knows, its neighbours first, and leaves out who has left for good.
+    fn introduce(&mut self) {
+        let view = self.ring.view();
+        let listed = view.successors().as_slice().iter().chain(view.predecessor());
+        let listed: Vec<NodeName> = listed.map(|peer| peer.name.clone()).collect();
+        let mut departed = lock(&self.shared.departed);
+        // Others know that it is back, though it has not said so here.
+        listed.iter().filter(|name| !self.listed.contains(name)).for_each(|name| departed.is_back(name));
         // Those of the last life come next: should this one end before it has heard of them, the next has to ask them too.
-        let neighbours =
-            view.successors().as_slice().iter().chain(view.predecessor()).chain(self.data.recalled());
+        let recalled = self.data.recalled().iter().map(|peer| &peer.name);
+        let further = recalled.chain(self.ring.remembered().names()).filter(|name| !departed.has_left(name));
         let mut names: Vec<NodeName> = Vec::new();
         // One that is alone says so by its own name, and does not forget those with whom it was.
         if view.is_member() && view.successors().is_empty() {
             names.push(self.shared.me.name.clone());
         }
-        for name in neighbours.map(|peer| &peer.name).chain(self.ring.remembered().names()) {
+        for name in listed.iter().chain(further) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
         }
+        drop(departed);
+        self.listed = listed;
         self.shared.acquaintances.send_if_modified(|known| {
             let is_news = *known != names;
             *known = names;
@@ -227,6 +261,7 @@ impl Owner {
             Event::PredecessorChanged(Some(peer)) => tracing::info!(%node, "predecessor is now {peer}"),
             Event::PredecessorChanged(None) => tracing::info!(%node, "predecessor unknown"),
             Event::Dropped(peer, Failure::Refused(Refusal::NotMember)) => {
+                lock(&shared.departed).is_no_member(&peer.name);
                 tracing::info!(%node, "{} has left", peer.name);
             }
             Event::Dropped(peer, failure) => tracing::warn!(%node, "dropped {peer}: {failure}"),

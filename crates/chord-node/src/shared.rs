@@ -12,6 +12,7 @@ use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refus
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
 use crate::owner::DataMail;
 use crate::{Departure, Limits, OperationError};
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) data_mailbox: mpsc::Sender<DataMail>,
     /// Whom this node knows, its neighbours first.
     pub(crate) acquaintances: watch::Sender<Vec<NodeName>>,
+    /// Who has left, by its own word.
+    pub(crate) departed: Mutex<Departed>,
     /// By whom the node wants to be let into a ring, in words; nothing if it is not on its way into one.
     pub(crate) waits_for: Mutex<String>,
     /// Why the node gave up joining, if it did.

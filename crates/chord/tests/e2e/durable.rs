@@ -165,6 +165,53 @@ fn a_node_that_was_alone_founds_its_ring_again() {
     assert_eq!(found(&names[..1], 20), [20]);
 }
 
+/// The names that a node has written down.
+fn remembered(dir: &Path, name: &str) -> Vec<String> {
+    let peers = std::fs::read_to_string(dir.join(name.replace(':', "-")).join("peers.json"));
+    peers.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+#[test]
+fn who_left_in_good_order_is_waited_for_by_nobody_and_who_is_back_or_has_crashed_is_remembered() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(4, 160);
+    let (first, others) = names.split_first().expect("there are four");
+    let mut servers = vec![server(first, dir.path(), &[])];
+    servers.extend(others.iter().map(|name| server(name, dir.path(), &["--join", first])));
+    wait_until_ready(&names);
+    put_all(&names, 30);
+    let leave = |leaver: &mut Process| {
+        leaver.signal("TERM");
+        assert_eq!(leaver.wait(), Some(0), "{}", leaver.stderr());
+    };
+    let until_all_others = |what: &str, remember: bool| {
+        let is_so = |name: &String| remembered(dir.path(), name).contains(first) == remember;
+        wait_for(what, IDEAL_LIMIT, || {
+            if others.iter().all(is_so) { Ok(()) } else { Err("one does not") }
+        });
+    };
+    until_all_others("all know the first one", true);
+    leave(&mut servers[0]);
+    // Though they were told to join through it.
+    until_all_others("all forget who has left", false);
+    servers[0] = server(first, dir.path(), &[]);
+    wait_until_ready(&names);
+    until_all_others("all know who is back", true);
+    servers[0].crash();
+    wait_until_ready(others);
+    until_all_others("all remember who has crashed", true);
+    servers[0] = server(first, dir.path(), &[]);
+    wait_until_ready(&names);
+    leave(&mut servers[0]);
+    until_all_others("all forget who has left", false);
+    servers.iter_mut().for_each(Process::crash);
+    let _again: Vec<Process> = others.iter().map(|name| server(name, dir.path(), &[])).collect();
+    wait_until_ready(others);
+    assert_eq!(found(others, 30), [30; 3]);
+    until_all_others("nobody knows who has left", false);
+}
+
 #[test]
 fn nodes_whose_founder_never_returns_say_how_to_go_on_without_it() {
     let _machine = beside_others();
