@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use chord_kv::{Digest, DigestIndex, Usage};
 use chord_ring::Position;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
+};
 
 use crate::encoding;
 use crate::engine::Table;
@@ -147,6 +149,24 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     report.records = usage.records;
     let table = table(&database).map_err(|fault| is_io(fault.into_io()))?;
     Ok(Opened { database, table, index, usage, report })
+}
+
+/// Whether the file is whole and without records. Nothing in it is changed.
+pub(crate) fn is_without_records(medium: &Medium, cache_bytes: usize) -> Result<bool, OpenError> {
+    let count = || {
+        demand(medium)?;
+        let (database, _) = open_file(medium, cache_bytes)?;
+        let count = caught(|| Ok(table(&database)?.len()?));
+        close(database);
+        count
+    };
+    match count() {
+        Ok(records) => Ok(records == 0),
+        Err(Fault::Damaged(_)) => Ok(false),
+        Err(Fault::Io(error)) => {
+            Err(OpenError::Io { doing: "cannot use", path: medium.path().to_path_buf(), error })
+        }
+    }
 }
 
 /// Refuses a file in which there is nothing.

@@ -63,6 +63,8 @@ struct Format {
 pub(crate) struct Directory {
     path: PathBuf,
     was_owned: bool,
+    /// It names another owner, which has never been in a ring: why it is refused, if that one has left records.
+    unless_empty: Option<OpenError>,
     lock: File,
 }
 
@@ -85,8 +87,11 @@ impl Directory {
         }
         let mut directory = Self::lock(path)?;
         if let Some(found) = directory.read_identity()? {
-            directory.compare(&found, identity)?;
-            directory.was_owned = true;
+            match directory.compare(&found, identity) {
+                Ok(()) => directory.was_owned = true,
+                Err(error) if directory.was_in_a_ring()? => return Err(error),
+                Err(error) => directory.unless_empty = Some(error),
+            }
         }
         Ok(directory)
     }
@@ -94,6 +99,25 @@ impl Directory {
     /// Whether it had an owner when it was taken.
     pub(crate) fn was_owned(&self) -> bool {
         self.was_owned
+    }
+
+    /// Why it belongs to another one, unless there are no records in it.
+    pub(crate) fn take_other_owner(&mut self) -> Option<OpenError> {
+        self.unless_empty.take()
+    }
+
+    /// Whether its owner was in a ring: it has written down with whom, or that it was alone.
+    fn was_in_a_ring(&self) -> Result<bool, OpenError> {
+        let look = || {
+            for entry in fs::read_dir(&self.path)? {
+                // The name of one that was damaged begins so too.
+                if entry?.file_name().to_string_lossy().starts_with(PEERS_FILE) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        look().map_err(OpenError::io("cannot look into", &self.path))
     }
 
     /// There are records in it, and nothing says whose.
@@ -150,7 +174,7 @@ impl Directory {
         }
         // The number is a courtesy to whoever is refused: without it, the lock holds all the same.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_path_buf(), was_owned: false, lock })
+        Ok(Self { path: path.to_path_buf(), was_owned: false, unless_empty: None, lock })
     }
 
     fn read_identity(&self) -> Result<Option<Identity>, OpenError> {

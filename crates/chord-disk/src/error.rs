@@ -17,7 +17,7 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// It belongs to another node.
-    #[error("{} holds the data of node {theirs}, not of {ours}; start it under its own name or give this node an empty directory", dir.display())]
+    #[error("{} holds the data of node {theirs}, not of {ours}; have the node listen on {theirs}, which is its name, as before and not on port 0, or give this one an empty directory", dir.display())]
     OtherNode {
         /// The directory.
         dir: PathBuf,

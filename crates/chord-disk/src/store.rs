@@ -132,7 +132,16 @@ impl DiskStore {
     }
 
     /// Opens the records of a directory that was taken.
-    pub(crate) fn open_in(medium: Medium, directory: Directory, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_in(
+        medium: Medium,
+        mut directory: Directory,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        if let Some(refusal) = directory.take_other_owner()
+            && !database::is_without_records(&medium, options.cache_bytes)?
+        {
+            return Err(refusal);
+        }
         let mut opened = database::open(&medium, &options, directory.was_owned())?;
         if !directory.was_owned() && opened.usage.records > 0 {
             return Err(directory.without_identity());

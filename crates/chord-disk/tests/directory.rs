@@ -165,11 +165,16 @@ fn files_that_are_far_too_long_are_damaged_and_not_read_to_their_end() {
 #[test]
 fn a_directory_belongs_to_one_node_of_one_ring() {
     let dir = scratch();
-    DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    store.remember_peers(&["127.0.0.1:4568".into()]).unwrap();
+    store.close().unwrap();
     let mut other = options();
     other.identity.node = "127.0.0.1:9".into();
     let text = refused(dir.path(), other);
-    assert!(text.contains("holds the data of node 127.0.0.1:4567, not of 127.0.0.1:9; start it"), "{text}");
+    assert!(
+        text.contains("holds the data of node 127.0.0.1:4567, not of 127.0.0.1:9; have the node listen on"),
+        "{text}"
+    );
     let mut other = options();
     other.identity.ring = "blue".into();
     let text = refused(dir.path(), other);
@@ -182,6 +187,28 @@ fn a_directory_belongs_to_one_node_of_one_ring() {
     let text = refused(dir.path(), other);
     assert!(text.contains("a ring of 160 bits, not 8; start the node with that ring size"), "{text}");
     DiskStore::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn a_directory_whose_node_was_never_in_a_ring_and_left_no_records_is_free_for_another() {
+    let dir = scratch();
+    let other = |ring: &str| {
+        let mut other = options();
+        other.identity.ring = ring.into();
+        other
+    };
+    DiskStore::open(dir.path(), other("mistyped")).unwrap().close().unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert!(store.report().is_clean());
+    store.apply(vec![record(1)]).unwrap();
+    store.close().unwrap();
+    let text = refused(dir.path(), other("mistyped"));
+    assert!(text.contains("the data of the ring \"test\""), "it has records: {text}");
+    // Nor is it free when it is not known whether it had any.
+    fs::write(dir.path().join("records.redb"), "").unwrap();
+    let text = refused(dir.path(), other("mistyped"));
+    assert!(text.contains("the data of the ring \"test\""), "{text}");
+    assert!(check(dir.path()).unwrap_err().to_string().contains("gone or empty"));
 }
 
 #[test]

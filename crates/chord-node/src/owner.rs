@@ -52,6 +52,7 @@ pub(crate) struct Owner {
     waiting: HashMap<Token, Waiting>,
     tokens: u64,
     farewells: Farewells,
+    was_member: bool,
     /// The neighbours that were told last.
     listed: Vec<NodeName>,
     /// What was logged last of whether the ring is small.
@@ -72,6 +73,7 @@ impl Owner {
             waiting: HashMap::new(),
             tokens: 0,
             farewells: Farewells::default(),
+            was_member: false,
             listed: Vec::new(),
             said_small: None,
         }
@@ -206,9 +208,14 @@ impl Owner {
         self.shared.view_changed.send_replace(());
     }
 
-    /// Tells whom this node knows, its neighbours first, and leaves out who has left for good.
+    /// Tells whom this node knows, its neighbours first, and leaves out who has left for good. Before it is a member it knows
+    /// only what it was told: what an earlier life wrote down stands.
     fn introduce(&mut self) {
         let view = self.ring.view();
+        self.was_member |= view.is_member();
+        if !self.was_member {
+            return;
+        }
         let listed = view.successors().as_slice().iter().chain(view.predecessor());
         let listed: Vec<NodeName> = listed.map(|peer| peer.name.clone()).collect();
         let mut departed = lock(&self.shared.departed);

@@ -130,6 +130,7 @@ pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
     known.mark_changed(); // It may be in a ring already.
     loop {
         tokio::select! {
+            biased; // What is known at the end is written down too.
             changed = known.changed() => if changed.is_err() { return },
             () = shared.reached(Stage::Closing) => return,
         }
@@ -149,7 +150,7 @@ pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
             () = tokio::time::sleep(REMEMBER_PAUSE) => {}
             // Whether it may found a ring again must be right whenever it ends.
             _ = company.wait_for(|names| is_alone(names) != was_alone) => {}
-            () = shared.reached(Stage::Closing) => return,
+            () = shared.reached(Stage::Closing) => {}
         }
     }
 }

@@ -174,7 +174,9 @@ pub enum JoinError {
         theirs: RingSize,
     },
     /// The contact's ring has another name.
-    #[error("cannot join through {contact}: its ring is called {theirs}, this node's ring is called {ours}")]
+    #[error(
+        "cannot join through {contact}: its ring is called {theirs}, this node's ring is called {ours}; start this node with that name of the ring, or name a node of its own ring"
+    )]
     ForeignRing {
         /// The node that was named.
         contact: NodeName,
