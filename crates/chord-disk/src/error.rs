@@ -85,7 +85,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// The records are damaged, and [`crate::DamagePolicy::Refuse`] was asked for.
-    #[error("{} is damaged ({reason}); restore it from a backup, or start the node, which sets aside what is damaged unless it was told not to, and the ring fills the gap", path.display())]
+    #[error("{} is damaged ({reason}); restore it from a backup, or start the node, which sets aside what is damaged unless it was started with --on-damage refuse, and the ring fills the gap", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

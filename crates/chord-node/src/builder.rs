@@ -26,7 +26,7 @@ use crate::node::Node;
 use crate::owner::{Letters, Owner};
 use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::storage::{DataDir, Storage, remember, report_damage};
-use crate::{Language, LimitError, Limits, Syncing, door};
+use crate::{Language, LimitError, Limits, OnDamage, Syncing, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -178,14 +178,22 @@ impl Builder {
     /// Keeps its records, its identity and the names of its peers in that directory, which is made if it is not there; in
     /// memory unless told so. A node that is started again with it has its records, and finds its ring by itself.
     pub fn data(self, dir: impl AsRef<Path>) -> Self {
-        let sync = self.data.map(|data| data.sync).unwrap_or_default();
-        Self { data: Some(DataDir { sync, ..DataDir::new(dir.as_ref()) }), ..self }
+        let path = dir.as_ref().to_path_buf();
+        let data =
+            self.data.map_or_else(|| DataDir::new(&path), |data| DataDir { path: path.clone(), ..data });
+        Self { data: Some(data), ..self }
     }
 
     /// When what is written to the data directory is safe; before it is acknowledged unless told otherwise. To be said after
     /// [`Builder::data`], and nothing without it.
     pub fn sync(self, sync: Syncing) -> Self {
         Self { data: self.data.map(|data| DataDir { sync, ..data }), ..self }
+    }
+
+    /// What to do with records that turn out damaged as a whole when the node starts; set them aside unless told otherwise.
+    /// To be said after [`Builder::data`], and nothing without it.
+    pub fn on_damage(self, on_damage: OnDamage) -> Self {
+        Self { data: self.data.map(|data| DataDir { on_damage, ..data }), ..self }
     }
 
     /// What the node accepts, keeps and waits for.

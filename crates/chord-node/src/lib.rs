@@ -31,5 +31,5 @@ pub use keys::{KeyPage, Keys};
 pub use limits::{LimitError, Limits};
 pub use links::Language;
 pub use node::{Got, Node, Stored};
-pub use storage::Syncing;
+pub use storage::{OnDamage, Syncing};
 pub use watch::{Watch, WatchError};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chord_disk::{DiskStore, Identity, OpenError, Options};
+use chord_disk::{DamagePolicy, DiskStore, Identity, OpenError, Options};
 use chord_kv::{MemoryStore, Store};
 use chord_ring::{NodeName, RingTag};
 
@@ -24,6 +24,17 @@ pub enum Syncing {
     Interval(Duration),
 }
 
+/// What a node does with a file of records that is damaged as a whole, gone or empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnDamage {
+    /// Sets it aside, begins a new one with whatever can be read of it, and says so: other nodes have copies.
+    #[default]
+    SetAside,
+    /// Does not start, and leaves it as it is: for a node that has the only copy.
+    Refuse,
+}
+
 /// Pause after the neighbours have changed before their names are written down: a ring that changes, changes again soon.
 const REMEMBER_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,6 +46,7 @@ const DAMAGE_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
     pub(crate) sync: Syncing,
+    pub(crate) on_damage: OnDamage,
 }
 
 /// Where records are kept.
@@ -60,6 +72,10 @@ impl Storage {
             sync: match dir.sync {
                 Syncing::Always => chord_disk::Sync::Always,
                 Syncing::Interval(interval) => chord_disk::Sync::Interval(interval),
+            },
+            damage: match dir.on_damage {
+                OnDamage::SetAside => DamagePolicy::SetAside,
+                OnDamage::Refuse => DamagePolicy::Refuse,
             },
             ..Options::new(identity)
         };
@@ -191,6 +207,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 impl DataDir {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), sync: Syncing::default() }
+        Self { path: path.to_path_buf(), sync: Syncing::default(), on_damage: OnDamage::default() }
     }
 }

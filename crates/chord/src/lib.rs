@@ -42,8 +42,8 @@ pub use chord_kv::{
 };
 pub use chord_node::{
     Builder, Client, ClientError, ClientKeys, Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language,
-    LimitError, Limits, Listed, Node, Operated, OperationError, Reply, StartError, Stored, Syncing, Watch,
-    WatchError,
+    LimitError, Limits, Listed, Node, OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing,
+    Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

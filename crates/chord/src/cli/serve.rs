@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Language, Limits, Node, NodeName, REPLICAS_DEFAULT, REPLICAS_MAX,
-    RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
+    Builder, Departure, JoinEnded, Language, Limits, Node, NodeName, OnDamage, REPLICAS_DEFAULT,
+    REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
 };
 use clap::{Args, ValueEnum};
 
@@ -104,6 +104,20 @@ pub(crate) struct StorageArgs {
     /// copies outlive a crash
     #[arg(long, value_name = "WHEN", env = "CHORD_SYNC", value_enum, default_value_t = When::Always)]
     sync: When,
+
+    /// What to do at the start when the file with the records is damaged as a whole, gone or empty: set it aside and begin a
+    /// new one with what can be read of it, since other nodes have copies, or refuse to start
+    ///
+    /// Refuse where this node has the only copy, and restore it from a backup then.
+    #[arg(long, value_name = "WHAT", env = "CHORD_ON_DAMAGE", value_enum, default_value_t = What::SetAside)]
+    on_damage: What,
+}
+
+/// What to do about damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    SetAside,
+    Refuse,
 }
 
 /// When what was written is synced.
@@ -119,10 +133,15 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 impl StorageArgs {
     fn configure(&self, builder: Builder) -> Builder {
         let Some(dir) = &self.data else { return builder };
-        builder.data(dir).sync(match self.sync {
+        let sync = match self.sync {
             When::Always => Syncing::Always,
             When::Interval => Syncing::Interval(SYNC_INTERVAL),
-        })
+        };
+        let on_damage = match self.on_damage {
+            What::SetAside => OnDamage::SetAside,
+            What::Refuse => OnDamage::Refuse,
+        };
+        builder.data(dir).sync(sync).on_damage(on_damage)
     }
 }
 
