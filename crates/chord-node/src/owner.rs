@@ -2,6 +2,7 @@
 
 mod data;
 mod farewells;
+mod refusals;
 mod watchers;
 
 use std::collections::{BTreeMap, HashMap};

@@ -7,12 +7,13 @@ use chord_kv::replication::{
     Consistency, Departure, Event, Filter, Happened, Input, Neighbours, Now, Operation, OperationError,
     Outcome, Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Seen, TICK,
 };
-use chord_kv::{Key, Range, Value, Version};
+use chord_kv::{Health, Key, Range, StoreError, Value, Version};
 use chord_ring::{Failure, Peer, Position, Token, View, jittered};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::refusals::{Refusals, Word};
 use super::watchers::Watchers;
 use crate::age::{Age, now_ms};
 use crate::links::lock;
@@ -71,6 +72,7 @@ pub(super) struct Data {
     waiting: HashMap<Token, Waiting>,
     leaving: Vec<oneshot::Sender<Departure>>,
     watchers: Watchers,
+    refusals: Refusals,
     tokens: u64,
     told: Neighbours,
 }
@@ -98,6 +100,7 @@ impl Data {
             waiting: HashMap::new(),
             leaving: Vec::new(),
             watchers: Watchers::new(),
+            refusals: Refusals::default(),
             tokens: 0,
             told: Neighbours::default(),
         }
@@ -122,6 +125,7 @@ impl Data {
                     self.feed(Input::Unwatch(gone));
                 }
                 self.feed(Input::Tick);
+                self.look_after_store();
                 *lock(&self.shared.status) = self.records.status();
             }
         }
@@ -221,6 +225,9 @@ impl Data {
                 }
             }
             Output::Done(token, result) => {
+                if let Err(OperationError::Store(error)) = &result {
+                    self.say_refused(1, error);
+                }
                 if let Some(Waiting::Operation(reply)) = self.waiting.remove(&token) {
                     let _ = reply.send(result);
                 }
@@ -240,7 +247,31 @@ impl Data {
         Range { after: me, up_to: me }
     }
 
-    fn log(&self, event: &Event) {
+    /// Says when the store begins to refuse records, though nobody may write, and when it takes them again.
+    fn look_after_store(&mut self) {
+        match self.shared.store.health() {
+            Health::NotWriting { reason, remedy } => {
+                self.say_refused(0, &StoreError::NotWriting { reason, remedy });
+            }
+            _ => {
+                if let Some(Word::Over(count)) = self.refusals.is_well(Instant::now()) {
+                    let node = &self.shared.me.name;
+                    tracing::info!(%node, "the store takes records again, of which it has refused {count}");
+                }
+            }
+        }
+    }
+
+    fn say_refused(&mut self, count: u64, error: &StoreError) {
+        let node = &self.shared.me.name;
+        match self.refusals.refused(count, Instant::now()) {
+            Some(Word::More(count)) => tracing::error!(%node, "{error} ({count} more records were refused)"),
+            Some(Word::Begun | Word::Over(_)) => tracing::error!(%node, "{error}"),
+            None => {}
+        }
+    }
+
+    fn log(&mut self, event: &Event) {
         let node = &self.shared.me.name;
         match event {
             Event::WasStopped => {
@@ -250,7 +281,7 @@ impl Data {
             Event::Lost(count) => {
                 tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
             }
-            Event::StoreFailed(error) => tracing::error!(%node, "{error}"),
+            Event::StoreFailed(error) => self.say_refused(1, error),
             other => tracing::info!(%node, ?other, "event of the records"),
         }
     }
