@@ -11,6 +11,7 @@ use crate::directory::{Directory, Identity};
 use crate::medium::Medium;
 use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantined};
 use crate::store::{CACHE_BYTES_DEFAULT, RECORDS_FILE};
+use crate::transfer::now_ms;
 use crate::{OpenError, encoding};
 
 /// What a check found.
@@ -19,14 +20,16 @@ use crate::{OpenError, encoding};
 pub struct Checked {
     /// Whose data it is.
     pub identity: Identity,
-    /// How many sound records there are, those of deleted keys included.
+    /// How many sound records there are that have not expired, those of deleted keys included.
     pub records: u64,
     /// How many of them say that their key was deleted.
     pub deleted: u64,
-    /// How many of them expire at some time.
+    /// How many of them will expire at some time.
     pub expiring: u64,
     /// Their sum by [`chord_kv::Record::size_bytes`].
     pub bytes: u64,
+    /// How many others have expired, and count as absent.
+    pub expired: u64,
     /// How many records are damaged. A node that starts moves them out of the way.
     pub damaged: u64,
     /// The first of them.
@@ -55,13 +58,15 @@ pub fn check(dir: &Path) -> Result<Checked, OpenError> {
         deleted: 0,
         expiring: 0,
         bytes: 0,
+        expired: 0,
         damaged: 0,
         first_damaged: Vec::new(),
     };
+    let now_ms = now_ms();
     let read = database::caught(|| {
         for entry in database::table(&database)?.iter()? {
             let (key, value) = entry?;
-            checked.count(key.value(), value.value());
+            checked.count(key.value(), value.value(), now_ms);
         }
         Ok(())
     });
@@ -70,8 +75,9 @@ pub fn check(dir: &Path) -> Result<Checked, OpenError> {
 }
 
 impl Checked {
-    fn count(&mut self, key: &[u8], value: &[u8]) {
+    fn count(&mut self, key: &[u8], value: &[u8], now_ms: u64) {
         match encoding::record(key, value) {
+            Ok(record) if record.is_expired(now_ms) => self.expired += 1,
             Ok(record) => {
                 self.records += 1;
                 self.bytes += record.size_bytes() as u64;

@@ -18,6 +18,9 @@ use crate::{DiskStore, OpenError, Options, Report, TransferError, encoding, text
 /// Longest line that is read, in bytes: the largest value with every byte of it escaped in six, and a key likewise.
 const LINE_BYTES_MAX: u64 = 6 * (VALUE_BYTES_LIMIT as u64 + 8192);
 
+/// What some editors begin a file with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// How much of an import is applied together, in records and in bytes.
 const BATCH_RECORDS: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
@@ -108,7 +111,10 @@ pub fn import(
     let store = DiskStore::open_in(medium, directory, Options::new(identity))?;
     let mut imported = Imported { found: store.report().clone(), ..Imported::default() };
     let (mut batch, mut bytes, mut number) = (Vec::new(), 0, 0);
-    while let Some(line) = next_line(&mut input, &mut number)? {
+    while let Some(mut line) = next_line(&mut input, &mut number)? {
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -149,7 +155,7 @@ fn accepted(record: Record, value_bytes_max: usize) -> Result<Record, String> {
     Ok(record)
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

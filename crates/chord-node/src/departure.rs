@@ -1,15 +1,17 @@
 //! Departure: a node that leaves hands over what others lack, says farewell, and only then closes its door.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chord_kv::replication;
+use chord_kv::{PageLimit, Range, Store, replication};
 use chord_ring::{Command, CommandError, Failure, NodeName, Peer, Request, SUCCESSORS_LIMIT};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::owner::DataMail;
+use crate::age::now_ms;
 use crate::links::lock;
+use crate::owner::DataMail;
 use crate::shared::{Shared, Stage};
 
 /// How much longer than its records may take a node waits for the word that they are with others.
@@ -20,13 +22,20 @@ const MARGIN: Duration = Duration::from_secs(2);
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 const FAREWELLS_MAX: usize = SUCCESSORS_LIMIT as usize;
 
+/// How long it is counted how many keys those records are that it had: some hundred thousand. The rest count as keys.
+const COUNTING_WAIT: Duration = Duration::from_secs(1);
+
+/// How many records are read from the store at a time.
+const PAGE: PageLimit = PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: 4 << 20 };
+
 /// How a node left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Departure {
-    /// Records here that others have.
+    /// Keys here that others have.
     pub handed_over: u64,
-    /// Records here of which there may be too few copies elsewhere, or none: the node was alone, or time ran out.
+    /// Records here of which there may be too few copies elsewhere, or none: the node was alone, or time ran out. Without those
+    /// that have expired, and where the ring ended, without those that only say that a key was deleted.
     pub left_behind: u64,
     /// Whether no other node of the ring stayed that this one knew: what it left behind ended with the ring, and nobody
     /// could have kept it.
@@ -101,14 +110,14 @@ impl Shared {
 
     /// Sees to it that others have what this node has.
     async fn hand_over(self: &Arc<Self>) -> Departure {
-        let held = self.store.usage().records;
         if !self.view.load().is_member() {
-            return Departure { left_behind: held, ended_ring: true, ..Departure::default() };
+            let left_behind = self.living().await.keys;
+            return Departure { left_behind, ended_ring: true, ..Departure::default() };
         }
         let until = Instant::now() + self.limits.departure;
         let others = self.view().successors().as_slice().to_vec();
         let Some(departure) = self.ask_owner_task(until + MARGIN, DataMail::Leave).await else {
-            return Departure { left_behind: held, ..Departure::default() };
+            return Departure { left_behind: self.store.usage().records, ..Departure::default() };
         };
         let replication::Departure { own_left, others_left, was_alone } = departure;
         let left = own_left + others_left;
@@ -117,13 +126,18 @@ impl Shared {
             Some(seed) => self.leave_to_seed(seed, until).await,
             None => left,
         };
-        let held = self.store.usage().records;
         let nobody_stays = was_alone && left > 0 && seed.is_none();
-        Departure {
-            handed_over: held.saturating_sub(left),
-            left_behind: left.min(held),
-            ended_ring: nobody_stays && !self.is_any_silent(others).await,
-        }
+        let ended_ring = nobody_stays && !self.is_any_silent(others).await;
+        let Living { keys, deletions } = self.living().await;
+        let left_behind = left.min(if ended_ring { keys } else { keys + deletions });
+        Departure { handed_over: keys.saturating_sub(left_behind), left_behind, ended_ring }
+    }
+
+    /// What is living here.
+    async fn living(&self) -> Living {
+        let store = self.store.clone();
+        let counting = tokio::task::spawn_blocking(move || Living::count(&*store));
+        counting.await.unwrap_or_else(|_| Living { keys: self.store.usage().records, deletions: 0 })
     }
 
     /// Whether one of those is there and does not answer, as one that is stopped: it may stay, though the ring has dropped
@@ -140,10 +154,65 @@ impl Shared {
     }
 }
 
+/// Records that have not expired.
+struct Living {
+    keys: u64,
+    deletions: u64,
+}
+
+impl Living {
+    fn count(store: &dyn Store) -> Self {
+        let until = Instant::now() + COUNTING_WAIT;
+        let (now_ms, mut seen) = (now_ms(), 0);
+        let (mut living, mut cursor) = (Self { keys: 0, deletions: 0 }, None);
+        loop {
+            let page = store.range(&Range::ALL, cursor.as_ref(), PAGE);
+            for record in page.iter().flat_map(|page| &page.records) {
+                seen += 1;
+                let is_deletion = record.is_tombstone() && !record.is_expired(now_ms);
+                living.deletions += u64::from(is_deletion);
+                living.keys += u64::from(record.live_value(now_ms).is_some());
+            }
+            let is_broken = page.is_err();
+            cursor = page.ok().and_then(|page| page.next);
+            if is_broken || (cursor.is_some() && Instant::now() >= until) {
+                living.keys += store.usage().records.saturating_sub(seen);
+                return living;
+            }
+            if cursor.is_none() {
+                return living;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use chord_kv::{Key, Record, Value, Version};
+    use chord_ring::RingSize;
+
     use super::*;
     use crate::Node;
+
+    #[tokio::test]
+    async fn a_node_that_stops_counts_neither_what_has_expired_nor_what_was_deleted() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        for key in ["living", "deleted"] {
+            node.put(key.as_bytes(), b"value").await.unwrap();
+        }
+        node.delete(b"deleted").await.unwrap();
+        let record = Record {
+            position: Key::new(b"expired").unwrap().position(RingSize::DEFAULT),
+            key: Key::new(b"expired").unwrap(),
+            value: Some(Value::new(b"value", 100).unwrap()),
+            version: Version::new(1, 0, node.shared().me.position),
+            expires_at_ms: Some(1),
+        };
+        node.shared().store.apply(vec![record]).unwrap();
+        assert_eq!(node.shared().store.usage().records, 3);
+        let departure = node.shutdown().await;
+        assert_eq!((departure.handed_over, departure.left_behind, departure.ended_ring), (0, 1, true));
+    }
 
     #[tokio::test]
     async fn a_peer_that_has_said_farewell_is_not_taken_for_one_that_is_silent_and_stays() {

@@ -510,6 +510,9 @@ fn bytes_of_any_kind_come_back_through_files_and_pipes() {
 
     fed(&["put", "pipe", "--node", first], &binary());
     assert!(run(&["get", "pipe", "--node", second]).stdout == binary(), "another value");
+    fed(&["put", "dash", "--file", "-", "--node", first], &binary());
+    let printed = run(&["get", "dash", "--output", "-", "--node", second]).stdout;
+    assert!(printed == binary(), "a dash is standard input or output");
     fed(&["put", "nothing", "--node", first], b"");
     assert_eq!(answer(&["get", "nothing", "--node", second]), "");
 

@@ -58,7 +58,7 @@ fn a_record_is_encoded_as_it_is_documented() {
 #[test]
 fn the_files_of_a_directory_are_those_of_the_documentation() {
     let dir = scratch();
-    let identity = Identity { ring: String::new(), size: RingSize::DEFAULT, node: "127.0.0.1:4567".into() };
+    let identity = Identity { ring: "chord".into(), size: RingSize::DEFAULT, node: "127.0.0.1:4567".into() };
     let store = DiskStore::open(dir.path(), Options::new(identity)).unwrap();
     store.remember_peers(&["127.0.0.1:4568".into()]).unwrap();
     for entry in fs::read_dir(dir.path()).unwrap() {

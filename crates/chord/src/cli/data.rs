@@ -52,7 +52,7 @@ pub(crate) struct ExportArgs {
     /// The data directory
     dir: PathBuf,
 
-    /// The file to write, which must not exist yet [default: standard output]
+    /// The file to write, which must not exist yet; `-` is standard output, as is none
     file: Option<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct ImportArgs {
     /// The data directory
     dir: PathBuf,
 
-    /// The file to read [default: standard input]
+    /// The file to read; `-` is standard input, as is none
     file: Option<PathBuf>,
 }
 
@@ -98,12 +98,17 @@ fn check(args: &CheckArgs) -> anyhow::Result<()> {
             "deleted": checked.deleted,
             "expiring": checked.expiring,
             "bytes": checked.bytes,
+            "expired": checked.expired,
             "damaged": checked.damaged,
             "damaged_positions": damaged_at,
         }))?;
     } else {
+        let expired = match checked.expired {
+            0 => String::new(),
+            count => format!("; expired, and not counted: {}", thousands(count)),
+        };
         output::answer(format_args!(
-            "{} records of node {}, {} bytes: {} say that a key was deleted, {} expire",
+            "{} records of node {}, {} bytes: {} say that a key was deleted, {} expire{expired}",
             thousands(checked.records),
             checked.identity.node,
             thousands(checked.bytes),
@@ -123,7 +128,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<()> {
 }
 
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    let exported = match &args.file {
+    let exported = match files::named(args.file.as_deref()) {
         Some(file) => export_to(&args.dir, file)?,
         None => data::export(&args.dir, io::stdout().lock()).map_err(stream)?,
     };
@@ -168,7 +173,7 @@ fn stream(error: TransferError) -> anyhow::Error {
 
 fn import(args: &ImportArgs) -> anyhow::Result<()> {
     let limit = Limits::default().value_bytes;
-    let imported = match &args.file {
+    let imported = match files::named(args.file.as_deref()) {
         Some(file) => {
             let input = File::open(file).map_err(files::cannot("read", file))?;
             data::import(&args.dir, BufReader::new(input), limit)

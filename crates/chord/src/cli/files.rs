@@ -48,6 +48,11 @@ fn needed(nodes: u64) -> u64 {
     nodes * nodes.saturating_sub(1).min(PEERS_MAX) * 2 + OTHER_FILES
 }
 
+/// The file of that path; none if it stands for standard input or output.
+pub(crate) fn named(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| path.as_os_str() != "-")
+}
+
 /// That something cannot be done with a file, why, and what helps.
 pub(crate) fn cannot(what: &str, path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error {
     let doing = format!("cannot {what} {}", path.display());

@@ -33,7 +33,7 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     operate: OperateArgs,
 
-    /// Write the value into this file, in place of what is in it
+    /// Write the value into this file, in place of what is in it; `-` is standard output
     #[arg(long, value_name = "PATH", conflicts_with = "json")]
     output: Option<PathBuf>,
 
@@ -72,7 +72,7 @@ impl GetArgs {
         if self.json {
             output::json(pair)?;
         }
-        match (value, &self.output) {
+        match (value, files::named(self.output.as_deref())) {
             (None, _) => Err(Absent::of(&self.key).into()),
             (Some(_), _) if self.json => Ok(()),
             (Some(value), None) => output::raw(value),

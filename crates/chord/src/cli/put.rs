@@ -40,7 +40,7 @@ pub(crate) struct PutArgs {
     #[arg(allow_hyphen_values = true)]
     value: Option<OsString>,
 
-    /// Take the value from this file
+    /// Take the value from this file; `-` is standard input
     #[arg(long, value_name = "PATH", conflicts_with = "value")]
     file: Option<PathBuf>,
 
@@ -61,7 +61,7 @@ pub(crate) struct PutArgs {
 
 impl PutArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let value = match (&self.value, &self.file) {
+        let value = match (&self.value, files::named(self.file.as_deref())) {
             (Some(value), _) => bounded(value.as_encoded_bytes(), "the value")?,
             (None, Some(path)) => value_of_file(path)?,
             (None, None) => standard_input()?,
