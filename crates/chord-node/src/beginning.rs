@@ -1,9 +1,13 @@
 //! Beginning: how a node comes into a ring, by itself or through others.
 
+mod complaints;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chord_ring::{Command, CommandError, JoinError, NodeName};
+
+use complaints::Complaints;
 
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
@@ -164,9 +168,9 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
     }
     let joining = async {
         let mut rounds_alone = 0;
-        let mut patience = Patience::new();
+        let (mut patience, mut complaints) = (Patience::new(), Complaints::default());
         loop {
-            let asked = shared.ask_contacts(&contacts).await;
+            let asked = shared.ask_contacts(&contacts, &mut complaints).await;
             rounds_alone = match asked {
                 Asked::Ended => return,
                 Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => 0,
@@ -209,7 +213,7 @@ impl Shared {
     }
 
     /// Tries to join through each of them, until one lets the node in.
-    async fn ask_contacts(&self, contacts: &[NodeName]) -> Asked {
+    async fn ask_contacts(&self, contacts: &[NodeName], complaints: &mut Complaints) -> Asked {
         let mut asked = Asked::NotThere;
         for contact in contacts {
             match self.command(Command::Join(contact.clone())).await {
@@ -219,7 +223,9 @@ impl Shared {
                     return Asked::Ended;
                 }
                 Err(error) => {
-                    tracing::warn!("{error}; trying again");
+                    if complaints.is_due(contact, &error, Instant::now()) {
+                        tracing::warn!("{error}; trying again");
+                    }
                     match (&error, asked) {
                         (CommandError::Join(JoinError::Contact { .. }), _) | (_, Asked::NotNow) => {}
                         (CommandError::Join(JoinError::ContactNotMember(_)), _) => asked = Asked::InNoRing,
