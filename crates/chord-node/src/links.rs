@@ -7,6 +7,7 @@ mod link;
 mod records;
 mod round_trip;
 mod seed_records;
+mod unsayable;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

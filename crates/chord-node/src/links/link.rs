@@ -11,6 +11,7 @@ use super::connection::{Answered, Connections, Exchange, IDLE_MAX, NoAnswer, Sen
 use super::language::{Language, Misunderstood, Refused, Reply, Said};
 use super::lock;
 use super::round_trip::RoundTrip;
+use super::unsayable::Unsayable;
 use crate::Limits;
 
 /// How long a peer that answers wrongly is not reported again.
@@ -28,6 +29,8 @@ pub(crate) struct Link {
     reported: Mutex<Option<Instant>>,
     /// How it keeps copies, if that was reported for being another way than this node's.
     copies_reported: Mutex<Option<Copies>>,
+    /// What it cannot be told, if it is a seed node.
+    pub(super) unsayable: Mutex<Unsayable>,
     /// What is spoken to a peer of which nothing is known.
     first_language: Language,
     wait_max: Duration,
@@ -75,6 +78,7 @@ impl Link {
             known: Mutex::default(),
             reported: Mutex::default(),
             copies_reported: Mutex::default(),
+            unsayable: Mutex::default(),
             first_language,
             wait_max: limits.request,
         }

@@ -10,10 +10,10 @@ use chord_kv::replication::{
 };
 use chord_kv::{PageLimit, Range, Record, Value, Version};
 use chord_ring::{Answer, Failure, NodeName, Peer, Request};
-use chord_wire::seed;
+use chord_wire::{Code, seed};
 use tokio::time::Instant;
 
-use super::{Asker, Link, Sending, onward, text};
+use super::{Asker, Link, Sending, lock, onward, text};
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::operation::{Outcome, Wish};
@@ -42,7 +42,9 @@ impl Asker<'_> {
             }
             PeerRequest::Deliver { records } => {
                 for record in &records {
-                    let _is_carried = self.give_to_seed(to, link, record).await?;
+                    if !self.give_to_seed(to, link, record).await? {
+                        leave_here(to, link, record);
+                    }
                 }
                 AnswerBody::Delivered(records.len())
             }
@@ -100,8 +102,10 @@ impl Asker<'_> {
         let mut verdicts = Vec::with_capacity(headers.len());
         for header in headers {
             let is_over = header.over_at_ms.is_some_and(|at_ms| at_ms <= now_ms());
+            let is_unsayable = lock(&link.unsayable).contains(header.position, header.version);
             verdicts.push(match text(header.key.as_bytes()) {
                 _ if is_over => Verdict::Drop,
+                _ if is_unsayable => Verdict::Keep,
                 Some(key) if Instant::now() < until => self.judge_one(to, link, key).await?,
                 Some(_) | None => Verdict::Keep,
             });
@@ -129,7 +133,20 @@ impl Asker<'_> {
         };
         let request = seed::Request::Put { key, value, no_redirect: true };
         let reply = link.call_onward(&request, &self.of_ring(), self.links.limits.request).await?;
+        if matches!(&reply.answer, Err(refused) if refused.code == Some(Code::NotText)) {
+            return Ok(false);
+        }
         self.granted(to, request.command(), reply).map(|_| true)
+    }
+}
+
+/// What its words cannot carry stays here, and is not offered to it again: the answer would be the same.
+fn leave_here(to: &NodeName, link: &Link, record: &Record) {
+    // Where a value has expired meanwhile, nothing is left to carry.
+    if record.live_value(now_ms()).is_some() && lock(&link.unsayable).add(record.position, record.version) {
+        tracing::warn!(
+            "{to} owns records that it cannot be given, since its program knows only text: they stay with nodes of this program, which clients that ask {to} do not see"
+        );
     }
 }
 
