@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -187,9 +187,7 @@ fn who_left_in_good_order_is_waited_for_by_nobody_and_who_is_back_or_has_crashed
     };
     let until_all_others = |what: &str, remember: bool| {
         let is_so = |name: &String| remembered(dir.path(), name).contains(first) == remember;
-        wait_for(what, IDEAL_LIMIT, || {
-            if others.iter().all(is_so) { Ok(()) } else { Err("one does not") }
-        });
+        wait_for(what, IDEAL_LIMIT, || if others.iter().all(is_so) { Ok(()) } else { Err("one does not") });
     };
     until_all_others("all know the first one", true);
     leave(&mut servers[0]);
@@ -297,6 +295,67 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do(
 }
 
 #[test]
+fn a_start_that_the_ring_refuses_leaves_the_directory_free_for_the_right_one() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(2, 160);
+    let _first = server(&names[0], dir.path(), &[]);
+    let data = dir.path().join(names[1].replace(':', "-"));
+    let refused = |further: &[&str], reason: &str| {
+        let serve = ["serve", "--listen", &names[1], "--join", &names[0]];
+        let ended = run_command(program().args(serve).arg("--data").arg(&data).args(further));
+        assert!(ended.code == Some(1) && ended.stderr.contains(reason), "{}", ended.stderr);
+        assert!(!data.join("peers.json").exists() && !data.join("peers.new").exists(), "{further:?}");
+    };
+    refused(&["--ring", "other"], "its ring is called chord, this node's ring is called other; start this");
+    refused(&["--ring-size", "64"], "its ring has size 160, this node has ring size 64; start this");
+    let mut second = server(&names[1], dir.path(), &["--join", &names[0]]);
+    wait_until_ready(&names);
+    wait_for("its peers are written down", IDEAL_LIMIT, || {
+        if remembered(dir.path(), &names[1]).contains(&names[0]) { Ok(()) } else { Err("not yet") }
+    });
+    second.crash();
+    assert_bound(&data, &names[1]);
+}
+
+/// It has been in a ring, and belongs there.
+#[track_caller]
+fn assert_bound(data: &Path, name: &str) {
+    let mut serve = program();
+    serve.args(["serve", "--listen", name, "--ring", "other"]).arg("--data").arg(data);
+    assert_refused(&run_command(&mut serve), "holds the data of the ring \"chord\", not of \"other\"");
+    let mut serve = program();
+    serve.args(["serve", "--listen", "127.0.0.1:0"]).arg("--data").arg(data);
+    assert_refused(&run_command(&mut serve), &format!("have the node listen on {name}, which is its name"));
+}
+
+#[test]
+fn a_node_that_was_told_to_refuse_does_not_start_on_a_flipped_bit_and_another_sets_it_aside() {
+    let _machine = beside_others();
+    let dir = TempDir::new().expect("a temporary directory");
+    let names = free_names(1, 160);
+    let mut owner = server(&names[0], dir.path(), &["--on-damage", "refuse"]);
+    put_all(&names, 10);
+    owner.crash();
+    let data = dir.path().join(names[0].replace(':', "-"));
+    let records = data.join("records.redb");
+    let mut bytes = std::fs::read(&records).expect("it is there");
+    // Pages that a commit left behind have it too.
+    let places: Vec<usize> =
+        bytes.windows(6).enumerate().filter(|(_, bytes)| *bytes == b"value7").map(|(at, _)| at).collect();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
+    assert!(!places.is_empty());
+    std::fs::write(&records, &bytes).expect("it can be written");
+    let mut serve = program();
+    serve.args(["serve", "--on-damage", "refuse", "--listen", &names[0]]).arg("--data").arg(&data);
+    assert_refused(&run_command(&mut serve), "is damaged (");
+    assert!(std::fs::read(&records).expect("it is there") == bytes, "it is as it was");
+    let mut lenient = server(&names[0], dir.path(), &[]);
+    lenient.wait_until_it_says("set aside as").expect("it says so");
+    assert!(data.join("records.redb.damaged-1").exists());
+}
+
+#[test]
 fn a_port_that_is_taken_leaves_no_directory_behind_and_other_files_are_left_alone() {
     let _machine = beside_others();
     let dir = TempDir::new().expect("a temporary directory");
@@ -350,11 +409,12 @@ fn on_a_full_disk_writes_get_an_error_reads_go_on_and_all_is_well_when_there_is_
         return;
     };
     let names = free_names(1, 160);
-    let _server = server(&names[0], disk.0.path(), &[]);
+    let mut server = server(&names[0], disk.0.path(), &[]);
     put_all(&names, 10);
     let ballast = disk.0.path().join("ballast");
     let filled = std::fs::write(&ballast, vec![0; 12 << 20]);
     assert!(filled.is_err(), "the disk is full");
+    let full_since = Instant::now();
     let large = "x".repeat(500_000);
     let big = |idx: usize| json!({ "key": format!("large{idx}"), "value": large }).to_string();
     // What waits for the disk is bounded: sooner or later there is an error, within the deadline of an operation.
@@ -365,6 +425,13 @@ fn on_a_full_disk_writes_get_an_error_reads_go_on_and_all_is_well_when_there_is_
     let refused = refused.expect("a full disk takes no more");
     assert!([504, 507].contains(&refused.status), "{}", refused.error());
     assert_eq!(found(&names, 10), [10], "reads go on");
+    server.wait_until_it_says("takes no writes").expect("it says so");
+    for idx in 0..50 {
+        let answer = try_ask(&names[0], "put", &big(idx)).expect("it answers");
+        assert_eq!(answer.status, 507, "{}", answer.error());
+    }
+    let said = server.stderr().matches("takes no writes").count() as u64;
+    assert!(said >= 1 && said <= 1 + full_since.elapsed().as_secs() / 10, "{}", server.stderr());
     let wrong = readiness(&names[0]).expect_err("it cannot write");
     assert!(wrong.contains("takes no writes"), "{wrong}");
     std::fs::remove_file(&ballast).expect("it can be removed");
@@ -373,4 +440,5 @@ fn on_a_full_disk_writes_get_an_error_reads_go_on_and_all_is_well_when_there_is_
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status == 200 { Ok(()) } else { Err(answer.error()) }
     });
+    server.wait_until_it_says("the store takes records again").expect("it says so");
 }
