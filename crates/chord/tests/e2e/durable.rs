@@ -343,7 +343,9 @@ fn a_node_that_was_told_to_refuse_does_not_start_on_a_flipped_bit_and_another_se
     // Pages that a commit left behind have it too.
     let places: Vec<usize> =
         bytes.windows(6).enumerate().filter(|(_, bytes)| *bytes == b"value7").map(|(at, _)| at).collect();
-    places.iter().for_each(|at| bytes[*at] ^= 1);
+    for at in &places {
+        bytes[*at] ^= 1;
+    }
     assert!(!places.is_empty());
     std::fs::write(&records, &bytes).expect("it can be written");
     let mut serve = program();
