@@ -23,8 +23,9 @@ use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
 use crate::listen::bind;
 use crate::node::Node;
-use crate::owner::{Letters, Owner};
-use crate::shared::{DATA_MAILBOX_MAX, MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
+use crate::owner::Owner;
+use crate::records::{Records, keep_time};
+use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::storage::{DataDir, Storage, remember, report_damage};
 use crate::{Language, LimitError, Limits, OnDamage, Syncing, door};
 
@@ -266,22 +267,21 @@ impl Builder {
             let known = past.peers().iter().map(|name| Peer::of_name(name.clone(), size));
             records.handle(now, replication::Input::Recall(known.collect()));
         }
-        let (mailbox, ring_letters) = mpsc::channel(MAILBOX_MAX);
-        let (data_mailbox, data_letters) = mpsc::channel(DATA_MAILBOX_MAX);
-        let shared = Arc::new(Shared {
-            me,
+        let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
+        let shared = Arc::new_cyclic(|shared| Shared {
+            me: me.clone(),
             ring: ring.clone(),
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
-            store,
             disk: storage.disk(),
             clock: records.clock(),
             status: Mutex::new(records.status()),
+            records: Records::new(me, records, store.clone(), shared.clone()),
+            store,
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
             rounds: Semaphore::new(ROUNDS_MAX),
             links: Links::new(ring, copies, self.limits.clone(), self.language),
             mailbox,
-            data_mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
             departed: Mutex::default(),
             waits_for: Mutex::default(),
@@ -291,11 +291,12 @@ impl Builder {
             violations: AtomicU64::new(0),
             limits: self.limits,
         });
-        let letters = Letters { ring: ring_letters, data: data_letters };
-        let owner = tokio::spawn(Owner::new(machine, records, shared.clone(), letters).run());
+        let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
+        let timing = tokio::spawn(keep_time(shared.clone()));
         let door = tokio::spawn(door::serve(listener, shared.clone()));
         let tidying = tokio::spawn(tidy(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         if let Storage::Disk(disk) = storage {

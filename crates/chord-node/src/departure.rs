@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use crate::age::now_ms;
 use crate::links::lock;
-use crate::owner::DataMail;
 use crate::shared::{Shared, Stage};
 
 /// How much longer than its records may take a node waits for the word that they are with others.
@@ -116,7 +115,7 @@ impl Shared {
         }
         let until = Instant::now() + self.limits.departure;
         let others = self.view().successors().as_slice().to_vec();
-        let Some(departure) = self.ask_owner_task(until + MARGIN, DataMail::Leave).await else {
+        let Some(departure) = self.records.leave(until + MARGIN).await else {
             return Departure { left_behind: self.store.usage().records, ..Departure::default() };
         };
         let replication::Departure { own_left, others_left, was_alone } = departure;

@@ -11,7 +11,6 @@ use chord_ring::{Failure, NodeName, Peer, Position, Refusal};
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::operation::Ticket;
-use crate::owner::DataMail;
 use crate::shared::Shared;
 
 /// How long a page may take: longer than the ring takes to close round a node that is gone, and than a node that is back
@@ -118,7 +117,6 @@ impl Shared {
             return self.asker().ask_for_list(peer, request).await;
         }
         let until = tokio::time::Instant::now() + self.limits.request;
-        let mail = |reply| DataMail::Request { from: self.me.clone(), request, reply };
-        self.ask_owner_task(until, mail).await.ok_or(Failure::Silent)
+        self.records.answer(self.me.clone(), request, until).await.ok_or(Failure::Silent)
     }
 }

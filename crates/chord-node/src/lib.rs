@@ -19,6 +19,7 @@ mod listen;
 mod node;
 mod operation;
 mod owner;
+mod records;
 mod shared;
 mod storage;
 mod watch;

@@ -126,12 +126,8 @@ impl Node {
     ///
     /// # Errors
     /// Too many watch through this node already, or it is too busy.
-    pub async fn watch(
-        &self,
-        filter: Filter,
-        since: Option<(Version, Happened)>,
-    ) -> Result<Watch, WatchError> {
-        self.shared.watch(filter, since).await
+    pub fn watch(&self, filter: Filter, since: Option<(Version, Happened)>) -> Result<Watch, WatchError> {
+        self.shared.watch(filter, since)
     }
 
     /// Reads a key from its owner.

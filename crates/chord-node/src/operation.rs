@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::links::{Answered, Sending};
-use crate::owner::{DataMail, Operated};
+use crate::records::{Operated, Order};
 use crate::shared::{Mail, Shared};
 
 /// How a request came here, and how long it may take.
@@ -191,8 +191,7 @@ impl Shared {
         let proposal = work.attempts.begin();
         let Wish { key, operation, consistency } = work.wish.clone();
         let until = work.ticket.until;
-        let mail = |reply| DataMail::Operate { key, operation, proposal, consistency, until, reply };
-        let result = self.ask_owner_task(until, mail).await;
+        let result = self.records.operate(Order { key, operation, proposal, consistency, until }).await;
         // Without an answer the time is over, or this node ends.
         let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
         self.conclude(work, self.me.name.clone(), hops, result)

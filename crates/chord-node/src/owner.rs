@@ -1,15 +1,11 @@
-//! The owner task: the only one that touches the two state machines. It feeds them and does what they say.
+//! The owner task: the only one that touches the state machine of the ring. It feeds it and does what it says.
 
-mod data;
 mod farewells;
-mod refusals;
-mod watchers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chord_kv::replication::Replicator;
 use chord_ring::{
     Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Refusal, Request, RequestId, Token,
     View, Wake, jittered,
@@ -18,33 +14,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use data::Data;
-pub(crate) use data::{DataMail, Operated};
 use farewells::Farewells;
 
 use crate::links::lock;
 use crate::shared::{Mail, Shared, Stage};
-
-/// Messages about records that are taken in before anything else gets its turn, at most.
-const DATA_BATCH_MAX: usize = 64;
 
 enum Waiting {
     Command(oneshot::Sender<Result<(), CommandError>>),
     Request(oneshot::Sender<Result<Answer, Refusal>>),
 }
 
-/// The receiving ends of the owner task's mailboxes.
-pub(crate) struct Letters {
-    pub(crate) ring: mpsc::Receiver<Mail>,
-    pub(crate) data: mpsc::Receiver<DataMail>,
-}
-
 pub(crate) struct Owner {
     ring: Node,
     shared: Arc<Shared>,
     mailbox: mpsc::Receiver<Mail>,
-    data: Data,
-    data_mailbox: mpsc::Receiver<DataMail>,
     /// At most one timer for each reason.
     timers: BTreeMap<Wake, Instant>,
     /// Requests under way, at most one for each purpose.
@@ -61,13 +44,11 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(crate) fn new(ring: Node, records: Replicator, shared: Arc<Shared>, letters: Letters) -> Self {
+    pub(crate) fn new(ring: Node, shared: Arc<Shared>, mailbox: mpsc::Receiver<Mail>) -> Self {
         Self {
             ring,
-            data: Data::new(records, shared.clone()),
             shared,
-            mailbox: letters.ring,
-            data_mailbox: letters.data,
+            mailbox,
             timers: BTreeMap::new(),
             asking: JoinSet::new(),
             asked: HashMap::new(),
@@ -85,7 +66,6 @@ impl Owner {
         let shared = self.shared.clone();
         let closing = shared.reached(Stage::Closing);
         tokio::pin!(closing);
-        let mut data_mail = Vec::new();
         loop {
             let timer = self.timers.iter().min_by_key(|(_, at)| **at).map(|(wake, at)| (*wake, *at));
             let input = tokio::select! {
@@ -97,20 +77,11 @@ impl Owner {
                         None => continue,
                     }
                 }
-                count = self.data_mailbox.recv_many(&mut data_mail, DATA_BATCH_MAX), if !self.data_mailbox.is_closed() => {
-                    debug_assert_eq!(count, data_mail.len());
-                    data_mail.drain(..).for_each(|mail| self.data.open(mail));
-                    continue;
-                }
                 Some(left) = self.farewells.next() => {
                     if let Some(name) = left {
                         lock(&self.shared.departed).said_farewell(&name);
                         self.introduce();
                     }
-                    continue;
-                }
-                event = self.data.next() => {
-                    self.data.happened(event);
                     continue;
                 }
                 wake = due(timer) => {
@@ -202,7 +173,7 @@ impl Owner {
 
     fn publish(&mut self) {
         let view = self.ring.view().clone();
-        self.data.tell(&view);
+        self.shared.records.tell(&view);
         self.log_smallness(&view);
         self.introduce();
         self.shared.view.store(Arc::new(view));
@@ -219,12 +190,16 @@ impl Owner {
         }
         let listed = view.successors().as_slice().iter().chain(view.predecessor());
         let listed: Vec<NodeName> = listed.map(|peer| peer.name.clone()).collect();
+        let recalled = self.shared.records.recalled();
         let mut departed = lock(&self.shared.departed);
         // Others know that it is back, though it has not said so here.
         listed.iter().filter(|name| !self.listed.contains(name)).for_each(|name| departed.is_back(name));
         // Those of the last life come next: should this one end before it has heard of them, the next has to ask them too.
-        let recalled = self.data.recalled().iter().map(|peer| &peer.name);
-        let further = recalled.chain(self.ring.remembered().names()).filter(|name| !departed.has_left(name));
+        let further = recalled
+            .iter()
+            .map(|peer| &peer.name)
+            .chain(self.ring.remembered().names())
+            .filter(|name| !departed.has_left(name));
         let mut names: Vec<NodeName> = Vec::new();
         // One that is alone says so by its own name, and does not forget those with whom it was.
         if view.is_member() && view.successors().is_empty() {

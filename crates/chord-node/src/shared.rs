@@ -14,15 +14,12 @@ use tokio::time::Instant;
 
 use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
-use crate::owner::DataMail;
+use crate::records::Records;
 use crate::{Departure, Limits, OperationError};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
 /// or flooded, and the sender then waits within its own deadline.
 pub(crate) const MAILBOX_MAX: usize = 256;
-
-/// How many messages about records may wait for the owner task: more than all connections have under way by default.
-pub(crate) const DATA_MAILBOX_MAX: usize = 8192;
 
 /// How many commands may go round the whole ring at a time that were given here: few enough that others are not slowed
 /// down, and that their answers, which may be long, fit into memory. Others wait.
@@ -61,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) rounds: Semaphore,
     pub(crate) links: Links,
     pub(crate) mailbox: mpsc::Sender<Mail>,
-    pub(crate) data_mailbox: mpsc::Sender<DataMail>,
+    pub(crate) records: Records,
     /// Whom this node knows, its neighbours first.
     pub(crate) acquaintances: watch::Sender<Vec<NodeName>>,
     /// Who has left, by its own word.
@@ -150,20 +147,6 @@ impl Shared {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::AskedBy(asker.clone()));
         }
-    }
-
-    /// Gives something about records to the owner task, and waits for its end; `None` if it is not done by then.
-    pub(crate) async fn ask_owner_task<T>(
-        &self,
-        until: Instant,
-        mail: impl FnOnce(oneshot::Sender<T>) -> DataMail,
-    ) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let done = async {
-            self.data_mailbox.send(mail(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        tokio::time::timeout_at(until, done).await.ok().flatten()
     }
 
     /// Whether this node has everything that it should have, and others of its own, so that another may be stopped.

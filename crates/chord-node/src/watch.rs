@@ -3,9 +3,7 @@
 use chord_kv::Version;
 use chord_kv::replication::{Filter, Happened, Seen};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use crate::owner::DataMail;
 use crate::shared::{Shared, Stage};
 
 /// What waits for one who watches, at most: what a busy prefix brings while a client reads slowly. When more comes, it is told
@@ -51,7 +49,7 @@ impl Watch {
 impl Shared {
     /// Begins to watch. `since` is the last change of a single key that is known: what came after it is told, or that
     /// something was missed.
-    pub(crate) async fn watch(
+    pub(crate) fn watch(
         &self,
         filter: Filter,
         since: Option<(Version, Happened)>,
@@ -63,11 +61,10 @@ impl Shared {
             return Err(WatchError::Busy);
         }
         let (sender, seen) = mpsc::channel(WAITING_MAX);
-        let until = Instant::now() + self.limits.operation;
-        let mail = |reply| DataMail::Watch { filter, since, sender, reply };
-        match self.ask_owner_task(until, mail).await {
+        let limit = self.limits.watches_at_once();
+        match self.records.watch(filter, since, sender, limit) {
             Some(true) => Ok(Watch { seen }),
-            Some(false) => Err(WatchError::TooMany { limit: self.limits.watches_at_once() }),
+            Some(false) => Err(WatchError::TooMany { limit }),
             None => Err(WatchError::Busy),
         }
     }

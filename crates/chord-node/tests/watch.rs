@@ -72,7 +72,7 @@ async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
     let nodes = ring(3).await;
     for (idx, watching) in nodes.iter().enumerate() {
         let name = format!("key{idx}");
-        let mut watch = watching.watch(Filter::Key(key(&name)), None).await.unwrap();
+        let mut watch = watching.watch(Filter::Key(key(&name)), None).unwrap();
         assert_eq!(next(&mut watch).await, Seen::Watching);
         change(&nodes[0], "another", text("x"), Expiry::Never).await;
         change(&nodes[1], &name, text("a"), Expiry::Never).await;
@@ -98,7 +98,7 @@ async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_watches_a_prefix_sees_the_keys_of_all_nodes() {
     let nodes = ring(3).await;
-    let mut watch = nodes[0].watch(Filter::Prefix(b"user:".to_vec()), None).await.unwrap();
+    let mut watch = nodes[0].watch(Filter::Prefix(b"user:".to_vec()), None).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     let mut expected = BTreeMap::new();
     for idx in 0..200 {
@@ -119,18 +119,18 @@ async fn one_who_watches_a_prefix_sees_the_keys_of_all_nodes() {
 async fn one_who_comes_back_is_told_whether_something_was_missed() {
     let nodes = ring(2).await;
     let filter = Filter::Key(key("key"));
-    let mut watch = nodes[0].watch(filter.clone(), None).await.unwrap();
+    let mut watch = nodes[0].watch(filter.clone(), None).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     change(&nodes[0], "key", text("a"), Expiry::Never).await;
     let last = next_change(&mut watch).await;
     drop(watch);
     let since = Some((last.version, last.happened));
-    let mut watch = nodes[1].watch(filter.clone(), since).await.unwrap();
+    let mut watch = nodes[1].watch(filter.clone(), since).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     change(&nodes[0], "key", text("b"), Expiry::Never).await;
     assert_eq!(next_change(&mut watch).await.happened, Happened::Set, "nothing was missed");
     drop(watch);
-    let mut watch = nodes[1].watch(filter, since).await.unwrap();
+    let mut watch = nodes[1].watch(filter, since).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     assert!(matches!(next(&mut watch).await, Seen::Missed(_)));
     assert!(next_change(&mut watch).await.version > last.version);
@@ -139,7 +139,7 @@ async fn one_who_comes_back_is_told_whether_something_was_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_missed_without_a_word_while_nodes_come_and_go() {
     let mut nodes = ring(3).await;
-    let mut watch = nodes[0].watch(Filter::Prefix(Vec::new()), None).await.unwrap();
+    let mut watch = nodes[0].watch(Filter::Prefix(Vec::new()), None).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     nodes.push(join(&nodes[0]).await);
     let leaves = nodes.remove(1);

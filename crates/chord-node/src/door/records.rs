@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::seed::{Refused, admit, refused};
 use crate::operation::{Ticket, Wish};
-use crate::owner::DataMail;
+use crate::records::Order;
 use crate::shared::Shared;
 
 /// The body that answers another node, and what is said beside it.
@@ -32,14 +32,14 @@ pub(super) async fn answer_peer(
             if request == PeerRequest::Vouch {
                 shared.asked_by(&from);
             }
-            let answered = shared.ask_owner_task(until, |reply| DataMail::Request { from, request, reply });
-            DataAnswer::Peer(answered.await.ok_or_else(too_busy)?)
+            let answered = shared.records.answer(from, request, until).await;
+            DataAnswer::Peer(answered.ok_or_else(too_busy)?)
         }
         DataRequest::Operate(Operate { key, operation, proposal, consistency, remaining }) => {
             let until = until.min(Instant::now() + remaining);
-            let mail = |reply| DataMail::Operate { key, operation, proposal, consistency, until, reply };
+            let order = Order { key, operation, proposal, consistency, until };
             // Without an answer it may be done, or be about to be.
-            DataAnswer::Operated(shared.ask_owner_task(until, mail).await.unwrap_or(Err(Unable::Uncertain)))
+            DataAnswer::Operated(shared.records.operate(order).await.unwrap_or(Err(Unable::Uncertain)))
         }
     };
     Ok((encode_answer(&answer), Context::default()))

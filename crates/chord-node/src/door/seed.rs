@@ -14,7 +14,6 @@ use crate::OperationError;
 use crate::error::{command_code, refusal_code};
 use crate::links::text;
 use crate::operation::{Outcome, Ticket, Wish};
-use crate::owner::DataMail;
 use crate::shared::{Shared, Stage};
 
 /// An answer, in whatever language it will be said.
@@ -150,7 +149,7 @@ impl Desk<'_> {
     /// Takes a record that a seed node leaves here.
     async fn adopt(&self, key: Key, value: Value) -> Result<Answered, Refused> {
         let until = self.ticket().until;
-        let adopted = self.shared.ask_owner_task(until, |reply| DataMail::Adopt { key, value, reply }).await;
+        let adopted = self.shared.records.adopt(key, value, until).await;
         match adopted {
             Some(Ok(_)) => {
                 let storage_node = self.shared.me.name.clone();

@@ -165,11 +165,9 @@ impl Subscriptions {
             self.names.insert(name, Subscription { watch: None });
             return Ok(());
         };
-        let late = || Answer::error("TRYAGAIN", "the owners of these keys did not answer in time");
-        let watch = tokio::time::timeout_at(until, shared.watch(filter, None)).await;
-        let mut watch = watch.map_err(|_| late())?;
+        let try_again = |sentence: String| Answer::error("TRYAGAIN", sentence);
+        let mut watch = shared.watch(filter, None).map_err(|error| try_again(error.to_string()))?;
         let begun = async {
-            let Ok(watch) = &mut watch else { return false };
             while let Some(seen) = watch.next().await {
                 if seen == Seen::Watching {
                     return true;
@@ -178,8 +176,6 @@ impl Subscriptions {
             false
         };
         let is_watching = tokio::time::timeout_at(until, begun).await.unwrap_or(false);
-        let try_again = |sentence: String| Answer::error("TRYAGAIN", sentence);
-        let watch = watch.map_err(|error| try_again(error.to_string()))?;
         if !is_watching {
             return Err(try_again("not all owners of these keys have been found in time".to_owned()));
         }

@@ -47,7 +47,7 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
         }
         WatchError::TooMany { .. } | WatchError::Busy => Refused::new(Code::Busy, error.to_string()),
     };
-    let watch = shared.watch(filter, since).await.map_err(refused)?;
+    let watch = shared.watch(filter, since).map_err(refused)?;
     let watching = Watching {
         watch,
         id: since.map_or_else(EventId::default, |(version, happened)| EventId::after(version, happened)),

@@ -1,0 +1,172 @@
+//! The records: their state machine, and the lock behind which it stands.
+//!
+//! Whoever brings something feeds the machine on the spot, and does what it says before the next one may: a request costs
+//! no switch to another task, and none that has its answer at once costs any wait. One step takes microseconds, and the
+//! lock is never held across an await.
+
+mod driver;
+mod refusals;
+mod watchers;
+
+use std::sync::{Arc, Mutex, Weak};
+
+use chord_kv::replication::{
+    Consistency, Departure, Filter, Happened, Input, Operation, OperationError, Outcome, PeerAnswer,
+    PeerRequest, Proposal, Replicator, Seen, TICK,
+};
+use chord_kv::{Key, Store, Value, Version};
+use chord_ring::{Peer, View, jittered};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::links::lock;
+use crate::shared::{Shared, Stage};
+use driver::{Begun, Driver, Ended};
+
+/// What came of an operation.
+pub(crate) type Operated = Result<Outcome, OperationError>;
+
+/// An operation at the owner of its key.
+pub(crate) struct Order {
+    pub(crate) key: Key,
+    pub(crate) operation: Operation,
+    pub(crate) proposal: Proposal,
+    pub(crate) consistency: Consistency,
+    /// When nobody waits any more.
+    pub(crate) until: Instant,
+}
+
+/// The records of one node.
+pub(crate) struct Records {
+    /// Nothing when the node has closed.
+    driver: Mutex<Option<Driver>>,
+    /// The store has made more durable.
+    durable: Arc<Notify>,
+}
+
+impl Records {
+    pub(crate) fn new(me: Peer, machine: Replicator, store: Arc<dyn Store>, shared: Weak<Shared>) -> Self {
+        let durable = Arc::new(Notify::new());
+        let notify = durable.clone();
+        store.on_durable(Box::new(move |_| notify.notify_one()));
+        Self { driver: Mutex::new(Some(Driver::new(me, machine, store, shared))), durable }
+    }
+
+    /// Does something with the machine, unless the node has closed or the machine is broken.
+    fn with<T>(&self, work: impl FnOnce(&mut Driver) -> T) -> Option<T> {
+        let mut driver = self.driver.lock().ok()?;
+        driver.as_mut().map(work)
+    }
+
+    /// Has an operation done; `None` if it has no end by then.
+    pub(crate) async fn operate(&self, order: Order) -> Option<Operated> {
+        let Order { key, operation, proposal, consistency, until } = order;
+        let left = until.saturating_duration_since(Instant::now());
+        let begun = self.with(|driver| {
+            let until = driver.age() + left;
+            driver.ask(|token| Input::Operate { token, key, operation, proposal, consistency, until })
+        });
+        done(end(begun, until).await)
+    }
+
+    /// Takes a record that a node of another program leaves here; `None` if that has no end by then.
+    pub(crate) async fn adopt(&self, key: Key, value: Value, until: Instant) -> Option<Operated> {
+        let begun = self.with(|driver| driver.ask(|token| Input::Adopt { token, key, value }));
+        done(end(begun, until).await)
+    }
+
+    /// Answers another node; `None` if there is no answer by then.
+    pub(crate) async fn answer(
+        &self,
+        from: Peer,
+        request: PeerRequest,
+        until: Instant,
+    ) -> Option<PeerAnswer> {
+        let begun = self.with(|driver| driver.ask(|token| Input::Request { token, from, request }));
+        match end(begun, until).await? {
+            Ended::Reply(answer) => Some(answer),
+            Ended::Done(_) => None,
+        }
+    }
+
+    /// Hands over everything; `None` if that has no end by then.
+    pub(crate) async fn leave(&self, until: Instant) -> Option<Departure> {
+        let (reply, left) = oneshot::channel();
+        self.with(|driver| driver.leave(reply))?;
+        tokio::time::timeout_at(until, left).await.ok()?.ok()
+    }
+
+    /// Begins to tell `sender` of changes, until it is closed, if there are not so many who watch already. `None` if the node
+    /// has closed.
+    pub(crate) fn watch(
+        &self,
+        filter: Filter,
+        since: Option<(Version, Happened)>,
+        sender: mpsc::Sender<Seen>,
+        watches_max: usize,
+    ) -> Option<bool> {
+        self.with(|driver| driver.watch(filter, since, sender, watches_max))
+    }
+
+    /// The answer to something that the machine wanted to know.
+    fn feed(&self, answer: Input) {
+        self.with(|driver| driver.feed(answer));
+    }
+
+    /// Whom the node knows next to it now.
+    pub(crate) fn tell(&self, view: &View) {
+        self.with(|driver| driver.tell(view));
+    }
+
+    /// Those of the node's last life that it still asks for what it may lack.
+    pub(crate) fn recalled(&self) -> Vec<Peer> {
+        self.with(|driver| driver.recalled()).unwrap_or_default()
+    }
+
+    fn close(&self) {
+        // What waits for the machine learns of it when the lock is free again.
+        let closed = lock(&self.driver).take();
+        drop(closed);
+    }
+}
+
+async fn end(begun: Option<Begun>, until: Instant) -> Option<Ended> {
+    match begun? {
+        Begun::Ended(ended) => Some(ended),
+        Begun::Waits(ended) => tokio::time::timeout_at(until, ended).await.ok()?.ok(),
+    }
+}
+
+fn done(ended: Option<Ended>) -> Option<Operated> {
+    match ended? {
+        Ended::Done(result) => Some(result),
+        Ended::Reply(_) => None,
+    }
+}
+
+/// Tells the machine that time has passed, and what has become durable, until the node closes.
+pub(crate) async fn keep_time(shared: Arc<Shared>) {
+    let records = &shared.records;
+    let closing = shared.reached(Stage::Closing);
+    tokio::pin!(closing);
+    let mut tick_at = Instant::now();
+    loop {
+        tokio::select! {
+            () = &mut closing => return records.close(),
+            () = records.durable.notified() => records.feed(Input::Durable),
+            () = tokio::time::sleep_until(tick_at) => {
+                tick_at = Instant::now() + jittered(TICK, rand::random());
+                let status = records.with(|driver| {
+                    driver.tick();
+                    driver.status()
+                });
+                if let Some(status) = status {
+                    *lock(&shared.status) = status;
+                } else {
+                    tracing::error!("the state machine of the records broke, the node stops");
+                    shared.advance(Stage::Closing);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The driver: it feeds the state machine of the records and does what it says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chord_kv::replication::{
+    Departure, Event, Filter, Happened, Input, Neighbours, Now, OperationError, Output, PeerAnswer,
+    Replicator, RequestId, Seen, Status,
+};
+use chord_kv::{Health, Range, Store, StoreError, Version};
+use chord_ring::{Failure, Peer, Position, Token, View};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Operated;
+use super::refusals::{Refusals, Word};
+use super::watchers::Watchers;
+use crate::age::{Age, now_ms};
+use crate::operation::Ticket;
+use crate::shared::Shared;
+
+/// How something ended that was asked of the state machine.
+pub(super) enum Ended {
+    Done(Operated),
+    Reply(PeerAnswer),
+}
+
+/// What came of asking it.
+#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
+pub(super) enum Begun {
+    /// It has ended.
+    Ended(Ended),
+    /// It will.
+    Waits(oneshot::Receiver<Ended>),
+}
+
+/// Drives the state machine of the records.
+pub(super) struct Driver {
+    machine: Replicator,
+    shared: Weak<Shared>,
+    me: Peer,
+    store: Arc<dyn Store>,
+    age: Age,
+    /// What the machine wants to hear of others, and waits for.
+    asking: JoinSet<()>,
+    waiting: HashMap<Token, oneshot::Sender<Ended>>,
+    leaving: Vec<oneshot::Sender<Departure>>,
+    watchers: Watchers,
+    refusals: Refusals,
+    tokens: u64,
+    told: Neighbours,
+}
+
+impl Driver {
+    pub(super) fn new(me: Peer, machine: Replicator, store: Arc<dyn Store>, shared: Weak<Shared>) -> Self {
+        Self {
+            machine,
+            shared,
+            me,
+            store,
+            age: Age::zero(),
+            asking: JoinSet::new(),
+            waiting: HashMap::new(),
+            leaving: Vec::new(),
+            watchers: Watchers::new(),
+            refusals: Refusals::default(),
+            tokens: 0,
+            told: Neighbours::default(),
+        }
+    }
+
+    /// How long the node has existed.
+    pub(super) fn age(&mut self) -> Duration {
+        self.age.now()
+    }
+
+    /// Asks the machine for something that it ends at once, or some time.
+    pub(super) fn ask(&mut self, input: impl FnOnce(Token) -> Input) -> Begun {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        let mut ended = None;
+        self.handle(input(token));
+        while let Some(output) = self.machine.poll() {
+            match output {
+                Output::Done(whose, result) if whose == token => {
+                    self.note_refusal(&result);
+                    ended = Some(Ended::Done(result));
+                }
+                Output::Reply(whose, answer) if whose == token => ended = Some(Ended::Reply(answer)),
+                other => self.act(other),
+            }
+        }
+        if let Some(ended) = ended {
+            return Begun::Ended(ended);
+        }
+        let (reply, waits) = oneshot::channel();
+        self.waiting.insert(token, reply);
+        Begun::Waits(waits)
+    }
+
+    pub(super) fn feed(&mut self, input: Input) {
+        self.handle(input);
+        while let Some(output) = self.machine.poll() {
+            self.act(output);
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = Now { elapsed: self.age.now(), wall_ms: now_ms() };
+        self.machine.handle(now, input);
+    }
+
+    /// Sees who has gone that watched, and tells the machine that time has passed.
+    pub(super) fn tick(&mut self) {
+        while self.asking.try_join_next().is_some() {}
+        for gone in self.watchers.tidy(self.everything()) {
+            self.feed(Input::Unwatch(gone));
+        }
+        self.feed(Input::Tick);
+        self.look_after_store();
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.machine.status()
+    }
+
+    /// Those of the node's last life that it still asks for what it may lack.
+    pub(super) fn recalled(&self) -> Vec<Peer> {
+        self.machine.recalled().to_vec()
+    }
+
+    pub(super) fn leave(&mut self, reply: oneshot::Sender<Departure>) {
+        self.leaving.push(reply);
+        self.feed(Input::Leave);
+    }
+
+    /// Begins to watch, if there is room beside as many watches as there are.
+    pub(super) fn watch(
+        &mut self,
+        filter: Filter,
+        since: Option<(Version, Happened)>,
+        sender: mpsc::Sender<Seen>,
+        watches_max: usize,
+    ) -> bool {
+        let has_room = self.watchers.have_room(watches_max);
+        if has_room {
+            let id = self.watchers.add(sender);
+            self.feed(Input::Watch { id, filter, since });
+        }
+        has_room
+    }
+
+    /// Whom the node knows next to it now.
+    pub(super) fn tell(&mut self, view: &View) {
+        let neighbours = Neighbours {
+            is_member: view.is_member(),
+            predecessor: view.predecessor().cloned(),
+            successors: view.successors().as_slice().to_vec(),
+        };
+        if self.told != neighbours {
+            self.told = neighbours.clone();
+            self.feed(Input::Neighbours(neighbours));
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Send(id, to, request) => {
+                let Some(shared) = self.shared.upgrade() else { return };
+                let asked = shared.clone();
+                let answer = async move { asked.asker().ask_about_records(&to, request).await };
+                self.spawn(id, shared, async move { Input::Answer(id, answer.await) });
+            }
+            Output::FindOwner(id, position) => {
+                let Some(shared) = self.shared.upgrade() else { return };
+                let asked = shared.clone();
+                let owner = async move { asked.find_owner(position).await };
+                self.spawn(id, shared, async move { Input::Found(id, owner.await) });
+            }
+            Output::Reply(token, answer) => self.end(token, Ended::Reply(answer)),
+            Output::Done(token, result) => {
+                self.note_refusal(&result);
+                self.end(token, Ended::Done(result));
+            }
+            Output::Left(departure) => {
+                for reply in self.leaving.drain(..) {
+                    let _ = reply.send(departure);
+                }
+            }
+            Output::Seen(id, seen) => self.watchers.tell(id, seen, self.everything()),
+            Output::Event(event) => self.log(&event),
+        }
+    }
+
+    /// Something that was asked for earlier has ended.
+    fn end(&mut self, token: Token, ended: Ended) {
+        if let Some(reply) = self.waiting.remove(&token) {
+            let _ = reply.send(ended); // Whoever asked may have gone.
+        }
+    }
+
+    /// Asks others, and hands their answer to the machine.
+    fn spawn(
+        &mut self,
+        id: RequestId,
+        shared: Arc<Shared>,
+        asking: impl Future<Output = Input> + Send + 'static,
+    ) {
+        while self.asking.try_join_next().is_some() {}
+        let owed = Owed { id, shared: Some(shared) };
+        self.asking.spawn(async move {
+            let answer = asking.await;
+            owed.give(answer);
+        });
+    }
+
+    fn everything(&self) -> Range {
+        Range { after: self.me.position, up_to: self.me.position }
+    }
+
+    /// Says when the store begins to refuse records, though nobody may write, and when it takes them again.
+    fn look_after_store(&mut self) {
+        match self.store.health() {
+            Health::NotWriting { reason, remedy } => {
+                self.say_refused(0, &StoreError::NotWriting { reason, remedy });
+            }
+            _ => {
+                if let Some(Word::Over(count)) = self.refusals.is_well(Instant::now()) {
+                    let node = &self.me.name;
+                    tracing::info!(%node, "the store takes records again, of which it has refused {count}");
+                }
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, result: &Operated) {
+        if let Err(OperationError::Store(error)) = result {
+            self.say_refused(1, error);
+        }
+    }
+
+    fn say_refused(&mut self, count: u64, error: &StoreError) {
+        let node = &self.me.name;
+        match self.refusals.refused(count, Instant::now()) {
+            Some(Word::More(count)) => tracing::error!(%node, "{error} ({count} more records were refused)"),
+            Some(Word::Begun | Word::Over(_)) => tracing::error!(%node, "{error}"),
+            None => {}
+        }
+    }
+
+    fn log(&mut self, event: &Event) {
+        let node = &self.me.name;
+        match event {
+            Event::WasStopped => {
+                tracing::info!(%node, "this node was stopped for a while: it asks before it answers");
+            }
+            Event::Complete(_) => tracing::info!(%node, "has everything of its range that others had before"),
+            Event::Lost(count) => {
+                tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
+            }
+            Event::StoreFailed(error) => self.say_refused(1, error),
+            other => tracing::info!(%node, ?other, "event of the records"),
+        }
+    }
+}
+
+/// An answer that the machine waits for. It gets one even if the task breaks that asks for it.
+struct Owed {
+    id: RequestId,
+    shared: Option<Arc<Shared>>,
+}
+
+impl Owed {
+    fn give(mut self, answer: Input) {
+        if let Some(shared) = self.shared.take() {
+            shared.records.feed(answer);
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.records.feed(Input::Answer(self.id, Err(Failure::Silent)));
+        }
+    }
+}
+
+impl Shared {
+    async fn find_owner(&self, position: Position) -> Option<Peer> {
+        let found = self.look_up(position, Ticket::new(self.limits.request)).await;
+        found
+            .inspect_err(|error| tracing::debug!("no owner for a record: {error}"))
+            .ok()
+            .map(|found| found.owner)
+    }
+}
