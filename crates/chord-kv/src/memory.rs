@@ -14,7 +14,7 @@ use crate::{
     Applied, Cursor, Digest, DigestIndex, Key, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
     Usage, Version,
 };
-use packed::{Layout, Packed, Writers};
+use packed::{Layout, Packed, Summary, Writers};
 use shelf::{Place, Shelf};
 
 /// The ring is cut into 2^this many shards, or one for each position of a smaller ring: several times the
@@ -94,11 +94,13 @@ impl MemoryStore {
         match found {
             Ok(place) => {
                 let old = content.shelf.get(place);
-                if self.layout.version(old, &content.writers) >= record.version {
+                let Summary { version, size_bytes } = self.layout.summary(old, &content.writers);
+                if version >= record.version {
                     return Ok(false);
                 }
-                self.reserve(self.layout.size_bytes(old) as u64, bytes)?;
-                content.index.remove(position, &self.layout.digest(old, &content.writers).1);
+                self.reserve(size_bytes as u64, bytes)?;
+                let old_digest = Digest::of_identity(position, record.key.as_bytes(), &version);
+                content.index.remove(position, &old_digest);
                 content.shelf.replace(place, self.layout.pack(record, &mut content.writers));
             }
             Err(place) => {
@@ -218,12 +220,13 @@ impl Store for MemoryStore {
         let Ok(place) = self.find(&content, position, key) else { return Ok(false) };
         let content = &mut *content;
         let old = content.shelf.get(place);
-        if self.layout.version(old, &content.writers) != *version {
+        let summary = self.layout.summary(old, &content.writers);
+        if summary.version != *version {
             return Ok(false);
         }
-        self.bytes.fetch_sub(self.layout.size_bytes(old) as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(summary.size_bytes as u64, Ordering::Relaxed);
         self.records.fetch_sub(1, Ordering::Relaxed);
-        content.index.remove(position, &self.layout.digest(old, &content.writers).1);
+        content.index.remove(position, &Digest::of_identity(position, key.as_bytes(), version));
         content.shelf.remove(place);
         Ok(true)
     }

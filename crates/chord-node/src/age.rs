@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chord_kv::replication::Now;
+
 /// How long the node has existed.
 ///
 /// The clock that never goes back stands still while a machine is suspended, and the clock on the wall may be set: the
@@ -17,9 +19,10 @@ impl Age {
         Self { lived: Duration::ZERO, looked: Instant::now(), looked_on_wall: SystemTime::now() }
     }
 
-    /// The age now.
-    pub(crate) fn now(&mut self) -> Duration {
-        self.at(Instant::now(), SystemTime::now())
+    /// The age now, and the time on the wall.
+    pub(crate) fn now(&mut self) -> Now {
+        let on_wall = SystemTime::now();
+        Now { elapsed: self.at(Instant::now(), on_wall), wall_ms: ms_since_1970(on_wall) }
     }
 
     /// The age at that moment, of which both clocks tell.
@@ -34,7 +37,11 @@ impl Age {
 
 /// Milliseconds since 1970 by this machine's clock.
 pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    ms_since_1970(SystemTime::now())
+}
+
+fn ms_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

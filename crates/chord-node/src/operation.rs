@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::links::{Answered, Sending};
-use crate::records::{Operated, Order};
+use crate::records::{self, Begun, Operated, Order};
 use crate::shared::{Mail, Shared};
 
 /// How a request came here, and how long it may take.
@@ -117,6 +117,15 @@ struct Work<'a> {
     attempts: Attempts,
 }
 
+impl Work<'_> {
+    /// The next attempt, for the records of this node.
+    fn order(&mut self) -> Order {
+        let proposal = self.attempts.begin();
+        let Wish { key, operation, consistency } = self.wish.clone();
+        Order { key, operation, proposal, consistency, until: self.ticket.until }
+    }
+}
+
 impl Shared {
     /// Who owns `target`?
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
@@ -134,18 +143,41 @@ impl Shared {
         found.unwrap_or(Err(Unable::Unanswered.into())).map_err(|error| self.explained(error))
     }
 
-    /// Has a wish done at the owner of its key.
+    /// Has a wish done at the owner of its key. What this node can answer by itself at once has its answer at the first look.
     pub(crate) async fn operate(&self, wish: &Wish, ticket: Ticket) -> Result<Outcome, OperationError> {
         let version = self.clock.next(now_ms(), self.me.position);
         let attempts = Attempts::new(&wish.operation, version);
         let mut work = Work { wish, ticket: &ticket, attempts };
+        let attempt = match self.begin_here(&mut work) {
+            Some((hops, begun)) => Some(self.end_here(&mut work, hops, begun).await),
+            None => None,
+        };
+        let done = match attempt {
+            Some(Attempt::Ended(result)) => *result,
+            // On the heap: few need all of this, and each connection at the door has room for it.
+            other => Box::pin(self.keep_trying(work, other)).await,
+        };
+        done.map_err(|error| self.explained(error))
+    }
+
+    /// Tries until the time is over; `attempt` is what became of the first, if it was made.
+    async fn keep_trying(
+        &self,
+        mut work: Work<'_>,
+        mut attempt: Option<Attempt>,
+    ) -> Result<Outcome, OperationError> {
+        let ticket = work.ticket;
         let done = async {
             loop {
-                match self.try_operate(&mut work).await {
+                let tried = match attempt.take() {
+                    Some(attempt) => attempt,
+                    None => self.try_operate(&mut work).await,
+                };
+                match tried {
                     Attempt::Ended(result) => return *result,
                     Attempt::AtOnce => {}
                     Attempt::Again(refusal) => {
-                        if let Err(error) = rest(&ticket, refusal).await {
+                        if let Err(error) = rest(ticket, refusal).await {
                             return Err(match work.attempts.expired() {
                                 Unable::Uncertain => Unable::Uncertain.into(),
                                 _ => error,
@@ -156,8 +188,7 @@ impl Shared {
             }
         };
         let done = tokio::time::timeout_at(ticket.until, done).await;
-        let done = done.unwrap_or_else(|_| Err(work.attempts.expired().into()));
-        done.map_err(|error| self.explained(error))
+        done.unwrap_or_else(|_| Err(work.attempts.expired().into()))
     }
 
     /// The same error, or why the node is in no ring where that is all that it says.
@@ -187,14 +218,24 @@ impl Shared {
         }
     }
 
-    async fn operate_here(&self, work: &mut Work<'_>, hops: u32) -> Attempt {
-        let proposal = work.attempts.begin();
-        let Wish { key, operation, consistency } = work.wish.clone();
-        let until = work.ticket.until;
-        let result = self.records.operate(Order { key, operation, proposal, consistency, until }).await;
+    /// Begins an operation if this node owns its key, without asking anybody.
+    fn begin_here(&self, work: &mut Work<'_>) -> Option<(u32, Option<Begun>)> {
+        let target = work.wish.key.position(self.ring.size);
+        let hops = work.ticket.lookup(target).ends_here(&self.view.load())?;
+        let begun = self.records.begin(work.order());
+        Some((hops, begun))
+    }
+
+    async fn end_here(&self, work: &mut Work<'_>, hops: u32, begun: Option<Begun>) -> Attempt {
+        let result = records::ended(begun, work.ticket.until).await;
         // Without an answer the time is over, or this node ends.
         let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
         self.conclude(work, self.me.name.clone(), hops, result)
+    }
+
+    async fn operate_here(&self, work: &mut Work<'_>, hops: u32) -> Attempt {
+        let begun = self.records.begin(work.order());
+        self.end_here(work, hops, begun).await
     }
 
     /// Has a peer that was named as the owner do the operation. The error is that it did not.

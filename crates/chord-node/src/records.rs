@@ -21,7 +21,8 @@ use tokio::time::Instant;
 
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
-use driver::{Begun, Driver, Ended};
+pub(crate) use driver::Begun;
+use driver::{Driver, Ended};
 
 /// What came of an operation.
 pub(crate) type Operated = Result<Outcome, OperationError>;
@@ -58,21 +59,28 @@ impl Records {
         driver.as_mut().map(work)
     }
 
-    /// Has an operation done; `None` if it has no end by then.
-    pub(crate) async fn operate(&self, order: Order) -> Option<Operated> {
+    /// Begins an operation; `None` if the node has closed.
+    pub(crate) fn begin(&self, order: Order) -> Option<Begun> {
         let Order { key, operation, proposal, consistency, until } = order;
         let left = until.saturating_duration_since(Instant::now());
-        let begun = self.with(|driver| {
-            let until = driver.age() + left;
-            driver.ask(|token| Input::Operate { token, key, operation, proposal, consistency, until })
-        });
-        done(end(begun, until).await)
+        self.with(|driver| {
+            driver.ask(|token, now| {
+                let until = now.elapsed + left;
+                Input::Operate { token, key, operation, proposal, consistency, until }
+            })
+        })
+    }
+
+    /// Has an operation done; `None` if it has no end by then.
+    pub(crate) async fn operate(&self, order: Order) -> Option<Operated> {
+        let until = order.until;
+        ended(self.begin(order), until).await
     }
 
     /// Takes a record that a node of another program leaves here; `None` if that has no end by then.
     pub(crate) async fn adopt(&self, key: Key, value: Value, until: Instant) -> Option<Operated> {
-        let begun = self.with(|driver| driver.ask(|token| Input::Adopt { token, key, value }));
-        done(end(begun, until).await)
+        let begun = self.with(|driver| driver.ask(|token, _| Input::Adopt { token, key, value }));
+        ended(begun, until).await
     }
 
     /// Answers another node; `None` if there is no answer by then.
@@ -82,7 +90,7 @@ impl Records {
         request: PeerRequest,
         until: Instant,
     ) -> Option<PeerAnswer> {
-        let begun = self.with(|driver| driver.ask(|token| Input::Request { token, from, request }));
+        let begun = self.with(|driver| driver.ask(|token, _| Input::Request { token, from, request }));
         match end(begun, until).await? {
             Ended::Reply(answer) => Some(answer),
             Ended::Done(_) => None,
@@ -137,8 +145,9 @@ async fn end(begun: Option<Begun>, until: Instant) -> Option<Ended> {
     }
 }
 
-fn done(ended: Option<Ended>) -> Option<Operated> {
-    match ended? {
+/// What comes of an operation that has begun; `None` if it has no end by then.
+pub(crate) async fn ended(begun: Option<Begun>, until: Instant) -> Option<Operated> {
+    match end(begun, until).await? {
         Ended::Done(result) => Some(result),
         Ended::Reply(_) => None,
     }

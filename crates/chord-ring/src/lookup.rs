@@ -88,16 +88,22 @@ impl Lookup {
         }
     }
 
+    /// How often the question was forwarded, if this node is the owner: then there is nobody to ask.
+    pub fn ends_here(&self, view: &View) -> Option<u32> {
+        let is_here = !self.is_over && view.can_route() && view.owns(self.target());
+        is_here.then(|| self.hops())
+    }
+
     /// What to do next, as `view` has it now.
     pub fn step(&self, view: &View) -> Step {
+        if self.ends_here(view).is_some() {
+            return self.here(view);
+        }
         if self.is_over {
             return Step::Stuck(Refusal::HopLimit);
         }
         if !view.can_route() {
             return Step::Stuck(Refusal::NotMember);
-        }
-        if view.owns(self.target()) {
-            return self.here(view);
         }
         if self.question.path.len() >= view.hops_max() {
             return Step::Stuck(Refusal::HopLimit);

@@ -38,7 +38,7 @@ pub(super) struct Writers(Vec<Position>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe<'a> {
     pub(super) prefix: u64,
-    position: Position,
+    position: [u8; POSITION_BYTES],
     key: &'a [u8],
 }
 
@@ -58,6 +58,13 @@ pub(super) struct Large {
 
 const _: () = assert!(size_of::<Packed>() == 16, "a shelf holds one of these for each record");
 
+/// What is asked of a record before another takes its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Summary {
+    pub(super) version: Version,
+    pub(super) size_bytes: usize,
+}
+
 /// The parts of a record, where they lie.
 struct Parts<'a> {
     position: Position,
@@ -73,7 +80,8 @@ impl Layout {
     }
 
     pub(super) fn probe(self, position: Position, key: &Key) -> Probe<'_> {
-        Probe { prefix: self.prefix(&position.to_be_bytes()), position, key: key.as_bytes() }
+        let position = position.to_be_bytes();
+        Probe { prefix: self.prefix(&position), position, key: key.as_bytes() }
     }
 
     fn is_off_ring(self, bytes: &[u8; POSITION_BYTES]) -> bool {
@@ -150,14 +158,31 @@ impl Layout {
     /// Which comes first, a record or a place.
     pub(super) fn compare(self, packed: (u64, &Packed), probe: &Probe<'_>) -> Ordering {
         packed.0.cmp(&probe.prefix).then_with(|| {
-            // Seldom: most positions differ in their prefix.
-            let parts = self.parts(packed, None);
-            parts.position.cmp(&probe.position).then_with(|| parts.key.cmp(probe.key))
+            let (rest, key) = self.rest_and_key(packed.1.bytes());
+            let skipped = POSITION_BYTES - rest.len();
+            // The prefix of the last positions of the ring is that of those beyond its end, too.
+            if probe.prefix == u64::MAX && skipped > 0 && self.is_off_ring(&probe.position) {
+                return Ordering::Less;
+            }
+            rest.cmp(&probe.position[skipped..]).then_with(|| key.cmp(probe.key))
         })
     }
 
-    /// Takes a record apart; without the list of writers, its version is not to be used.
-    fn parts<'a>(self, (prefix, packed): (u64, &'a Packed), writers: Option<&Writers>) -> Parts<'a> {
+    /// What tells a record apart from others with its prefix: the rest of its position, and its key.
+    fn rest_and_key(self, bytes: &[u8]) -> (&[u8], &[u8]) {
+        let mut bytes = Reader(bytes);
+        let flags = bytes.take(1)[0];
+        let rest =
+            bytes.take(if flags & OFF_RING == 0 { POSITION_BYTES - self.rest() } else { POSITION_BYTES });
+        let writer_bytes = if flags & SPELLED_WRITER == 0 { 1 } else { POSITION_BYTES };
+        let expiry_bytes = if flags & HAS_EXPIRY == 0 { 0 } else { 8 };
+        bytes.take(8 + writer_bytes + expiry_bytes);
+        let key_bytes = u16::from_be_bytes(bytes.take_array());
+        (rest, bytes.take(usize::from(key_bytes)))
+    }
+
+    /// Takes a record apart.
+    fn parts<'a>(self, (prefix, packed): (u64, &'a Packed), writers: &Writers) -> Parts<'a> {
         let mut bytes = Reader(packed.bytes());
         let flags = bytes.take(1)[0];
         let position = if flags & OFF_RING == 0 {
@@ -168,7 +193,7 @@ impl Layout {
         let tick = u64::from_be_bytes(bytes.take_array());
         let writer = if flags & SPELLED_WRITER == 0 {
             let number = bytes.take(1)[0];
-            writers.map_or(Position::ZERO, |writers| writers.0[usize::from(number)])
+            writers.0[usize::from(number)]
         } else {
             Position::from_be_bytes(bytes.take_array())
         };
@@ -180,24 +205,20 @@ impl Layout {
         Parts { position, version, expires_at_ms, key, inline: (flags & HAS_VALUE != 0).then_some(bytes.0) }
     }
 
-    pub(super) fn version(self, packed: (u64, &Packed), writers: &Writers) -> Version {
-        self.parts(packed, Some(writers)).version
+    /// What a record that is to be replaced is, and what it costs.
+    pub(super) fn summary(self, packed: (u64, &Packed), writers: &Writers) -> Summary {
+        let parts = self.parts(packed, writers);
+        Summary { version: parts.version, size_bytes: size_bytes(&parts, packed.1) }
     }
 
     pub(super) fn digest(self, packed: (u64, &Packed), writers: &Writers) -> (Position, Digest) {
-        let parts = self.parts(packed, Some(writers));
+        let parts = self.parts(packed, writers);
         (parts.position, Digest::of_identity(parts.position, parts.key, &parts.version))
-    }
-
-    pub(super) fn size_bytes(self, packed: (u64, &Packed)) -> usize {
-        let parts = self.parts(packed, None);
-        crate::RECORD_OVERHEAD_BYTES + parts.key.len() + packed.1.value_bytes(parts.inline)
     }
 
     /// The record again; with its key, if somebody has that already.
     pub(super) fn unpack(self, packed: (u64, &Packed), writers: &Writers, key: Option<&Key>) -> Record {
-        let Parts { position, version, expires_at_ms, key: key_bytes, inline } =
-            self.parts(packed, Some(writers));
+        let Parts { position, version, expires_at_ms, key: key_bytes, inline } = self.parts(packed, writers);
         let key = key.cloned().unwrap_or_else(|| Key::new(key_bytes).expect("it was a key before"));
         let value = match packed.1 {
             Packed::Large(large) => Some(large.value.clone()),
@@ -207,6 +228,10 @@ impl Layout {
         };
         Record { position, key, value, version, expires_at_ms }
     }
+}
+
+fn size_bytes(parts: &Parts<'_>, packed: &Packed) -> usize {
+    crate::RECORD_OVERHEAD_BYTES + parts.key.len() + packed.value_bytes(parts.inline)
 }
 
 impl Packed {

@@ -254,11 +254,25 @@ impl Connection<'_> {
         match begun {
             Begun::Subscription(wanted) => return self.subscribe(wanted).await,
             Begun::Done(answer) => self.pipeline.push_done(self.session.heard(answer)),
-            Begun::Running(running) => {
+            Begun::Running(mut running) => {
+                // What this node can answer by itself at once needs no place among those that wait.
+                if let Some(answer) = (&mut running).now_or_never() {
+                    let answer = self.session.heard(answer);
+                    return self.answer_at_once(answer).await;
+                }
                 let is_heard = self.session.is_heard();
                 self.pipeline.push(with_share(running, share), keys, is_heard);
             }
         }
+        Ok(())
+    }
+
+    /// Answers what was done at once, unless others before it are under way.
+    async fn answer_at_once(&mut self, answer: Answer) -> io::Result<()> {
+        if self.pipeline.is_empty() {
+            return self.write(answer).await;
+        }
+        self.pipeline.push_done(answer);
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use chord_kv::replication::{
     Departure, Event, Filter, Happened, Input, Neighbours, Now, OperationError, Output, PeerAnswer,
@@ -17,19 +16,19 @@ use tokio::time::Instant;
 use super::Operated;
 use super::refusals::{Refusals, Word};
 use super::watchers::Watchers;
-use crate::age::{Age, now_ms};
+use crate::age::Age;
 use crate::operation::Ticket;
 use crate::shared::Shared;
 
 /// How something ended that was asked of the state machine.
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Done(Operated),
     Reply(PeerAnswer),
 }
 
 /// What came of asking it.
 #[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
-pub(super) enum Begun {
+pub(crate) enum Begun {
     /// It has ended.
     Ended(Ended),
     /// It will.
@@ -71,17 +70,13 @@ impl Driver {
         }
     }
 
-    /// How long the node has existed.
-    pub(super) fn age(&mut self) -> Duration {
-        self.age.now()
-    }
-
     /// Asks the machine for something that it ends at once, or some time.
-    pub(super) fn ask(&mut self, input: impl FnOnce(Token) -> Input) -> Begun {
+    pub(super) fn ask(&mut self, input: impl FnOnce(Token, Now) -> Input) -> Begun {
         self.tokens += 1;
         let token = Token(self.tokens);
         let mut ended = None;
-        self.handle(input(token));
+        let now = self.now();
+        self.machine.handle(now, input(token, now));
         while let Some(output) = self.machine.poll() {
             match output {
                 Output::Done(whose, result) if whose == token => {
@@ -101,15 +96,15 @@ impl Driver {
     }
 
     pub(super) fn feed(&mut self, input: Input) {
-        self.handle(input);
+        let now = self.now();
+        self.machine.handle(now, input);
         while let Some(output) = self.machine.poll() {
             self.act(output);
         }
     }
 
-    fn handle(&mut self, input: Input) {
-        let now = Now { elapsed: self.age.now(), wall_ms: now_ms() };
-        self.machine.handle(now, input);
+    fn now(&mut self) -> Now {
+        self.age.now()
     }
 
     /// Sees who has gone that watched, and tells the machine that time has passed.
