@@ -23,7 +23,7 @@ pub(crate) use breaks;
 
 /// A rule of the protocol that is broken on purpose.
 ///
-/// The first ten are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the Dynamic
+/// The first ten and the last three are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the Dynamic
 /// Evolution of Peer-to-Peer Networks", PODC 2002, as Zave renders them. The others are mistakes that we could have made.
 #[cfg(feature = "defects")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,12 +77,19 @@ pub enum Defect {
     ForgetsDropped,
     /// A notification is answered, and its turn never comes.
     StarvesNotifications,
+    /// The founder of a ring is its own successor until its own next round: that it was notified does not tell it of
+    /// another, and who joins before is given the founder alone.
+    FoundsOnItself,
+    /// A joiner takes a list that was shortened, though the member after it has a full one.
+    TakesShortList,
+    /// A node whose whole list is dead does not go on from its predecessor.
+    StaysStranded,
 }
 
 #[cfg(feature = "defects")]
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::JoinsUnchecked,
         Self::JoinsWithoutTail,
         Self::AdoptsUnasked,
@@ -107,5 +114,8 @@ impl Defect {
         Self::IgnoresCloser,
         Self::ForgetsDropped,
         Self::StarvesNotifications,
+        Self::FoundsOnItself,
+        Self::TakesShortList,
+        Self::StaysStranded,
     ];
 }

@@ -97,8 +97,21 @@ pub enum Failures {
     Assumed,
     /// The same, where what is on its way does not count: not enough, as a check of layer C shows.
     Stored,
+    /// Those that leave everybody a live successor, however few members are left that nobody skips: without the minimum
+    /// size. What is claimed then is that the ring becomes ideal, and of the invariant only the live successors.
+    Linked,
     /// Any that leave one member.
     Any,
+}
+
+/// From which states layer A takes its steps, and what each must lead to again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invariant {
+    /// That of TSE 2017, section IV: a live successor for everybody, and r + 1 principals.
+    Proof,
+    /// What everybody believed before: a live successor for everybody, lists in order and without repeats, and one ordered
+    /// ring that everybody is connected to. It is not kept (TSE 2017, section IV, figure 4).
+    Obvious,
 }
 
 /// What is claimed of a ring.
@@ -128,6 +141,8 @@ pub struct Settings {
     pub grain: Grain,
     /// What failures there are.
     pub failures: Failures,
+    /// What holds of the states of layer A.
+    pub invariant: Invariant,
     /// Whether nodes may leave in good order.
     pub leaves: bool,
     /// What is claimed.
@@ -150,6 +165,7 @@ impl Settings {
             start: Start::Ideal,
             grain: Grain::Lists,
             failures: Failures::Assumed,
+            invariant: Invariant::Proof,
             leaves: true,
             claim: Claim::Proof,
             lookups: false,

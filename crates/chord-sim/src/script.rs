@@ -93,7 +93,12 @@ impl Script {
         self.run_while(|| true)
     }
 
-    /// The same, as long as `goes_on` says so before a line.
+    /// The same with nodes whose settings are altered: broken on purpose, to see what the rules are for.
+    pub fn run_altered(&self, alter: impl Fn(Config) -> Config) -> Run {
+        Self { config: alter(self.config.clone()), lines: self.lines.clone() }.run()
+    }
+
+    /// Runs it, as long as `goes_on` says so before a line.
     pub fn run_while(&self, goes_on: impl Fn() -> bool) -> Run {
         let mut runner = Runner::new(self.config.clone());
         let mut run = Run::default();

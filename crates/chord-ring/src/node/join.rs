@@ -175,7 +175,9 @@ impl Node {
         }
         let (me, length) = (self.me(), self.view.config.successors());
         let is_full = state.successors.len() >= length;
-        match (state.successors.split_first(), &state.predecessor) {
+        let is_founders = state.successors.is_empty() && breaks!(self.view.config, FoundsOnItself);
+        let before = state.predecessor.as_ref().filter(|_| !is_founders);
+        match (state.successors.split_first(), before) {
             (None, None) => {
                 self.become_member(&join, member, SuccessorList::copied(me, length, member.clone(), &[]));
             }
@@ -185,7 +187,8 @@ impl Node {
             {
                 // All entries of a shortened list may die before the joiner can use it (`ring.md`, T14). That it was
                 // shortened shows where the member after it has a full one; in a small ring nobody has.
-                if after_full && !is_full && join.attempts < FULL_LIST_ATTEMPTS {
+                let may_wait = after_full && join.attempts < FULL_LIST_ATTEMPTS;
+                if may_wait && !is_full && !breaks!(self.view.config, TakesShortList) {
                     return self.rest(join, 1);
                 }
                 let head = if breaks!(self.view.config, JoinsBehindItself) { member } else { head };

@@ -153,6 +153,7 @@ impl Node {
         if self.view.successors.is_empty()
             && self.open.operation.is_none()
             && !breaks!(self.view.config, AdoptsNobodyAlone)
+            && !breaks!(self.view.config, FoundsOnItself)
         {
             self.settle_after(&candidate, state);
             if state.successors.iter().any(|peer| peer.position != me) {

@@ -48,7 +48,9 @@ impl Node {
         let heir = self.open.heir.take();
         if let Some(head) = self.view.successors.head().cloned() {
             self.ask_head(head, false, heir);
-        } else if let Some(candidate) = heir.or_else(|| self.view.predecessor.clone()) {
+        } else if let Some(candidate) = heir.or_else(|| self.view.predecessor.clone())
+            && !breaks!(self.view.config, StaysStranded)
+        {
             self.ask_closer(candidate);
         }
     }

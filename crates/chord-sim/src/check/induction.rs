@@ -9,12 +9,12 @@ use std::ops::ControlFlow;
 use chord_ring::{Purpose, Request};
 use rustc_hash::FxHashMap;
 
-use super::Progress;
 use super::census::Census;
 use super::facts::{Place, Set};
 use super::global::Global;
 use super::local::{EMPTY, Locals};
 use super::property::Property;
+use super::{Invariant, Progress};
 
 /// How many states are gone through between two reports.
 const REPORT_EVERY: usize = 1 << 14;
@@ -55,11 +55,16 @@ struct Tables {
 }
 
 /// Goes through all states of that many positions.
-pub(super) fn check(locals: &mut Locals, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Induction {
+pub(super) fn check(
+    locals: &mut Locals,
+    invariant: Invariant,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Induction {
     let tables = Tables::new(locals);
     let mut run = Run {
         locals,
         tables: &tables,
+        invariant,
         progress,
         found: Induction { states: 0, anchored: 0, steps: 0, end: End::Complete },
     };
@@ -72,6 +77,7 @@ pub(super) fn check(locals: &mut Locals, progress: &mut dyn FnMut(Progress) -> C
 struct Run<'a> {
     locals: &'a Locals,
     tables: &'a Tables,
+    invariant: Invariant,
     progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     found: Induction,
 }
@@ -81,7 +87,7 @@ impl Run<'_> {
     fn choose(&mut self, state: &mut Global, at: usize, out: Set) -> ControlFlow<()> {
         let n = state.len();
         let r = self.locals.circle().settings().successors();
-        if n - out.count_ones() as usize <= r {
+        if self.invariant == Invariant::Proof && n - out.count_ones() as usize <= r {
             return ControlFlow::Continue(());
         }
         if at == n {
@@ -102,7 +108,11 @@ impl Run<'_> {
 
     fn visit(&mut self, state: &Global) -> ControlFlow<()> {
         let census = Census::new(self.locals, state);
-        if !census.is_everybody_linked(0) {
+        let is_such = match self.invariant {
+            Invariant::Proof => census.is_everybody_linked(0),
+            Invariant::Obvious => are_lists_full(self.locals, state) && is_obviously_sound(&census),
+        };
+        if !is_such {
             return ControlFlow::Continue(());
         }
         self.found.states += 1;
@@ -116,7 +126,8 @@ impl Run<'_> {
             }
         }
         let ring = census.ring();
-        if ring.is_none_or(|ring| census.principals(0) & !ring != 0) {
+        let follows = self.invariant == Invariant::Proof;
+        if follows && ring.is_none_or(|ring| census.principals(0) & !ring != 0) {
             let property = if ring.is_none() { Property::OneRing } else { Property::PrincipalsInRing };
             self.found.end = End::Broken { property, state: *state, step: None };
             return ControlFlow::Break(());
@@ -153,7 +164,8 @@ impl Run<'_> {
         }
         let census = Census::new(self.locals, state);
         let r = self.locals.circle().settings().successors();
-        if census.principals(1 << at).count_ones() as usize > r && census.is_everybody_linked(1 << at) {
+        let has_minimum = census.principals(1 << at).count_ones() as usize > r;
+        if (has_minimum || self.invariant == Invariant::Obvious) && census.is_everybody_linked(1 << at) {
             self.step(state, at, EMPTY, || format!("fail {at}"))?;
         }
         ControlFlow::Continue(())
@@ -166,6 +178,9 @@ impl Run<'_> {
         let (before, census) = (Census::new(self.locals, state), Census::new(self.locals, &next));
         let lost: Set = if after == EMPTY { 1 << at } else { 0 };
         let principals = census.principals(0);
+        if self.invariant == Invariant::Obvious {
+            return self.obvious_step(state, &next, told);
+        }
         let property = if before.principals(0) & !lost & !principals != 0 {
             Property::Demoted
         } else if principals.count_ones() as usize <= self.locals.circle().settings().successors() {
@@ -180,6 +195,27 @@ impl Run<'_> {
         self.found.end = End::Broken { property, state: *state, step: Some((told(), next)) };
         ControlFlow::Break(())
     }
+
+    fn obvious_step(&mut self, state: &Global, next: &Global, told: impl Fn() -> String) -> ControlFlow<()> {
+        let census = Census::new(self.locals, next);
+        if census.members() == 0 || is_obviously_sound(&census) {
+            return ControlFlow::Continue(());
+        }
+        let property = if census.is_everybody_linked(0) { Property::OneRing } else { Property::Linked };
+        self.found.end = End::Broken { property, state: *state, step: Some((told(), *next)) };
+        ControlFlow::Break(())
+    }
+}
+
+/// Whether every list has r entries: then it is no news that a short one breaks.
+fn are_lists_full(locals: &Locals, state: &Global) -> bool {
+    let r = locals.circle().settings().successors();
+    state.places().iter().all(|local| *local == EMPTY || locals.facts(*local).list.len() == r)
+}
+
+/// Whether a ring has what everybody thought enough. Lists are in order, or there would be no such list.
+fn is_obviously_sound(census: &Census<'_>) -> bool {
+    census.members() != 0 && census.is_everybody_linked(0) && census.ring().is_some()
 }
 
 impl Tables {

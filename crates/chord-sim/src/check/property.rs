@@ -66,6 +66,8 @@ pub(super) struct Proof {
     pub(super) grows: bool,
     /// Whether every state's lookups are run, from every member for every position.
     pub(super) lookups: bool,
+    /// Whether r + 1 members that nobody skips are left: else little is claimed but that the ring becomes ideal.
+    pub(super) has_minimum: bool,
 }
 
 impl Judge for Proof {
@@ -73,6 +75,9 @@ impl Judge for Proof {
         let census = Census::new(&world.locals, seen.state);
         if let Some(rule) = census.broken() {
             return Some(Property::LocalRule(rule));
+        }
+        if !self.has_minimum {
+            return (!census.is_everybody_linked(0)).then_some(Property::Linked);
         }
         let principals = seen.principals;
         // What is skipped by nobody never is, and no failure takes one of the last r + 1: so a grown ring stays grown.
@@ -93,7 +98,7 @@ impl Judge for Proof {
     /// Principals are lost only by their own failure (TSE 2017, section VII-B).
     fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
         // Whoever joins a ring that is no ring yet, as others do at that time, may skip one of them.
-        if self.grows && !self.is_grown(world, before) {
+        if !self.has_minimum || self.grows && !self.is_grown(world, before) {
             return None;
         }
         let lost = event.is_loss().map_or(0, |at| 1 << at);

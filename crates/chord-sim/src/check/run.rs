@@ -12,8 +12,8 @@ use super::property::{Memory, Proof, Property};
 use super::repair::{self, Repair as Repaired};
 use super::world::{Rounds, World};
 use super::{
-    CheckError, Claim, Counterexample, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start,
-    Stop, induction, scenario,
+    CheckError, Claim, Counterexample, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings,
+    Start, Stop, induction, scenario,
 };
 
 /// Layer A.
@@ -23,7 +23,7 @@ pub(super) fn induction(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
     let mut locals = Locals::new(Circle::new(config, settings.nodes, settings.origin)?, false);
-    let found = induction::check(&mut locals, watch);
+    let found = induction::check(&mut locals, settings.invariant, watch);
     let outcome = match found.end {
         induction::End::Complete => Outcome::Holds(Repair::Unasked),
         induction::End::Stopped => Outcome::Stopped(Stop::Asked),
@@ -56,7 +56,11 @@ pub(super) fn reachability(
     let mut world = world(settings, config)?;
     let starts = starts(&mut world, settings);
     let judge: Box<dyn Judge> = match settings.claim {
-        Claim::Proof => Box::new(Proof { grows: settings.start == Start::One, lookups: settings.lookups }),
+        Claim::Proof => Box::new(Proof {
+            grows: settings.start == Start::One,
+            lookups: settings.lookups,
+            has_minimum: settings.failures != Failures::Linked,
+        }),
         Claim::Together | Claim::Parts => Box::new(Memory {
             together: settings.claim == Claim::Together,
             whole: settings.start == Start::Two,

@@ -156,7 +156,7 @@ fn steps_of_repair_that_were_not_kept_lead_where_those_lead_that_were() {
     {
         let mut world = run::world(&settings, Circle::config(settings.successors).unwrap()).unwrap();
         let starts = run::starts(&mut world, &settings);
-        let judge = Proof { grows: false, lookups: false };
+        let judge = Proof { grows: false, lookups: false, has_minimum: true };
         let mut watch = |_: Progress| ControlFlow::Continue(());
         let mut graph = Graph::explore(&mut world, &starts, &judge, BYTES_MAX, &mut watch);
         assert_eq!(repair::check(&mut world, &graph, &mut watch), Some(found));

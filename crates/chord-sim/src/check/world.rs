@@ -215,6 +215,7 @@ impl World {
                 census.principals(without).count_ones() as usize > r && census.is_everybody_linked(without)
             }
             Failures::Stored => census.is_sound_as_stored(without, r),
+            Failures::Linked => census.members() != without && census.is_everybody_linked(without),
             Failures::Any => census.members() != without,
         }
     }
