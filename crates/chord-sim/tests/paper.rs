@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use chord_sim::paper::{
-    Band, Cell, Effort, Experiment, Figure, Findings, Part, SEED_DEFAULT, Samples, Table, experiments, parts,
-    run_part,
+    Band, Cell, Effort, Experiment, Figure, Findings, Part, SEED_DEFAULT, Samples, Table, Tally, experiments,
+    parts, run_part,
 };
+
+/// As many as no experiment has.
+const TALLIES_MAX: usize = 16;
 
 fn experiment(id: &str) -> Box<dyn Experiment> {
     experiments(Effort::Quick).into_iter().find(|experiment| experiment.id() == id).unwrap()
@@ -156,6 +159,21 @@ fn one_seed_makes_the_same_files_in_whatever_order_the_parts_are_run() {
         assert_eq!(first, findings(&*experiment, 7, backwards));
         let csv = |findings: &Findings| findings.tables[0].csv();
         assert_ne!(csv(&first), csv(&findings(&*experiment, 8, in_order)), "{id}: another seed, other rings");
+    }
+}
+
+/// Every figure that stands beside the paper's has a band, or says why it has none.
+#[test]
+fn no_figure_beside_the_papers_is_without_a_band_and_unexplained() {
+    for experiment in experiments(Effort::Quick) {
+        // A setting without a single lookup, which has all the cells that others have.
+        let none = vec![Tally::default(); TALLIES_MAX];
+        let rows = (0..experiment.n_rows()).map(|row| (row, none.as_slice())).collect();
+        for table in experiment.findings(&rows).tables {
+            for measure in table.unbanded() {
+                assert!(!measure.unbanded.is_empty(), "{}: {}", table.id, measure.name);
+            }
+        }
     }
 }
 

@@ -42,7 +42,9 @@ const DENSITY_PAPER: [(f64, f64); 7] = [
 const DENSITY_MEAN: u64 = 50;
 
 const MEASURES: [Measure; 4] = [
-    Measure::new("keys per node: mean (1st, 99th percentile)", "keys", 0).with_spread(1, 99),
+    Measure::new("keys per node: mean (1st, 99th percentile)", "keys", 0)
+        .with_spread(1, 99)
+        .without_band("the mean is set, and the percentile's band is that of its ratio to the mean, beside it"),
     Measure::new("99th percentile ÷ mean", "p99_to_mean", 2)
         .explained("the 99th percentile is a whole number of keys, which matters where the mean is small"),
     Measure::new("fullest node ÷ mean", "max_to_mean", 1)

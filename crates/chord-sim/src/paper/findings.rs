@@ -49,6 +49,8 @@ pub struct Measure {
     pub spread: Option<(u8, u8)>,
     /// Why a cell may be outside of its band.
     pub outside: &'static str,
+    /// Why cells with a figure of the paper may have no band, and what to make of the difference.
+    pub unbanded: &'static str,
 }
 
 /// One setting.
@@ -131,7 +133,7 @@ impl Findings {
 impl Measure {
     /// A measure of single values with so many digits behind the point.
     pub const fn new(name: &'static str, column: &'static str, digits: usize) -> Self {
-        Self { name, column, digits, spread: None, outside: "" }
+        Self { name, column, digits, spread: None, outside: "", unbanded: "" }
     }
 
     /// The same, with two percentiles beside each value.
@@ -142,6 +144,11 @@ impl Measure {
     /// The same, with what explains a cell outside of its band.
     pub const fn explained(self, outside: &'static str) -> Self {
         Self { outside, ..self }
+    }
+
+    /// The same, with why cells beside the paper's have no band.
+    pub const fn without_band(self, unbanded: &'static str) -> Self {
+        Self { unbanded, ..self }
     }
 
     /// `value` with the digits of this measure.
@@ -297,6 +304,15 @@ impl Table {
     /// Whether any cell of that column has a band.
     pub fn has_band(&self, idx: usize) -> bool {
         self.rows.iter().any(|row| row.cells[idx].band.is_some())
+    }
+
+    /// The measures that have a figure of the paper without a band anywhere.
+    pub fn unbanded(&self) -> impl Iterator<Item = &Measure> {
+        let has_bare = |idx: usize| {
+            let mut cells = self.rows.iter().map(move |row| &row.cells[idx]);
+            cells.any(|cell| cell.paper.is_some() && cell.band.is_none())
+        };
+        self.measures.iter().enumerate().filter(move |(idx, _)| has_bare(*idx)).map(|(_, measure)| measure)
     }
 
     /// The cells that have a band, with their row and measure.

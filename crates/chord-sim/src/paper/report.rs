@@ -22,6 +22,8 @@ pub struct Report {
     pub run: Run,
     /// In the order of the papers.
     pub findings: Vec<Findings>,
+    /// The experiments that were wanted and of which nothing was measured, as the run was stopped: by their ids.
+    pub unreached: Vec<&'static str>,
 }
 
 /// A piece of a page.
@@ -55,7 +57,7 @@ const INTRODUCTION: &str = "\
 Each figure and table of the two Chord papers, measured on the lookups and nodes that this program ships, beside the paper's figures.
 TON is Stoica and others, \"Chord: A Scalable Peer-to-peer Lookup Protocol for Internet Applications\", IEEE/ACM Transactions on Networking 11(1), 2003; SIGCOMM is its version of 2001.
 Where a paper prints no numbers, its figures were read off its plots, to about one unit of the plot.
-A figure of ours that lies outside of its band is set in bold and explained below its table.";
+A figure of ours that lies outside of its band is set in bold and explained below its table; so is why a column beside the paper's has no band.";
 
 const QUICK: &str = "\
 This was a quick run, on smaller and fewer rings: figures scatter more, and some miss bands that are made for a full run.";
@@ -80,6 +82,10 @@ impl Report {
             vec![Block::Text(INTRODUCTION.to_owned()), Block::Text(format!("{how}\n`{command}`"))];
         if *effort == Effort::Quick {
             blocks.push(Block::Text(QUICK.to_owned()));
+        }
+        if !self.unreached.is_empty() {
+            let which = self.unreached.join(", ");
+            blocks.push(Block::Text(format!("The run was stopped before it came to these: {which}.")));
         }
         blocks.push(Block::Grid(self.overview()));
         for findings in &self.findings {
@@ -121,9 +127,9 @@ impl Findings {
         }
         for table in self.tables.iter().filter(|table| !table.rows.is_empty()) {
             blocks.push(Block::Grid(table.grid()));
-            let outside = table.outside();
-            if !outside.is_empty() {
-                blocks.push(Block::Items(outside));
+            let explained: Vec<String> = table.outside().into_iter().chain(table.without_band()).collect();
+            if !explained.is_empty() {
+                blocks.push(Block::Items(explained));
             }
         }
         let claims = self.claims.iter().map(|claim| {
@@ -177,6 +183,14 @@ impl Table {
             format!("{} = {setting}, {name}: {ours} is outside of {band}: {why}.", self.setting)
         });
         lines.collect()
+    }
+
+    /// Each column where the paper's figures are no band for ours, and why.
+    fn without_band(&self) -> impl Iterator<Item = String> {
+        self.unbanded().map(|measure| {
+            let why = if measure.unbanded.is_empty() { "not explained" } else { measure.unbanded };
+            format!("{}, where it has no band: {why}.", measure.name)
+        })
     }
 }
 

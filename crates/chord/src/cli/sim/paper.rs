@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
-use chord_sim::paper::{self, Effort, Experiment, Findings, Report, Run, SEED_DEFAULT};
+use chord_sim::paper::{self, Effort, Experiment, Report, Run, SEED_DEFAULT};
 use clap::Args;
 
 use crate::cli::number;
@@ -87,7 +87,7 @@ impl PaperArgs {
                 }
             }
         }
-        self.conclude(work.findings(), work.is_complete())
+        self.conclude(&work)
     }
 
     fn experiments(&self) -> Vec<Box<dyn Experiment>> {
@@ -115,23 +115,38 @@ impl PaperArgs {
         format!("chord sim paper{only}{quick} --seed {}", self.seed)
     }
 
-    fn conclude(&self, findings: Vec<Findings>, is_complete: bool) -> anyhow::Result<()> {
+    fn conclude(&self, work: &Work) -> anyhow::Result<()> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let run = Run { command: self.command(), version, effort: self.effort() };
-        let report = Report { run, findings };
+        let report = Report { run, findings: work.findings(), unreached: work.unreached() };
         for findings in &report.findings {
             files::write_findings(&self.out, findings)?;
         }
         files::write_report(&self.out, &report)?;
         output::styled(&summary(&report))?;
         let page = self.out.join("report.html");
-        if is_complete {
+        if work.is_complete() {
             note(format_args!("The report is {}", page.display()));
             Ok(())
         } else {
-            Err(anyhow!("stopped early: what was measured until then is in {}", page.display()))
+            Err(anyhow!(
+                "stopped early: what was measured until then is in {}{}",
+                page.display(),
+                left_out(&report)
+            ))
         }
     }
+}
+
+/// What the report of a run that was stopped does not have.
+fn left_out(report: &Report) -> String {
+    let partial = report.findings.iter().filter(|findings| !findings.is_complete);
+    let partial: Vec<&str> = partial.map(|findings| findings.id).collect();
+    [("in part only", partial), ("not reached", report.unreached.clone())]
+        .into_iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .map(|(what, ids)| format!("; {what}: {}", ids.join(", ")))
+        .collect()
 }
 
 fn summary(report: &Report) -> String {

@@ -78,7 +78,13 @@ impl Work {
     /// What each experiment says of which at least one setting is complete.
     pub(super) fn findings(&self) -> Vec<Findings> {
         let all = self.lanes.iter().map(|lane| lane.done().samples.findings(&*lane.experiment));
-        all.filter(|findings| findings.tables.iter().any(|table| !table.rows.is_empty())).collect()
+        all.filter(has_rows).collect()
+    }
+
+    /// The experiments of which no setting is complete.
+    pub(super) fn unreached(&self) -> Vec<&'static str> {
+        let all = self.lanes.iter().map(|lane| lane.done().samples.findings(&*lane.experiment));
+        all.filter(|findings| !has_rows(findings)).map(|findings| findings.id).collect()
     }
 
     fn run_parts(&self) -> anyhow::Result<()> {
@@ -103,6 +109,10 @@ impl Work {
         }
         Ok(())
     }
+}
+
+fn has_rows(findings: &Findings) -> bool {
+    findings.tables.iter().any(|table| !table.rows.is_empty())
 }
 
 impl Lane {
