@@ -184,6 +184,10 @@ impl ChurnedRing {
         !self.pending.is_empty()
     }
 
+    pub(crate) fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// A member, each as likely as the others.
     pub(crate) fn any_member(&mut self) -> Option<HostId> {
         let n_hosts = u32::try_from(self.world.hosts().count()).ok().filter(|n_hosts| *n_hosts > 0)?;

@@ -293,6 +293,15 @@ fn a_node_whose_host_is_unknown_is_told_from_one_that_does_not_answer() {
 }
 
 #[test]
+fn a_ring_that_dies_under_churn_is_told_from_one_that_was_measured() {
+    let output = chord(&["bench", "sim", "--nodes", "3", "--churn", "20", "--json"]);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error: the ring died after ") && stderr.contains("--rate"), "{stderr}");
+    assert!(stdout.contains("\"died\":true"), "{stdout}");
+}
+
+#[test]
 fn an_unknown_experiment_is_told_which_there_are() {
     let sentence = refusal("sim paper --only fig8,fig11 --quick", 2);
     assert!(sentence.contains("the experiments are fig8, fig9, fig10"), "{sentence}");

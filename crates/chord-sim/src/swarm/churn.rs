@@ -60,6 +60,11 @@ impl LargeChurn {
         Self { ring, random, result: Churned::default(), end }
     }
 
+    /// Whether no member is left, so that nobody can join any more.
+    pub fn is_dead(&self) -> bool {
+        !self.ring.has_members()
+    }
+
     /// Lets so much time pass. Says what the ring has come to since it began.
     pub fn run(&mut self, time: Duration) -> Churned {
         self.end = self.end.after(time);

@@ -39,6 +39,8 @@ struct Report {
     ends: u64,
     lookups_right: u64,
     lookups_wrong: u64,
+    /// Whether no member was left; then it ended.
+    died: bool,
     /// CPU and memory of this process while the ring was under churn; null where there is no /proc.
     used: Option<process::Usage>,
 }
@@ -56,6 +58,13 @@ impl ChurnBench {
         } else {
             output::styled(&report.text())?;
         }
+        if report.died {
+            bail!(
+                "the ring died after {} s of virtual time, as its last member went before another had joined: choose \
+                 more nodes, or a lower --rate",
+                report.virtual_seconds
+            );
+        }
         if report.virtual_seconds < self.seconds {
             bail!("stopped after {} of {} s of virtual time", report.virtual_seconds, self.seconds);
         }
@@ -67,13 +76,13 @@ impl ChurnBench {
         let (before, begun) = (process::own_sample(), Instant::now());
         let mut churned = Churned::default();
         let mut seconds = 0;
-        while seconds < self.seconds && (seconds == 0 || !is_stopped()) {
+        while seconds < self.seconds && !ring.is_dead() && (seconds == 0 || !is_stopped()) {
             churned = ring.run(Duration::from_secs(1));
             seconds += 1;
         }
         let took = begun.elapsed();
         let used = process::usage(&before, &process::own_sample()).pop();
-        Self { seconds, ..self }.report(churned, took, used)
+        Report { died: ring.is_dead(), ..Self { seconds, ..self }.report(churned, took, used) }
     }
 
     fn report(self, churned: Churned, took: Duration, used: Option<process::Usage>) -> Report {
@@ -88,12 +97,17 @@ impl ChurnBench {
             wall_seconds: process::round(took.as_secs_f64()),
             events: churned.n_steps,
             events_per_second: per(took.as_secs_f64()),
-            events_per_cpu_second: used.as_ref().map(|used| per(used.cpu_seconds)),
+            // A run that is shorter than a tick of that clock has no rate.
+            events_per_cpu_second: used
+                .as_ref()
+                .filter(|used| used.cpu_seconds > 0.0)
+                .map(|used| per(used.cpu_seconds)),
             messages: churned.n_messages,
             joins: churned.n_joins,
             ends: churned.n_ends,
             lookups_right: churned.n_right,
             lookups_wrong: churned.n_wrong,
+            died: false,
             used,
         }
     }

@@ -89,8 +89,10 @@ impl RunArgs {
         if let Some(wanted) = wanted
             && let Some(seed) = seeds.find(|seed| Plan::draw(*seed).faults.len() <= *wanted)
         {
-            let n_faults = Plan::draw(seed).faults.len();
-            let sentence = format!("seed {seed} has no fault {wanted}: its faults are 0 to {}", n_faults - 1);
+            let sentence = match Plan::draw(seed).faults.len().checked_sub(1) {
+                Some(last) => format!("seed {seed} has no fault {wanted}: its faults are 0 to {last}"),
+                None => format!("seed {seed} has no faults to choose from"),
+            };
             return Err(Usage::new(sentence).into());
         }
         Ok(())
