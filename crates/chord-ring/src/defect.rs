@@ -23,8 +23,9 @@ pub(crate) use breaks;
 
 /// A rule of the protocol that is broken on purpose.
 ///
-/// The first ten and the last three are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the Dynamic
-/// Evolution of Peer-to-Peer Networks", PODC 2002, as Zave renders them. The others are mistakes that we could have made.
+/// The first ten and the last three are rules of the original protocol: SIGCOMM 2001, TON 2003, and "Observations on the
+/// Dynamic Evolution of Peer-to-Peer Networks", PODC 2002, as Zave renders them, or its lack of rules. The others are
+/// mistakes that we could have made.
 #[cfg(feature = "defects")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Defect {

@@ -24,28 +24,29 @@
 //! - [`chord_ring::Input::AskedBy`] begins what a round begins, and a round may begin at any time.
 
 mod census;
-mod circle;
 mod facts;
 mod global;
 mod graph;
 mod induction;
 mod interner;
 mod local;
+mod moves;
+mod positions;
 mod property;
 mod repair;
 mod run;
 mod scenario;
+mod shorten;
 mod store;
 #[cfg(test)]
 mod tests;
-mod world;
 
 use std::fmt;
 use std::ops::ControlFlow;
 
 use chord_ring::Config;
 
-use circle::Circle;
+use positions::Positions;
 
 /// Most positions of a ring that is checked: a set of them is one byte.
 pub const NODES_MAX: usize = 8;
@@ -87,6 +88,16 @@ pub enum Grain {
     Messages,
     /// All messages and all wake-ups.
     Everything,
+}
+
+/// What is on its way of an answer, in layers B and C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// All of it.
+    Whole,
+    /// What the node that asked will use: another order of ten fewer states, and the same is found. Not for nodes that
+    /// remember peers.
+    Shortened,
 }
 
 /// What failures there are.
@@ -139,6 +150,8 @@ pub struct Settings {
     pub start: Start,
     /// Which messages are steps of their own.
     pub grain: Grain,
+    /// What is on its way of an answer.
+    pub answers: Answers,
     /// What failures there are.
     pub failures: Failures,
     /// What holds of the states of layer A.
@@ -164,6 +177,7 @@ impl Settings {
             successors,
             start: Start::Ideal,
             grain: Grain::Lists,
+            answers: Answers::Whole,
             failures: Failures::Assumed,
             invariant: Invariant::Proof,
             leaves: true,
@@ -219,6 +233,9 @@ impl Settings {
         if self.start == Start::Two && self.claim == Claim::Proof {
             return Err(CheckError::NoMemory);
         }
+        if self.answers == Answers::Shortened && (self.claim != Claim::Proof || self.grain != Grain::Lists) {
+            return Err(CheckError::Shortened);
+        }
         Ok(())
     }
 }
@@ -248,6 +265,11 @@ pub enum CheckError {
     /// Two rings, of which nobody knows of the other.
     #[error("two rings become one only if nodes remember peers: let them remember")]
     NoMemory,
+    /// Answers that are shortened, where more of them is used or was not argued to be not.
+    #[error(
+        "answers can be shortened where nodes remember nobody and the grain is that of lists: leave out the other choice"
+    )]
+    Shortened,
 }
 
 /// How far a check is.
@@ -366,7 +388,7 @@ pub fn check_altered(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
     settings.validate()?;
-    let config = alter(Circle::config(settings.successors)?);
+    let config = alter(Positions::config(settings.successors)?);
     Ok(match settings.layer {
         Layer::A => run::induction(settings, config, watch)?,
         Layer::B | Layer::C => run::reachability(settings, config, watch)?,

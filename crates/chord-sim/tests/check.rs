@@ -8,8 +8,8 @@
 use std::ops::ControlFlow;
 
 use chord_sim::check::{
-    CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
-    check,
+    Answers, CheckError, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start,
+    Stop, check,
 };
 
 /// The report of a check that nobody stops.
@@ -76,6 +76,16 @@ fn c_a_ring_is_sound_and_repairs_itself_while_answers_are_on_their_way() {
 fn c_a_ring_that_grows_from_one_node_is_sound_while_answers_are_on_their_way() {
     let settings = Settings { start: Start::One, ..Settings::new(Layer::C, 4, 2) };
     assert_eq!(holds(&settings), (700_682, 3_478_440, Repair::UnlessStarved));
+}
+
+#[test]
+fn c_with_shortened_answers_there_are_fewer_states_and_the_same_holds() {
+    let short = Settings { answers: Answers::Shortened, ..Settings::new(Layer::C, 4, 2) };
+    assert_eq!(holds(&short), (56_140, 306_558, Repair::UnlessStarved));
+    let from_one = Settings { start: Start::One, ..short.clone() };
+    assert_eq!(holds(&from_one), (92_942, 467_506, Repair::UnlessStarved));
+    let without_leaves = Settings { leaves: false, ..short };
+    assert_eq!(holds(&without_leaves), (19_024, 91_046, Repair::UnlessStarved));
 }
 
 #[test]
@@ -173,6 +183,7 @@ fn what_cannot_be_checked_is_refused_with_the_remedy() {
         (Settings::new(Layer::B, 8, 8), CheckError::Successors(8)),
         (Settings::new(Layer::B, 2, 2), CheckError::TooFewNodes { nodes: 2, successors: 2, needed: 3 }),
         (Settings { start: Start::Two, ..Settings::new(Layer::B, 4, 2) }, CheckError::NoMemory),
+        (Settings { answers: Answers::Shortened, ..small(Claim::Together) }, CheckError::Shortened),
     ] {
         assert_eq!(check(&settings, &mut |_| ControlFlow::Continue(())).unwrap_err(), error);
     }

@@ -2,8 +2,8 @@
 
 use chord_ring::{Answer, Failure, Node, Peer, Phase, Purpose, State, between};
 
-use super::circle::Circle;
 use super::local::Open;
+use super::positions::Positions;
 use crate::Incoming;
 
 /// A set of positions, one bit each.
@@ -53,7 +53,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new(
-        circle: &Circle,
+        positions: &Positions,
         node: Option<&Node>,
         open: &[(Purpose, Open)],
         answer_of: impl Fn(u32) -> Result<Answer, Failure>,
@@ -74,7 +74,7 @@ impl Facts {
             broken: None,
         };
         let Some(node) = node else { return facts };
-        let steps = |peer: &Peer| circle.steps_to(&peer.name);
+        let steps = |peer: &Peer| positions.steps_to(&peer.name);
         let view = node.view();
         facts.place = match view.phase() {
             Phase::Idle => Place::Empty,
@@ -85,17 +85,17 @@ impl Facts {
         let list = view.successors().as_slice();
         facts.list = list.iter().map(|peer| small(steps(peer))).collect();
         facts.predecessor = view.predecessor().map(|peer| small(steps(peer)));
-        facts.remembered = set(node.remembered().names().map(|name| circle.steps_to(name)))
+        facts.remembered = set(node.remembered().names().map(|name| positions.steps_to(name)))
             & !set(list.iter().chain(view.predecessor()).map(steps));
         facts.asked = set(open.iter().map(|(_, open)| match open {
             Open::Asked { to: peer, .. } | Open::Answered { from: peer, .. } => usize::from(*peer),
         }));
         if facts.place == Place::Member {
-            facts.stored_skips = skipped(circle, view.me(), list);
+            facts.stored_skips = skipped(positions, view.me(), list);
             facts.skips = facts.stored_skips;
         }
         if matches!(facts.place, Place::Member | Place::Joining) {
-            facts.count_what_is_on_its_way(circle, node, open, answer_of);
+            facts.count_what_is_on_its_way(positions, node, open, answer_of);
         }
         if facts.place == Place::Member {
             let list = set(facts.list.iter().map(|steps| usize::from(*steps)));
@@ -106,7 +106,7 @@ impl Facts {
 
     fn count_what_is_on_its_way(
         &mut self,
-        circle: &Circle,
+        positions: &Positions,
         node: &Node,
         open: &[(Purpose, Open)],
         answer_of: impl Fn(u32) -> Result<Answer, Failure>,
@@ -116,12 +116,12 @@ impl Facts {
             let Open::Answered { from, answer } = open else { continue };
             match (purpose, answer_of(*answer)) {
                 (_, Ok(Answer::State(state))) if Incoming::may_store(node.view(), *purpose) => {
-                    self.skips |= skipped(circle, &state.peer, &state.successors);
+                    self.skips |= skipped(positions, &state.peer, &state.successors);
                     if is_alone && state.successors.is_empty() {
                         // Who has nobody takes a member that is alone for its head, whoever has come meanwhile.
-                        self.skips |= skipped(circle, node.view().me(), std::slice::from_ref(&state.peer));
+                        self.skips |= skipped(positions, node.view().me(), std::slice::from_ref(&state.peer));
                     }
-                    self.links.extend(link(circle, node, &state));
+                    self.links.extend(link(positions, node, &state));
                 }
                 (Purpose::Ring, Err(_)) => self.gives_up |= 1 << from,
                 _ => {}
@@ -131,10 +131,10 @@ impl Facts {
 }
 
 /// Of whom somebody must live for this node to keep a live successor when it hears `state`, if it stores it.
-fn link(circle: &Circle, node: &Node, state: &State) -> Option<Set> {
-    let (me, r) = (node.view().me().position, circle.settings().successors());
+fn link(positions: &Positions, node: &Node, state: &State) -> Option<Set> {
+    let (me, r) = (node.view().me().position, positions.settings().successors());
     let list = state.successors.iter().take_while(|peer| peer.position != me);
-    let steps = |peer: &Peer| circle.steps_to(&peer.name);
+    let steps = |peer: &Peer| positions.steps_to(&peer.name);
     let head = state.successors.first().map_or(state.peer.position, |head| head.position);
     let is_before_me = between(state.peer.position, me, head);
     if node.view().phase() == Phase::Joining && !is_before_me {
@@ -150,12 +150,13 @@ fn link(circle: &Circle, node: &Node, state: &State) -> Option<Set> {
 }
 
 /// Whom `list`, read after `first`, passes over.
-fn skipped(circle: &Circle, first: &Peer, list: &[Peer]) -> Set {
+fn skipped(positions: &Positions, first: &Peer, list: &[Peer]) -> Set {
     let mut before = first.position;
     let mut skipped = 0;
     for peer in list {
         skipped |=
-            set((0..circle.len()).filter(|at| between(before, circle.peer(*at).position, peer.position)));
+            set((0..positions.len())
+                .filter(|at| between(before, positions.peer(*at).position, peer.position)));
         before = peer.position;
     }
     skipped

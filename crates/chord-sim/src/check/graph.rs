@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::census::Census;
 use super::facts::Set;
 use super::global::Global;
+use super::moves::{Event, Moves};
 use super::property::Property;
 use super::store::Store;
-use super::world::{Event, World};
 use super::{Progress, Stop};
 
 /// How many states are explored between two reports.
@@ -67,17 +67,17 @@ pub(super) struct Seen<'a> {
 /// What a run is to hold.
 pub(super) trait Judge {
     /// The property that this state breaks.
-    fn state(&self, world: &World, state: &Seen<'_>) -> Option<Property>;
+    fn state(&self, moves: &Moves, state: &Seen<'_>) -> Option<Property>;
     /// The property that this step breaks.
-    fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property>;
+    fn step(&self, moves: &Moves, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property>;
     /// Whether repair is done.
-    fn is_goal(&self, world: &World, state: &Global) -> bool;
+    fn is_goal(&self, moves: &Moves, state: &Global) -> bool;
 }
 
 impl Graph {
     /// Explores all that can come of these states, the nearest first.
     pub(super) fn explore(
-        world: &mut World,
+        moves: &mut Moves,
         starts: &[Global],
         judge: &dyn Judge,
         bytes_max: usize,
@@ -94,7 +94,7 @@ impl Graph {
         };
         for start in starts {
             let (start, _) = start.canonical();
-            if let ControlFlow::Break(()) = graph.meet(world, judge, &start, None) {
+            if let ControlFlow::Break(()) = graph.meet(moves, judge, &start, None) {
                 return graph;
             }
         }
@@ -116,7 +116,7 @@ impl Graph {
                 }
             }
             let number = u32::try_from(explored).expect("the store has fewer");
-            if let ControlFlow::Break(()) = graph.expand(world, judge, number, &mut steps) {
+            if let ControlFlow::Break(()) = graph.expand(moves, judge, number, &mut steps) {
                 return graph;
             }
             explored += 1;
@@ -126,23 +126,23 @@ impl Graph {
 
     fn expand(
         &mut self,
-        world: &mut World,
+        moves: &mut Moves,
         judge: &dyn Judge,
         number: u32,
         steps: &mut Vec<(Event, Global)>,
     ) -> ControlFlow<()> {
         let state = self.store.state(number);
         let before = Seen { state: &state, principals: self.principals[number as usize] };
-        world.steps(&state, steps);
+        moves.steps(&state, steps);
         for (event, after) in steps.drain(..) {
             if after == state {
                 continue;
             }
             self.n_steps += 1;
             let (canonical, turn) = after.canonical();
-            let next = self.meet(world, judge, &canonical, Some(number))?;
+            let next = self.meet(moves, judge, &canonical, Some(number))?;
             let principals = turned_back(self.principals[next as usize], turn, state.len());
-            if let Some(property) = judge.step(world, &before, event, &Seen { state: &after, principals }) {
+            if let Some(property) = judge.step(moves, &before, event, &Seen { state: &after, principals }) {
                 self.end = End::Broken { property, state: number, step: Some(event) };
                 return ControlFlow::Break(());
             }
@@ -161,7 +161,7 @@ impl Graph {
 
     fn meet(
         &mut self,
-        world: &World,
+        moves: &Moves,
         judge: &dyn Judge,
         state: &Global,
         parent: Option<u32>,
@@ -169,12 +169,12 @@ impl Graph {
         let n_before = self.store.len();
         let number = self.store.number(state, parent);
         if self.store.len() > n_before {
-            let principals = Census::new(&world.locals, state).principals(0);
+            let principals = Census::new(&moves.locals, state).principals(0);
             self.principals.push(principals);
-            if judge.is_goal(world, state) {
+            if judge.is_goal(moves, state) {
                 self.goals.push(number);
             }
-            if let Some(property) = judge.state(world, &Seen { state, principals }) {
+            if let Some(property) = judge.state(moves, &Seen { state, principals }) {
                 self.end = End::Broken { property, state: number, step: None };
                 return ControlFlow::Break(());
             }

@@ -68,7 +68,7 @@ pub(super) fn check(
         progress,
         found: Induction { states: 0, anchored: 0, steps: 0, end: End::Complete },
     };
-    let n_positions = run.locals.circle().len();
+    let n_positions = run.locals.positions().len();
     // A run that was ended says so in its result.
     let _ = run.choose(&mut Global::empty(n_positions), 0, 0);
     run.found
@@ -86,7 +86,7 @@ impl Run<'_> {
     /// Chooses what is at this position and all after it. `skipped` and empty are who is no principal any more.
     fn choose(&mut self, state: &mut Global, at: usize, out: Set) -> ControlFlow<()> {
         let n = state.len();
-        let r = self.locals.circle().settings().successors();
+        let r = self.locals.positions().settings().successors();
         if self.invariant == Invariant::Proof && n - out.count_ones() as usize <= r {
             return ControlFlow::Continue(());
         }
@@ -163,7 +163,7 @@ impl Run<'_> {
             }
         }
         let census = Census::new(self.locals, state);
-        let r = self.locals.circle().settings().successors();
+        let r = self.locals.positions().settings().successors();
         let has_minimum = census.principals(1 << at).count_ones() as usize > r;
         if (has_minimum || self.invariant == Invariant::Obvious) && census.is_everybody_linked(1 << at) {
             self.step(state, at, EMPTY, || format!("fail {at}"))?;
@@ -183,7 +183,7 @@ impl Run<'_> {
         }
         let property = if before.principals(0) & !lost & !principals != 0 {
             Property::Demoted
-        } else if principals.count_ones() as usize <= self.locals.circle().settings().successors() {
+        } else if principals.count_ones() as usize <= self.locals.positions().settings().successors() {
             Property::Principals
         } else if !census.is_everybody_linked(0) {
             Property::Linked
@@ -209,7 +209,7 @@ impl Run<'_> {
 
 /// Whether every list has r entries: then it is no news that a short one breaks.
 fn are_lists_full(locals: &Locals, state: &Global) -> bool {
-    let r = locals.circle().settings().successors();
+    let r = locals.positions().settings().successors();
     state.places().iter().all(|local| *local == EMPTY || locals.facts(*local).list.len() == r)
 }
 
@@ -227,8 +227,8 @@ impl Tables {
             shortened: FxHashMap::default(),
             joined: FxHashMap::default(),
         };
-        let n = locals.circle().len();
-        let lists = lists(n, locals.circle().settings().successors());
+        let n = locals.positions().len();
+        let lists = lists(n, locals.positions().settings().successors());
         let members: Vec<(u32, Vec<usize>)> =
             lists.into_iter().map(|list| (locals.member(None, &list), list)).collect();
         tables.all.extend(members.iter().map(|(local, _)| *local));
@@ -295,7 +295,7 @@ fn shortened(locals: &mut Locals, local: u32) -> Option<u32> {
 
 /// A node of this state, told by its head of a predecessor `steps` positions on, if it asks that one.
 fn asking_closer(locals: &mut Locals, local: u32, list: &[usize], steps: usize) -> Option<u32> {
-    let n = locals.circle().len();
+    let n = locals.positions().len();
     let (head, rest) = list.split_first()?;
     let rest: Vec<usize> = rest.iter().map(|entry| (entry + n - head) % n).collect();
     let predecessor = (steps + n - head) % n;

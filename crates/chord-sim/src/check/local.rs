@@ -11,9 +11,11 @@ use chord_ring::{
 };
 use rustc_hash::FxHashMap;
 
-use super::circle::Circle;
+use super::Answers;
 use super::facts::Facts;
 use super::interner::Interner;
+use super::positions::Positions;
+use super::shorten::shortened;
 
 /// A request of a node's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +63,7 @@ enum Act {
 
 /// The states that a position can be in, by number, and their transitions.
 pub(super) struct Locals {
-    circle: Circle,
+    positions: Positions,
     /// Whether nodes remember peers.
     memory: bool,
     states: Interner<Local>,
@@ -73,6 +75,8 @@ pub(super) struct Locals {
     /// What becomes of each state by each act, and the answer given, by [`key`].
     made: FxHashMap<u64, (u32, u32)>,
     n_merges: usize,
+    /// What is on its way of an answer.
+    answers_as: Answers,
 }
 
 /// The number of a position where nothing is.
@@ -82,9 +86,9 @@ pub(super) const EMPTY: u32 = 0;
 const NO_ANSWER: u32 = u32::MAX;
 
 impl Locals {
-    pub(super) fn new(circle: Circle, memory: bool) -> Self {
+    pub(super) fn new(positions: Positions, memory: bool, answers_as: Answers) -> Self {
         let mut locals = Self {
-            circle,
+            positions,
             memory,
             states: Interner::new(),
             facts: Vec::new(),
@@ -93,14 +97,15 @@ impl Locals {
             answers: Interner::new(),
             made: FxHashMap::default(),
             n_merges: 0,
+            answers_as,
         };
         let empty = locals.number(Local::default());
         assert_eq!(empty, EMPTY, "what comes first has the first number");
         locals
     }
 
-    pub(super) fn circle(&self) -> &Circle {
-        &self.circle
+    pub(super) fn positions(&self) -> &Positions {
+        &self.positions
     }
 
     /// How many states of one position were met.
@@ -166,10 +171,10 @@ impl Locals {
 
     /// A member in a chosen state, given by the steps to its neighbours.
     pub(super) fn member(&mut self, predecessor: Option<usize>, list: &[usize]) -> u32 {
-        let peers: Vec<Peer> = list.iter().map(|steps| self.circle.peer(*steps).clone()).collect();
-        let predecessor = predecessor.map(|steps| self.circle.peer(steps).clone());
-        let me = self.circle.peer(0).clone();
-        let node = Node::member(self.circle.settings().clone(), me, Incarnation(0), predecessor, &peers);
+        let peers: Vec<Peer> = list.iter().map(|steps| self.positions.peer(*steps).clone()).collect();
+        let predecessor = predecessor.map(|steps| self.positions.peer(steps).clone());
+        let me = self.positions.peer(0).clone();
+        let node = Node::member(self.positions.settings().clone(), me, Incarnation(0), predecessor, &peers);
         self.number(Local { node: Some(node.timeless()), ..Local::default() })
     }
 
@@ -184,7 +189,7 @@ impl Locals {
     pub(super) fn remembering(&mut self, local: u32, peers: &[usize]) -> u32 {
         let mut local = Local::clone(self.states.value(local));
         for steps in peers {
-            let name = self.circle.peer(*steps).name.clone();
+            let name = self.positions.peer(*steps).name.clone();
             self.feed(&mut local, Input::Command(Token(0), Command::Remember(name)));
         }
         self.number(local)
@@ -255,11 +260,16 @@ impl Locals {
         let mut answer = NO_ANSWER;
         match act {
             Act::Serve { request, by } => answer = self.run_serve(&mut local, request, by.into()),
-            Act::Take { purpose, answer } => Self::run_take(&mut local, purpose, answer),
+            Act::Take { purpose, answer } => {
+                Self::run_take(&mut local, purpose, answer);
+                if self.answers_as == Answers::Shortened {
+                    self.shorten(&mut local);
+                }
+            }
             Act::Hear { purpose } => self.run_hear(&mut local, purpose),
             Act::Maintain => _ = self.feed(&mut local, Input::Wake(Wake::Maintain)),
             Act::MaintainWithTurn { of } => {
-                let name = self.circle.peer(of.into()).name.clone();
+                let name = self.positions.peer(of.into()).name.clone();
                 local.node = local.node.map(|node| node.with_turn_of(&name));
                 self.feed(&mut local, Input::Wake(Wake::Maintain));
             }
@@ -278,12 +288,12 @@ impl Locals {
     }
 
     fn run_serve(&mut self, local: &mut Local, request: u32, by: usize) -> u32 {
-        let request = self.circle.turn_request(self.requests.value(request), by);
-        let ring = self.circle.settings().ring().clone();
+        let request = self.positions.turn_request(self.requests.value(request), by);
+        let ring = self.positions.settings().ring().clone();
         let reply = self.feed(local, Input::Request(Token(0), Some(ring), request));
         let reply = reply.expect("a node answers every request at once");
-        let back = self.circle.len() - by;
-        self.answers.number(self.circle.turn_answer(&reply, back))
+        let back = self.positions.len() - by;
+        self.answers.number(self.positions.turn_answer(&reply, back))
     }
 
     fn run_take(local: &mut Local, purpose: Purpose, answer: u32) {
@@ -291,6 +301,49 @@ impl Locals {
         let (_, open) = open.expect("what is taken was asked");
         let Open::Asked { to: from, .. } = *open else { panic!("what was answered is not asked any more") };
         *open = Open::Answered { from, answer };
+    }
+
+    /// Leaves out of the answer that this node will hear whatever it will not use.
+    fn shorten(&mut self, local: &mut Local) {
+        let answered = local
+            .open
+            .iter()
+            .position(|(purpose, open)| *purpose == Purpose::Ring && matches!(open, Open::Answered { .. }));
+        let (Some(idx), Some(node)) = (answered, local.node.clone()) else { return };
+        let (_, Open::Answered { from, answer }) = local.open[idx] else { return };
+        if node.view().phase() == Phase::Joining {
+            let mut after = local.clone();
+            self.run_hear(&mut after, Purpose::Ring);
+            if after.node.is_none() {
+                *local = after;
+                return;
+            }
+        }
+        let answer = shortened(&node, Result::clone(self.answers.value(answer)));
+        local.open[idx].1 = Open::Answered { from, answer: self.answers.number(answer) };
+    }
+
+    /// The state here that is that state of `others` with shortened answers.
+    #[cfg(test)]
+    pub(super) fn shortened_from(&mut self, others: &Self, local: u32) -> u32 {
+        let mut local = Local::clone(others.states.value(local));
+        for (_, open) in &mut local.open {
+            *open = match *open {
+                Open::Asked { to, request } => {
+                    let request = others.requests.value(request).as_ref().clone();
+                    Open::Asked { to, request: self.request_number(request) }
+                }
+                Open::Answered { from, answer } => {
+                    let answer = Result::clone(others.answers.value(answer));
+                    Open::Answered { from, answer: self.answers.number(answer) }
+                }
+            };
+        }
+        for (_, request) in &mut local.late {
+            *request = self.request_number(others.requests.value(*request).as_ref().clone());
+        }
+        self.shorten(&mut local);
+        self.number(local)
     }
 
     fn run_hear(&mut self, local: &mut Local, purpose: Purpose) {
@@ -308,10 +361,10 @@ impl Locals {
 
     /// A join up to the read that decides it. What the contact and the lookup say is a hint, so every hint is tried.
     fn run_join(&mut self, local: &mut Local, before: usize) {
-        let member = self.circle.peer(before).clone();
+        let member = self.positions.peer(before).clone();
         local.node = Some(self.idle());
         self.feed(local, Input::Command(Token(0), Command::Join(member.name.clone())));
-        let ring = Some(self.circle.settings().ring().clone());
+        let ring = Some(self.positions.settings().ring().clone());
         let pong = Pong { peer: member.clone(), member: true, ring };
         let found = Found { hops: 1, path: vec![member.name.clone()], owner: member };
         for answer in [Answer::Pong(pong), Answer::Found(found)] {
@@ -329,7 +382,7 @@ impl Locals {
         while let Some(output) = node.poll() {
             match output {
                 Output::Send(id, to, request) if id.purpose != Purpose::Finger => {
-                    let to = self.circle.steps_to(&to);
+                    let to = self.positions.steps_to(&to);
                     let to = u8::try_from(to).expect("a small ring has few positions");
                     let request = self.request_number(request);
                     local.open.push((id.purpose, Open::Asked { to, request }));
@@ -363,7 +416,7 @@ impl Locals {
     }
 
     fn idle(&self) -> Node {
-        Node::new(self.circle.settings().clone(), self.circle.peer(0).clone(), Incarnation(0))
+        Node::new(self.positions.settings().clone(), self.positions.peer(0).clone(), Incarnation(0))
     }
 
     fn number(&mut self, local: Local) -> u32 {
@@ -371,7 +424,7 @@ impl Locals {
         if number as usize == self.facts.len() {
             let local = Rc::clone(self.states.value(number));
             let answer_of = |answer: u32| Result::clone(self.answers.value(answer));
-            let mut facts = Facts::new(&self.circle, local.node.as_ref(), &local.open, answer_of);
+            let mut facts = Facts::new(&self.positions, local.node.as_ref(), &local.open, answer_of);
             facts.n_late = u8::try_from(local.late.len()).expect("few messages are late");
             facts.broken = local.broken;
             self.facts.push(facts);

@@ -63,7 +63,7 @@ pub(super) enum Rounds {
 }
 
 /// A ring's transitions.
-pub(super) struct World {
+pub(super) struct Moves {
     pub(super) locals: Locals,
     pub(super) grain: Grain,
     pub(super) rounds: Rounds,
@@ -76,7 +76,7 @@ pub(super) struct World {
     pub(super) churn: bool,
 }
 
-impl World {
+impl Moves {
     /// All that can happen next, and what comes of it.
     pub(super) fn steps(&mut self, global: &Global, out: &mut Vec<(Event, Global)>) {
         out.clear();
@@ -128,18 +128,18 @@ impl World {
     /// The end of a lookup that begins at that position, if nothing else happens meanwhile.
     pub(super) fn look_up(&self, global: &Global, at: usize, question: Question) -> Result<Found, Failure> {
         let Some(node) = self.locals.node(global.at(at)) else { return Err(Failure::Unreachable) };
-        let circle = self.locals.circle();
+        let positions = self.locals.positions();
         let mut lookup = Lookup::new(question);
         loop {
             match lookup.step(node.view()) {
                 Step::Here(found) => return Ok(found),
                 Step::Stuck(refusal) => return Err(Failure::Refused(refusal)),
                 Step::Ask { peer, question } => {
-                    let steps = circle.steps_to(&peer.name);
-                    let question = circle.turn_question(&question, steps);
+                    let steps = positions.steps_to(&peer.name);
+                    let question = positions.turn_question(&question, steps);
                     match self.look_up(global, global.on(at, steps), question) {
                         Ok(found) => {
-                            let found = circle.turn_found(&found, global.len() - steps);
+                            let found = positions.turn_found(&found, global.len() - steps);
                             return Ok(lookup.answered(node.view(), &peer, found));
                         }
                         Err(failure) => lookup.failed(&peer.name, &failure),
@@ -209,7 +209,7 @@ impl World {
     fn may_lose(&self, global: &Global, at: usize) -> bool {
         let census = Census::new(&self.locals, global);
         let without = 1 << at;
-        let r = self.locals.circle().settings().successors();
+        let r = self.locals.positions().settings().successors();
         match self.failures {
             Failures::Assumed => {
                 census.principals(without).count_ones() as usize > r && census.is_everybody_linked(without)
@@ -227,10 +227,10 @@ impl World {
         let (steps, peer) = (usize::from(to), global.on(at, to.into()));
         let kind = self.locals.kind(request);
         let answer = if let Request::FindSuccessor(question) = self.locals.request(request) {
-            let circle = self.locals.circle();
-            let question = circle.turn_question(question, steps);
+            let positions = self.locals.positions();
+            let question = positions.turn_question(question, steps);
             let found = self.look_up(global, peer, question);
-            let found = found.map(|found| self.locals.circle().turn_found(&found, global.len() - steps));
+            let found = found.map(|found| self.locals.positions().turn_found(&found, global.len() - steps));
             self.locals.found(found)
         } else {
             self.put_to(global, peer, request, steps)
@@ -260,8 +260,8 @@ impl World {
         if self.grain != Grain::Lists {
             return;
         }
-        let follows = |world: &Self, at: usize| {
-            let head = world.locals.facts(global.at(at)).list.first().copied();
+        let follows = |moves: &Self, at: usize| {
+            let head = moves.locals.facts(global.at(at)).list.first().copied();
             head.is_some_and(|steps| global.on(at, steps.into()) == leaver)
         };
         let before: Vec<usize> = (0..global.len()).filter(|at| follows(self, *at)).collect();

@@ -15,13 +15,13 @@ const BITS: u64 = 8;
 
 /// A ring of so many positions, seen from one of them.
 #[derive(Clone, Debug)]
-pub(super) struct Circle {
+pub(super) struct Positions {
     config: Config,
     /// The peer so many positions on.
     peers: Vec<Peer>,
 }
 
-impl Circle {
+impl Positions {
     /// `origin` is where everybody sees itself. All must lead to the same results: only the order of positions counts.
     pub(super) fn new(config: Config, n_positions: usize, origin: usize) -> Result<Self, CheckError> {
         if !(1..=NODES_MAX).contains(&n_positions) {

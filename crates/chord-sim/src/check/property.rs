@@ -8,7 +8,7 @@ use super::census::Census;
 use super::facts::Set;
 use super::global::Global;
 use super::graph::{Judge, Seen};
-use super::world::{Event, World};
+use super::moves::{Event, Moves};
 
 /// What can be broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +71,8 @@ pub(super) struct Proof {
 }
 
 impl Judge for Proof {
-    fn state(&self, world: &World, seen: &Seen<'_>) -> Option<Property> {
-        let census = Census::new(&world.locals, seen.state);
+    fn state(&self, moves: &Moves, seen: &Seen<'_>) -> Option<Property> {
+        let census = Census::new(&moves.locals, seen.state);
         if let Some(rule) = census.broken() {
             return Some(Property::LocalRule(rule));
         }
@@ -81,7 +81,7 @@ impl Judge for Proof {
         }
         let principals = seen.principals;
         // What is skipped by nobody never is, and no failure takes one of the last r + 1: so a grown ring stays grown.
-        let is_grown = self.is_grown(world, seen);
+        let is_grown = self.is_grown(moves, seen);
         if !self.grows && !is_grown {
             return Some(Property::Principals);
         }
@@ -92,31 +92,31 @@ impl Judge for Proof {
         if is_grown && principals & !ring != 0 {
             return Some(Property::PrincipalsInRing);
         }
-        if self.lookups { wrong_lookup(world, seen.state, &census) } else { None }
+        if self.lookups { wrong_lookup(moves, seen.state, &census) } else { None }
     }
 
     /// Principals are lost only by their own failure (TSE 2017, section VII-B).
-    fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
+    fn step(&self, moves: &Moves, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
         // Whoever joins a ring that is no ring yet, as others do at that time, may skip one of them.
-        if !self.has_minimum || self.grows && !self.is_grown(world, before) {
+        if !self.has_minimum || self.grows && !self.is_grown(moves, before) {
             return None;
         }
         let lost = event.is_loss().map_or(0, |at| 1 << at);
         (before.principals & !lost & !after.principals != 0).then_some(Property::Demoted)
     }
 
-    fn is_goal(&self, world: &World, state: &Global) -> bool {
-        let r = world.locals.circle().settings().successors();
-        Census::new(&world.locals, state).is_ideal(r)
+    fn is_goal(&self, moves: &Moves, state: &Global) -> bool {
+        let r = moves.locals.positions().settings().successors();
+        Census::new(&moves.locals, state).is_ideal(r)
     }
 }
 
 impl Proof {
     /// Whether the proof speaks of this ring: it has more than r principals, and its founder has heard of one of those who
     /// joined it.
-    fn is_grown(&self, world: &World, seen: &Seen<'_>) -> bool {
-        let r = world.locals.circle().settings().successors();
-        let knows_nobody = || Census::new(&world.locals, seen.state).does_anybody_know_nobody();
+    fn is_grown(&self, moves: &Moves, seen: &Seen<'_>) -> bool {
+        let r = moves.locals.positions().settings().successors();
+        let knows_nobody = || Census::new(&moves.locals, seen.state).does_anybody_know_nobody();
         seen.principals.count_ones() as usize > r && !(self.grows && knows_nobody())
     }
 }
@@ -130,38 +130,38 @@ pub(super) struct Memory {
 }
 
 impl Judge for Memory {
-    fn state(&self, world: &World, seen: &Seen<'_>) -> Option<Property> {
-        Census::new(&world.locals, seen.state).broken().map(Property::LocalRule)
+    fn state(&self, moves: &Moves, seen: &Seen<'_>) -> Option<Property> {
+        Census::new(&moves.locals, seen.state).broken().map(Property::LocalRule)
     }
 
-    fn step(&self, world: &World, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
+    fn step(&self, moves: &Moves, before: &Seen<'_>, event: Event, after: &Seen<'_>) -> Option<Property> {
         if !self.together || !event.is_repair() {
             return None;
         }
-        let after = Census::new(&world.locals, after.state).parts();
+        let after = Census::new(&moves.locals, after.state).parts();
         let is_kept = |part: &Set| after.iter().any(|whole| part & !whole == 0);
-        (!Census::new(&world.locals, before.state).parts().iter().all(is_kept)).then_some(Property::FellApart)
+        (!Census::new(&moves.locals, before.state).parts().iter().all(is_kept)).then_some(Property::FellApart)
     }
 
-    fn is_goal(&self, world: &World, state: &Global) -> bool {
-        let r = world.locals.circle().settings().successors();
-        let census = Census::new(&world.locals, state);
+    fn is_goal(&self, moves: &Moves, state: &Global) -> bool {
+        let r = moves.locals.positions().settings().successors();
+        let census = Census::new(&moves.locals, state);
         if self.whole { census.is_ideal(r) } else { census.is_ideal_in_parts(r) }
     }
 }
 
 /// Looks every position up from every member.
-fn wrong_lookup(world: &World, state: &Global, census: &Census<'_>) -> Option<Property> {
-    let circle = world.locals.circle();
-    let r = circle.settings().successors();
+fn wrong_lookup(moves: &Moves, state: &Global, census: &Census<'_>) -> Option<Property> {
+    let positions = moves.locals.positions();
+    let r = positions.settings().successors();
     let (members, is_ideal) = (census.members(), census.is_ideal(r));
     for at in (0..state.len()).filter(|at| members >> at & 1 == 1) {
         for target in 0..state.len() {
             let steps = (target + state.len() - at) % state.len();
-            let position: Position = circle.peer(steps).position;
+            let position: Position = positions.peer(steps).position;
             let question = Question { target: position, named: false, path: Vec::new() };
-            let owner = world.look_up(state, at, question).ok();
-            let owner = owner.map(|found| state.on(at, circle.steps_to(&found.owner.name)));
+            let owner = moves.look_up(state, at, question).ok();
+            let owner = owner.map(|found| state.on(at, positions.steps_to(&found.owner.name)));
             if owner.is_some_and(|owner| members >> owner & 1 == 0) {
                 return Some(Property::DeadOwner);
             }

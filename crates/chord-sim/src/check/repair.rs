@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 use super::Progress;
 use super::global::Global;
 use super::graph::{Graph, REPORT_EVERY};
-use super::world::{Event, World};
+use super::moves::{Event, Moves};
 
 /// What holds of all ways of repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub(super) enum Repair {
 
 /// Asks all states of a complete graph; none, if whoever watches ended it.
 pub(super) fn check(
-    world: &mut World,
+    moves: &mut Moves,
     graph: &Graph,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Option<Repair> {
-    let mut search = Search { world, graph, steps: Vec::new(), progress, n_done: 0 };
+    let mut search = Search { moves, graph, steps: Vec::new(), progress, n_done: 0 };
     let kept = search.kept_goals();
     match search.longest_way(&kept) {
         ControlFlow::Continue(Some(steps_max)) => Some(Repair::Ends { steps_max }),
@@ -43,7 +43,7 @@ pub(super) fn check(
 }
 
 struct Search<'a> {
-    world: &'a mut World,
+    moves: &'a mut Moves,
     graph: &'a Graph,
     steps: Vec<(Event, Global)>,
     progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -170,7 +170,7 @@ impl Search<'_> {
             return kept.of(number).to_vec();
         }
         let state = self.graph.store.state(number);
-        self.world.repairs(&state, &mut self.steps);
+        self.moves.repairs(&state, &mut self.steps);
         let next = self.steps.iter().filter(|(_, after)| *after != state);
         let next = next.map(|(_, after)| self.graph.store.number_of(&after.canonical().0));
         next.filter(|next| *next != number).collect()

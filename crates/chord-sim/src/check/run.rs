@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 
 use chord_ring::Config;
 
-use super::circle::Circle;
 use super::global::Global;
 use super::graph::{self, Graph, Judge};
 use super::local::Locals;
+use super::moves::{Moves, Rounds};
+use super::positions::Positions;
 use super::property::{Memory, Proof, Property};
 use super::repair::{self, Repair as Repaired};
-use super::world::{Rounds, World};
 use super::{
-    CheckError, Claim, Counterexample, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings,
-    Start, Stop, induction, scenario,
+    Answers, CheckError, Claim, Counterexample, Failures, Grain, Layer, Outcome, Progress, Repair, Report,
+    Settings, Start, Stop, induction, scenario,
 };
 
 /// Layer A.
@@ -22,7 +22,8 @@ pub(super) fn induction(
     config: Config,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
-    let mut locals = Locals::new(Circle::new(config, settings.nodes, settings.origin)?, false);
+    let mut locals =
+        Locals::new(Positions::new(config, settings.nodes, settings.origin)?, false, Answers::Whole);
     let found = induction::check(&mut locals, settings.invariant, watch);
     let outcome = match found.end {
         induction::End::Complete => Outcome::Holds(Repair::Unasked),
@@ -53,8 +54,8 @@ pub(super) fn reachability(
     config: Config,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
-    let mut world = world(settings, config)?;
-    let starts = starts(&mut world, settings);
+    let mut moves = moves(settings, config)?;
+    let starts = starts(&mut moves, settings);
     let judge: Box<dyn Judge> = match settings.claim {
         Claim::Proof => Box::new(Proof {
             grows: settings.start == Start::One,
@@ -66,9 +67,9 @@ pub(super) fn reachability(
             whole: settings.start == Start::Two,
         }),
     };
-    let graph = Graph::explore(&mut world, &starts, &*judge, settings.bytes_max, watch);
-    let mut outcome = outcome(&mut world, &graph, settings, watch);
-    if matches!(outcome, Outcome::Holds(_)) && settings.start == Start::Two && world.locals.n_merges() == 0 {
+    let graph = Graph::explore(&mut moves, &starts, &*judge, settings.bytes_max, watch);
+    let mut outcome = outcome(&mut moves, &graph, settings, watch);
+    if matches!(outcome, Outcome::Holds(_)) && settings.start == Start::Two && moves.locals.n_merges() == 0 {
         let property = Property::NeverMerged.to_string();
         outcome = Outcome::Broken(Counterexample { property, scenario: Vec::new() });
     }
@@ -77,22 +78,22 @@ pub(super) fn reachability(
         anchored: None,
         steps: graph.n_steps,
         depth: graph.depth,
-        local_states: world.locals.len(),
-        runs: world.locals.n_runs(),
-        merges: world.locals.n_merges(),
+        local_states: moves.locals.len(),
+        runs: moves.locals.n_runs(),
+        merges: moves.locals.n_merges(),
         bytes: graph.bytes(),
         outcome,
     })
 }
 
 fn outcome(
-    world: &mut World,
+    moves: &mut Moves,
     graph: &Graph,
     settings: &Settings,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Outcome {
     let (property, state, step) = match &graph.end {
-        graph::End::Complete => match repair::check(world, graph, watch) {
+        graph::End::Complete => match repair::check(moves, graph, watch) {
             None => return Outcome::Stopped(Stop::BeforeRepair),
             Some(Repaired::Ends { steps_max }) => return Outcome::Holds(Repair::Always { steps_max }),
             Some(Repaired::Leads) => return Outcome::Holds(Repair::UnlessStarved),
@@ -105,16 +106,17 @@ fn outcome(
         graph::End::Stopped(stop) => return Outcome::Stopped(*stop),
         graph::End::Broken { property, state, step } => (property.clone(), *state, *step),
     };
-    let scenario = scenario::tell(world, &graph.store, state, step);
+    let scenario = scenario::tell(moves, &graph.store, state, step);
     Outcome::Broken(Counterexample { property: property.to_string(), scenario })
 }
 
 /// The transitions of a ring with these settings.
-pub(super) fn world(settings: &Settings, config: Config) -> Result<World, CheckError> {
-    Ok(World {
+pub(super) fn moves(settings: &Settings, config: Config) -> Result<Moves, CheckError> {
+    Ok(Moves {
         locals: Locals::new(
-            Circle::new(config, settings.nodes, settings.origin)?,
+            Positions::new(config, settings.nodes, settings.origin)?,
             settings.claim != Claim::Proof,
+            settings.answers,
         ),
         grain: settings.grain,
         rounds: match (settings.grain, settings.claim) {
@@ -129,7 +131,7 @@ pub(super) fn world(settings: &Settings, config: Config) -> Result<World, CheckE
 }
 
 /// Where the ring may begin.
-pub(super) fn starts(world: &mut World, settings: &Settings) -> Vec<Global> {
+pub(super) fn starts(moves: &mut Moves, settings: &Settings) -> Vec<Global> {
     let r = usize::from(settings.successors);
     let all = (1_u32 << settings.nodes) - 1;
     let mut starts = Vec::new();
@@ -137,42 +139,42 @@ pub(super) fn starts(world: &mut World, settings: &Settings) -> Vec<Global> {
         Start::Ideal => {
             for members in (1..=all).filter(|members| members.count_ones() as usize > r) {
                 let mut ring = Global::empty(settings.nodes);
-                place_ideal(world, &mut ring, members, r);
+                place_ideal(moves, &mut ring, members, r);
                 starts.push(ring);
             }
         }
         Start::One => {
             let mut ring = Global::empty(settings.nodes);
-            ring.put(0, world.locals.founder());
+            ring.put(0, moves.locals.founder());
             starts.push(ring);
         }
         Start::Two => {
             for one in (1..all).filter(|one| one & 1 == 1) {
                 let mut rings = Global::empty(settings.nodes);
-                place_ideal(world, &mut rings, one, r);
-                place_ideal(world, &mut rings, all & !one, r);
-                starts.extend(acquainted(world, &rings, one));
+                place_ideal(moves, &mut rings, one, r);
+                place_ideal(moves, &mut rings, all & !one, r);
+                starts.extend(acquainted(moves, &rings, one));
             }
         }
     }
     for start in &mut starts {
-        world.settle(start);
+        moves.settle(start);
     }
     starts
 }
 
 /// Puts the members, of which there is a bit each, as an ideal ring.
-fn place_ideal(world: &mut World, ring: &mut Global, members: u32, r: usize) {
+fn place_ideal(moves: &mut Moves, ring: &mut Global, members: u32, r: usize) {
     let n = ring.len();
     for at in (0..n).filter(|at| members >> at & 1 == 1) {
         let others: Vec<usize> = (1..n).filter(|steps| members >> ring.on(at, *steps) & 1 == 1).collect();
         let list = &others[..r.min(others.len())];
-        ring.put(at, world.locals.member(others.last().copied(), list));
+        ring.put(at, moves.locals.member(others.last().copied(), list));
     }
 }
 
 /// The same two rings, where one member of one remembers one of the other.
-fn acquainted(world: &mut World, rings: &Global, one: u32) -> Vec<Global> {
+fn acquainted(moves: &mut Moves, rings: &Global, one: u32) -> Vec<Global> {
     let n = rings.len();
     let mut all = Vec::new();
     for at in 0..n {
@@ -181,7 +183,7 @@ fn acquainted(world: &mut World, rings: &Global, one: u32) -> Vec<Global> {
             let mut rings = *rings;
             let steps = (other + n - at) % n;
             let local = rings.at(at);
-            rings.put(at, world.locals.remembering(local, &[steps]));
+            rings.put(at, moves.locals.remembering(local, &[steps]));
             all.push(rings);
         }
     }

@@ -7,43 +7,43 @@ use chord_ring::{Answer, Failure, Purpose, Request};
 use super::facts::Place;
 use super::global::Global;
 use super::local::{Locals, Open};
+use super::moves::{Event, Moves};
 use super::store::Store;
-use super::world::{Event, World};
 
 /// The steps that lead to a state, and from there one more if there is one; then what the ring is.
-pub(super) fn tell(world: &mut World, store: &Store, to: u32, last: Option<Event>) -> Vec<String> {
+pub(super) fn tell(moves: &mut Moves, store: &Store, to: u32, last: Option<Event>) -> Vec<String> {
     let way = store.way_to(to);
     let mut at = store.state(way[0]);
     // Where position 0 of the state at hand was at the beginning.
     let mut origin = 0;
-    let mut lines = vec![format!("begin  {}", ring(&world.locals, &at, origin))];
+    let mut lines = vec![format!("begin  {}", ring(&moves.locals, &at, origin))];
     let mut steps = Vec::new();
     for next in &way[1..] {
         let wanted = store.state(*next);
-        world.steps(&at, &mut steps);
+        moves.steps(&at, &mut steps);
         let step = steps.iter().find(|(_, after)| after.canonical().0 == wanted);
         let (event, after) = *step.expect("a step led from each state to the next");
-        lines.push(line(world, &at, event, &after, origin));
+        lines.push(line(moves, &at, event, &after, origin));
         let (canonical, turn) = after.canonical();
         origin = after.on(origin, turn);
         at = canonical;
     }
     if let Some(event) = last {
-        let after = world.after(&at, event);
-        lines.push(line(world, &at, event, &after, origin));
+        let after = moves.after(&at, event);
+        lines.push(line(moves, &at, event, &after, origin));
     }
     lines
 }
 
-fn line(world: &World, before: &Global, event: Event, after: &Global, origin: usize) -> String {
-    format!("{:<38} {}", words(world, before, event, origin), ring(&world.locals, after, origin))
+fn line(moves: &Moves, before: &Global, event: Event, after: &Global, origin: usize) -> String {
+    format!("{:<38} {}", words(moves, before, event, origin), ring(&moves.locals, after, origin))
 }
 
 /// `3 stabilizes: asks 7`.
-fn words(world: &World, global: &Global, event: Event, origin: usize) -> String {
+fn words(moves: &Moves, global: &Global, event: Event, origin: usize) -> String {
     let name = |at: usize| global.on(at, origin);
     let open = |at: usize, purpose: Purpose| {
-        let facts = world.locals.facts(global.at(at));
+        let facts = moves.locals.facts(global.at(at));
         facts.open.iter().find(|(open, _)| *open == purpose).map(|(_, open)| *open)
     };
     match event {
@@ -52,14 +52,14 @@ fn words(world: &World, global: &Global, event: Event, origin: usize) -> String 
         Event::Ask { at, purpose } => match open(at, purpose) {
             Some(Open::Asked { to, request }) => {
                 let peer = name(global.on(at, to.into()));
-                format!("{} {}", name(at), asked(world.locals.request(request), purpose, peer))
+                format!("{} {}", name(at), asked(moves.locals.request(request), purpose, peer))
             }
             Some(Open::Answered { .. }) | None => format!("{} asks", name(at)),
         },
         Event::Hear { at, purpose } => match open(at, purpose) {
             Some(Open::Answered { from, answer }) => {
                 let peer = name(global.on(at, from.into()));
-                let what = heard(world.locals.answer(answer));
+                let what = heard(moves.locals.answer(answer));
                 format!("{} hears from {peer}: {what}", name(at))
             }
             Some(Open::Asked { .. }) | None => format!("{} hears", name(at)),

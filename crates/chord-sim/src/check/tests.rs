@@ -8,15 +8,15 @@ use chord_ring::{
 };
 
 use super::census::Census;
-use super::circle::Circle;
 use super::facts::Set;
 use super::global::Global;
 use super::graph::{Graph, Judge, Seen};
 use super::local::{Locals, Open};
+use super::moves::{Event, Moves};
+use super::positions::Positions;
 use super::property::{Proof, Property};
 use super::repair::{self, Repair};
-use super::world::{Event, World};
-use super::{BYTES_MAX, Grain, Layer, Progress, Settings, Start, run};
+use super::{Answers, BYTES_MAX, Grain, Layer, Progress, Settings, Start, run};
 use crate::{Incoming, Loss, Oracle};
 
 /// How many states of a larger ring are compared.
@@ -26,16 +26,16 @@ const STATES_COMPARED: usize = 20_000;
 struct Compared;
 
 impl Judge for Compared {
-    fn state(&self, world: &World, seen: &Seen<'_>) -> Option<Property> {
-        compare(&world.locals, seen.state);
+    fn state(&self, moves: &Moves, seen: &Seen<'_>) -> Option<Property> {
+        compare(&moves.locals, seen.state);
         None
     }
 
-    fn step(&self, _: &World, _: &Seen<'_>, _: Event, _: &Seen<'_>) -> Option<Property> {
+    fn step(&self, _: &Moves, _: &Seen<'_>, _: Event, _: &Seen<'_>) -> Option<Property> {
         None
     }
 
-    fn is_goal(&self, _: &World, _: &Global) -> bool {
+    fn is_goal(&self, _: &Moves, _: &Global) -> bool {
         true
     }
 }
@@ -65,7 +65,7 @@ fn compare(locals: &Locals, state: &Global) {
     }
     if whole.incoming.is_empty() && census.members() != 0 {
         let views = whole.views.iter().filter(|view| view.is_member());
-        assert_eq!(census.is_ideal(locals.circle().settings().successors()), chord_ring::is_ideal(views));
+        assert_eq!(census.is_ideal(locals.positions().settings().successors()), chord_ring::is_ideal(views));
     }
 }
 
@@ -74,8 +74,8 @@ impl Whole {
         let mut whole = Self { views: Vec::new(), incoming: Vec::new(), losses: Vec::new() };
         for at in 0..state.len() {
             let Some(node) = locals.node(state.at(at)) else { continue };
-            let circle = locals.circle();
-            let there = |peer: &Peer| peer_at(state.on(at, circle.steps_to(&peer.name)));
+            let positions = locals.positions();
+            let there = |peer: &Peer| peer_at(state.on(at, positions.steps_to(&peer.name)));
             whole.views.push(view(node, there));
             for (purpose, open) in &locals.facts(state.at(at)).open {
                 let Open::Answered { from, answer } = open else { continue };
@@ -130,9 +130,9 @@ fn positions(set: Set) -> BTreeSet<Position> {
 }
 
 fn compare_all(settings: &Settings) -> usize {
-    let mut world = run::world(settings, Circle::config(settings.successors).unwrap()).unwrap();
-    let starts = run::starts(&mut world, settings);
-    Graph::explore(&mut world, &starts, &Compared, BYTES_MAX, &mut |progress: Progress| {
+    let mut moves = run::moves(settings, Positions::config(settings.successors).unwrap()).unwrap();
+    let starts = run::starts(&mut moves, settings);
+    Graph::explore(&mut moves, &starts, &Compared, BYTES_MAX, &mut |progress: Progress| {
         if progress.explored < STATES_COMPARED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .store
@@ -148,19 +148,109 @@ fn the_checker_sees_of_a_ring_what_the_oracle_sees() {
     }
 }
 
+/// A judge that wants nothing.
+struct Anything;
+
+impl Judge for Anything {
+    fn state(&self, _: &Moves, _: &Seen<'_>) -> Option<Property> {
+        None
+    }
+
+    fn step(&self, _: &Moves, _: &Seen<'_>, _: Event, _: &Seen<'_>) -> Option<Property> {
+        None
+    }
+
+    fn is_goal(&self, _: &Moves, _: &Global) -> bool {
+        true
+    }
+}
+
+/// The states after each step from this one, each as it stands for its turns, and whether the step is repair.
+fn after_steps(moves: &mut Moves, state: &Global, steps: &mut Vec<(Event, Global)>) -> Vec<(bool, Global)> {
+    moves.steps(state, steps);
+    steps.iter().map(|(event, after)| (event.is_repair(), after.canonical().0)).collect()
+}
+
+/// The ring of `short` that stands for one of `whole`.
+fn shorten(short: &mut Moves, whole: &Moves, state: &Global) -> Global {
+    let mut shortened = Global::empty(state.len());
+    for at in 0..state.len() {
+        shortened.put(at, short.locals.shortened_from(&whole.locals, state.at(at)));
+    }
+    shortened.canonical().0
+}
+
+/// Takes every step of every state with whole answers and with shortened ones. Returns how many states there are of
+/// each. Whatever happens with whole answers does with shortened ones, but for a newcomer that will not join; and what
+/// repairs a ring of shortened ones repairs all that it stands for.
+fn compare_shortened(settings: &Settings, states_max: usize) -> (usize, usize) {
+    let config = || Positions::config(settings.successors).unwrap();
+    let mut whole = run::moves(settings, config()).unwrap();
+    let starts = run::starts(&mut whole, settings);
+    let mut watch = |progress: Progress| {
+        if progress.explored < states_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let graph = Graph::explore(&mut whole, &starts, &Anything, BYTES_MAX, &mut watch);
+    let settings = Settings { answers: Answers::Shortened, ..settings.clone() };
+    let mut short = run::moves(&settings, config()).unwrap();
+    let mut met = BTreeSet::new();
+    let (mut whole_steps, mut short_steps) = (Vec::new(), Vec::new());
+    for number in 0..graph.store.len() {
+        let state = graph.store.state(u32::try_from(number).unwrap());
+        let stands_for = shorten(&mut short, &whole, &state);
+        whole.steps(&state, &mut whole_steps);
+        let whole_after: Vec<(bool, Global)> = whole_steps
+            .iter()
+            .map(|(event, after)| (event.is_repair(), shorten(&mut short, &whole, after)))
+            .collect();
+        let short_after = after_steps(&mut short, &stands_for, &mut short_steps);
+        for (_, after) in &whole_after {
+            let is_same = *after == stands_for || short_after.iter().any(|(_, other)| other == after);
+            assert!(is_same, "a step with whole answers is none with shortened ones: {state:?}");
+        }
+        for (_, after) in short_after.iter().filter(|(is_repair, _)| *is_repair) {
+            let is_same = *after == stands_for || whole_after.iter().any(|(_, other)| other == after);
+            assert!(is_same, "repair with shortened answers is none with whole ones: {state:?}");
+        }
+        met.insert(stands_for);
+    }
+    (graph.store.len(), met.len())
+}
+
+fn compare_all_shortened(states_max: usize) {
+    for (nodes, successors) in [(3, 1), (4, 2)] {
+        let settings = Settings::new(Layer::C, nodes, successors);
+        for start in [Start::Ideal, Start::One] {
+            let (n_whole, n_short) = compare_shortened(&Settings { start, ..settings.clone() }, states_max);
+            assert!(n_short < n_whole, "{n_short} of {n_whole}");
+        }
+    }
+}
+
+#[test]
+fn with_shortened_answers_a_ring_does_what_it_does_with_whole_ones() {
+    compare_all_shortened(STATES_COMPARED);
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p chord-sim --lib -- --ignored shortened"]
+fn with_shortened_answers_a_ring_does_in_every_state_what_it_does_with_whole_ones() {
+    compare_all_shortened(usize::MAX);
+}
+
 #[test]
 fn steps_of_repair_that_were_not_kept_lead_where_those_lead_that_were() {
     let by_message = Settings { grain: Grain::Everything, ..Settings::new(Layer::C, 3, 1) };
     for (settings, found) in
         [(Settings::new(Layer::B, 4, 2), Repair::Ends { steps_max: 7 }), (by_message, Repair::Leads)]
     {
-        let mut world = run::world(&settings, Circle::config(settings.successors).unwrap()).unwrap();
-        let starts = run::starts(&mut world, &settings);
+        let mut moves = run::moves(&settings, Positions::config(settings.successors).unwrap()).unwrap();
+        let starts = run::starts(&mut moves, &settings);
         let judge = Proof { grows: false, lookups: false, has_minimum: true };
         let mut watch = |_: Progress| ControlFlow::Continue(());
-        let mut graph = Graph::explore(&mut world, &starts, &judge, BYTES_MAX, &mut watch);
-        assert_eq!(repair::check(&mut world, &graph, &mut watch), Some(found));
+        let mut graph = Graph::explore(&mut moves, &starts, &judge, BYTES_MAX, &mut watch);
+        assert_eq!(repair::check(&mut moves, &graph, &mut watch), Some(found));
         graph.kept_repairs = None;
-        assert_eq!(repair::check(&mut world, &graph, &mut watch), Some(found));
+        assert_eq!(repair::check(&mut moves, &graph, &mut watch), Some(found));
     }
 }

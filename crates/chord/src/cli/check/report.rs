@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use chord_sim::check::{
-    Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
+    Answers, Claim, Failures, Grain, Layer, Outcome, Progress, Repair, Report, Settings, Start, Stop,
 };
 use serde::Serialize;
 
@@ -53,8 +53,10 @@ pub(super) fn name(settings: &Settings) -> String {
     add(settings.grain == Grain::Everything, "by message and wake-up");
     add(settings.claim != Claim::Proof, "with memory");
     add(!settings.leaves, "without leaves");
+    add(settings.answers == Answers::Shortened, "short answers");
     add(settings.lookups, "with lookups");
     add(settings.failures == Failures::Stored, "assumption broken by what is on its way");
+    add(settings.failures == Failures::Linked, "assumption broken by too few members");
     add(settings.failures == Failures::Any, "assumption broken by any failure");
     name
 }
