@@ -97,8 +97,13 @@ impl MergeArgs {
             ("seconds", Side::Right),
             ("messages", Side::Right),
         ]);
-        let named =
-            [("least", merged.first()), ("median", merged.get(merged.len() / 2)), ("most", merged.last())];
+        let named = [
+            ("least", merged.first()),
+            ("median", merged.get(merged.len() / 2)),
+            ("9 of 10 within", part(&merged, 90)),
+            ("99 of 100 within", part(&merged, 99)),
+            ("most", merged.last()),
+        ];
         for (what, merged) in named.into_iter().filter_map(|(what, merged)| Some((what, merged?))) {
             table.row(vec![
                 what.to_owned(),
@@ -117,6 +122,11 @@ impl MergeArgs {
         }
         Ok(())
     }
+}
+
+/// The run that so many of 100 were no slower than.
+fn part(merged: &[Merged], percent: usize) -> Option<&Merged> {
+    merged.get((merged.len() * percent).div_ceil(100).checked_sub(1)?)
 }
 
 /// What came of each run.
