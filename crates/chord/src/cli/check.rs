@@ -28,9 +28,9 @@ Examples:
   chord check --layer C --nodes 4
   chord check --layer C --nodes 3 --r 1 --grain everything --start one
   chord check --layer B --nodes 6 --no-leaves             13 million states: some minutes, and 1 GB
-  chord check --layer B --nodes 6                         more than 116 million: half an hour or more, and 4 GB
+  chord check --layer B --nodes 6                         118 million: half an hour or more, and 4 GB
   chord check --layer C --nodes 5 --short --no-leaves     13 million: a minute, and 1 GB
-  chord check --layer C --nodes 5 --short                 more than 167 million: an hour, and 8 GB
+  chord check --layer C --nodes 5 --short                 more than 240 million: an hour or more, and may not fit
   chord check --layer C --nodes 5 --memory 2              does not fit: says how far it came
   chord check --layer B --start one --failures any        what becomes of a ring beyond the assumption of the proof
 
