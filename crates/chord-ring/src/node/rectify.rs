@@ -149,11 +149,12 @@ impl Node {
         if !old.is_none_or(|old| between(old.position, candidate.position, me)) {
             return;
         }
+        let takes_notifiers = !breaks!(self.view.config, FoundsOnItself);
         // A node that was alone takes its first notifier for successor too: it has answered with its list just now.
         if self.view.successors.is_empty()
             && self.open.operation.is_none()
+            && takes_notifiers
             && !breaks!(self.view.config, AdoptsNobodyAlone)
-            && !breaks!(self.view.config, FoundsOnItself)
         {
             self.settle_after(&candidate, state);
             if state.successors.iter().any(|peer| peer.position != me) {

@@ -29,6 +29,7 @@ Examples:
   chord check --layer C --nodes 3 --r 1 --grain everything --start one
   chord check --layer B --nodes 6 --no-leaves             13 million states: some minutes, and 1 GB
   chord check --layer B --nodes 6                         118 million: half an hour or more, and 4 GB
+  chord check --layer B --nodes 6 --start one             130 million: an hour, and 4 GB
   chord check --layer C --nodes 5 --short --no-leaves     13 million: a minute, and 1 GB
   chord check --layer C --nodes 5 --short                 more than 240 million: an hour or more, and may not fit
   chord check --layer C --nodes 5 --memory 2              does not fit: says how far it came
@@ -43,6 +44,7 @@ that it can be reached from every state: that only unfair turns keep a ring from
 
 Exit code 1 if something does not hold: the shortest way to that is printed, each step with the ring after it, as \
 node:[successors]predecessor.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct CheckArgs {
     /// What a step is; without it all of them
     #[arg(long, ignore_case = true)]

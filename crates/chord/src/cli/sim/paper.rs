@@ -3,6 +3,7 @@
 mod files;
 mod work;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -142,11 +143,13 @@ impl PaperArgs {
 fn left_out(report: &Report) -> String {
     let partial = report.findings.iter().filter(|findings| !findings.is_complete);
     let partial: Vec<&str> = partial.map(|findings| findings.id).collect();
-    [("in part only", partial), ("not reached", report.unreached.clone())]
-        .into_iter()
-        .filter(|(_, ids)| !ids.is_empty())
-        .map(|(what, ids)| format!("; {what}: {}", ids.join(", ")))
-        .collect()
+    let mut text = String::new();
+    for (what, ids) in [("in part only", partial), ("not reached", report.unreached.clone())] {
+        if !ids.is_empty() {
+            write!(text, "; {what}: {}", ids.join(", ")).expect("a string takes every text");
+        }
+    }
+    text
 }
 
 fn summary(report: &Report) -> String {
