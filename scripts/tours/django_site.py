@@ -204,6 +204,13 @@ def two_locations(checks, ring, plain):
     checks.same("plain: they do when it is back", until_it_works(lambda: plain.get("after"))[0], "v")
 
 
+def cleared(checks, ring, cache):
+    """A node that was told so deletes everything."""
+    client = redis.Redis(port=ring.join("--allow-flush"))
+    checks.same("there is something to clear", client.dbsize() > 0, True)
+    checks.same("a node with --allow-flush clears", [client.flushdb(), client.dbsize(), cache.get("after")], [True, 0, None])
+
+
 def tour(checks):
     ring = Ring(3)
     try:
@@ -219,6 +226,7 @@ def tour(checks):
         many(checks, plain, cache)
         site(checks, ring, plain, cache)
         two_locations(checks, ring, plain)
+        cleared(checks, ring, plain)
     finally:
         ring.end()
 

@@ -81,15 +81,21 @@ class Ring:
             raise
 
     @staticmethod
-    def start(port, others):
+    def start(port, others, *switches):
         joins = [word for other in others for word in ("--join", f"127.0.0.1:{other}")]
-        line = [chord(), "serve", "--listen", f"127.0.0.1:{port}", *joins]
+        line = [chord(), "serve", "--listen", f"127.0.0.1:{port}", *joins, *switches]
         return Server(line, lambda server: READY.search(server.printed))
 
     def start_again(self, idx):
         """A node that was killed, on its port."""
         others = [port for port in self.ports if port != self.ports[idx]]
         self.nodes[idx] = self.start(self.ports[idx], others)
+
+    def join(self, *switches):
+        """One more node."""
+        self.nodes.append(self.start(0, self.ports[1:], *switches))
+        self.ports.append(int(re.search(r"Running on \S*:(\d+)", self.nodes[-1].printed).group(1)))
+        return self.ports[-1]
 
     def end(self):
         # Beside each other: the last has nobody to hand its keys to.

@@ -46,6 +46,7 @@ pub struct Builder {
     meanwhile: Meanwhile,
     language: Language,
     limits: Limits,
+    may_flush: bool,
 }
 
 /// Why a node did not start.
@@ -122,6 +123,7 @@ impl Default for Builder {
             meanwhile: Meanwhile::Wait,
             language: Language::Http,
             limits: Limits::default(),
+            may_flush: false,
         }
     }
 }
@@ -200,6 +202,11 @@ impl Builder {
     /// What the node accepts, keeps and waits for.
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Lets Redis clients of this node delete all keys of the ring, by FLUSHDB and FLUSHALL, whoever wrote them.
+    pub fn allow_flush(self) -> Self {
+        Self { may_flush: true, ..self }
     }
 
     /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
@@ -290,6 +297,7 @@ impl Builder {
             departure: OnceCell::new(),
             violations: AtomicU64::new(0),
             limits: self.limits,
+            may_flush: self.may_flush,
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
         let timing = tokio::spawn(keep_time(shared.clone()));

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) me: Peer,
     pub(crate) ring: RingTag,
     pub(crate) limits: Limits,
+    /// Whether Redis clients may delete all keys at once.
+    pub(crate) may_flush: bool,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Arc<dyn Store>,

@@ -74,7 +74,10 @@ async fn each_command_answers_as_that_of_redis() {
         ("MSET a 1 b\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"),
         ("SET a 1 EX 0\r\n", "-ERR invalid expire time in 'set' command\r\n"),
         ("SET a 1 PX 9 EX 9\r\n", "-ERR syntax error\r\n"),
-        ("FLUSHALL\r\n", "-NOPERM User default has no permissions to run the 'flushall' command\r\n"),
+        (
+            "FLUSHALL\r\n",
+            "-NOPERM User default has no permissions to run the 'flushall' command: a node that is started with --allow-flush deletes all keys of the ring, whoever wrote them\r\n",
+        ),
         ("CLUSTER INFO\r\n", "-ERR This instance has cluster support disabled\r\n"),
         ("CHORD.CAS v - one\r\n", "$"),
     ];

@@ -216,6 +216,28 @@ async fn patterns_types_and_counts_choose_keys_as_of_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_keys_are_deleted_by_a_node_that_is_allowed_to_and_by_no_other() {
+    let mut nodes = ring_of(2, Node::builder()).await;
+    nodes.push(joined(&Node::builder().listen("127.0.0.1:0").allow_flush(), &nodes[0]).await);
+    let (mut strict, mut lax) = (Redis::of(&nodes[0]).await, Redis::of(&nodes[2]).await);
+    for (flush, n_keys) in [("FLUSHDB", "700"), ("flushall async", "701")] {
+        strict.write((0..700).map(|idx| format!("key:{idx}"))).await;
+        let Reply::Error(refused) = strict.tell(flush).await else { panic!("it is not allowed") };
+        assert!(refused.starts_with("NOPERM ") && refused.contains("--allow-flush"), "{refused}");
+        assert_eq!(strict.tell("DBSIZE").await, Reply::Text(n_keys.to_owned()));
+        // In a pipeline it comes after what is before it, and before what is behind it.
+        lax.send(&format!("SET before v\r\n{flush}\r\nSET behind v\r\nKEYS *\r\n")).await;
+        for _ in 0..3 {
+            assert_eq!(lax.reply().await, Reply::Text("OK".to_owned()));
+        }
+        assert_eq!(texts(&lax.reply().await), ["behind"]);
+    }
+    assert_eq!(lax.tell("FLUSHDB SOON").await, Reply::Error("ERR syntax error".to_owned()));
+    assert_eq!(lax.tell("FLUSHDB SYNC SYNC").await, Reply::Error("ERR syntax error".to_owned()));
+    assert_eq!(strict.scan_all("").await, ["behind"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_in_the_words_of_redis() {
     let nodes = ring_of(1, Node::builder()).await;
     let mut redis = Redis::of(&nodes[0]).await;

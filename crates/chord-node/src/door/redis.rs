@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod counters;
 mod expiry;
+mod flush;
 mod glob;
 mod keys;
 mod ours;

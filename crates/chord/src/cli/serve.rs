@@ -82,6 +82,12 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u32>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: Option<u32>,
 
+    /// Let Redis clients of this node delete all keys of the ring, by FLUSHDB and FLUSHALL
+    ///
+    /// Whoever reaches the node can do it then, and it deletes what others wrote too.
+    #[arg(long, env = "CHORD_ALLOW_FLUSH", value_parser = yes_or_no)]
+    allow_flush: bool,
+
     #[command(flatten)]
     storage: StorageArgs,
 
@@ -211,7 +217,16 @@ impl ServeOptions {
 
     fn builder(&self) -> Builder {
         let MemberArgs {
-            ring, successors, join, found, replicas, write_quorum, connections, storage, ..
+            ring,
+            successors,
+            join,
+            found,
+            replicas,
+            write_quorum,
+            connections,
+            allow_flush,
+            storage,
+            ..
         } = &self.member;
         let mut limits = Limits::default();
         if let Some(connections) = connections {
@@ -226,6 +241,7 @@ impl ServeOptions {
             .language(self.language)
             .ring_name(ring.clone())
             .successors(*successors);
+        let builder = if *allow_flush { builder.allow_flush() } else { builder };
         if join.is_empty() && self.begin == Begin::OnCommand {
             return builder.wait_for_command();
         }

@@ -51,7 +51,7 @@ const KEYS_BYTES_MAX: usize = 16 << 20;
 const PATTERN_BYTES_MAX: usize = 1024;
 
 /// How long a command may go round the ring. The client waits, and with it all that it has asked for since.
-const ROUND_WAIT: Duration = Duration::from_secs(60);
+pub(super) const ROUND_WAIT: Duration = Duration::from_secs(60);
 
 /// What SCAN is asked for.
 struct Wanted {

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::glob;
 use super::subscriptions::NOTIFIED;
-use super::table::{self, ADMIN, CHANGE, KeyArgs, Row, command, wrong_number};
+use super::table::{self, ADMIN, KeyArgs, Row, command, wrong_number};
 
 pub(super) const ROWS: &[Row] = &[
     command("command", -1, ADMIN, KeyArgs::None, commands),
@@ -14,8 +14,6 @@ pub(super) const ROWS: &[Row] = &[
     command("info", -1, ADMIN, KeyArgs::None, info),
     command("debug", -1, ADMIN, KeyArgs::None, debug),
     command("cluster", -1, ADMIN, KeyArgs::None, cluster),
-    command("flushdb", -1, CHANGE, KeyArgs::None, flush),
-    command("flushall", -1, CHANGE, KeyArgs::None, flush),
     command("time", 1, ADMIN, KeyArgs::None, time),
 ];
 
@@ -149,12 +147,6 @@ fn debug(_: &mut Call<'_>) -> Result<Begun, Answer> {
 
 fn cluster(_: &mut Call<'_>) -> Result<Begun, Answer> {
     Err(Answer::mistake("This instance has cluster support disabled"))
-}
-
-/// Deleting all keys of a ring, of which others may have some, is nobody's right as long as there are no users.
-fn flush(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    let sentence = format!("User default has no permissions to run the '{}' command", call.row.name);
-    Err(Answer::error("NOPERM", sentence))
 }
 
 fn time(_: &mut Call<'_>) -> Result<Begun, Answer> {

@@ -9,7 +9,9 @@ use chord_wire::resp::Request;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::pipeline::Touched;
-use super::{connection, counters, expiry, keys, ours, scan, server, strings, subscriptions, transactions};
+use super::{
+    connection, counters, expiry, flush, keys, ours, scan, server, strings, subscriptions, transactions,
+};
 
 /// How a command is called, and how it begins.
 pub(super) struct Row {
@@ -62,12 +64,13 @@ pub(super) const fn command(
     Row { name, arity, flags, keys, begin }
 }
 
-const FAMILIES: [&[Row]; 10] = [
+const FAMILIES: [&[Row]; 11] = [
     strings::ROWS,
     counters::ROWS,
     expiry::ROWS,
     keys::ROWS,
     scan::ROWS,
+    flush::ROWS,
     connection::ROWS,
     subscriptions::ROWS,
     server::ROWS,
