@@ -238,7 +238,7 @@ enum Purpose {
     /// With the interests' numbers.
     Watch(Vec<u64>),
     /// With each interest's number, its beginning, and the last change.
-    Notify(Vec<(u64, Version, u64)>),
+    Notify(Vec<feed::Told>),
 }
 
 /// One node's part in keeping records.
@@ -559,9 +559,7 @@ impl Replicator {
             Purpose::Purge => self.heard_purge(&peer, &answer),
             Purpose::FindFeed(watch) => self.found_feed(watch, None),
             Purpose::Watch(ids) => self.heard_watched(&peer, &ids, &answer),
-            Purpose::Notify(heard) => {
-                self.heard_notified(&peer, &heard, answer == Ok(AnswerBody::Done));
-            }
+            Purpose::Notify(told) => self.heard_notified(&peer, &told, &answer),
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chord_kv::replication::{
     Account, AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure,
     Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
-    OperationError, Output, PeerAnswer, PeerRequest, Proposal, Replicator, RequestId, Settings, Standing,
-    Subscribed, Verdict, WatchId,
+    OperationError, Output, PeerAnswer, PeerRequest, Proposal, Reception, Replicator, RequestId, Settings,
+    Standing, Subscribed, Verdict, WatchId,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -171,6 +171,7 @@ fn any_body() -> impl Strategy<Value = AnswerBody> {
     ];
     let verdict =
         prop_oneof![Just(Verdict::NotMine), Just(Verdict::Keep), Just(Verdict::Deliver), Just(Verdict::Drop)];
+    let reception = prop_oneof![Just(Reception::Heard), Just(Reception::Early), Just(Reception::Unwanted)];
     let denial = prop_oneof![
         Just(Denial::NotMember),
         Just(Denial::NotOwner),
@@ -195,6 +196,7 @@ fn any_body() -> impl Strategy<Value = AnswerBody> {
             AnswerBody::Fetched { standing, looked_at, records }
         }),
         vec(verdict, 0..5).prop_map(AnswerBody::Judged),
+        vec(reception, 0..5).prop_map(AnswerBody::Notified),
         any::<usize>().prop_map(AnswerBody::Delivered),
         option::of(any_range()).prop_map(AnswerBody::Yielded),
         (any_range(), vec(any_subscribed(), 0..4))

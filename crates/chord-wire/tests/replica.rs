@@ -7,7 +7,7 @@ use std::time::Duration;
 use chord_kv::replication::{
     Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Denial, Expiry, Group, Header,
     MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer,
-    PeerRequest, Proposal, RECALLED_MAX, Standing, Verdict,
+    PeerRequest, Proposal, RECALLED_MAX, Reception, Standing, Verdict,
 };
 use chord_kv::{
     Cursor, Digest, KEY_BYTES_MAX, Key, Range, Record, StoreError, VALUE_BYTES_DEFAULT, Value, Version,
@@ -130,6 +130,7 @@ fn answer_rooms(answer: &DataAnswer, n_bytes: usize) -> [usize; 2] {
         AnswerBody::Page { records, .. } => [0, records.capacity()],
         AnswerBody::Fetched { standing, records, .. } => [standing.beyond.capacity(), records.capacity()],
         AnswerBody::Judged(verdicts) => [0, verdicts.capacity()],
+        AnswerBody::Notified(receptions) => [0, receptions.capacity()],
         AnswerBody::Watched { subscribed, .. } => [0, subscribed.capacity()],
         AnswerBody::Vouched(_)
         | AnswerBody::Yielded(_)
@@ -320,7 +321,7 @@ fn answers_are_written_in_these_bytes() {
     let key = key("foo");
     let next = Some(Cursor { position: key.position(size(8)), key });
     let leaving = PeerAnswer { leaving: true, body: AnswerBody::Stored { newer: vec![(300, version(2))] } };
-    let cases: [(DataAnswer, &[&[u8]]); 7] = [
+    let cases: [(DataAnswer, &[&[u8]]); 8] = [
         (
             DataAnswer::Peer(leaving),
             &[b"\x01\x82\x01\x01", b"\xac\x02\x01\x8b\xcf\xe5\x68\x00\x00\x02\x01\xd5"],
@@ -334,6 +335,10 @@ fn answers_are_written_in_these_bytes() {
             &[b"\x01\x8b\x00", b"\x01\0\0\0\0\0\0\0\x07\x01\x01\x01\x09\x03h:1\x00", b"\x01\x03foo", b"\x00"],
         ),
         (told(AnswerBody::Judged(vec![Verdict::Drop, Verdict::Keep])), &[b"\x01\x88\x00\x02\x03\x01"]),
+        (
+            told(AnswerBody::Notified(vec![Reception::Unwanted, Reception::Heard, Reception::Early])),
+            &[b"\x01\x8e\x00\x03\x02\x00\x01"],
+        ),
         (
             told(AnswerBody::Refused(Denial::OldGroup { known: version(2) })),
             &[b"\x01\x8a\x00\x02\x01\x8b\xcf\xe5\x68\x00\x00\x02\x01\xd5"],

@@ -47,7 +47,7 @@ impl Replicator {
             },
             PeerRequest::Watch { interests } => self.subscribe(from, interests),
             PeerRequest::Notify { deliveries } => {
-                self.hear_notices(from, deliveries).map(|()| AnswerBody::Done)
+                self.hear_notices(from, deliveries).map(AnswerBody::Notified)
             }
             PeerRequest::Purge { group, headers } => self.purge_copies(from, &group, &headers),
         };

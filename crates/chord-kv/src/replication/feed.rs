@@ -4,21 +4,27 @@
 //! or when its time has come. Whoever watches repeats what it wants every second, and is forgotten when it does not. A feed
 //! ends when another node may have owned some of the range for a while: then whoever watches begins anew, and knows
 //! that it may have missed something.
+//!
+//! Who watches is a name in a message, which anybody can have written. So before it is told of the first change, it is asked
+//! whether it wants to hear of any.
+
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use chord_ring::{NodeName, Peer, Position};
+use chord_ring::{Failure, NodeName, Peer, Position};
 
 use super::holdings::is_within;
 use super::message::{
     AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest,
-    MESSAGE_BYTES_MAX, NOTICES_MAX, Notice, PeerRequest, Subscribed,
+    MESSAGE_BYTES_MAX, NOTICES_MAX, Notice, PeerRequest, Reception, Subscribed,
 };
 use super::sync::PAGE;
 use super::tenure::Epoch;
 use super::{Purpose, Replicator};
 use crate::{Cursor, Key, Range, Record, Version};
+use telling::Telling;
 
 /// Interests of others that a node serves, at most.
 pub const SUBSCRIPTIONS_MAX: usize = 16 << 10;
@@ -36,6 +42,10 @@ pub const INTEREST_LAPSES_AFTER: Duration = Duration::from_secs(10);
 
 /// Pause before changes are told again that did not arrive.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often in a row one is asked, at most, who has not said yet that it wants to hear: a message that names a node which
+/// watches nothing has no more messages sent to it than these.
+const CONFIRMATIONS_MAX: u32 = 3;
 
 /// Records whose time will come and that somebody watches, of which a node knows at once. If there are more, the rest is
 /// looked for when these are fewer.
@@ -63,7 +73,12 @@ struct Subscription {
     /// How many changes there have been.
     count: u64,
     heard_at: Duration,
+    /// Whether the watcher has said itself that it wants to hear of it.
+    is_confirmed: bool,
 }
+
+/// What was told of an interest: its number, since when it is known, and the number of the last change.
+pub(super) type Told = (u64, Version, u64);
 
 /// All that others want to hear of this node.
 #[derive(Debug, Default)]
@@ -119,13 +134,6 @@ fn cost(notice: &Notice) -> usize {
     notice.key.as_bytes().len() + 128
 }
 
-#[derive(Debug)]
-struct Telling {
-    watcher: Peer,
-    is_under_way: bool,
-    due_at: Duration,
-}
-
 impl Filter {
     /// Whether it is about that key.
     pub fn is_about(&self, key: &Key) -> bool {
@@ -150,6 +158,9 @@ impl Feed {
 
     fn remove(&mut self, name: &Name) {
         let Some(Subscription { filter, unheard, .. }) = self.subscriptions.remove(name) else { return };
+        if let Some(telling) = self.waiting.get_mut(&name.0) {
+            telling.forget(name.1);
+        }
         self.unheard_bytes -= unheard.iter().map(cost).sum::<usize>();
         match filter {
             Filter::Key(key) => {
@@ -184,11 +195,8 @@ impl Feed {
             unheard.push_back(notice.clone());
             subscription.count += 1;
             let watcher = &subscription.watcher;
-            self.waiting.entry(watcher.name.clone()).or_insert_with(|| Telling {
-                watcher: watcher.clone(),
-                is_under_way: false,
-                due_at: Duration::ZERO,
-            });
+            let telling = self.waiting.entry(watcher.name.clone());
+            telling.or_insert_with(|| Telling::new(watcher.clone())).add(name.1);
         }
     }
 
@@ -217,40 +225,67 @@ impl Feed {
         }
     }
 
-    /// What one who watches has not heard yet, as much as one message may tell.
-    fn deliveries_to(&self, watcher: &NodeName) -> Vec<Delivery> {
+    /// What one who watches has not heard yet, as much as one message may tell; of what it has not said yet that it wants to
+    /// hear, only that there is something.
+    fn deliveries_to(&self, telling: &Telling, now: Duration) -> Vec<Delivery> {
         let (mut left, mut bytes) = (NOTICES_MAX, 0);
         let mut deliveries = Vec::new();
-        let names = (watcher.clone(), 0)..=(watcher.clone(), u64::MAX);
-        for ((_, id), subscription) in self.subscriptions.range(names) {
-            let fitting = subscription.unheard.iter().take(left).take_while(|notice| {
+        for id in telling.turns(now) {
+            let Some(subscription) = self.subscriptions.get(&(telling.watcher.name.clone(), id)) else {
+                continue;
+            };
+            let Subscription { began, unheard, count, is_confirmed, .. } = subscription;
+            let fitting = unheard.iter().take(if *is_confirmed { left } else { 0 }).take_while(|notice| {
                 bytes += notice.key.as_bytes().len();
                 bytes <= MESSAGE_BYTES_MAX
             });
             let notices: Vec<Notice> = fitting.cloned().collect();
-            if notices.is_empty() || deliveries.len() >= INTERESTS_MAX {
-                continue;
-            }
             left -= notices.len();
-            let first = subscription.count - subscription.unheard.len() as u64 + 1;
-            deliveries.push(Delivery { id: *id, began: subscription.began, first, notices });
+            if !notices.is_empty() || !is_confirmed {
+                let first = count - unheard.len() as u64 + 1;
+                deliveries.push(Delivery { id, began: *began, first, notices });
+            }
+            if left == 0 || bytes > MESSAGE_BYTES_MAX || deliveries.len() >= INTERESTS_MAX {
+                break;
+            }
         }
         deliveries
     }
 
-    /// That watcher has heard these.
-    fn heard(&mut self, watcher: &NodeName, heard: &[(u64, Version, u64)]) {
-        for (id, began, up_to) in heard {
+    /// What came of what one was told who watches.
+    fn received(&mut self, watcher: &NodeName, told: &[Told], receptions: &[Reception], now: Duration) {
+        for ((id, began, up_to), reception) in told.iter().zip(receptions) {
             let name = (watcher.clone(), *id);
             let Some(subscription) = self.subscriptions.get_mut(&name).filter(|known| known.began == *began)
             else {
                 continue;
             };
-            let before = subscription.count - subscription.unheard.len() as u64;
-            let n_heard = usize::try_from(up_to.saturating_sub(before)).unwrap_or(usize::MAX);
-            let n_heard = n_heard.min(subscription.unheard.len());
-            self.unheard_bytes -=
-                subscription.unheard.drain(..n_heard).map(|notice| cost(&notice)).sum::<usize>();
+            let Some(telling) = self.waiting.get_mut(watcher) else { return };
+            telling.had_its_turn(*id);
+            match reception {
+                Reception::Heard => {
+                    subscription.is_confirmed = true;
+                    let before = subscription.count - subscription.unheard.len() as u64;
+                    let n_heard = usize::try_from(up_to.saturating_sub(before)).unwrap_or(usize::MAX);
+                    let n_heard = n_heard.min(subscription.unheard.len());
+                    self.unheard_bytes -=
+                        subscription.unheard.drain(..n_heard).map(|notice| cost(&notice)).sum::<usize>();
+                    if subscription.unheard.is_empty() {
+                        telling.forget(*id);
+                    }
+                }
+                Reception::Early => telling.hold(*id, now + RETRY_PAUSE),
+                Reception::Unwanted => self.remove(&name),
+            }
+        }
+    }
+
+    /// Forgets what one is said to want who does not say so itself.
+    fn forget_unconfirmed(&mut self, watcher: &NodeName) {
+        let names = (watcher.clone(), 0)..=(watcher.clone(), u64::MAX);
+        let unconfirmed = self.subscriptions.range(names).filter(|(_, known)| !known.is_confirmed);
+        for name in unconfirmed.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.remove(&name);
         }
     }
 }
@@ -289,7 +324,8 @@ impl Replicator {
         let heard_at = self.now.elapsed;
         let unheard = VecDeque::new();
         let watcher = from.clone();
-        let subscription = Subscription { watcher, filter, began, unheard, count: 0, heard_at };
+        let is_confirmed = false;
+        let subscription = Subscription { watcher, filter, began, unheard, count: 0, heard_at, is_confirmed };
         self.feed.add(name, subscription, self.now.wall_ms);
         Some(Subscribed { id, began, current })
     }
@@ -454,50 +490,59 @@ impl Replicator {
     /// Sends what is unheard to those for whom nothing is under way.
     pub(super) fn tell_watchers(&mut self) {
         let now = self.now.elapsed;
-        let is_due = |telling: &&Telling| !telling.is_under_way && telling.due_at <= now;
-        let due = self.feed.waiting.values().filter(is_due).map(|telling| telling.watcher.clone());
-        for watcher in due.collect::<Vec<_>>() {
+        let due = self.feed.waiting.values().filter(|telling| telling.is_due(now));
+        for watcher in due.map(|telling| telling.watcher.clone()).collect::<Vec<_>>() {
             self.tell(&watcher);
         }
     }
 
     fn tell(&mut self, watcher: &Peer) {
-        loop {
-            let deliveries = self.feed.deliveries_to(&watcher.name);
+        let now = self.now.elapsed;
+        while let Some(telling) = self.feed.waiting.get(&watcher.name) {
+            let deliveries = self.feed.deliveries_to(telling, now);
+            let Some(telling) = self.feed.waiting.get_mut(&watcher.name) else { return };
             if deliveries.is_empty() {
-                self.feed.waiting.remove(&watcher.name);
+                if telling.pauses(now) {
+                    self.feed.waiting.remove(&watcher.name);
+                }
                 return;
             }
-            let heard: Vec<(u64, Version, u64)> =
+            let told: Vec<Told> =
                 deliveries.iter().map(|delivery| (delivery.id, delivery.began, delivery.last())).collect();
             if *watcher != self.me {
-                if let Some(telling) = self.feed.waiting.get_mut(&watcher.name) {
-                    telling.is_under_way = true;
-                }
-                return self.send(watcher, PeerRequest::Notify { deliveries }, Purpose::Notify(heard));
+                telling.is_under_way = true;
+                return self.send(watcher, PeerRequest::Notify { deliveries }, Purpose::Notify(told));
             }
-            if self.hear_notices(watcher, deliveries).is_err() {
-                return self.tell_later(&watcher.name);
+            match self.hear_notices(watcher, deliveries) {
+                Ok(receptions) => self.feed.received(&watcher.name, &told, &receptions, now),
+                Err(_) => return self.tell_later(&watcher.name),
             }
-            self.feed.heard(&watcher.name, &heard);
         }
     }
 
+    /// What was told did not arrive.
     fn tell_later(&mut self, watcher: &NodeName) {
-        if let Some(telling) = self.feed.waiting.get_mut(watcher) {
-            telling.is_under_way = false;
-            telling.due_at = self.now.elapsed + RETRY_PAUSE;
+        let Some(telling) = self.feed.waiting.get_mut(watcher) else { return };
+        telling.failed(self.now.elapsed + RETRY_PAUSE);
+        if telling.failures >= CONFIRMATIONS_MAX {
+            self.feed.forget_unconfirmed(watcher);
         }
     }
 
-    pub(super) fn heard_notified(&mut self, peer: &Peer, heard: &[(u64, Version, u64)], is_done: bool) {
-        if !is_done {
+    pub(super) fn heard_notified(
+        &mut self,
+        peer: &Peer,
+        told: &[Told],
+        answer: &Result<AnswerBody, Failure>,
+    ) {
+        let Ok(AnswerBody::Notified(receptions)) = answer else { return self.tell_later(&peer.name) };
+        let Some(telling) = self.feed.waiting.get_mut(&peer.name) else { return };
+        if receptions.len() != told.len() {
             return self.tell_later(&peer.name);
         }
-        self.feed.heard(&peer.name, heard);
-        if self.feed.waiting.contains_key(&peer.name) {
-            self.tell(peer);
-        }
+        telling.arrived();
+        self.feed.received(&peer.name, told, receptions, self.now.elapsed);
+        self.tell(peer);
     }
 }
 

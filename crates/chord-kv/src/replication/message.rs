@@ -151,7 +151,7 @@ pub struct Delivery {
     pub began: Version,
     /// The number of the first change; each has the next one, from 1. Those that were left out were too many.
     pub first: u64,
-    /// The changes.
+    /// The changes. None at all asks whether somebody wants to hear of any.
     pub notices: Vec<Notice>,
 }
 
@@ -263,7 +263,7 @@ pub enum AnswerBody {
         /// The newer ones.
         newer: Vec<(usize, Version)>,
     },
-    /// To [`PeerRequest::Confirm`], [`PeerRequest::Purge`] and [`PeerRequest::Notify`].
+    /// To [`PeerRequest::Confirm`] and [`PeerRequest::Purge`].
     Done,
     /// To [`PeerRequest::Compare`].
     Compared {
@@ -309,8 +309,21 @@ pub enum AnswerBody {
         /// The interests that it knows now; others are about keys that it does not own, or too many.
         subscribed: Vec<Subscribed>,
     },
+    /// To [`PeerRequest::Notify`], one for each delivery.
+    Notified(Vec<Reception>),
     /// It does not do that.
     Refused(Denial),
+}
+
+/// How a node takes what it is told of one of its interests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reception {
+    /// It has heard it, or at least wants to.
+    Heard,
+    /// It wants to hear it, and does not know yet that the interest has begun: again in a moment.
+    Early,
+    /// It has no such interest: nothing more of it.
+    Unwanted,
 }
 
 /// What a node knows about a range that it is asked about.

@@ -12,7 +12,7 @@ use chord_ring::{Failure, NodeName, Peer, Position, RingSize};
 
 use super::message::{
     AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest, Notice,
-    PeerRequest, Subscribed,
+    PeerRequest, Reception, Subscribed,
 };
 use super::{Output, Purpose, Replicator, RequestId};
 use crate::{Key, Range, Version};
@@ -395,40 +395,44 @@ impl Replicator {
         self.outputs.extend(seen.into_iter().map(|seen| Output::Seen(id, seen)));
     }
 
-    /// An owner tells of changes.
+    /// An owner tells of changes. Returns of each of its interests how that is taken.
     ///
     /// # Errors
-    /// Some are of an interest that this node does not know yet to have begun: they are to be told again.
-    pub(super) fn hear_notices(&mut self, from: &Peer, deliveries: Vec<Delivery>) -> Result<(), Denial> {
-        let mut is_early = false;
-        for delivery in deliveries {
-            let id = WatchId(delivery.id);
-            let Some(watch) = self.watches.watches.get_mut(&id) else { continue };
-            let Some(segment) = watch.segment(from) else { continue };
-            let is_counted =
-                delivery.first > 0 && delivery.first.checked_add(delivery.notices.len() as u64).is_some();
-            if !is_counted {
-                return Err(Denial::Senseless);
-            }
-            if segment.began != Some(delivery.began) {
-                is_early = true;
-                continue;
-            }
-            let (heard, range) = (segment.heard, segment.range);
-            segment.heard = heard.max(delivery.last());
-            if delivery.first > heard + 1 && watch.is_watching {
-                let missed = range.unwrap_or(watch.arc);
-                self.outputs.push_back(Output::Seen(id, Seen::Missed(missed)));
-            }
-            for (number, notice) in (delivery.first..).zip(delivery.notices) {
-                let is_news = number > heard && watch.filter.is_about(&notice.key) && watch.note(&notice);
-                // What happened before all owners knew of the watch is nothing that it promised to tell.
-                if is_news && watch.is_watching {
-                    self.outputs.push_back(Output::Seen(id, Seen::Changed(notice)));
-                }
+    /// They cannot be counted.
+    pub(super) fn hear_notices(
+        &mut self,
+        from: &Peer,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Reception>, Denial> {
+        deliveries.into_iter().map(|delivery| self.hear_delivery(from, delivery)).collect()
+    }
+
+    fn hear_delivery(&mut self, from: &Peer, delivery: Delivery) -> Result<Reception, Denial> {
+        let id = WatchId(delivery.id);
+        let is_counted =
+            delivery.first > 0 && delivery.first.checked_add(delivery.notices.len() as u64).is_some();
+        if !is_counted {
+            return Err(Denial::Senseless);
+        }
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return Ok(Reception::Unwanted) };
+        let Some(segment) = watch.segment(from) else { return Ok(Reception::Unwanted) };
+        if segment.began != Some(delivery.began) {
+            return Ok(Reception::Early);
+        }
+        let (heard, range) = (segment.heard, segment.range);
+        segment.heard = heard.max(delivery.last());
+        if delivery.first > heard + 1 && watch.is_watching {
+            let missed = range.unwrap_or(watch.arc);
+            self.outputs.push_back(Output::Seen(id, Seen::Missed(missed)));
+        }
+        for (number, notice) in (delivery.first..).zip(delivery.notices) {
+            let is_news = number > heard && watch.filter.is_about(&notice.key) && watch.note(&notice);
+            // What happened before all owners knew of the watch is nothing that it promised to tell.
+            if is_news && watch.is_watching {
+                self.outputs.push_back(Output::Seen(id, Seen::Changed(notice)));
             }
         }
-        if is_early { Err(Denial::NotOwner) } else { Ok(()) }
+        Ok(Reception::Heard)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use chord_kv::Version;
 use chord_kv::replication::{
-    Account, AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer, Standing,
-    Verdict,
+    Account, AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer,
+    Reception, Standing, Verdict,
 };
 
 use super::part::{Wire, read_headers, read_records, write_records};
@@ -23,6 +23,7 @@ const REFUSED: u8 = 0x8a;
 const LISTED: u8 = 0x8b;
 const YIELDED: u8 = 0x8c;
 const WATCHED: u8 = 0x8d;
+const NOTIFIED: u8 = 0x8e;
 const OPERATED: u8 = 0x90;
 const FAILED: u8 = 0x91;
 
@@ -57,6 +58,7 @@ fn kind(body: &AnswerBody) -> u8 {
         AnswerBody::Fetched { .. } => FETCHED,
         AnswerBody::Judged(_) => JUDGED,
         AnswerBody::Delivered(_) => DELIVERED,
+        AnswerBody::Notified(_) => NOTIFIED,
         AnswerBody::Refused(_) => REFUSED,
     }
 }
@@ -91,6 +93,7 @@ fn write_body(body: &AnswerBody, to: &mut Writer) {
         }
         AnswerBody::Judged(verdicts) => to.list(verdicts),
         AnswerBody::Delivered(count) => to.length(*count),
+        AnswerBody::Notified(receptions) => to.list(receptions),
         AnswerBody::Refused(denial) => denial.write(to),
     }
 }
@@ -99,7 +102,7 @@ pub(super) fn read(kind: u8, from: &mut Reader<'_>) -> Result<DataAnswer, Replic
     match kind {
         OPERATED => Wire::read(from).map(|outcome| DataAnswer::Operated(Ok(outcome))),
         FAILED => operation::read_error(from).map(|error| DataAnswer::Operated(Err(error))),
-        VOUCHED..=WATCHED => {
+        VOUCHED..=NOTIFIED => {
             let leaving = from.flag("whether the sender leaves")?;
             Ok(DataAnswer::Peer(PeerAnswer { leaving, body: read_body(kind, from)? }))
         }
@@ -137,6 +140,7 @@ fn read_body(kind: u8, from: &mut Reader<'_>) -> Result<AnswerBody, ReplicaError
         },
         JUDGED => AnswerBody::Judged(from.list("the verdicts", MESSAGE_RECORDS_MAX)?),
         DELIVERED => AnswerBody::Delivered(from.count_to("the records that are kept", MESSAGE_RECORDS_MAX)?),
+        NOTIFIED => AnswerBody::Notified(from.list("what was heard", INTERESTS_MAX)?),
         REFUSED => AnswerBody::Refused(Denial::read(from)?),
         kind => return Err(ReplicaError::UnknownKind { kind }),
     })
@@ -181,6 +185,25 @@ impl Wire for Verdict {
             2 => Ok(Self::Deliver),
             3 => Ok(Self::Drop),
             tag => Err(ReplicaError::UnknownTag { what: "a verdict", tag }),
+        }
+    }
+}
+
+impl Wire for Reception {
+    fn write(&self, to: &mut Writer) {
+        to.byte(match self {
+            Self::Heard => 0,
+            Self::Early => 1,
+            Self::Unwanted => 2,
+        });
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
+        match from.byte()? {
+            0 => Ok(Self::Heard),
+            1 => Ok(Self::Early),
+            2 => Ok(Self::Unwanted),
+            tag => Err(ReplicaError::UnknownTag { what: "how something was heard", tag }),
         }
     }
 }

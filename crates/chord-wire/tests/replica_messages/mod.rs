@@ -5,7 +5,7 @@ use std::time::Duration;
 use chord_kv::replication::{
     Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Current, Delivery, Denial,
     Expiry, Filter, Group, Happened, Header, Interest, Notice, Operation, OperationError, Outcome, PARTS,
-    PeerAnswer, PeerRequest, Proposal, Standing, Subscribed, Verdict,
+    PeerAnswer, PeerRequest, Proposal, Reception, Standing, Subscribed, Verdict,
 };
 use chord_kv::{
     ClockAhead, Cursor, Digest, Key, Range, Record, StoreError, VERSION_TIME_MS_MAX, Value, ValueTooLong,
@@ -66,6 +66,7 @@ fn body(size: RingSize) -> BoxedStrategy<AnswerBody> {
             AnswerBody::Fetched { standing, looked_at, records }
         }),
         vec(verdict(), 0..9).prop_map(AnswerBody::Judged),
+        vec(reception(), 0..9).prop_map(AnswerBody::Notified),
         (0usize..=512).prop_map(AnswerBody::Delivered),
         denial().prop_map(AnswerBody::Refused),
     ]
@@ -167,6 +168,10 @@ fn comparison() -> impl Strategy<Value = Comparison> {
         Just(Comparison::Short),
         vec(digest(), 0..=usize::from(PARTS)).prop_map(Comparison::Parts),
     ]
+}
+
+fn reception() -> impl Strategy<Value = Reception> {
+    prop::sample::select(vec![Reception::Heard, Reception::Early, Reception::Unwanted])
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {

@@ -42,6 +42,8 @@ struct Owner {
     answered: Vec<AnswerBody>,
     vouches: Vec<RequestId>,
     n_done: usize,
+    /// What it is asked whether it wants to hear of it: nothing if it is to answer that it does.
+    asked: Option<Vec<(RequestId, Vec<u64>)>>,
 }
 
 impl Owner {
@@ -51,7 +53,7 @@ impl Owner {
         let store = Arc::new(MemoryStore::new(size, 64 << 20));
         let node = Replicator::new(peer(40), Settings::new(size), store, now);
         let (told, answered, vouches) = (Vec::new(), Vec::new(), Vec::new());
-        let mut owner = Self { node, now_ms: 1000, told, answered, vouches, n_done: 0 };
+        let mut owner = Self { node, now_ms: 1000, told, answered, vouches, n_done: 0, asked: None };
         owner.has_neighbours(None);
         owner
     }
@@ -77,7 +79,13 @@ impl Owner {
                 }
                 Output::Send(id, to, PeerRequest::Notify { deliveries }) => {
                     assert_eq!(to, peer(7));
-                    self.told.push((id, deliveries));
+                    let ids = deliveries.iter().map(|delivery| delivery.id).collect();
+                    let asks = deliveries.iter().all(|delivery| delivery.notices.is_empty());
+                    match &mut self.asked {
+                        Some(asked) if asks => asked.push((id, ids)),
+                        None if asks => answers.push((id, all_heard(&deliveries))),
+                        _ => self.told.push((id, deliveries)),
+                    }
                 }
                 Output::Send(id, _, PeerRequest::Vouch) => self.vouches.push(id),
                 Output::Reply(_, answer) => self.answered.push(answer.body),
@@ -141,17 +149,29 @@ impl Owner {
         self.change(text, Change::Set(Value::new(b"v", 9).unwrap()), Expiry::At(at_ms));
     }
 
+    /// It asked about these, and hears so of each; nothing if nobody answers.
+    fn is_answered(&mut self, receptions: Option<&[Reception]>) -> Vec<u64> {
+        let (id, ids) = self.asked.as_mut().and_then(Vec::pop).expect("it asks");
+        let answer = receptions.map(|told| AnswerBody::Notified(told.to_vec())).ok_or(Failure::Silent);
+        self.feed(Input::Answer(id, answer.map(|body| PeerAnswer { leaving: false, body })));
+        ids
+    }
+
     /// What is under way, which arrives or not: of each interest, its number, the first change and what happened.
     fn tells(&mut self, arrives: bool) -> Vec<Told> {
         let Some((id, deliveries)) = self.told.pop() else { return Vec::new() };
         assert!(self.told.is_empty(), "one message at a time");
-        let answer = PeerAnswer { leaving: false, body: AnswerBody::Done };
-        self.feed(Input::Answer(id, if arrives { Ok(answer) } else { Err(chord_ring::Failure::Silent) }));
+        let answer = PeerAnswer { leaving: false, body: all_heard(&deliveries) };
+        self.feed(Input::Answer(id, if arrives { Ok(answer) } else { Err(Failure::Silent) }));
         let of =
             |notice: Notice| (String::from_utf8_lossy(notice.key.as_bytes()).into_owned(), notice.happened);
-        let told = deliveries.into_iter();
+        let told = deliveries.into_iter().filter(|told| !told.notices.is_empty());
         told.map(|told| (told.id, told.first, told.notices.into_iter().map(of).collect())).collect()
     }
+}
+
+fn all_heard(deliveries: &[Delivery]) -> AnswerBody {
+    AnswerBody::Notified(vec![Reception::Heard; deliveries.len()])
 }
 
 fn happened(text: &str, happened: Happened) -> Vec<(String, Happened)> {
@@ -175,6 +195,70 @@ fn a_change_is_told_to_those_who_watch_its_key_or_its_beginning_and_to_nobody_el
     assert_eq!(owner.tells(true), []);
     owner.change("user:2", Change::Delete, Expiry::Never);
     assert_eq!(owner.tells(true), [(2, 3, happened("user:2", Happened::Deleted))]);
+}
+
+#[test]
+fn nothing_is_told_to_one_who_has_not_said_itself_that_it_wants_to_hear() {
+    let mut owner = Owner::new();
+    owner.asked = Some(Vec::new());
+    owner.subscribes(vec![of_prefix(1, ""), of_key(2, "a"), of_key(3, "b")]);
+    owner.set("a");
+    assert_eq!(owner.is_answered(Some(&[Reception::Heard, Reception::Unwanted])), [1, 2]);
+    assert_eq!(owner.tells(true), [(1, 1, happened("a", Happened::Set))]);
+    owner.set("a");
+    assert_eq!(owner.tells(true), [(1, 2, happened("a", Happened::Set))], "the other is forgotten");
+    assert!(!owner.node.feed.subscriptions.contains_key(&(peer(7).name, 2)));
+}
+
+#[test]
+fn one_who_is_said_to_watch_and_does_not_answer_is_asked_a_few_times_and_no_more() {
+    let mut owner = Owner::new();
+    owner.asked = Some(Vec::new());
+    owner.subscribes(vec![of_prefix(1, ""), of_key(2, "a")]);
+    for attempt in 1..=CONFIRMATIONS_MAX {
+        owner.set("a");
+        assert_eq!(owner.is_answered(None), [1, 2], "{attempt}");
+        owner.passes(RETRY_PAUSE);
+    }
+    owner.set("a");
+    owner.passes(INTEREST_LAPSES_AFTER / 2);
+    assert_eq!((owner.asked.take(), owner.tells(true)), (Some(vec![]), vec![]));
+    assert!(owner.node.feed.subscriptions.is_empty() && owner.node.feed.waiting.is_empty());
+    assert_eq!(owner.node.feed.unheard_bytes, 0);
+}
+
+#[test]
+fn what_one_wants_to_hear_later_keeps_nothing_else_from_being_told() {
+    let mut owner = Owner::new();
+    owner.asked = Some(Vec::new());
+    owner.subscribes(vec![of_key(1, "a"), of_prefix(2, "")]);
+    owner.set("a");
+    assert_eq!(owner.is_answered(Some(&[Reception::Early, Reception::Heard])), [1, 2]);
+    assert_eq!(owner.tells(true), [(2, 1, happened("a", Happened::Set))]);
+    owner.set("b");
+    assert_eq!(owner.tells(true), [(2, 2, happened("b", Happened::Set))]);
+    owner.passes(RETRY_PAUSE);
+    assert_eq!(owner.is_answered(Some(&[Reception::Heard])), [1], "later");
+    assert_eq!(owner.tells(true), [(1, 1, happened("a", Happened::Set))]);
+}
+
+#[test]
+fn a_busy_interest_keeps_no_other_from_its_turn() {
+    let mut owner = Owner::new();
+    owner.subscribes(vec![of_prefix(1, "busy"), of_key(2, "quiet")]);
+    owner.set("busy");
+    for _ in 0..3 * NOTICES_MAX {
+        owner.set("busy");
+    }
+    owner.set("quiet");
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(
+            owner.tells(true).into_iter().map(|(id, _, notices)| (id, notices.len())).collect::<Vec<_>>(),
+        );
+    }
+    let all = [vec![(1, 1)], vec![(1, NOTICES_MAX)], vec![(2, 1), (1, NOTICES_MAX - 1)]];
+    assert_eq!(told, all);
 }
 
 #[test]
@@ -239,6 +323,7 @@ fn what_goes_by_itself_is_told_at_its_time_and_only_if_it_is_still_there() {
     owner.passes(Duration::from_secs(1));
     let mut told = owner.tells(true);
     told.extend(owner.tells(true));
+    told.sort_unstable_by_key(|(id, ..)| *id);
     let expected =
         [(1, 1, happened("before", Happened::Expired)), (2, 5, happened("user:before", Happened::Expired))];
     assert_eq!(told, expected);

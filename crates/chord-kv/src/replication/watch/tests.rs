@@ -130,6 +130,10 @@ impl Watcher {
     }
 }
 
+fn told(reception: Reception) -> AnswerBody {
+    AnswerBody::Notified(vec![reception])
+}
+
 /// Of all keys, or of one, with the owner at 50 that has everything.
 fn begun(filter: Filter, current: Option<Current>) -> Watcher {
     let mut watcher = Watcher::of(filter, None);
@@ -165,11 +169,11 @@ fn a_key_is_watched_when_its_owner_knows_what_is_there() {
     watcher.finds(50);
     watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Unknown));
     watcher.sees(&[]);
-    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Refused(Denial::NotOwner), "again, later");
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), told(Reception::Early), "again, later");
     watcher.passes(RETRY_PAUSE);
     watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Known(None)));
     watcher.sees(&[Seen::Watching]);
-    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Done);
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), told(Reception::Heard));
     watcher.sees(&[Seen::Changed(set(7))]);
 }
 
@@ -178,7 +182,7 @@ fn what_is_told_again_because_an_answer_was_lost_is_seen_once() {
     let mut watcher = all_begun();
     let deleted = notice(8, Happened::Deleted);
     watcher.hears(50, 1, 1, &[set(7)]);
-    assert_eq!(watcher.hears(50, 1, 1, &[set(7), deleted.clone()]), AnswerBody::Done);
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7), deleted.clone()]), told(Reception::Heard));
     watcher.sees(&[Seen::Changed(set(7)), Seen::Changed(deleted)]);
 }
 
@@ -190,7 +194,7 @@ fn a_key_that_changes_all_the_while_is_remembered_however_many_others_change() {
     for round in 0..rounds {
         let mut notices: Vec<Notice> = (0..100).map(|idx| other(round * 100 + idx)).collect();
         notices.push(set(10 + round as u64));
-        assert_eq!(watcher.hears(50, 1, round as u64 * 101 + 1, &notices), AnswerBody::Done);
+        assert_eq!(watcher.hears(50, 1, round as u64 * 101 + 1, &notices), told(Reception::Heard));
         assert_eq!(watcher.seen.len(), 101);
         watcher.seen.clear();
     }
@@ -318,10 +322,25 @@ fn a_newcomer_between_two_owners_takes_its_part_and_that_part_may_have_been_miss
 fn what_nobody_watches_any_more_is_heard_and_not_told() {
     let mut watcher = all_begun();
     watcher.feed(Input::Unwatch(ID));
-    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), AnswerBody::Done, "not again");
+    assert_eq!(watcher.hears(50, 1, 1, &[set(7)]), told(Reception::Unwanted), "not again");
     watcher.passes(REPEAT_PAUSE * 2);
     watcher.sees(&[]);
     assert_eq!((watcher.searches.len(), watcher.asked.len()), (0, 0));
+}
+
+#[test]
+fn one_who_is_asked_whether_it_watches_says_so_and_tells_nothing() {
+    let mut watcher = all_begun();
+    assert_eq!(watcher.hears(50, 1, 1, &[]), told(Reception::Heard));
+    assert_eq!(
+        watcher.hears(50, 2, 1, &[]),
+        told(Reception::Early),
+        "it has begun anew, and that is still to be told"
+    );
+    assert_eq!(watcher.hears(60, 1, 1, &[]), told(Reception::Unwanted), "this one is no owner");
+    watcher.sees(&[]);
+    watcher.hears(50, 1, 1, &[set(7)]);
+    watcher.sees(&[Seen::Changed(set(7))]);
 }
 
 #[test]
