@@ -66,7 +66,7 @@ use tenure::{Epoch, Tenure};
 pub use tenure::{KEYS_KNOWN_MAX, STOPPED_AFTER};
 pub use walk::WALK_MAX;
 use watch::Watches;
-pub use watch::{Seen, WatchId};
+pub use watch::{Seen, Since, WatchId};
 use work::Works;
 pub use work::{OPERATIONS_MAX, OPERATIONS_OF_KEY_MAX};
 
@@ -165,8 +165,8 @@ pub enum Input {
         id: WatchId,
         /// Which keys.
         filter: Filter,
-        /// The last change of a single key that they have seen: whatever came since then is missed, or told.
-        since: Option<(Version, Happened)>,
+        /// What they know already.
+        since: Since,
     },
     /// Nobody watches that any more.
     Unwatch(WatchId),
@@ -209,6 +209,8 @@ pub enum Event {
     Lost(u64),
     /// The store failed.
     StoreFailed(StoreError),
+    /// More nodes own keys that somebody watches than one watch asks, which are so many: it does not begin.
+    TooManyOwners(usize),
 }
 
 /// What is said once it is durable.

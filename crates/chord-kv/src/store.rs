@@ -167,6 +167,11 @@ impl Range {
     /// The whole circle, in the order of the positions.
     pub const ALL: Self = Self { after: Position::MAX, up_to: Position::MAX };
 
+    /// The whole circle, from behind that position round to it.
+    pub const fn whole_from(position: Position) -> Self {
+        Self { after: position, up_to: position }
+    }
+
     /// Whether `position` lies in the range.
     pub fn contains(&self, position: Position) -> bool {
         owned(self.after, position, self.up_to)

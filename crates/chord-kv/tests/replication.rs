@@ -8,7 +8,7 @@ use chord_kv::replication::{
     Account, AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure,
     Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
     OperationError, Output, PeerAnswer, PeerRequest, Proposal, Reception, Replicator, RequestId, Settings,
-    Standing, Subscribed, Verdict, WatchId,
+    Since, Standing, Subscribed, Verdict, WatchId,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -279,7 +279,8 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
         value: Value::new(&bytes, 100).expect("it is short"),
     });
     let watch = (0..4_u64, any_filter(), option::of(any_version())).prop_map(|(id, filter, since)| {
-        Input::Watch { id: WatchId(id), filter, since: since.map(|version| (version, Happened::Set)) }
+        let since = since.map_or(Since::Now, |version| Since::Change(version, Happened::Set));
+        Input::Watch { id: WatchId(id), filter, since }
     });
     let answer = (any::<bool>(), any_body()).prop_map(|(leaving, body)| PeerAnswer { leaving, body });
     let ended = prop_oneof![4 => answer.prop_map(Ok), 1 => any_failure().prop_map(Err)];

@@ -286,6 +286,7 @@ impl Builder {
             records: Records::new(me, records, store.clone(), shared.clone()),
             store,
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
+            watched_bytes: Arc::default(),
             rounds: Semaphore::new(ROUNDS_MAX),
             links: Links::new(ring, copies, self.limits.clone(), self.language),
             mailbox,

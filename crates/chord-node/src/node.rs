@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chord_kv::replication::{Consistency, Filter, Happened, Operation, Status};
-use chord_kv::{Key, Range, Value, Version};
+use chord_kv::replication::{Consistency, Filter, Operation, Since, Status};
+use chord_kv::{Key, Range, Value};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
@@ -121,12 +121,11 @@ impl Node {
         lock(&self.shared.status).clone()
     }
 
-    /// Watches a key, or all that begin with some bytes, wherever in the ring they lie. `since` is the last change of a single
-    /// key that is known: what came after it is told, or that something was missed.
+    /// Watches a key, or all that begin with some bytes, wherever in the ring they lie. `since` says what is known already.
     ///
     /// # Errors
     /// Too many watch through this node already, or it is too busy.
-    pub fn watch(&self, filter: Filter, since: Option<(Version, Happened)>) -> Result<Watch, WatchError> {
+    pub fn watch(&self, filter: Filter, since: Since) -> Result<Watch, WatchError> {
         self.shared.watch(filter, since)
     }
 

@@ -11,16 +11,17 @@ mod watchers;
 use std::sync::{Arc, Mutex, Weak};
 
 use chord_kv::replication::{
-    Consistency, Departure, Filter, Happened, Input, Operation, OperationError, Outcome, PeerAnswer,
-    PeerRequest, Proposal, Replicator, Seen, TICK,
+    Consistency, Departure, Filter, Input, Operation, OperationError, Outcome, PeerAnswer, PeerRequest,
+    Proposal, Replicator, Since, TICK,
 };
-use chord_kv::{Key, Store, Value, Version};
+use chord_kv::{Key, Store, Value};
 use chord_ring::{Peer, View, jittered};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
+use crate::watch::Teller;
 pub(crate) use driver::Begun;
 use driver::{Driver, Ended};
 
@@ -104,16 +105,16 @@ impl Records {
         tokio::time::timeout_at(until, left).await.ok()?.ok()
     }
 
-    /// Begins to tell `sender` of changes, until it is closed, if there are not so many who watch already. `None` if the node
+    /// Begins to tell of changes, until nobody listens, if there are not so many who watch already. `None` if the node
     /// has closed.
     pub(crate) fn watch(
         &self,
         filter: Filter,
-        since: Option<(Version, Happened)>,
-        sender: mpsc::Sender<Seen>,
+        since: Since,
+        teller: Teller,
         watches_max: usize,
     ) -> Option<bool> {
-        self.with(|driver| driver.watch(filter, since, sender, watches_max))
+        self.with(|driver| driver.watch(filter, since, teller, watches_max))
     }
 
     /// The answer to something that the machine wanted to know.

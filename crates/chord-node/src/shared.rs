@@ -1,6 +1,6 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) status: Mutex<Status>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
+    /// Bytes of what waits for those who watch.
+    pub(crate) watched_bytes: Arc<AtomicUsize>,
     /// For commands that go round the whole ring.
     pub(crate) rounds: Semaphore,
     pub(crate) links: Links,

@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Change, Condition, Consistency, Expiry, Filter, Happened, Notice, Operation, Seen,
+    Change, Condition, Consistency, Expiry, Filter, Happened, Notice, Operation, Seen, Since,
 };
-use chord_kv::{Key, Value};
+use chord_kv::{Key, Range, Value, Version};
 use chord_node::{Client, Node, Watch};
-use chord_ring::is_ideal;
+use chord_ring::{RingSize, is_ideal};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -72,7 +74,7 @@ async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
     let nodes = ring(3).await;
     for (idx, watching) in nodes.iter().enumerate() {
         let name = format!("key{idx}");
-        let mut watch = watching.watch(Filter::Key(key(&name)), None).unwrap();
+        let mut watch = watching.watch(Filter::Key(key(&name)), Since::Now).unwrap();
         assert_eq!(next(&mut watch).await, Seen::Watching);
         change(&nodes[0], "another", text("x"), Expiry::Never).await;
         change(&nodes[1], &name, text("a"), Expiry::Never).await;
@@ -98,7 +100,7 @@ async fn one_who_watches_a_key_sees_each_of_its_changes_through_any_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_watches_a_prefix_sees_the_keys_of_all_nodes() {
     let nodes = ring(3).await;
-    let mut watch = nodes[0].watch(Filter::Prefix(b"user:".to_vec()), None).unwrap();
+    let mut watch = nodes[0].watch(Filter::Prefix(b"user:".to_vec()), Since::Now).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     let mut expected = BTreeMap::new();
     for idx in 0..200 {
@@ -119,12 +121,12 @@ async fn one_who_watches_a_prefix_sees_the_keys_of_all_nodes() {
 async fn one_who_comes_back_is_told_whether_something_was_missed() {
     let nodes = ring(2).await;
     let filter = Filter::Key(key("key"));
-    let mut watch = nodes[0].watch(filter.clone(), None).unwrap();
+    let mut watch = nodes[0].watch(filter.clone(), Since::Now).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     change(&nodes[0], "key", text("a"), Expiry::Never).await;
     let last = next_change(&mut watch).await;
     drop(watch);
-    let since = Some((last.version, last.happened));
+    let since = Since::Change(last.version, last.happened);
     let mut watch = nodes[1].watch(filter.clone(), since).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
     change(&nodes[0], "key", text("b"), Expiry::Never).await;
@@ -136,33 +138,71 @@ async fn one_who_comes_back_is_told_whether_something_was_missed() {
     assert!(next_change(&mut watch).await.version > last.version);
 }
 
+/// Writes keys through a node, one after the other, until it is told to end. Returns what was acknowledged.
+async fn writes(node: Node, is_over: Arc<AtomicBool>) -> Vec<(Key, Version)> {
+    let client = Client::new(node.name().clone());
+    let mut written = Vec::new();
+    for count in 0.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let key = key(&format!("key{}", count % 50));
+        let done = client
+            .operate(key.clone(), Operation::put(Value::new(b"v", 9).unwrap()), Consistency::Usual, DEADLINE)
+            .await;
+        // What is not acknowledged may be told or not.
+        if let Some(record) = done.ok().and_then(|done| done.outcome.record) {
+            written.push((key, record.version));
+        }
+    }
+    written
+}
+
+/// Whether all of these changes were seen, or said to have been missed perhaps; and those of each key once and in order.
+fn tells_of(said: &[Seen], written: &[(Key, Version)]) -> bool {
+    let mut seen: BTreeMap<Key, Vec<Version>> = BTreeMap::new();
+    let mut missed = Vec::new();
+    for said in said {
+        match said {
+            Seen::Changed(Notice { key, version, .. }) => {
+                let of_key = seen.entry(key.clone()).or_default();
+                assert!(of_key.last().is_none_or(|last| last < version), "in order, and once");
+                of_key.push(*version);
+            }
+            Seen::Missed(range) => missed.push(*range),
+            Seen::Watching => panic!("it watches already"),
+        }
+    }
+    let is_missed = |key: &Key| missed.iter().any(|range| range.contains(key.position(RingSize::DEFAULT)));
+    let is_seen = |key, version| seen.get(key).is_some_and(|of_key| of_key.contains(version));
+    written.iter().all(|(key, version)| is_seen(key, version) || is_missed(key))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_missed_without_a_word_while_nodes_come_and_go() {
     let mut nodes = ring(3).await;
-    let mut watch = nodes[0].watch(Filter::Prefix(Vec::new()), None).unwrap();
+    let mut watch = nodes[0].watch(Filter::Prefix(Vec::new()), Since::Now).unwrap();
     assert_eq!(next(&mut watch).await, Seen::Watching);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let telling = said.clone();
+    tokio::spawn(async move {
+        while let Some(seen) = watch.next().await {
+            telling.lock().unwrap().push(seen);
+        }
+    });
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writing = tokio::spawn(writes(nodes[0].clone(), is_over.clone()));
     nodes.push(join(&nodes[0]).await);
     let leaves = nodes.remove(1);
     leaves.shutdown().await;
     until(|| is_ideal(nodes.iter().map(Node::view).collect::<Vec<_>>().iter().map(AsRef::as_ref))).await;
-    // By then the watch follows the ring as it is: a key is written until that is seen.
-    let writes = async {
-        for count in 0.. {
-            for idx in 0..50 {
-                change(&nodes[0], &format!("key{idx}"), text(&count.to_string()), Expiry::Never).await;
-            }
-        }
-    };
-    let sees = async {
-        let mut seen = std::collections::BTreeSet::new();
-        while seen.len() < 50 {
-            if let Seen::Changed(notice) = next(&mut watch).await {
-                seen.insert(notice.key);
-            }
-        }
-    };
-    tokio::select! {
-        () = writes => {}
-        () = sees => {}
-    }
+    is_over.store(true, Ordering::Relaxed);
+    let written = writing.await.unwrap();
+    assert!(written.len() > 50, "{} writes", written.len());
+    until(|| tells_of(&said.lock().unwrap(), &written)).await;
+    assert!(
+        said.lock().unwrap().iter().any(|seen| matches!(seen, Seen::Missed(_))),
+        "some owners were others"
+    );
+    assert!(!said.lock().unwrap().contains(&Seen::Missed(Range::whole_from(nodes[0].view().me().position))));
 }

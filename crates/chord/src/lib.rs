@@ -33,7 +33,7 @@
 
 pub use chord_kv::replication::{
     Change, Condition, Consistency, Expiry, Filter, Happened, Header, Notice, Operation, Outcome,
-    REPLICAS_DEFAULT, REPLICAS_MAX, Seen,
+    REPLICAS_DEFAULT, REPLICAS_MAX, Seen, Since,
 };
 pub use chord_kv::tour::TourError;
 pub use chord_kv::{

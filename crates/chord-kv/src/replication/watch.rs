@@ -14,7 +14,7 @@ use super::message::{
     AnswerBody, Current, Delivery, Denial, Filter, Happened, Header, INTERESTS_MAX, Interest, Notice,
     PeerRequest, Reception, Subscribed,
 };
-use super::{Output, Purpose, Replicator, RequestId};
+use super::{Event, Output, Purpose, Replicator, RequestId};
 use crate::{Key, Range, Version};
 
 /// How often an owner is told again of an interest: a few times before it forgets.
@@ -41,6 +41,19 @@ const DOUBT_LASTS: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u64);
 
+/// What one who begins to watch knows of what went before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing that matters: what happens from now on is told.
+    #[default]
+    Now,
+    /// This change of the one key, which was seen last: what came after it is told, or that something was missed. Of many
+    /// keys nobody knows what came after one change, as with [`Since::Unknown`].
+    Change(Version, Happened),
+    /// It has watched before, and what it saw last is not known: something may have been missed.
+    Unknown,
+}
+
 /// What one who watches is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -59,16 +72,31 @@ struct Watch {
     /// The arc that it covers.
     arc: Range,
     is_watching: bool,
+    /// Whether something may have been missed before it began.
+    has_missed: bool,
     /// The last change of the one key: its version, and whether the value has gone by itself since. `None` if nothing is
     /// known, and the inner one if nothing was there.
     #[expect(clippy::option_option, reason = "it is not known, nothing, or this")]
     last: Option<Option<(Version, Happened)>>,
     recent: Recent,
     segments: Vec<Segment>,
+    /// Which part of the arc its owners leave out, as far as that is known.
+    coverage: Coverage,
     finding: Option<RequestId>,
     find_at: Duration,
     /// How often in a row an owner did not answer as one.
     failures: u32,
+}
+
+/// Whether the owners of a watch tell of all of its arc. Kept, since it is asked for each interest each second, and changes
+/// when the ring does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coverage {
+    /// An owner has changed, or what it tells of.
+    Unknown,
+    Whole,
+    /// That position is the first of which none tells.
+    Without(Position),
 }
 
 /// An owner, and the part of the ring that it tells of.
@@ -130,6 +158,16 @@ pub(super) struct Watches {
 struct Asking {
     is_under_way: bool,
     due_at: Duration,
+    /// Who it is, and the range that it said last to be its own: what one watch has learnt of it serves the others.
+    known: Option<(Peer, Range)>,
+}
+
+impl Watches {
+    /// Who has said last that it owns that position.
+    fn owner_of(&self, position: Position) -> Option<&Peer> {
+        let known = self.owners.values().filter_map(|asking| asking.known.as_ref());
+        known.filter(|(_, range)| range.contains(position)).map(|(owner, _)| owner).next()
+    }
 }
 
 impl Watch {
@@ -143,7 +181,17 @@ impl Watch {
     }
 
     /// The first position of the arc that no owner tells of.
-    fn gap(&self, size: RingSize) -> Option<Position> {
+    fn gap(&mut self, size: RingSize) -> Option<Position> {
+        if self.coverage == Coverage::Unknown {
+            self.coverage = self.find_gap(size).map_or(Coverage::Whole, Coverage::Without);
+        }
+        match self.coverage {
+            Coverage::Without(position) => Some(position),
+            Coverage::Whole | Coverage::Unknown => None,
+        }
+    }
+
+    fn find_gap(&self, size: RingSize) -> Option<Position> {
         let sure = self.segments.iter().filter(|segment| segment.doubted_at.is_none());
         let ranges: Vec<Range> = sure.filter_map(|segment| segment.range).collect();
         let mut reached = self.arc.after;
@@ -209,23 +257,30 @@ impl Watch {
 }
 
 impl Replicator {
-    /// Somebody watches keys through this node. `since` is the change that they have seen last of a single key.
-    pub(super) fn begin_watching(&mut self, id: WatchId, filter: Filter, since: Option<(Version, Happened)>) {
+    /// Somebody watches keys through this node.
+    pub(super) fn begin_watching(&mut self, id: WatchId, filter: Filter, since: Since) {
         let size = self.settings.size;
         let arc = match &filter {
             Filter::Key(key) => {
                 let at = key.position(size);
                 Range { after: size.before(at), up_to: at }
             }
-            Filter::Prefix(_) => Range { after: self.me.position, up_to: self.me.position },
+            Filter::Prefix(_) => Range::whole_from(self.me.position),
+        };
+        let (last, has_missed) = match (since, &filter) {
+            (Since::Now, _) => (None, false),
+            (Since::Change(version, happened), Filter::Key(_)) => (Some(Some((version, happened))), false),
+            (Since::Change(..), Filter::Prefix(_)) | (Since::Unknown, _) => (None, true),
         };
         let watch = Watch {
             filter,
             arc,
             is_watching: false,
-            last: since.map(Some),
+            has_missed,
+            last,
             recent: Recent::default(),
             segments: Vec::new(),
+            coverage: Coverage::Unknown,
             finding: None,
             find_at: Duration::ZERO,
             failures: 0,
@@ -250,10 +305,20 @@ impl Replicator {
     fn find_owner_for(&mut self, id: WatchId) {
         let (size, now) = (self.settings.size, self.now.elapsed);
         let Some(watch) = self.watches.watches.get_mut(&id) else { return };
-        if watch.finding.is_some() || watch.find_at > now || watch.awaits_an_owner() {
+        if watch.coverage == Coverage::Whole || watch.finding.is_some() || watch.find_at > now {
+            return;
+        }
+        if watch.awaits_an_owner() {
             return;
         }
         let Some(position) = watch.gap(size) else { return };
+        // What another watch was told is asked of the owner itself, as what a search has found is.
+        if let Some(owner) = self.watches.owner_of(position).cloned()
+            && self.watches.watches.get_mut(&id).is_some_and(|watch| watch.segment(&owner).is_none())
+        {
+            return self.found_feed(id, Some(owner));
+        }
+        let Some(watch) = self.watches.watches.get_mut(&id) else { return };
         self.requests += 1;
         let request = RequestId(self.requests);
         watch.finding = Some(request);
@@ -267,6 +332,7 @@ impl Replicator {
         watch.finding = None;
         watch.find_at = now + RETRY_PAUSE;
         let Some(owner) = owner else { return };
+        watch.coverage = Coverage::Unknown;
         if let Some(segment) = watch.segment(&owner) {
             (segment.range, segment.doubted_at) = (None, None);
         } else if watch.segments.len() < SEGMENTS_MAX {
@@ -274,9 +340,13 @@ impl Replicator {
             watch.find_at = now;
             let owner = owner.clone();
             watch.segments.push(Segment { owner, range: None, began: None, heard: 0, doubted_at: None });
+        } else {
+            watch.find_at = now + DOUBT_LASTS; // Some of them may be forgotten by then.
+            self.outputs.push_back(Output::Event(Event::TooManyOwners(SEGMENTS_MAX)));
+            return;
         }
         let interest = Interest { id: id.0, filter: watch.filter.clone() };
-        let repeat_at = Asking { is_under_way: false, due_at: now + REPEAT_PAUSE };
+        let repeat_at = Asking { is_under_way: false, due_at: now + REPEAT_PAUSE, known: None };
         self.watches.owners.entry(owner.name.clone()).or_insert(repeat_at);
         self.send_interests(&owner, &[interest]);
     }
@@ -343,6 +413,9 @@ impl Replicator {
             Ok(AnswerBody::Watched { range, subscribed }) => (Some(*range), &subscribed[..]),
             _ => (None, &[][..]),
         };
+        if let Some(asking) = self.watches.owners.get_mut(&owner.name) {
+            asking.known = range.map(|range| (owner.clone(), range));
+        }
         for id in ids {
             let known = subscribed.iter().find(|subscribed| subscribed.id == *id);
             match (range, known) {
@@ -362,6 +435,7 @@ impl Replicator {
         if let Some(segment) = watch.segment(owner) {
             segment.doubted_at.get_or_insert(now);
         }
+        watch.coverage = Coverage::Unknown;
         let is_fresh = |at: Duration| now.saturating_sub(at) <= DOUBT_LASTS;
         watch.segments.retain(|segment| segment.doubted_at.is_none_or(is_fresh));
     }
@@ -371,7 +445,10 @@ impl Replicator {
         let Some(watch) = self.watches.watches.get_mut(&id) else { return };
         let was_watching = watch.is_watching;
         let Some(segment) = watch.segment(owner) else { return };
-        segment.range = Some(range);
+        if segment.range.replace(range) != Some(range) {
+            watch.coverage = Coverage::Unknown;
+        }
+        let Some(segment) = watch.segment(owner) else { return };
         let seen = match &subscribed.current {
             _ if segment.began == Some(subscribed.began) => Vec::new(),
             Some(Current::Unknown) => {
@@ -391,6 +468,9 @@ impl Replicator {
         if !was_watching && watch.gap(size).is_none() {
             watch.is_watching = true;
             self.outputs.push_back(Output::Seen(id, Seen::Watching));
+            if watch.has_missed {
+                self.outputs.push_back(Output::Seen(id, Seen::Missed(watch.arc)));
+            }
         }
         self.outputs.extend(seen.into_iter().map(|seen| Output::Seen(id, seen)));
     }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use chord_kv::replication::{
-    Departure, Event, Filter, Happened, Input, Neighbours, Now, OperationError, Output, PeerAnswer,
-    Replicator, RequestId, Seen, Status,
+    Departure, Event, Filter, Input, Neighbours, Now, OperationError, Output, PeerAnswer, Replicator,
+    RequestId, Since, Status,
 };
-use chord_kv::{Health, Range, Store, StoreError, Version};
+use chord_kv::{Health, Range, Store, StoreError};
 use chord_ring::{Failure, Peer, Position, Token, View};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::watchers::Watchers;
 use crate::age::Age;
 use crate::operation::Ticket;
 use crate::shared::Shared;
+use crate::watch::Teller;
 
 /// How something ended that was asked of the state machine.
 pub(crate) enum Ended {
@@ -132,16 +133,10 @@ impl Driver {
     }
 
     /// Begins to watch, if there is room beside as many watches as there are.
-    pub(super) fn watch(
-        &mut self,
-        filter: Filter,
-        since: Option<(Version, Happened)>,
-        sender: mpsc::Sender<Seen>,
-        watches_max: usize,
-    ) -> bool {
+    pub(super) fn watch(&mut self, filter: Filter, since: Since, teller: Teller, watches_max: usize) -> bool {
         let has_room = self.watchers.have_room(watches_max);
         if has_room {
-            let id = self.watchers.add(sender);
+            let id = self.watchers.add(teller);
             self.feed(Input::Watch { id, filter, since });
         }
         has_room
@@ -212,7 +207,7 @@ impl Driver {
     }
 
     fn everything(&self) -> Range {
-        Range { after: self.me.position, up_to: self.me.position }
+        Range::whole_from(self.me.position)
     }
 
     /// Says when the store begins to refuse records, though nobody may write, and when it takes them again.
@@ -256,6 +251,9 @@ impl Driver {
                 tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
             }
             Event::StoreFailed(error) => self.say_refused(1, error),
+            Event::TooManyOwners(limit) => {
+                tracing::warn!(%node, "keys are watched that more than {limit} nodes own: that watch does not begin; let it name fewer keys");
+            }
             other => tracing::info!(%node, ?other, "event of the records"),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chord_kv::Record;
 use chord_kv::replication::{
     Filter, Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal,
-    Replicator, RequestId, Seen, Status, TICK, WatchId,
+    Replicator, RequestId, Seen, Since, Status, TICK, WatchId,
 };
 use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
 use rand::RngExt;
@@ -134,7 +134,7 @@ impl World {
 
     /// A client watches keys through the node on a host, as long as that runs. The number must be new to it.
     pub fn watch(&mut self, host: HostId, id: WatchId, filter: Filter) {
-        self.feed_data(host, Input::Watch { id, filter, since: None });
+        self.feed_data(host, Input::Watch { id, filter, since: Since::Now });
     }
 
     /// What those who watch were told, in order: when, through which host, and what.

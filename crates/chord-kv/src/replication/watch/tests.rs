@@ -49,7 +49,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn of(filter: Filter, since: Option<(Version, Happened)>) -> Self {
+    fn of(filter: Filter, since: Since) -> Self {
         let size = RingSize::new(6).unwrap();
         let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
         let node =
@@ -61,11 +61,11 @@ impl Watcher {
     }
 
     fn of_all() -> Self {
-        Self::of(Filter::Prefix(Vec::new()), None)
+        Self::of(Filter::Prefix(Vec::new()), Since::Now)
     }
 
     fn of_key() -> Self {
-        Self::of(Filter::Key(key()), None)
+        Self::of(Filter::Key(key()), Since::Now)
     }
 
     fn feed(&mut self, input: Input) {
@@ -136,7 +136,7 @@ fn told(reception: Reception) -> AnswerBody {
 
 /// Of all keys, or of one, with the owner at 50 that has everything.
 fn begun(filter: Filter, current: Option<Current>) -> Watcher {
-    let mut watcher = Watcher::of(filter, None);
+    let mut watcher = Watcher::of(filter, Since::Now);
     watcher.finds(50);
     watcher.is_subscribed(50, range(50, 50), 1, current);
     watcher.sees(&[Seen::Watching]);
@@ -149,6 +149,39 @@ fn all_begun() -> Watcher {
 
 fn key_begun(current: Option<Header>) -> Watcher {
     begun(Filter::Key(key()), Some(Current::Known(current)))
+}
+
+#[test]
+fn one_who_comes_back_and_does_not_know_what_it_saw_last_may_have_missed_something() {
+    let all = Filter::Prefix(Vec::new());
+    let position = key().position(RingSize::new(6).unwrap());
+    let before = RingSize::new(6).unwrap().before(position);
+    let of_key = Range { after: before, up_to: position };
+    for (filter, since, missed) in [
+        (Filter::Key(key()), Since::Unknown, of_key),
+        (all.clone(), Since::Unknown, range(40, 40)),
+        (all, Since::Change(version(5), Happened::Set), range(40, 40)),
+    ] {
+        let current = matches!(filter, Filter::Key(_)).then_some(Current::Known(None));
+        let mut watcher = Watcher::of(filter, since);
+        watcher.finds(50);
+        watcher.is_subscribed(50, range(50, 50), 1, current);
+        watcher.sees(&[Seen::Watching, Seen::Missed(missed)]);
+    }
+}
+
+#[test]
+fn what_one_watch_has_learnt_of_an_owner_spares_the_next_one_a_search() {
+    let mut watcher = all_begun();
+    watcher.feed(Input::Watch { id: WatchId(10), filter: Filter::Key(key()), since: Since::Now });
+    assert_eq!((watcher.searches.len(), watcher.asked.len()), (0, 1));
+    let (id, asked) = watcher.asked.pop().expect("it asks");
+    assert_eq!(asked, peer(50));
+    // It is no owner any more: another is looked for.
+    let body = AnswerBody::Refused(Denial::NotOwner);
+    watcher.feed(Input::Answer(id, Ok(PeerAnswer { leaving: false, body })));
+    watcher.passes(RETRY_PAUSE);
+    assert_eq!(watcher.searches.len(), 1);
 }
 
 #[test]
@@ -258,7 +291,7 @@ fn a_value_of_which_nothing_is_left_is_missed_once() {
 #[test]
 fn one_who_comes_back_is_told_what_came_since() {
     let resumed = |since, current| {
-        let mut watcher = Watcher::of(Filter::Key(key()), Some(since));
+        let mut watcher = Watcher::of(Filter::Key(key()), since);
         watcher.finds(50);
         watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Known(current)));
         let seen = watcher.seen.split_off(1);
@@ -268,7 +301,8 @@ fn one_who_comes_back_is_told_what_came_since() {
             .collect::<Vec<_>>()
     };
     let nothing: Vec<Option<Notice>> = Vec::new();
-    let (was_set, was_deleted) = ((version(5), Happened::Set), (version(5), Happened::Deleted));
+    let (was_set, was_deleted) =
+        (Since::Change(version(5), Happened::Set), Since::Change(version(5), Happened::Deleted));
     assert_eq!(resumed(was_set, Some(header(5, None))), nothing);
     assert_eq!(resumed(was_deleted, Some(header(5, Some(5)))), nothing);
     assert_eq!(resumed(was_deleted, None), nothing, "it is forgotten by now");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chord_kv::replication::{Filter, Happened, Notice, Seen};
+use chord_kv::replication::{Filter, Happened, Notice, Seen, Since};
 use chord_kv::{KEY_BYTES_MAX, Key};
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{self, SelectAll, Stream, StreamExt};
@@ -166,7 +166,7 @@ impl Subscriptions {
             return Ok(());
         };
         let try_again = |sentence: String| Answer::error("TRYAGAIN", sentence);
-        let mut watch = shared.watch(filter, None).map_err(|error| try_again(error.to_string()))?;
+        let mut watch = shared.watch(filter, Since::Now).map_err(|error| try_again(error.to_string()))?;
         let begun = async {
             while let Some(seen) = watch.next().await {
                 if seen == Seen::Watching {

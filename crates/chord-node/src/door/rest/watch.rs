@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chord_kv::replication::{Filter, Seen};
+use chord_kv::replication::{Filter, Seen, Since};
 use chord_wire::Code;
 use chord_wire::rest::{EVENTS_TYPE, EventId, KEEP_ALIVE, Route, change_event, missed_event, watching_event};
 use futures_util::stream;
@@ -31,13 +31,16 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
     let shared = call.shared.clone();
     let header = call.header(&LAST_EVENT_ID).map(String::from_utf8_lossy);
     let last = header.as_deref().or(call.query.last_event_id.as_deref()).filter(|last| !last.is_empty());
-    let comes_back = last.is_some();
-    let last = last.map(EventId::read).unwrap_or_default();
+    let last = last.map(EventId::read);
+    let since = match last.map(EventId::since) {
+        None => Since::Now,
+        Some(None) => Since::Unknown,
+        Some(Some((version, happened))) => Since::Change(version, happened),
+    };
     let until = call.query.lasts.map(|lasts| Instant::now() + lasts);
-    let (filter, since) = match route {
-        Route::Watch => (Filter::Key(call.key.clone()), last.since()),
-        // What happened since then nobody knows, of so many keys.
-        _ => (Filter::Prefix(call.query.prefix.clone().unwrap_or_default()), None),
+    let (filter, id) = match route {
+        Route::Watch => (Filter::Key(call.key.clone()), last.unwrap_or_default()),
+        _ => (Filter::Prefix(call.query.prefix.clone().unwrap_or_default()), EventId::default()),
     };
     call.without_body().await?;
     let refused = |error: WatchError| match error {
@@ -48,13 +51,7 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
         WatchError::TooMany { .. } | WatchError::Busy => Refused::new(Code::Busy, error.to_string()),
     };
     let watch = shared.watch(filter, since).map_err(refused)?;
-    let watching = Watching {
-        watch,
-        id: since.map_or_else(EventId::default, |(version, happened)| EventId::after(version, happened)),
-        has_missed: comes_back && since.is_none(),
-        until,
-        shared,
-    };
+    let watching = Watching { watch, id, until, shared };
     let events = stream::unfold(watching, |mut watching| async {
         let piece = watching.next().await?;
         Some((piece, watching))
@@ -71,8 +68,6 @@ struct Watching {
     watch: Watch,
     /// What was seen last when it began.
     id: EventId,
-    /// Whether it begins with the word that something may have been missed.
-    has_missed: bool,
     until: Option<Instant>,
     shared: Arc<Shared>,
 }
@@ -102,15 +97,9 @@ impl Watching {
         Some(piece.freeze())
     }
 
-    fn write(&mut self, seen: Seen, piece: &mut BytesMut) {
+    fn write(&self, seen: Seen, piece: &mut BytesMut) {
         match seen {
-            Seen::Watching => {
-                piece.extend_from_slice(&watching_event(self.id));
-                if std::mem::take(&mut self.has_missed) {
-                    let me = self.shared.me.position;
-                    piece.extend_from_slice(&missed_event(chord_kv::Range { after: me, up_to: me }));
-                }
-            }
+            Seen::Watching => piece.extend_from_slice(&watching_event(self.id)),
             Seen::Changed(notice) => piece.extend_from_slice(&change_event(&notice)),
             Seen::Missed(range) => piece.extend_from_slice(&missed_event(range)),
         }
