@@ -287,6 +287,7 @@ impl Builder {
             store,
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
             watched_bytes: Arc::default(),
+            dozes: AtomicU64::new(0),
             rounds: Semaphore::new(ROUNDS_MAX),
             links: Links::new(ring, copies, self.limits.clone(), self.language),
             mailbox,

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) body_budget: Semaphore,
     /// Bytes of what waits for those who watch.
     pub(crate) watched_bytes: Arc<AtomicUsize>,
+    /// How often a connection gave its buffers back.
+    pub(crate) dozes: AtomicU64,
     /// For commands that go round the whole ring.
     pub(crate) rounds: Semaphore,
     pub(crate) links: Links,

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use chord_ring::{NodeName, RingSize};
@@ -92,7 +93,7 @@ pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: A
     let mut line = Line::new(stream, first, seat.clone(), shared.limits.answer_write);
     loop {
         match talk(&mut line, ends, &shared, &seat).await {
-            Talk::Pauses if doze(&line, &shared.limits, &seat).await => {}
+            Talk::Pauses if doze(&line, &shared, &seat).await => {}
             Talk::Pauses | Talk::Ends => return,
             Talk::Breaks(error) => {
                 tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
@@ -156,10 +157,11 @@ async fn talk(line: &mut Line, ends: Ends, shared: &Arc<Shared>, seat: &Arc<Seat
 }
 
 /// Waits for the next request with nothing but the socket: hyper keeps buffers of 16 KiB. Returns whether there is one.
-async fn doze(line: &Line, limits: &Limits, seat: &Seat) -> bool {
+async fn doze(line: &Line, shared: &Shared, seat: &Seat) -> bool {
+    shared.dozes.fetch_add(1, Ordering::Relaxed);
     let idle = seat.idle_for().unwrap_or_default();
     tokio::select! {
-        wakes = line.wakes(limits.header_read.saturating_sub(idle)) => wakes,
+        wakes = line.wakes(shared.limits.header_read.saturating_sub(idle)) => wakes,
         () = seat.asked_to_leave() => false,
     }
 }
@@ -328,7 +330,8 @@ fn is_from_foreign_page(headers: &HeaderMap, me: &NodeName) -> bool {
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
-    /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2";
+    /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2; REST is below /v1, as \
+    /openapi.json describes it, and /readyz says whether this node is ready";
 
 pub(super) fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
     context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))

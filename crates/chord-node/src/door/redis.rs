@@ -27,6 +27,7 @@ mod transactions;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chord_kv::Value;
 use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
@@ -366,6 +367,7 @@ impl Connection<'_> {
 
     /// Waits for requests without any buffer. Returns whether it should go on.
     async fn wakes(&mut self) -> io::Result<bool> {
+        self.shared.dozes.fetch_add(1, Ordering::Relaxed);
         tokio::select! {
             readable = self.reader.readable() => readable.map(|()| true),
             () = self.seat.asked_to_leave() => Ok(false),

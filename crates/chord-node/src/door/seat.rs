@@ -29,6 +29,8 @@ pub(super) struct Seat {
     goes_on: AtomicBool,
     /// Part of a request has come in, after everything before it was answered.
     hears: AtomicBool,
+    /// Tells one who waits for it that the connection has fallen idle.
+    idle: Notify,
     leave: Notify,
 }
 
@@ -48,6 +50,7 @@ impl Seat {
             idle_since: AtomicU64::new(SENDING),
             goes_on: AtomicBool::new(false),
             hears: AtomicBool::new(false),
+            idle: Notify::new(),
             leave: Notify::new(),
         }
     }
@@ -56,6 +59,7 @@ impl Seat {
     pub(super) fn sent(&self) {
         if self.idle_since.load(Ordering::Relaxed) == SENDING {
             self.idle_since.store(micros(self.epoch), Ordering::Relaxed);
+            self.idle.notify_one();
         }
     }
 
@@ -103,6 +107,11 @@ impl Seat {
     /// Asks the connection to end: at once if it is idle, after its answer if not.
     pub(super) fn ask_to_leave(&self) {
         self.leave.notify_one();
+    }
+
+    /// Ends when the connection has fallen idle, perhaps a while ago. Of two who wait one is told.
+    pub(super) async fn falls_idle(&self) {
+        self.idle.notified().await;
     }
 
     /// Ends when the connection is asked to end.

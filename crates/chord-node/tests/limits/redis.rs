@@ -156,23 +156,3 @@ async fn the_values_of_many_keys_are_not_gathered_without_bound() {
     let busy = "-BUSY the values of these keys are more than this node has room for now: ask for fewer keys, or try again later\r\n+PONG\r\n";
     assert_eq!(receive(&mut stream, busy.len()).await, busy);
 }
-
-#[tokio::test]
-async fn a_connection_that_was_left_alone_goes_on_where_it_was() {
-    let node = node(Limits::default()).await;
-    let mut redis = connect(&node).await;
-    redis.write_all(b"CLIENT SETNAME me\r\n").await.unwrap();
-    assert_eq!(receive(&mut redis, 5).await, "+OK\r\n");
-    let mut http = used_connection(&node).await;
-    // Long enough for both to give their buffers back.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    redis.write_all(b"CLIENT GETNAME\r\n").await.unwrap();
-    assert_eq!(receive(&mut redis, 8).await, "$2\r\nme\r\n");
-    let ask = "POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
-    // A whole request, and half of another that comes with it.
-    http.write_all(format!("{ask}{}", &ask[..30]).as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    http.write_all(&ask.as_bytes()[30..]).await.unwrap();
-    http.shutdown().await.unwrap();
-    assert_eq!(read_to_end(&mut http).await.matches("HTTP/1.1 200").count(), 2);
-}
