@@ -42,8 +42,8 @@ pub struct Limits {
     pub answer_write: Duration,
     /// Bytes of a value, 64 MiB at most. A larger one is refused with status 413.
     pub value_bytes: usize,
-    /// Bytes of request bodies and of Redis values that are under way, all connections together. Beyond it a request is
-    /// refused with status 503, or `BUSY`.
+    /// Bytes of large request bodies and values that are under way, and of large answers that are not read yet, all
+    /// connections together. Beyond it a request is refused with status 503, or `BUSY`.
     pub bodies_bytes: usize,
     /// Bytes of all records in memory. Beyond it a write is refused with status 507.
     pub store_bytes: u64,

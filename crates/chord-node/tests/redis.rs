@@ -163,7 +163,14 @@ async fn a_client_sees_its_own_connection_and_no_other() {
     stream.write_all(b"CLIENT LIST\r\nQUIT\r\n").await.unwrap();
     let list = rest(&mut stream).await;
     assert!(list.contains(" name=mine ") && list.contains(" cmd=client|list user=default "), "{list}");
-    assert!(!list.contains("other"), "{list}");
+    assert!(!list.contains("other") && list.contains(" flags=N db=0 sub=0 psub=0 "), "{list}");
+    told(&mut other, "CLIENT SETNAME other\r\n", "+OK\r\n").await;
+    other
+        .write_all(b"HELLO 3\r\nSUBSCRIBE news\r\nPSUBSCRIBE a.* b.*\r\nCLIENT LIST TYPE pubsub\r\nQUIT\r\n")
+        .await
+        .unwrap();
+    let list = rest(&mut other).await;
+    assert!(list.contains(" name=other ") && list.contains(" flags=P db=0 sub=1 psub=2 "), "{list}");
     node.shutdown().await;
 }
 
@@ -202,7 +209,8 @@ async fn a_silent_client_may_stay_and_half_a_request_may_not() {
     let mut half = connect(&node).await;
     told(&mut half, "PING\r\n", "+PONG\r\n").await;
     half.write_all(b"*2\r\n$3\r\nGE").await.unwrap();
-    assert_eq!(rest(&mut half).await, "");
+    let late = "-ERR Protocol error: the request did not arrive in time: send all of it at once\r\n";
+    assert_eq!(rest(&mut half).await, late);
     assert_eq!(rest(&mut connect(&node).await).await, "", "whoever says nothing at all is closed too");
     told(&mut silent, "PING\r\n", "+PONG\r\n").await;
     node.shutdown().await;

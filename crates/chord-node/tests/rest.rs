@@ -208,6 +208,40 @@ async fn a_batch_of_as_many_lines_as_are_allowed_is_done_and_one_more_is_refused
     node.shutdown().await;
 }
 
+#[tokio::test]
+async fn values_for_which_there_is_no_room_are_left_out_of_a_batch_line_by_line() {
+    let node = node(Limits { bodies_bytes: 1 << 20, ..Limits::default() }).await;
+    node.put(b"k", "v".repeat(300 << 10).as_bytes()).await.unwrap();
+    node.put(b"small", b"v").await.unwrap();
+    for _ in 0..3 {
+        let answer = batch(&node, &"{\"op\":\"get\",\"key\":\"k\"}\n".repeat(16)).await;
+        let mut n_told = 0;
+        for line in answer.text().lines() {
+            n_told += usize::from(line.starts_with("{\"status\":200,"));
+            let is_busy = line.contains("\"status\":503") && line.contains("\"code\":\"busy\"");
+            assert!(line.starts_with("{\"status\":200,") || is_busy, "{}", &line[..100]);
+        }
+        assert!((1..=16).contains(&n_told) && answer.text().lines().count() == 16, "{n_told}");
+    }
+    assert_eq!(ask(&node, "GET /v1/kv/k").await.body.len(), 300 << 10, "each gave its part back");
+    let node = self::node(Limits { bodies_bytes: 100 << 10, ..Limits::default() }).await;
+    node.put(b"k", "v".repeat(300 << 10).as_bytes()).await.unwrap();
+    assert_eq!(ask(&node, "GET /v1/kv/k").await.problem(), (503, "busy"));
+    let answer = batch(&node, "{\"op\":\"get\",\"key\":\"k\"}\n{\"op\":\"get\",\"key\":\"none\"}").await;
+    let statuses: Vec<bool> = answer.text().lines().map(|line| line.contains("\"status\":503")).collect();
+    assert_eq!(statuses, [true, false]);
+}
+
+#[tokio::test]
+async fn a_batch_begins_nothing_when_its_client_waits_no_longer() {
+    let node = node(Limits::default()).await;
+    let lines: String = (0..1000).map(|idx| format!("{{\"op\":\"incr\",\"key\":\"n{idx}\"}}\n")).collect();
+    let answer = ask_with(&node, "POST /v1/batch", "chord-deadline-ms: 1\r\n", lines.as_bytes()).await;
+    let last = answer.text().lines().last().unwrap();
+    assert!(last.contains("\"status\":504") && last.contains("\"code\":\"deadline\""), "{last}");
+    assert_eq!(ask(&node, "GET /v1/kv/n999").await.status, 404);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn any_node_tells_who_owns_a_key_and_how_many_have_it() {
     let nodes = ring().await;

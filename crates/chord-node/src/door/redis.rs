@@ -44,7 +44,7 @@ use super::seat::{Seat, Turn};
 use super::share::{Share, Spent};
 use crate::shared::Shared;
 use answer::{Answer, Values};
-use call::{Begun, Call, Running};
+use call::{Begun, Call};
 use pipeline::Pipeline;
 use session::Session;
 use subscriptions::{Subscribing, Subscriptions};
@@ -114,6 +114,12 @@ enum GoesOn {
     NotHeard,
 }
 
+impl GoesOn {
+    fn unless(is_over: bool) -> Self {
+        if is_over { Self::No } else { Self::Yes }
+    }
+}
+
 /// A request of which a part has come.
 struct Arriving {
     /// Since when.
@@ -161,8 +167,10 @@ impl Connection<'_> {
             }
             if self.pipeline.is_empty() {
                 self.send().await?;
-                if !self.receive_idle(&mut parser).await? {
-                    return Ok(());
+                match self.receive_idle(&mut parser).await? {
+                    GoesOn::Yes => {}
+                    GoesOn::No => return Ok(()),
+                    GoesOn::NotHeard => return self.end(GoesOn::NotHeard).await,
                 }
             } else {
                 self.go_on(&mut parser).await?;
@@ -255,15 +263,26 @@ impl Connection<'_> {
         }
         match begun {
             Begun::Subscription(wanted) => return self.subscribe(wanted).await,
-            Begun::Done(answer) => self.pipeline.push_done(self.session.heard(answer)),
+            Begun::Done(answer) => {
+                // What repeats the request is as large as it.
+                let answer = self.session.heard(answer);
+                self.pipeline.push_done(match share {
+                    Some(share) => Answer::Held(Box::new(answer), share),
+                    None => answer,
+                });
+            }
             Begun::Running(mut running) => {
+                let (shared, is_heard, is_read) =
+                    (self.shared.clone(), self.session.is_heard(), row.is_read());
+                let keep = move |answer: Answer| {
+                    drop(share);
+                    if is_heard { answer.held(&shared, is_read) } else { Answer::Nothing }
+                };
                 // What this node can answer by itself at once needs no place among those that wait.
                 if let Some(answer) = (&mut running).now_or_never() {
-                    let answer = self.session.heard(answer);
-                    return self.answer_at_once(answer).await;
+                    return self.answer_at_once(keep(answer)).await;
                 }
-                let is_heard = self.session.is_heard();
-                self.pipeline.push(with_share(running, share), keys, is_heard);
+                self.pipeline.push(running, keys, keep);
             }
         }
         Ok(())
@@ -286,7 +305,7 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
-        self.session.is_subscribed = !self.subscriptions.is_empty();
+        self.session.subscribed = self.subscriptions.counts();
         self.write_all(answers).await
     }
 
@@ -341,20 +360,22 @@ impl Connection<'_> {
         }
     }
 
-    /// Waits for requests, or for what subscriptions tell, while nothing is under way. Returns whether the connection goes on.
-    async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<bool> {
+    /// Waits for requests, or for what subscriptions tell, while nothing is under way.
+    async fn receive_idle(&mut self, parser: &mut RequestParser) -> io::Result<GoesOn> {
         // Whoever has begun a request has to end it; whoever has not may be silent for as long as nobody needs the place.
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "the request did not arrive in time");
         let until = self.arriving.since.map(|since| since + self.shared.limits.body_read);
         let is_idle = parser.is_idle();
         let n_bytes = tokio::select! {
             received = self.reader.read(parser.room()) => received?,
             messages = self.subscriptions.next(&self.shared) => {
                 self.tell(messages).await?;
-                return Ok(!self.session.is_over());
+                return Ok(GoesOn::unless(self.session.is_over()));
             }
             () = self.seat.asked_to_leave() => 0,
-            () = sleep_until(until) => return Err(late()),
+            () = sleep_until(until) => {
+                self.pipeline.push_done(Answer::mistake(LATE));
+                return Ok(GoesOn::NotHeard);
+            }
             () = self.doze.due(), if is_idle => {
                 parser.let_go();
                 self.unsent = Vec::new();
@@ -362,15 +383,15 @@ impl Connection<'_> {
             }
         };
         parser.received(n_bytes);
-        Ok(n_bytes > 0)
+        Ok(GoesOn::unless(n_bytes == 0))
     }
 
-    /// Waits for requests without any buffer. Returns whether it should go on.
-    async fn wakes(&mut self) -> io::Result<bool> {
+    /// Waits for requests without any buffer.
+    async fn wakes(&mut self) -> io::Result<GoesOn> {
         self.shared.dozes.fetch_add(1, Ordering::Relaxed);
         tokio::select! {
-            readable = self.reader.readable() => readable.map(|()| true),
-            () = self.seat.asked_to_leave() => Ok(false),
+            readable = self.reader.readable() => readable.map(|()| GoesOn::Yes),
+            () = self.seat.asked_to_leave() => Ok(GoesOn::No),
         }
     }
 
@@ -378,7 +399,9 @@ impl Connection<'_> {
         let protocol = self.session.protocol();
         let Answer::Values(Values { values, share }) = answer else {
             answer.write(&mut ReplyWriter::new(protocol, &mut self.unsent));
-            return self.send_much().await;
+            self.send_much().await?;
+            drop(answer); // and its part of the budget
+            return Ok(());
         };
         ReplyWriter::new(protocol, &mut self.unsent).array(values.len());
         for value in values {
@@ -409,29 +432,26 @@ impl Connection<'_> {
             return Ok(());
         }
         let late = || io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time");
-        let sent = tokio::time::timeout(self.shared.limits.answer_write, self.writer.write_all(&self.unsent));
-        sent.await.unwrap_or_else(|_| Err(late()))?;
+        let sending =
+            tokio::time::timeout(self.shared.limits.answer_write, self.writer.write_all(&self.unsent));
+        let sent = tokio::select! {
+            biased;
+            sent = sending => sent,
+            never = self.pipeline.go_on() => match never {},
+        };
+        sent.unwrap_or_else(|_| Err(late()))?;
         self.unsent.clear();
         self.unsent.shrink_to(KEPT_BYTES_MAX);
         Ok(())
     }
 }
 
+/// What is said to half a request before its connection ends.
+const LATE: &str = "Protocol error: the request did not arrive in time: send all of it at once";
+
 /// What Redis says when it is; a word that clients can tell apart.
 fn busy(spent: Spent) -> Answer {
     Answer::error("BUSY", spent.to_string())
-}
-
-/// The same command, which keeps its part of the budget until it has ended.
-fn with_share(running: Running, share: Option<Share>) -> Running {
-    match share {
-        None => running,
-        Some(share) => Box::pin(async move {
-            let answer = running.await;
-            drop(share);
-            answer
-        }),
-    }
 }
 
 /// Never, if there is no time for it.

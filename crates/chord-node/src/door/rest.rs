@@ -15,7 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chord_kv::Key;
 use chord_wire::Code;
-use chord_wire::rest::{DocumentLimits, JSON_TYPE, PROBLEM_TYPE, Problem, Route, Verb, document, entity_tag};
+use chord_wire::rest::{
+    BadPercent, DocumentLimits, JSON_TYPE, PROBLEM_TYPE, Place, Problem, Route, Verb, document, entity_tag,
+};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -32,17 +34,22 @@ const JSON: HeaderValue = HeaderValue::from_static(JSON_TYPE);
 
 /// Answers one request.
 pub(super) async fn respond(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Content> {
-    let route = Route::of(request.uri().path()).ok().flatten().map(|place| place.route);
-    let answered = answer(shared, request).await;
+    let place = Route::of(request.uri().path());
+    let route = place.as_ref().ok().and_then(Option::as_ref).map(|place| place.route);
+    let answered = answer(shared, place, request).await;
     answered.unwrap_or_else(|rejected| refuse(route, rejected))
 }
 
-async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Response<Content>, Rejected> {
+async fn answer(
+    shared: &Arc<Shared>,
+    place: Result<Option<Place>, BadPercent>,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, Rejected> {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     // What is left of a body that nobody reads cannot be told from the next request.
     let unread = |rejected: Rejected| Rejected { closes: rejected.closes || has_body, ..rejected };
-    let place = Route::of(head.uri.path()).map_err(|bad| unread(mistake(&bad)))?;
+    let place = place.map_err(|bad| unread(mistake(&bad)))?;
     let place = place.ok_or_else(|| unread(Refused::new(Code::UnknownCommand, NO_SUCH_PATH).into()))?;
     let verb = Verb::of(head.method.as_str()).filter(|verb| place.route.verbs().contains(verb));
     let verb = verb.ok_or_else(|| unread(not_allowed(place.route).into()))?;

@@ -1,4 +1,5 @@
-//! The budget for what clients send: what is under way of large requests, all connections together.
+//! The budget for what clients send, and for what they have asked for and not read yet: all that is large of it, all
+//! connections together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ pub(crate) const BUDGET_UNIT: usize = 1024;
 
 /// What is smaller than so many units needs no share: all connections together cannot keep much with it.
 const SMALL_UNITS: usize = 16;
+
+/// Why an answer is not told.
+pub(super) const UNREAD: &str = "the answers that clients of this node have not read yet are as many bytes as its limit allows: read them, or try again later";
 
 /// Nothing is left of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

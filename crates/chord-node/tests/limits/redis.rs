@@ -156,3 +156,43 @@ async fn the_values_of_many_keys_are_not_gathered_without_bound() {
     let busy = "-BUSY the values of these keys are more than this node has room for now: ask for fewer keys, or try again later\r\n+PONG\r\n";
     assert_eq!(receive(&mut stream, busy.len()).await, busy);
 }
+
+#[tokio::test]
+async fn answers_that_nobody_reads_have_a_budget_and_give_it_back() {
+    let node = node(Limits { bodies_bytes: 2 << 20, ..Limits::default() }).await;
+    let value = "v".repeat(300 << 10);
+    // Commands about one key would come one after the other.
+    let keys: Vec<String> = (0..20).map(|idx| format!("k{idx}")).collect();
+    for key in keys.iter().map(String::as_str).chain(["gone"]) {
+        node.put(key.as_bytes(), value.as_bytes()).await.unwrap();
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(node.name().as_str().parse().unwrap()).await.unwrap();
+    let all: String = keys.iter().map(|key| format!("GET {key}\r\n")).collect();
+    let (get, bulk) = (b"GET k0\r\n", format!("$307200\r\n{value}\r\n"));
+    let mut n_asked = 0;
+    let refused = async {
+        loop {
+            slow.write_all(all.as_bytes()).await.unwrap();
+            n_asked += keys.len();
+            let answer = told(&node, get).await;
+            if answer != bulk {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(DEADLINE, refused).await.expect("one is too many");
+    assert!(answer.starts_with("-BUSY the answers "), "{}", &answer[..40]);
+    assert_eq!(told(&node, b"EXISTS k0\r\n").await, ":1\r\n", "small answers need no budget");
+    assert_eq!(told(&node, b"GETDEL gone\r\n").await, bulk, "what is told once is told");
+    let mut n_told = 0;
+    for _ in 0..n_asked {
+        let first = receive(&mut slow, 1).await;
+        let rest = if first == "$" { &bulk[1..] } else { &answer[1..] };
+        assert!(receive(&mut slow, rest.len()).await == rest);
+        n_told += usize::from(first == "$");
+    }
+    assert!(n_told > 0 && n_told < n_asked, "{n_told} of {n_asked}");
+    assert!(told(&node, get).await == bulk, "what was read gave its part back");
+}

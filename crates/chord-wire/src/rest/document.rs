@@ -141,7 +141,7 @@ impl Described<'_> {
         if matches!(self.route, Route::Watch | Route::WatchMany) {
             operation = operation.parameter(parts::last_event_id_header());
         }
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup) {
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Lookup) {
             operation = operation.parameter(parts::deadline());
         }
         for (status, response) in self.responses() {

@@ -1,6 +1,7 @@
 //! Answers, until they are written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chord_kv::replication::OperationError as Unable;
 use chord_kv::{Key, StoreError, Value};
@@ -8,7 +9,8 @@ use chord_wire::Code;
 use chord_wire::resp::ReplyWriter;
 
 use crate::OperationError;
-use crate::door::share::Share;
+use crate::door::share::{Share, UNREAD};
+use crate::shared::Shared;
 
 /// The answer to a command.
 #[derive(Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub(super) enum Answer {
     Push(Vec<Self>),
     /// A text for people.
     Verbatim(String),
+    /// A large one, and its part of the budget until it is sent.
+    Held(Box<Self>, Share),
     /// Nothing, for a client that wants none.
     Nothing,
 }
@@ -74,6 +78,33 @@ impl Answer {
         Self::Text(text.into())
     }
 
+    /// Bytes that it takes, about, until it is sent.
+    fn bytes(&self) -> usize {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.bytes() + size_of::<Self>()).sum();
+        match self {
+            Self::Value(value) => value.as_bytes().len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            Self::Verbatim(text) => text.len(),
+            Self::Array(parts) | Self::Set(parts) | Self::Push(parts) => all(parts),
+            Self::Map(pairs) => pairs.iter().map(|(_, value)| value.bytes() + size_of::<Self>()).sum(),
+            Self::Simple(_) | Self::Error { .. } | Self::Integer(_) | Self::Null | Self::NullArray => 0,
+            // They have their part already.
+            Self::Values(_) | Self::Held(..) | Self::Nothing => 0,
+        }
+    }
+
+    /// The same, with its part of the budget if it is large. Where nothing is left of that, a read is refused; what a
+    /// change has found is told nowhere else.
+    pub(super) fn held(self, shared: &Arc<Shared>, is_read: bool) -> Self {
+        match Share::take(shared, self.bytes()) {
+            Ok(None) => self,
+            Ok(Some(share)) => Self::Held(Box::new(self), share),
+            Err(_) if is_read => Self::error("BUSY", UNREAD),
+            Err(_) => self,
+        }
+    }
+
     pub(super) fn write(&self, to: &mut ReplyWriter<'_>) {
         match self {
             Self::Simple(word) => _ = to.simple(word),
@@ -100,6 +131,7 @@ impl Answer {
                 }
             }
             Self::Verbatim(text) => _ = to.verbatim(text),
+            Self::Held(answer, _) => answer.write(to),
             Self::Nothing => {}
         }
     }

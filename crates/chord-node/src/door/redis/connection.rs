@@ -4,7 +4,7 @@ use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
 use super::call::{Begun, Call, NOT_AN_INTEGER, integer};
-use super::session::{NAME_BYTES_MAX, Session};
+use super::session::{NAME_BYTES_MAX, Session, Subscribed};
 use super::table::{ADMIN, KeyArgs, Row, command, wrong_number};
 
 pub(super) const ROWS: &[Row] = &[
@@ -145,8 +145,9 @@ fn list(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let is_told = match call.option().as_deref() {
         None => true,
         Some(b"TYPE") => match call.option().as_deref() {
-            Some(b"NORMAL") => true,
-            Some(b"MASTER" | b"REPLICA" | b"SLAVE" | b"PUBSUB") => false,
+            Some(b"NORMAL") => !call.session.subscribed.is_any(),
+            Some(b"PUBSUB") => call.session.subscribed.is_any(),
+            Some(b"MASTER" | b"REPLICA" | b"SLAVE") => false,
             _ => return Err(Answer::mistake("Unknown client type")),
         },
         Some(b"ID") if call.left() > 0 => {
@@ -208,11 +209,13 @@ fn checked_name(what: &str, bytes: &[u8]) -> Result<String, Answer> {
 
 /// A connection as CLIENT tells it: what is known of it here.
 fn description(session: &Session, command: &str) -> String {
-    let Session { id, name, library, library_version, began, .. } = session;
+    let Session { id, name, library, library_version, began, subscribed, .. } = session;
+    let Subscribed { channels, patterns } = subscribed;
+    let flags = if subscribed.is_any() { 'P' } else { 'N' };
     let (peer, local) = session.ends.addresses();
     let version = if session.protocol() == Protocol::Resp3 { 3 } else { 2 };
     format!(
-        "id={id} addr={peer} laddr={local} name={name} age={} idle=0 flags=N db=0 sub=0 psub=0 multi=-1 cmd=client|{command} user=default redir=-1 resp={version} lib-name={library} lib-ver={library_version}\n",
+        "id={id} addr={peer} laddr={local} name={name} age={} idle=0 flags={flags} db=0 sub={channels} psub={patterns} multi=-1 cmd=client|{command} user=default redir=-1 resp={version} lib-name={library} lib-ver={library_version}\n",
         began.elapsed().as_secs()
     )
 }

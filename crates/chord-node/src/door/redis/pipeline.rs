@@ -1,7 +1,8 @@
 //! A pipeline: the commands of one connection that are under way, whose answers leave in the order of their requests.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -34,6 +35,8 @@ type Ended = (Touched, Answer);
 #[derive(Default)]
 pub(super) struct Pipeline {
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    /// Those that have ended before them, in their order.
+    ended: VecDeque<Ended>,
     /// How many of them are about each key.
     keys: BTreeMap<u64, usize>,
     /// How many of them are about all keys.
@@ -42,11 +45,11 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.ended.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.running.len() >= COMMANDS_MAX
+        self.running.len() + self.ended.len() >= COMMANDS_MAX
     }
 
     /// Whether a command about that has to wait for one that is under way.
@@ -60,13 +63,18 @@ impl Pipeline {
         }
     }
 
-    /// Another command; whether its answer is sent.
-    pub(super) fn push(&mut self, running: Running, touched: Touched, is_heard: bool) {
+    /// Another command, and what becomes of its answer as soon as it is there.
+    pub(super) fn push(
+        &mut self,
+        running: Running,
+        touched: Touched,
+        keep: impl FnOnce(Answer) -> Answer + Send + 'static,
+    ) {
         match &touched {
             Touched::All => self.of_all += 1,
             Touched::Keys(keys) => keys.iter().for_each(|key| *self.keys.entry(*key).or_default() += 1),
         }
-        let ended = running.map(move |answer| (touched, if is_heard { answer } else { Answer::Nothing }));
+        let ended = running.map(move |answer| (touched, keep(answer)));
         self.running.push_back(Box::pin(ended));
     }
 
@@ -77,7 +85,10 @@ impl Pipeline {
 
     /// The next answer; `None` if nothing is under way. May be dropped at any point.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let (touched, answer) = self.running.next().await?;
+        let (touched, answer) = match self.ended.pop_front() {
+            Some(ended) => ended,
+            None => self.running.next().await?,
+        };
         let keys = match touched {
             Touched::Keys(keys) => keys,
             Touched::All => {
@@ -94,6 +105,15 @@ impl Pipeline {
             }
         }
         Some(answer)
+    }
+
+    /// Lets what is under way go on while nobody takes an answer: what has come for it from others is not left lying where
+    /// nobody counts it. Never ends, and may be dropped at any point.
+    pub(super) async fn go_on(&mut self) -> Infallible {
+        while let Some(ended) = self.running.next().await {
+            self.ended.push_back(ended);
+        }
+        future::pending().await
     }
 
     /// The next answer if it is there.
@@ -114,12 +134,12 @@ mod tests {
     async fn a_command_about_all_keys_waits_for_those_about_one_and_they_for_it() {
         let mut pipeline = Pipeline::default();
         assert!(!pipeline.conflicts(&Touched::All));
-        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::NOTHING, true);
+        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::NOTHING, |answer| answer);
         assert!(!pipeline.conflicts(&Touched::All), "it is about no key");
-        pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[1]), true);
+        pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[1]), |answer| answer);
         assert!(pipeline.conflicts(&Touched::All));
         while pipeline.next().await.is_some() {}
-        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::All, true);
+        pipeline.push(Box::pin(future::ready(Answer::OK)), Touched::All, |answer| answer);
         assert!(pipeline.conflicts(&keys(&[2])) && pipeline.conflicts(&Touched::All));
         assert!(!pipeline.conflicts(&Touched::NOTHING));
         while pipeline.next().await.is_some() {}
@@ -130,8 +150,8 @@ mod tests {
     async fn answers_leave_in_the_order_of_their_requests() {
         let mut pipeline = Pipeline::default();
         let (first, waits) = tokio::sync::oneshot::channel();
-        pipeline.push(Box::pin(async { waits.await.unwrap() }), keys(&[1]), true);
-        pipeline.push(Box::pin(future::ready(Answer::Integer(2))), keys(&[2, 3]), true);
+        pipeline.push(Box::pin(async { waits.await.unwrap() }), keys(&[1]), |answer| answer);
+        pipeline.push(Box::pin(future::ready(Answer::Integer(2))), keys(&[2, 3]), |answer| answer);
         pipeline.push_done(Answer::Integer(3));
         assert!(
             pipeline.conflicts(&keys(&[3]))
@@ -152,11 +172,28 @@ mod tests {
     async fn two_commands_about_one_key_are_both_counted() {
         let mut pipeline = Pipeline::default();
         for _ in 0..2 {
-            pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[5]), false);
+            pipeline.push(Box::pin(future::ready(Answer::OK)), keys(&[5]), |_| Answer::Nothing);
         }
         assert_eq!(pipeline.ready(), Some(Answer::Nothing), "nobody wants to hear it");
         assert!(pipeline.conflicts(&keys(&[5])), "the second is still there");
         assert_eq!(pipeline.ready(), Some(Answer::Nothing));
         assert!(!pipeline.conflicts(&keys(&[5])));
+    }
+
+    #[tokio::test]
+    async fn what_ends_while_nobody_takes_an_answer_is_kept_in_its_order() {
+        let mut pipeline = Pipeline::default();
+        let (first, waits) = tokio::sync::oneshot::channel();
+        pipeline.push(Box::pin(async { waits.await.unwrap() }), keys(&[1]), |answer| answer);
+        pipeline.push(Box::pin(future::ready(Answer::Integer(2))), keys(&[2]), |answer| answer);
+        assert!(pipeline.go_on().now_or_never().is_none());
+        first.send(Answer::Integer(1)).unwrap();
+        assert!(pipeline.go_on().now_or_never().is_none());
+        assert!(!pipeline.is_empty() && pipeline.conflicts(&keys(&[2])));
+        pipeline.push_done(Answer::Integer(3));
+        for idx in 1..=3 {
+            assert_eq!(pipeline.ready(), Some(Answer::Integer(idx)));
+        }
+        assert!(pipeline.is_empty() && !pipeline.conflicts(&keys(&[1, 2])));
     }
 }

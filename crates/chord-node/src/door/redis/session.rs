@@ -39,6 +39,19 @@ pub(super) fn not_allowed(row: &Row) -> Answer {
     ))
 }
 
+/// To how much a connection is subscribed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Subscribed {
+    pub(super) channels: usize,
+    pub(super) patterns: usize,
+}
+
+impl Subscribed {
+    pub(super) fn is_any(self) -> bool {
+        self != Self::default()
+    }
+}
+
 /// One connection's memory.
 pub(super) struct Session {
     pub(super) ends: Ends,
@@ -48,8 +61,7 @@ pub(super) struct Session {
     pub(super) library: String,
     pub(super) library_version: String,
     pub(super) transaction: Transaction,
-    /// Whether there are subscriptions.
-    pub(super) is_subscribed: bool,
+    pub(super) subscribed: Subscribed,
     protocol: Protocol,
     hearing: Hearing,
     is_over: bool,
@@ -65,7 +77,7 @@ impl Session {
             library: String::new(),
             library_version: String::new(),
             transaction: Transaction::None,
-            is_subscribed: false,
+            subscribed: Subscribed::default(),
             protocol: Protocol::Resp2,
             hearing: Hearing::All,
             is_over: false,
@@ -76,7 +88,7 @@ impl Session {
     pub(super) fn reset(&mut self) {
         self.name.clear();
         self.transaction = Transaction::None;
-        self.is_subscribed = false;
+        self.subscribed = Subscribed::default();
         self.protocol = Protocol::Resp2;
         self.hearing = Hearing::All;
     }
@@ -91,7 +103,7 @@ impl Session {
 
     /// Whether the older protocol is spoken beside subscriptions: then clients take whatever comes for what these tell.
     pub(super) fn hears_only_subscriptions(&self) -> bool {
-        self.is_subscribed && self.protocol == Protocol::Resp2
+        self.subscribed.is_any() && self.protocol == Protocol::Resp2
     }
 
     /// Whether that command may not be called now.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::glob;
+use super::session::Subscribed;
 use super::table::{KeyArgs, PUBSUB, Row, command};
 use crate::shared::{Shared, Stage};
 
@@ -100,8 +101,10 @@ impl Drop for Subscription {
 }
 
 impl Subscriptions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+    /// How many channels, and how many patterns.
+    pub(super) fn counts(&self) -> Subscribed {
+        let patterns = self.names.keys().filter(|(kind, _)| *kind == Kind::Pattern).count();
+        Subscribed { channels: self.names.len() - patterns, patterns }
     }
 
     /// Whether some of them can tell of keys. Nothing ever comes of the others, and nobody's place is kept for that.

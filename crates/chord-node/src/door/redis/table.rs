@@ -25,6 +25,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Whether it changes nothing.
+    pub(super) fn is_read(&self) -> bool {
+        self.flags.contains(&"readonly")
+    }
+
     /// Whether all answers before it are to be written first: what is written after it may look different.
     pub(super) fn is_turn(&self) -> bool {
         matches!(self.name, "hello" | "reset") || self.flags == PUBSUB

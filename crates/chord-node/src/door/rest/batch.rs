@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::super::content::Content;
 use super::super::http::{Received, Rejected};
 use super::super::seed::Refused;
+use super::super::share::{Share, UNREAD};
 use super::call::Call;
 use super::mistake;
 use super::perform::{number, perform};
@@ -44,7 +45,7 @@ const TYPES: [&str; 5] = [
 /// Does what the lines say.
 pub(super) async fn run(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     check_type(call.headers)?;
-    let shared = call.shared;
+    let (shared, wait) = (call.shared, call.wait_at_most(BATCH_WAIT));
     let body = call.body(shared.limits.body_bytes()).await?;
     let lines: Vec<_> = batch_lines(&body.bytes).take(BATCH_LINES_MAX + 1).collect();
     if lines.is_empty() {
@@ -55,12 +56,8 @@ pub(super) async fn run(call: Call<'_>) -> Result<Response<Content>, Rejected> {
         return Err(Refused::new(Code::TooLarge, sentence).into());
     }
     let lines: Vec<_> = lines.into_iter().map(|line| body.bytes.slice_ref(line)).collect();
-    let mut batch = Batch {
-        shared: shared.clone(),
-        until: Instant::now() + BATCH_WAIT,
-        last: BTreeMap::new(),
-        _body: body,
-    };
+    let mut batch =
+        Batch { shared: shared.clone(), until: Instant::now() + wait, last: BTreeMap::new(), _body: body };
     let answers = stream::iter(lines).map(move |line| batch.begin(&line)).buffered(LINES_AT_ONCE);
     let mut response = Response::new(Content::Pieces(Box::pin(answers)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(BATCH_TYPE));
@@ -91,7 +88,7 @@ impl Batch {
     /// write late.
     fn begin(&mut self, line: &[u8]) -> impl Future<Output = Bytes> + use<> {
         let answered = match Wanted::read(line, self.shared.limits.value_bytes) {
-            Err(bad) => Err(BatchAnswer::Failed(Problem::new(bad.code(), bad.to_string()))),
+            Err(bad) => Err(failed(bad.code(), bad.to_string())),
             Ok(wanted) => {
                 let (done, end) = oneshot::channel();
                 let before = self.last.insert(wanted.key.clone(), end);
@@ -103,22 +100,47 @@ impl Batch {
                     }
                     let answer = one(&shared, wanted, until).await;
                     drop(done);
-                    answer
+                    held(&shared, &answer)
                 }))
             }
         };
         async move {
-            let answer = match answered {
+            match answered {
                 Err(answer) => answer,
                 Ok(task) => task.await.unwrap_or_else(|_| broken()),
-            };
-            answer.encode().into()
+            }
         }
     }
 }
 
-fn broken() -> BatchAnswer {
-    BatchAnswer::Failed(Problem::new(Code::Internal, "this node made a mistake: its log says more"))
+/// A line of the answer, and its part of the budget until it is sent.
+struct Line {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Line {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The line that says so. Only a value makes it large, and that can be asked for again.
+fn held(shared: &Arc<Shared>, answer: &BatchAnswer) -> Bytes {
+    let bytes = answer.encode();
+    match Share::take(shared, bytes.len()) {
+        Ok(None) => bytes.into(),
+        Ok(Some(share)) => Bytes::from_owner(Line { bytes, _share: share }),
+        Err(_) => failed(Code::Busy, UNREAD),
+    }
+}
+
+fn failed(code: Code, sentence: impl Into<String>) -> Bytes {
+    BatchAnswer::Failed(Problem::new(code, sentence)).encode().into()
+}
+
+fn broken() -> Bytes {
+    failed(Code::Internal, "this node made a mistake: its log says more")
 }
 
 /// Does what one line wants.

@@ -64,7 +64,11 @@ impl<'a> Call<'a> {
 
     /// How long it may take: as long as the client waits, and no longer than this node does.
     pub(super) fn wait(&self) -> Duration {
-        let limit = self.shared.limits.operation;
+        self.wait_at_most(self.shared.limits.operation)
+    }
+
+    /// As long as the client waits, and no longer than that.
+    pub(super) fn wait_at_most(&self, limit: Duration) -> Duration {
         self.context.remaining.map_or(limit, |remaining| remaining.min(limit))
     }
 

@@ -1,5 +1,6 @@
 //! One key: its value, and the number under it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use http_body_util::Full;
 use super::super::content::Content;
 use super::super::http::Rejected;
 use super::super::seed::{Refused, refused};
+use super::super::share::{Share, UNREAD};
 use super::call::Call;
 use super::perform::{context_of, number, perform};
 use super::{JSON, mistake, say};
@@ -26,7 +28,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The value.
 pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let conditions = Conditions::read(&call)?;
+    let (shared, conditions) = (call.shared, Conditions::read(&call)?);
     let asked = Asked::read(&call, Precondition::Is(Condition::Always));
     call.without_body().await?;
     let outcome = match asked.perform(Action::Get).await {
@@ -39,11 +41,10 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     if conditions.if_match.is_some_and(|tags| !tags.names(there.as_ref())) {
         return Err(failed(there).into());
     }
-    let value = outcome.value().cloned().map_or_else(Bytes::new, |value| Bytes::from_owner(Sent(value)));
     let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        say(StatusCode::OK, BYTES, value)
+        say(StatusCode::OK, BYTES, sent(shared, outcome.value())?)
     };
     // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
     let headers = response.headers_mut();
@@ -107,13 +108,23 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A value that is sent as it lies in memory.
-struct Sent(Value);
+/// A value that is sent as it lies in memory, and its part of the budget.
+struct Sent {
+    value: Value,
+    _share: Option<Share>,
+}
 
 impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.value.as_bytes()
     }
+}
+
+fn sent(shared: &Arc<Shared>, value: Option<&Value>) -> Result<Bytes, Rejected> {
+    let Some(value) = value else { return Ok(Bytes::new()) };
+    let share = Share::take(shared, value.as_bytes().len());
+    let share = share.map_err(|_| Refused::new(Code::Busy, UNREAD))?;
+    Ok(Bytes::from_owner(Sent { value: value.clone(), _share: share }))
 }
 
 /// What a read depends on.
