@@ -235,7 +235,8 @@ async fn values_for_which_there_is_no_room_are_left_out_of_a_batch_line_by_line(
 #[tokio::test]
 async fn a_batch_begins_nothing_when_its_client_waits_no_longer() {
     let node = node(Limits::default()).await;
-    let lines: String = (0..1000).map(|idx| format!("{{\"op\":\"incr\",\"key\":\"n{idx}\"}}\n")).collect();
+    let lines: Vec<String> = (0..1000).map(|idx| format!(r#"{{"op":"incr","key":"n{idx}"}}"#)).collect();
+    let lines = lines.join("\n");
     let answer = ask_with(&node, "POST /v1/batch", "chord-deadline-ms: 1\r\n", lines.as_bytes()).await;
     let last = answer.text().lines().last().unwrap();
     assert!(last.contains("\"status\":504") && last.contains("\"code\":\"deadline\""), "{last}");

@@ -169,7 +169,8 @@ async fn answers_that_nobody_reads_have_a_budget_and_give_it_back() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut slow = socket.connect(node.name().as_str().parse().unwrap()).await.unwrap();
-    let all: String = keys.iter().map(|key| format!("GET {key}\r\n")).collect();
+    let all: Vec<String> = keys.iter().map(|key| format!("GET {key}\r\n")).collect();
+    let all = all.concat();
     let (get, bulk) = (b"GET k0\r\n", format!("$307200\r\n{value}\r\n"));
     let mut n_asked = 0;
     let refused = async {

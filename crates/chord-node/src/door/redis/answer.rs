@@ -88,9 +88,15 @@ impl Answer {
             Self::Verbatim(text) => text.len(),
             Self::Array(parts) | Self::Set(parts) | Self::Push(parts) => all(parts),
             Self::Map(pairs) => pairs.iter().map(|(_, value)| value.bytes() + size_of::<Self>()).sum(),
-            Self::Simple(_) | Self::Error { .. } | Self::Integer(_) | Self::Null | Self::NullArray => 0,
-            // They have their part already.
-            Self::Values(_) | Self::Held(..) | Self::Nothing => 0,
+            // The last two have their part already.
+            Self::Simple(_)
+            | Self::Error { .. }
+            | Self::Integer(_)
+            | Self::Null
+            | Self::NullArray
+            | Self::Nothing
+            | Self::Values(_)
+            | Self::Held(..) => 0,
         }
     }
 
@@ -98,10 +104,9 @@ impl Answer {
     /// change has found is told nowhere else.
     pub(super) fn held(self, shared: &Arc<Shared>, is_read: bool) -> Self {
         match Share::take(shared, self.bytes()) {
-            Ok(None) => self,
             Ok(Some(share)) => Self::Held(Box::new(self), share),
             Err(_) if is_read => Self::error("BUSY", UNREAD),
-            Err(_) => self,
+            Ok(None) | Err(_) => self,
         }
     }
 
