@@ -7,6 +7,7 @@ use chord_kv::Version;
 use chord_ring::{NodeName, RING_BITS_MAX, RingName, RingSize, RingTag};
 
 use crate::Code;
+use crate::frame::Versions;
 
 /// What the names of all context headers begin with, and of no others.
 pub const HEADER_PREFIX: &str = "chord-";
@@ -40,6 +41,7 @@ const PREDECESSOR: &str = "chord-predecessor";
 const MEMBER: &str = "chord-member";
 const REPLICAS: &str = "chord-replicas";
 const WRITE_QUORUM: &str = "chord-write-quorum";
+const FRAMES: &str = "chord-frames";
 const ERROR: &str = "chord-error";
 
 const NONE: &str = "none";
@@ -76,6 +78,8 @@ pub struct Context {
     pub member: Option<bool>,
     /// How the sender keeps copies, where it says so.
     pub keeping: Option<Copies>,
+    /// Which versions of frames the sender speaks, where it says so. Words that we do not know count as absent.
+    pub frames: Option<Versions>,
     /// Why the answer is an error. A word of a newer version that we do not know counts as absent.
     pub code: Option<Code>,
 }
@@ -156,6 +160,9 @@ impl Context {
                 header(WRITE_QUORUM, &copies.to_string());
             }
         }
+        if let Some(versions) = self.frames {
+            header(FRAMES, &versions.to_string());
+        }
         if let Some(code) = self.code {
             header(ERROR, code.as_str());
         }
@@ -185,6 +192,7 @@ impl Context {
             predecessor: headers.parse(PREDECESSOR, "a node's name or the word none")?,
             member: headers.flag(MEMBER)?,
             keeping: headers.keeping()?,
+            frames: headers.text(FRAMES, "versions")?.and_then(|text| text.parse().ok()),
             code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
         })
     }

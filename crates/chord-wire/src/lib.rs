@@ -10,6 +10,7 @@ mod code;
 mod command;
 mod context;
 mod error_body;
+pub mod frame;
 mod python;
 pub mod replica;
 pub mod resp;

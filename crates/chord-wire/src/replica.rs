@@ -5,12 +5,12 @@
 //! can lie about it. Whether a sender may say what it says, and whether that makes sense, is for others to judge.
 
 mod answer;
-mod operation;
-mod part;
-mod reader;
+pub(crate) mod operation;
+pub(crate) mod part;
+pub(crate) mod reader;
 mod request;
 mod watch;
-mod writer;
+pub(crate) mod writer;
 
 use std::time::Duration;
 
@@ -167,9 +167,24 @@ pub enum ReplicaError {
 
 /// The bytes of a request.
 pub fn encode_request(request: &DataRequest) -> Vec<u8> {
-    let mut to = Writer::new(REPLICA_FORMAT);
-    request::write(request, &mut to);
+    let mut to = Writer::new();
+    match request {
+        DataRequest::Peer(request) => write_peer_request(request, &mut to),
+        DataRequest::Operate(operate) => write_operate(operate, &mut to),
+    }
     to.into_bytes()
+}
+
+/// Writes a request between those who keep copies behind what is there.
+pub(crate) fn write_peer_request(request: &PeerRequest, to: &mut Writer) {
+    to.byte(REPLICA_FORMAT);
+    request::write_peer(request, to);
+}
+
+/// Writes an operation behind what is there.
+pub(crate) fn write_operate(operate: &Operate, to: &mut Writer) {
+    to.byte(REPLICA_FORMAT);
+    request::write_operate(operate, to);
 }
 
 /// The request of which these are the bytes.
@@ -182,9 +197,24 @@ pub fn decode_request(bytes: &[u8], limits: &ReplicaLimits) -> Result<DataReques
 
 /// The bytes of an answer.
 pub fn encode_answer(answer: &DataAnswer) -> Vec<u8> {
-    let mut to = Writer::new(REPLICA_FORMAT);
-    answer::write(answer, &mut to);
+    let mut to = Writer::new();
+    match answer {
+        DataAnswer::Peer(answer) => write_peer_answer(answer, &mut to),
+        DataAnswer::Operated(result) => write_operated(result, &mut to),
+    }
     to.into_bytes()
+}
+
+/// Writes an answer between those who keep copies behind what is there.
+pub(crate) fn write_peer_answer(answer: &PeerAnswer, to: &mut Writer) {
+    to.byte(REPLICA_FORMAT);
+    answer::write_peer(answer, to);
+}
+
+/// Writes what came of an operation behind what is there.
+pub(crate) fn write_operated(result: &Result<Outcome, OperationError>, to: &mut Writer) {
+    to.byte(REPLICA_FORMAT);
+    answer::write_operated(result, to);
 }
 
 /// The answer of which these are the bytes.

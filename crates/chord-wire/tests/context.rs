@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chord_kv::Version;
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeName, Position, RingName, RingSize, RingTag};
+use chord_wire::frame::Versions;
 use chord_wire::{
     BadContext, Code, Context, Copies, HEADER_PREFIX, KnownPredecessor, PATH_BYTES_MAX, PATH_NAMES_MAX,
     REMAINING_MAX,
@@ -51,6 +52,7 @@ fn full() -> Context {
         owner: Some(name("10.0.0.9:4567")),
         hops: Some(3),
         copies: Some(2),
+        frames: Some(Versions { lowest: 1, highest: 12 }),
         code: Some(Code::NoRoute),
     }
 }
@@ -68,6 +70,7 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-deadline-ms", "1500"),
         ("chord-error", "no-route"),
         ("chord-expires-ms", "99"),
+        ("chord-frames", "1-12"),
         ("chord-from", "h:1"),
         ("chord-hops", "3"),
         ("chord-member", "1"),
@@ -205,11 +208,13 @@ fn any_context() -> impl Strategy<Value = Context> {
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
     let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()), of(any::<u32>()));
-    (about_sender, about_request, about_record, of(code)).prop_map(
+    let frames = (any::<u8>(), any::<u8>()).prop_map(|(lowest, highest)| Versions { lowest, highest });
+    (about_sender, about_request, about_record, of(frames), of(code)).prop_map(
         |(
             (ring, from, predecessor, member, keeping),
             (path, named, remaining, version),
             (expires_at_ms, owner, hops, copies),
+            frames,
             code,
         )| {
             Context {
@@ -226,10 +231,18 @@ fn any_context() -> impl Strategy<Value = Context> {
                 predecessor,
                 member,
                 copies,
+                frames,
                 code,
             }
         },
     )
+}
+
+#[test]
+fn versions_of_frames_that_make_no_sense_count_as_absent() {
+    for text in ["", "1", "1-", "-1", "1-256", "+1-2", "1-2-3", "of tomorrow"] {
+        assert_eq!(read_one("chord-frames", text).unwrap().frames, None, "{text}");
+    }
 }
 
 proptest! {

@@ -45,6 +45,11 @@ fn a_replica_message_has_one_encoding() {
 }
 
 #[test]
+fn frames_come_to_the_same_however_they_are_cut() {
+    check_corpus("frame", fuzz_bodies::frame::check);
+}
+
+#[test]
 fn what_rest_understands_is_the_same_when_it_is_written() {
     check_corpus("rest", fuzz_bodies::rest::check);
 }

@@ -1,6 +1,7 @@
 //! What a connection speaks, by its first bytes.
 
-use chord_wire::resp::Sniffed::{Http, NeedMore, Resp, Tls, Unknown};
+use chord_wire::frame::OPENING;
+use chord_wire::resp::Sniffed::{Frames, Http, NeedMore, Resp, Tls, Unknown};
 use chord_wire::resp::{SNIFF_BYTES_MAX, Sniffed, sniff};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -92,6 +93,19 @@ fn as_many_bytes_as_are_looked_at_always_decide() {
     }
     let at_the_end = [&vec![b'\n'; SNIFF_BYTES_MAX - 14][..], b"GET / HTTP/1.1"].concat();
     assert_eq!(sniff(&at_the_end), Http);
+}
+
+#[test]
+fn our_nodes_begin_with_what_no_text_begins_with() {
+    assert!(!OPENING[0].is_ascii() && std::str::from_utf8(&OPENING).is_err());
+    assert_eq!(sniff(&OPENING), Frames);
+    assert_eq!(sniff(&[&OPENING[..], b"GET / HTTP/1.1"].concat()), Frames);
+    for end in 1..OPENING.len() {
+        assert_eq!(sniff(&OPENING[..end]), NeedMore);
+        assert_eq!(sniff(&[&OPENING[..end], b"x"].concat()), Unknown);
+    }
+    assert_eq!(sniff(&[b"\n", &OPENING[..]].concat()), Unknown);
+    check_beginnings(&OPENING);
 }
 
 const PIECES: &[&str] = &[

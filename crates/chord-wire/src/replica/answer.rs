@@ -2,8 +2,8 @@
 
 use chord_kv::Version;
 use chord_kv::replication::{
-    Account, AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, PARTS, PeerAnswer,
-    Reception, Standing, Verdict,
+    Account, AnswerBody, Comparison, Denial, INTERESTS_MAX, MESSAGE_RECORDS_MAX, OperationError, Outcome,
+    PARTS, PeerAnswer, Reception, Standing, Verdict,
 };
 
 use super::part::{Wire, read_headers, read_records, write_records};
@@ -27,18 +27,20 @@ const NOTIFIED: u8 = 0x8e;
 const OPERATED: u8 = 0x90;
 const FAILED: u8 = 0x91;
 
-pub(super) fn write(answer: &DataAnswer, to: &mut Writer) {
-    match answer {
-        DataAnswer::Peer(PeerAnswer { leaving, body }) => {
-            to.byte(kind(body));
-            to.flag(*leaving);
-            write_body(body, to);
-        }
-        DataAnswer::Operated(Ok(outcome)) => {
+pub(super) fn write_peer(answer: &PeerAnswer, to: &mut Writer) {
+    let PeerAnswer { leaving, body } = answer;
+    to.byte(kind(body));
+    to.flag(*leaving);
+    write_body(body, to);
+}
+
+pub(super) fn write_operated(result: &Result<Outcome, OperationError>, to: &mut Writer) {
+    match result {
+        Ok(outcome) => {
             to.byte(OPERATED);
             outcome.write(to);
         }
-        DataAnswer::Operated(Err(error)) => {
+        Err(error) => {
             to.byte(FAILED);
             operation::write_error(error, to);
         }

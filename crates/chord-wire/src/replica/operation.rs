@@ -13,7 +13,7 @@ use super::writer::Writer;
 use super::{GROUP_MEMBERS_MAX, Operate, REASON_BYTES_MAX, ReplicaError};
 use crate::REMAINING_MAX;
 
-const REMAINING_MS_MAX: usize = REMAINING_MAX.as_millis() as usize;
+pub(crate) const REMAINING_MS_MAX: usize = REMAINING_MAX.as_millis() as usize;
 
 impl Wire for Operate {
     fn write(&self, to: &mut Writer) {
@@ -195,7 +195,7 @@ fn read_copies(from: &mut Reader<'_>) -> Result<usize, ReplicaError> {
     from.count_to("the copies of a key", GROUP_MEMBERS_MAX)
 }
 
-pub(super) fn write_error(error: &OperationError, to: &mut Writer) {
+pub(crate) fn write_error(error: &OperationError, to: &mut Writer) {
     match error {
         OperationError::NotOwner => to.byte(0),
         OperationError::Busy => to.byte(1),
@@ -234,7 +234,7 @@ pub(super) fn write_error(error: &OperationError, to: &mut Writer) {
     }
 }
 
-pub(super) fn read_error(from: &mut Reader<'_>) -> Result<OperationError, ReplicaError> {
+pub(crate) fn read_error(from: &mut Reader<'_>) -> Result<OperationError, ReplicaError> {
     Ok(match from.byte()? {
         0 => OperationError::NotOwner,
         1 => OperationError::Busy,
@@ -298,12 +298,12 @@ fn is_plain(c: char) -> bool {
 }
 
 /// Printable ASCII alone, which every receiver takes for the same and which steers no terminal. Other characters become `?`.
-fn write_sentence(sentence: &str, to: &mut Writer) {
+pub(crate) fn write_sentence(sentence: &str, to: &mut Writer) {
     let plain = sentence.chars().take(REASON_BYTES_MAX).map(|c| if is_plain(c) { c } else { '?' });
     to.bytes(plain.collect::<String>().as_bytes());
 }
 
-fn read_sentence(from: &mut Reader<'_>) -> Result<String, ReplicaError> {
+pub(crate) fn read_sentence(from: &mut Reader<'_>) -> Result<String, ReplicaError> {
     let bytes = from.bytes("the bytes of a sentence", REASON_BYTES_MAX)?;
     let sentence = std::str::from_utf8(bytes).ok().filter(|sentence| sentence.chars().all(is_plain));
     sentence.map(str::to_owned).ok_or(ReplicaError::BadText)

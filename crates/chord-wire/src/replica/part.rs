@@ -12,7 +12,7 @@ const HAS_VALUE: u8 = 1;
 const EXPIRES: u8 = 2;
 
 /// A part of a message: what [`Wire::write`] writes, [`Wire::read`] reads, and takes nothing else.
-pub(super) trait Wire: Sized {
+pub(crate) trait Wire: Sized {
     fn write(&self, to: &mut Writer);
     fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError>;
 }
@@ -247,7 +247,7 @@ impl Wire for (usize, Version) {
     }
 }
 
-pub(super) fn write_records(records: &[Record], to: &mut Writer) {
+pub(crate) fn write_records(records: &[Record], to: &mut Writer) {
     to.reserve(records.iter().map(Record::size_bytes).sum());
     to.list(records);
 }
@@ -255,19 +255,19 @@ pub(super) fn write_records(records: &[Record], to: &mut Writer) {
 // What records weigh here is their keys and values alone. Senders count what a store needs for them too, which differs from
 // version to version of this program, and so they always stay below this limit.
 
-pub(super) fn read_records(from: &mut Reader<'_>) -> Result<Vec<Record>, ReplicaError> {
+pub(crate) fn read_records(from: &mut Reader<'_>) -> Result<Vec<Record>, ReplicaError> {
     from.weighed_list("the records of a message", MESSAGE_RECORDS_MAX, |record: &Record| {
         record.key.as_bytes().len() + record.value.as_ref().map_or(0, |value| value.as_bytes().len())
     })
 }
 
-pub(super) fn read_headers(from: &mut Reader<'_>) -> Result<Vec<Header>, ReplicaError> {
+pub(crate) fn read_headers(from: &mut Reader<'_>) -> Result<Vec<Header>, ReplicaError> {
     from.weighed_list("the headers of a message", MESSAGE_RECORDS_MAX, |header: &Header| {
         header.key.as_bytes().len()
     })
 }
 
-pub(super) fn read_keys(from: &mut Reader<'_>) -> Result<Vec<(Position, Key)>, ReplicaError> {
+pub(crate) fn read_keys(from: &mut Reader<'_>) -> Result<Vec<(Position, Key)>, ReplicaError> {
     from.weighed_list("the keys of a message", MESSAGE_RECORDS_MAX, |(_, key): &(Position, Key)| {
         key.as_bytes().len()
     })

@@ -10,31 +10,44 @@ use super::{ReplicaError, ReplicaLimits};
 const POSITION_BYTES: usize = RING_BITS_MAX as usize / 8;
 
 /// The rest of a message that is being read.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     limits: ReplicaLimits,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], limits: ReplicaLimits) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], limits: ReplicaLimits) -> Self {
         Self { rest: bytes, limits }
     }
 
+    pub(crate) fn limits(&self) -> ReplicaLimits {
+        self.limits
+    }
+
+    /// What has not been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     /// There must be no more.
-    pub(super) fn end(&self) -> Result<(), ReplicaError> {
+    pub(crate) fn end(&self) -> Result<(), ReplicaError> {
         match self.rest.len() {
             0 => Ok(()),
             bytes => Err(ReplicaError::Trailing { bytes }),
         }
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, ReplicaError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, ReplicaError> {
         let (byte, rest) = self.rest.split_first().ok_or(ReplicaError::Truncated)?;
         self.rest = rest;
         Ok(*byte)
     }
 
-    pub(super) fn flag(&mut self, what: &'static str) -> Result<bool, ReplicaError> {
+    pub(crate) fn flag(&mut self, what: &'static str) -> Result<bool, ReplicaError> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -42,7 +55,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], ReplicaError> {
+    pub(crate) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], ReplicaError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(ReplicaError::Truncated)?;
         self.rest = rest;
         Ok(*bytes)
@@ -54,12 +67,12 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, ReplicaError> {
+    pub(crate) fn number(&mut self) -> Result<u64, ReplicaError> {
         self.fixed().map(u64::from_be_bytes)
     }
 
     /// What [`Writer::count`](super::writer::Writer::count) wrote, and nothing longer that means the same.
-    pub(super) fn count(&mut self) -> Result<u64, ReplicaError> {
+    pub(crate) fn count(&mut self) -> Result<u64, ReplicaError> {
         let mut count = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -81,18 +94,18 @@ impl<'a> Reader<'a> {
     }
 
     /// A number up to a limit.
-    pub(super) fn count_to(&mut self, what: &'static str, limit: usize) -> Result<usize, ReplicaError> {
+    pub(crate) fn count_to(&mut self, what: &'static str, limit: usize) -> Result<usize, ReplicaError> {
         let count = usize::try_from(self.count()?).ok().filter(|count| *count <= limit);
         count.ok_or(ReplicaError::OverLimit { what, limit })
     }
 
-    pub(super) fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], ReplicaError> {
+    pub(crate) fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], ReplicaError> {
         let length = self.count_to(what, limit)?;
         self.slice(length)
     }
 
     /// A position that need not be on this ring.
-    pub(super) fn any_position(&mut self) -> Result<Position, ReplicaError> {
+    pub(crate) fn any_position(&mut self) -> Result<Position, ReplicaError> {
         let short = self.bytes("the bytes of a position", POSITION_BYTES)?;
         if short.first() == Some(&0) {
             return Err(ReplicaError::NotShortest { what: "a position" });
@@ -104,25 +117,25 @@ impl<'a> Reader<'a> {
     }
 
     /// A position on this ring.
-    pub(super) fn position(&mut self) -> Result<Position, ReplicaError> {
+    pub(crate) fn position(&mut self) -> Result<Position, ReplicaError> {
         let position = self.any_position()?;
         let is_on_ring = position.bit_length() <= self.limits.size.bits();
         if is_on_ring { Ok(position) } else { Err(ReplicaError::OffRing) }
     }
 
-    pub(super) fn key(&mut self) -> Result<Key, ReplicaError> {
+    pub(crate) fn key(&mut self) -> Result<Key, ReplicaError> {
         const WHAT: &str = "the bytes of a key";
         let bytes = self.bytes(WHAT, KEY_BYTES_MAX)?;
         Key::new(bytes).map_err(|_| ReplicaError::OverLimit { what: WHAT, limit: KEY_BYTES_MAX })
     }
 
     /// A key, and where it lies, whatever the sender may think.
-    pub(super) fn placed_key(&mut self) -> Result<(Position, Key), ReplicaError> {
+    pub(crate) fn placed_key(&mut self) -> Result<(Position, Key), ReplicaError> {
         let key = self.key()?;
         Ok((key.position(self.limits.size), key))
     }
 
-    pub(super) fn value(&mut self) -> Result<Value, ReplicaError> {
+    pub(crate) fn value(&mut self) -> Result<Value, ReplicaError> {
         const WHAT: &str = "the bytes of a value";
         let bytes = self.bytes(WHAT, self.limits.value_bytes)?;
         let value = Value::new(bytes, self.limits.value_bytes);
@@ -130,12 +143,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of at most `limit` items.
-    pub(super) fn list<T: Wire>(&mut self, what: &'static str, limit: usize) -> Result<Vec<T>, ReplicaError> {
+    pub(crate) fn list<T: Wire>(&mut self, what: &'static str, limit: usize) -> Result<Vec<T>, ReplicaError> {
         self.weighed_list(what, limit, |_| 0)
     }
 
     /// A list of at most `limit` items, in which only the last may bring their weight above [`MESSAGE_BYTES_MAX`].
-    pub(super) fn weighed_list<T: Wire>(
+    pub(crate) fn weighed_list<T: Wire>(
         &mut self,
         what: &'static str,
         limit: usize,

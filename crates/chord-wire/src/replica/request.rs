@@ -26,17 +26,12 @@ const WATCH: u8 = 0x0c;
 const NOTIFY: u8 = 0x0d;
 const OPERATE: u8 = 0x10;
 
-pub(super) fn write(request: &DataRequest, to: &mut Writer) {
-    match request {
-        DataRequest::Peer(request) => write_peer(request, to),
-        DataRequest::Operate(operate) => {
-            to.byte(OPERATE);
-            operate.write(to);
-        }
-    }
+pub(super) fn write_operate(operate: &Operate, to: &mut Writer) {
+    to.byte(OPERATE);
+    operate.write(to);
 }
 
-fn write_peer(request: &PeerRequest, to: &mut Writer) {
+pub(super) fn write_peer(request: &PeerRequest, to: &mut Writer) {
     match request {
         PeerRequest::Vouch => to.byte(VOUCH),
         PeerRequest::Succeed { member_for } => {

@@ -8,44 +8,47 @@ use super::part::Wire;
 const ROOM_BYTES: usize = 256;
 
 /// A message that is being written.
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn new(format: u8) -> Self {
-        let mut bytes = Vec::with_capacity(ROOM_BYTES);
-        bytes.push(format);
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(ROOM_BYTES))
+    }
+
+    /// Writes behind what is there; [`Writer::into_bytes`] gives all of it back.
+    pub(crate) fn behind(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
     /// That many more bytes will come, more or less.
-    pub(super) fn reserve(&mut self, bytes: usize) {
+    pub(crate) fn reserve(&mut self, bytes: usize) {
         self.0.reserve(bytes);
     }
 
-    pub(super) fn byte(&mut self, byte: u8) {
+    pub(crate) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    pub(super) fn flag(&mut self, flag: bool) {
+    pub(crate) fn flag(&mut self, flag: bool) {
         self.byte(u8::from(flag));
     }
 
     /// Bytes whose number the reader knows.
-    pub(super) fn fixed(&mut self, bytes: &[u8]) {
+    pub(crate) fn fixed(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// A number of 64 bits, in eight bytes: for those that are large as a rule.
-    pub(super) fn number(&mut self, number: u64) {
+    pub(crate) fn number(&mut self, number: u64) {
         self.fixed(&number.to_be_bytes());
     }
 
     /// A number in as few bytes as it needs, seven bits in each, the lowest first: for those that are small as a rule.
-    pub(super) fn count(&mut self, count: u64) {
+    pub(crate) fn count(&mut self, count: u64) {
         let mut rest = count;
         loop {
             let [low, ..] = rest.to_le_bytes();
@@ -57,25 +60,25 @@ impl Writer {
         }
     }
 
-    pub(super) fn length(&mut self, length: usize) {
+    pub(crate) fn length(&mut self, length: usize) {
         self.count(length as u64);
     }
 
     /// Bytes, and before them how many there are.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
         self.fixed(bytes);
     }
 
     /// A position without the zeros in front, and before it how many bytes that are.
-    pub(super) fn position(&mut self, position: Position) {
+    pub(crate) fn position(&mut self, position: Position) {
         let bytes = position.to_be_bytes();
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         self.length(bytes.len() - zeros);
         self.fixed(bytes.split_at(zeros).1);
     }
 
-    pub(super) fn list<T: Wire>(&mut self, list: &[T]) {
+    pub(crate) fn list<T: Wire>(&mut self, list: &[T]) {
         self.length(list.len());
         for item in list {
             item.write(self);

@@ -2,6 +2,8 @@
 
 use chord_kv::KEY_BYTES_MAX;
 
+use crate::frame::OPENING;
+
 /// What has not shown itself within so many bytes is decided by those. A line that reads a key fits.
 pub const SNIFF_BYTES_MAX: usize = 8 << 10;
 
@@ -19,6 +21,8 @@ pub enum Sniffed {
     Resp,
     /// A handshake of TLS, in which any of the others may be wrapped.
     Tls,
+    /// What our nodes speak to each other.
+    Frames,
     /// None of these.
     Unknown,
 }
@@ -29,13 +33,14 @@ pub enum Sniffed {
 /// 1. Carriage returns and line feeds in front are passed over: both protocols have them mean nothing.
 /// 2. `*` begins an array of RESP. No method of HTTP begins so.
 /// 3. The bytes 22 and 3 begin a handshake of TLS.
-/// 4. Any other byte that is not printable ASCII is of nothing that we know.
-/// 5. What remains is a line of text, and is HTTP if it is a method, one blank, a target, one blank and `HTTP/`; a method
+/// 4. What begins with all of [`OPENING`], and nothing in front of it, is of our nodes.
+/// 5. Any other byte that is not printable ASCII is of nothing that we know.
+/// 6. What remains is a line of text, and is HTTP if it is a method, one blank, a target, one blank and `HTTP/`; a method
 ///    is a token of HTTP, and a target begins with `/`, `*` or `http`, or its method is `CONNECT`. This holds for any
 ///    method, since a browser sends whatever method a page tells it to: `SET /key HTTP/1.1` must not write a key.
 ///    `PRI * HTTP/2.0`, which begins HTTP/2, is HTTP too.
-/// 6. A target that does not end within [`SNIFF_BYTES_MAX`] is HTTP's: no key is as long, and HTTP has an answer for it.
-/// 7. Every other line of text is a line of RESP, also `GET /key`, which HTTP had before it had versions.
+/// 7. A target that does not end within [`SNIFF_BYTES_MAX`] is HTTP's: no key is as long, and HTTP has an answer for it.
+/// 8. Every other line of text is a line of RESP, also `GET /key`, which HTTP had before it had versions.
 ///
 /// So whoever types commands in lines cannot begin with one that has a second word like `/key` and a third like `HTTP/`.
 pub fn sniff(bytes: &[u8]) -> Sniffed {
@@ -47,6 +52,8 @@ pub fn sniff(bytes: &[u8]) -> Sniffed {
         [b'*', ..] => Sniffed::Resp,
         [0x16, 0x03, ..] => Sniffed::Tls,
         [b' '..=b'~', ..] => sniff_line(text),
+        _ if bytes.starts_with(&OPENING) => Sniffed::Frames,
+        _ if OPENING.starts_with(bytes) => Sniffed::NeedMore,
         _ => Sniffed::Unknown,
     };
     let is_full = bytes.len() == SNIFF_BYTES_MAX;

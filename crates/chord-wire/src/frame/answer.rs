@@ -1,0 +1,184 @@
+//! Answers: what comes back.
+
+use chord_kv::replication::{OperationError, Outcome, PeerAnswer};
+use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, RingTag, State};
+
+use super::error::MessageError;
+use super::field::{FieldWriter, Tag, read_fields, whole};
+use super::hello::{read_name, read_reason, write_reason, writing};
+use super::kind::Kind;
+use super::request::{read_neighbours, read_peer, write_neighbours};
+use crate::replica::part::Wire;
+use crate::replica::reader::Reader;
+use crate::replica::writer::Writer;
+use crate::replica::{DataAnswer, ReplicaLimits, decode_answer, write_operated, write_peer_answer};
+use crate::{Code, PATH_NAMES_MAX};
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// About the ring.
+    Ring(RingAnswer),
+    /// About records.
+    Records(PeerAnswer),
+    /// What came of an operation.
+    Operated {
+        /// The outcome, or why there is none.
+        result: Result<Outcome, OperationError>,
+        /// Who owns the key, where the receiver of the request did not claim that.
+        owner: Option<NodeName>,
+        /// How often the request was forwarded.
+        hops: Option<u32>,
+    },
+    /// It is not done.
+    Refused(Refused),
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// For programs; a word of a newer version counts as none.
+    pub code: Option<Code>,
+    /// For people.
+    pub sentence: String,
+}
+
+/// Who answers, as it has said in its welcome: answers do not repeat it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speaker {
+    /// The node.
+    pub peer: Peer,
+    /// Its ring.
+    pub ring: RingTag,
+}
+
+impl Answer {
+    /// The kind of its frame.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ring(RingAnswer::Pong(_)) => Kind::Pong,
+            Self::Ring(RingAnswer::State(_)) => Kind::State,
+            Self::Ring(RingAnswer::Done) => Kind::Done,
+            Self::Ring(RingAnswer::Found(_)) => Kind::Found,
+            Self::Records(_) => Kind::Told,
+            Self::Operated { .. } => Kind::Operated,
+            Self::Refused(_) => Kind::Refused,
+        }
+    }
+
+    /// Writes the content of its frame behind what is there.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        writing(to, |to| {
+            let mut fields = FieldWriter(to);
+            if let Self::Operated { owner, hops, .. } = self {
+                if let Some(hops) = hops {
+                    fields.count(Tag::Hops, (*hops).into());
+                }
+                if let Some(owner) = owner {
+                    fields.bytes(Tag::Owner, owner.as_str().as_bytes());
+                }
+            }
+            #[cfg(feature = "next-protocol")]
+            fields.flag(Tag::Next, true);
+            fields.end();
+            match self {
+                Self::Ring(answer) => write_ring(answer, to),
+                Self::Records(answer) => write_peer_answer(answer, to),
+                Self::Operated { result, .. } => write_operated(result, to),
+                Self::Refused(Refused { code, sentence }) => write_reason(*code, sentence, to),
+            }
+        });
+    }
+
+    /// The answer of that kind, by `speaker`, that is the content of a frame.
+    ///
+    /// # Errors
+    /// It is none that this node knows, or exceeds a limit.
+    pub fn read(
+        kind: u8,
+        content: &[u8],
+        limits: &ReplicaLimits,
+        speaker: &Speaker,
+    ) -> Result<Self, MessageError> {
+        let unknown = MessageError::UnknownKind { kind };
+        let known = Some(Kind::of(kind).ok_or(unknown)?);
+        let mut from = Reader::new(content, *limits);
+        let (hops, owner) = read_beside(&mut from)?;
+        let answer = match known {
+            Some(Kind::Operated) => match decode_answer(from.rest(), limits)? {
+                DataAnswer::Operated(result) => return Ok(Self::Operated { result, owner, hops }),
+                DataAnswer::Peer(_) => return Err(unknown),
+            },
+            _ if hops.is_some() => return Err(Tag::Hops.misplaced()),
+            _ if owner.is_some() => return Err(Tag::Owner.misplaced()),
+            Some(Kind::Told) => match decode_answer(from.rest(), limits)? {
+                DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
+                DataAnswer::Operated(_) => return Err(unknown),
+            },
+            Some(Kind::Refused) => {
+                let (code, sentence) = read_reason(&mut from)?;
+                Self::Refused(Refused { code, sentence })
+            }
+            Some(_) | None => Self::Ring(read_ring(kind, &mut from, speaker)?),
+        };
+        from.end()?;
+        Ok(answer)
+    }
+}
+
+fn read_beside(from: &mut Reader<'_>) -> Result<(Option<u32>, Option<NodeName>), MessageError> {
+    let (mut hops, mut owner) = (None, None);
+    let limits = from.limits();
+    read_fields(from, |tag, bytes| {
+        match tag {
+            Tag::Hops => {
+                let n_hops = whole(limits, bytes, |from| from.count_to("hops", u32::MAX as usize))?;
+                hops = u32::try_from(n_hops).ok();
+            }
+            Tag::Owner => owner = Some(read_name(bytes)?),
+            #[cfg(feature = "next-protocol")]
+            Tag::Next => {}
+            Tag::Remaining | Tag::Named | Tag::Path | Tag::Ring | Tag::Name | Tag::Member | Tag::Copies => {
+                return Err(tag.misplaced());
+            }
+        }
+        Ok(())
+    })?;
+    Ok((hops, owner))
+}
+
+fn write_ring(answer: &RingAnswer, to: &mut Writer) {
+    match answer {
+        RingAnswer::Pong(pong) => to.flag(pong.member),
+        RingAnswer::State(state) => write_neighbours(state.predecessor.as_ref(), &state.successors, to),
+        RingAnswer::Done => {}
+        RingAnswer::Found(Found { owner, hops, path }) => {
+            owner.name.write(to);
+            to.count((*hops).into());
+            to.list(path);
+        }
+    }
+}
+
+fn read_ring(kind: u8, from: &mut Reader<'_>, speaker: &Speaker) -> Result<RingAnswer, MessageError> {
+    Ok(match Kind::of(kind) {
+        Some(Kind::Pong) => RingAnswer::Pong(Pong {
+            peer: speaker.peer.clone(),
+            member: from.flag("whether the sender is a member")?,
+            ring: Some(speaker.ring.clone()),
+        }),
+        Some(Kind::State) => {
+            let (predecessor, successors) = read_neighbours(from)?;
+            let ring_size = Some(speaker.ring.size);
+            RingAnswer::State(State { peer: speaker.peer.clone(), predecessor, successors, ring_size })
+        }
+        Some(Kind::Done) => RingAnswer::Done,
+        Some(Kind::Found) => {
+            let owner = read_peer(from)?;
+            let hops = from.count_to("hops", u32::MAX as usize)?;
+            let path = from.list("the names of a path", PATH_NAMES_MAX + 1)?;
+            RingAnswer::Found(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path })
+        }
+        Some(_) | None => return Err(MessageError::UnknownKind { kind }),
+    })
+}
