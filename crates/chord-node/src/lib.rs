@@ -5,6 +5,7 @@
 //! [`chord_ring::Node`] and [`chord_ring::Lookup`], and from [`chord_kv::replication`], and this crate does it.
 
 mod age;
+mod asked;
 mod beginning;
 mod builder;
 mod client;

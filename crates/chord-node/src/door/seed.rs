@@ -5,38 +5,23 @@ use std::sync::Arc;
 use chord_kv::replication::Operation;
 use chord_kv::{Key, Value};
 use chord_ring::{
-    Command as RingCommand, CommandError, NodeName, Peer, Phase, Refusal, Request as RingRequest,
+    Answer as RingAnswer, Command as RingCommand, CommandError, NodeName, Question, Request as RingRequest,
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
 use super::Ends;
 use crate::OperationError;
-use crate::error::{command_code, refusal_code};
+pub(super) use crate::asked::Refused;
+use crate::asked::Whom;
+use crate::error::command_code;
 use crate::links::text;
 use crate::operation::{Outcome, Ticket, Wish};
-use crate::shared::{Shared, Stage};
+use crate::shared::Shared;
 
 /// An answer, in whatever language it will be said.
 pub(super) struct Answered {
     pub(super) answer: seed::Answer,
     pub(super) context: Context,
-}
-
-/// A request that is refused, and why: one sentence for people, one code for programs.
-pub(super) struct Refused {
-    pub(super) code: Code,
-    pub(super) sentence: String,
-    pub(super) context: Box<Context>,
-}
-
-impl Refused {
-    pub(super) fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), context: Box::default() }
-    }
-
-    pub(super) fn with(self, context: Context) -> Self {
-        Self { context: Box::new(context), ..self }
-    }
 }
 
 /// Does what one request asks.
@@ -51,9 +36,9 @@ pub(super) async fn answer(
         let sentence = format!("{command} is obeyed only when it comes from the node's own machine");
         return Err(Refused::new(Code::Forbidden, sentence));
     }
-    let desk = Desk { shared, context };
+    let desk = Desk { shared, whom: Whom::of(shared, &context), context };
     if command != Command::Node {
-        admit(shared, &desk.context)?; // `node` is the ring's `Ping`: see `View::admit_request`.
+        shared.admit(desk.whom.ring.as_ref())?; // `node` is the ring's `Ping`: see `View::admit_request`.
     }
     match request {
         seed::Request::Node => Ok(desk.node()),
@@ -68,8 +53,9 @@ pub(super) async fn answer(
         seed::Request::Notify { remote } => {
             // A leaving seed node names its predecessor, or nobody; in a ring of two that is this very node.
             let before = remote.filter(|remote| *remote != shared.me.name);
-            let request = before
-                .map_or(RingRequest::ForgetPredecessor, |from| RingRequest::Notify { from: desk.peer(from) });
+            let request = before.map_or(RingRequest::ForgetPredecessor, |from| RingRequest::Notify {
+                from: shared.peer(from),
+            });
             desk.ring_request(request).await
         }
         seed::Request::Leave(leaving) => desk.leave(leaving).await,
@@ -79,19 +65,20 @@ pub(super) async fn answer(
 /// One request at the door.
 struct Desk<'a> {
     shared: &'a Arc<Shared>,
+    whom: Whom,
     context: Context,
 }
 
 impl Desk<'_> {
     fn node(&self) -> Answered {
-        let view = self.shared.view();
-        let is_alive = view.phase() != Phase::Leaving && self.shared.stage() < Stage::Closing;
-        let context = Context { member: Some(view.is_member()), ..self.shared.asker().description() };
+        let is_alive = self.shared.is_staying();
+        let member = Some(self.shared.view().is_member());
+        let context = Context { member, ..self.shared.asker().description() };
         say(seed::Answer::Node { node: self.shared.me.name.clone(), is_alive }, context)
     }
 
     fn predecessor(&self) -> Result<Answered, Refused> {
-        let state = self.shared.view().state().map_err(|refusal| self.refuse(&refusal))?;
+        let state = self.shared.view().state().map_err(|refusal| self.shared.refuse(&refusal))?;
         let predecessor = state.predecessor.map(|peer| peer.name);
         let context = Context { predecessor: Some(known(predecessor.clone())), ..self.identity() };
         Ok(say(seed::Answer::Predecessor(predecessor), context))
@@ -99,15 +86,11 @@ impl Desk<'_> {
 
     /// Our own nodes get the list as it is, and the predecessor beside it; others get the seed's m entries.
     fn successor_list(&self) -> Result<Answered, Refused> {
-        let view = self.shared.view();
-        let state = view.state().map_err(|refusal| self.refuse(&refusal))?;
+        let state = self.shared.state_for(&self.whom)?;
         let mut list: Vec<NodeName> = state.successors.into_iter().map(|peer| peer.name).collect();
-        if self.context.from.is_none() {
+        if self.whom.peer.is_none() {
             let entries = usize::from(self.shared.ring.size.bits());
             list = seed::fill_successor_list(&self.shared.me.name, &list, entries);
-        }
-        if let Some(asker) = self.context.from.clone() {
-            self.shared.asked_by(&self.peer(asker));
         }
         let predecessor = known(state.predecessor.map(|peer| peer.name));
         let context = Context { predecessor: Some(predecessor), ..self.shared.asker().description() };
@@ -116,7 +99,11 @@ impl Desk<'_> {
 
     async fn find_successor(&self, target: &seed::Target) -> Result<Answered, Refused> {
         let target = target.position(self.shared.ring.size);
-        let found = self.shared.look_up(target, self.ticket()).await.map_err(|error| refused(&error))?;
+        let Context { named, path, remaining, .. } = self.context.clone();
+        let question = RingRequest::FindSuccessor(Question { target, named, path });
+        let RingAnswer::Found(found) = self.shared.answer_ring(&self.whom, question, remaining).await? else {
+            return Err(Refused::new(Code::Internal, "a question about an owner brought another answer"));
+        };
         let answer = seed::Answer::FindSuccessor { node: found.owner.name, hops: found.hops };
         Ok(say(answer, Context { path: found.path, ..self.identity() }))
     }
@@ -178,23 +165,16 @@ impl Desk<'_> {
 
     async fn leave(&self, leaving: seed::Leaving) -> Result<Answered, Refused> {
         let request = RingRequest::Leave {
-            from: self.peer(leaving.node),
-            predecessor: leaving.predecessor.map(|name| self.peer(name)),
-            successors: leaving.successor_list.into_iter().map(|name| self.peer(name)).collect(),
+            from: self.shared.peer(leaving.node),
+            predecessor: leaving.predecessor.map(|name| self.shared.peer(name)),
+            successors: leaving.successor_list.into_iter().map(|name| self.shared.peer(name)).collect(),
         };
         self.ring_request(request).await
     }
 
     async fn ring_request(&self, request: RingRequest) -> Result<Answered, Refused> {
-        let Some(answer) = self.shared.request(self.context.ring.clone(), request).await else {
-            return Err(Refused::new(Code::Busy, "this node is too busy at the moment: try again"));
-        };
-        answer.map_err(|refusal| self.refuse(&refusal))?;
+        self.shared.answer_ring(&self.whom, request, None).await?;
         Ok(say(seed::Answer::Done, Context::default()))
-    }
-
-    fn refuse(&self, refusal: &Refusal) -> Refused {
-        refuse(self.shared, refusal)
     }
 
     fn identity(&self) -> Context {
@@ -204,10 +184,6 @@ impl Desk<'_> {
     fn ticket(&self) -> Ticket {
         Ticket::of(&self.context, self.shared.limits.operation)
     }
-
-    fn peer(&self, name: NodeName) -> Peer {
-        Peer::of_name(name, self.shared.ring.size)
-    }
 }
 
 fn known(predecessor: Option<NodeName>) -> KnownPredecessor {
@@ -216,16 +192,7 @@ fn known(predecessor: Option<NodeName>) -> KnownPredecessor {
 
 /// Refuses peers of other rings; plain clients and seed nodes say nothing of theirs.
 pub(super) fn admit(shared: &Shared, context: &Context) -> Result<(), Refused> {
-    let theirs = context.ring.as_ref();
-    let admitted = theirs.map_or(Ok(()), |theirs| shared.view.load().admit(theirs));
-    admitted.map_err(|refusal| refuse(shared, &refusal))
-}
-
-/// A refusal goes with this node's identity, so that the other side can say which ring it met.
-fn refuse(shared: &Shared, refusal: &Refusal) -> Refused {
-    let waits = if *refusal == Refusal::NotMember { shared.waits() } else { None };
-    let sentence = waits.map_or_else(|| refusal.to_string(), |waits| waits.to_string());
-    Refused::new(refusal_code(refusal), sentence).with(shared.asker().identity())
+    shared.admit(context.ring.as_ref())
 }
 
 fn as_text(value: &Value) -> Result<String, Refused> {
@@ -241,5 +208,5 @@ fn say(answer: seed::Answer, context: Context) -> Answered {
 }
 
 pub(super) fn refused(error: &OperationError) -> Refused {
-    Refused::new(error.code(), error.to_string())
+    error.into()
 }

@@ -1,0 +1,189 @@
+//! What other nodes and clients ask of this one, in whatever words: doors turn bytes into these requests, and what comes back
+//! into bytes.
+
+use std::time::Duration;
+
+use chord_kv::replication::{OperationError as Unable, PeerAnswer, PeerRequest};
+use chord_ring::{Answer, NodeName, Peer, Phase, Pong, Question, Refusal, Request, RingTag, State};
+use chord_wire::replica::Operate;
+use chord_wire::{Code, Context};
+use tokio::time::Instant;
+
+use crate::OperationError;
+use crate::error::refusal_code;
+use crate::operation::{Outcome, Ticket, Wish};
+use crate::records::{Operated, Order};
+use crate::shared::{Shared, Stage};
+
+/// Who asks, as far as it says so: plain clients and seed nodes do not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Whom {
+    pub(crate) peer: Option<Peer>,
+    pub(crate) ring: Option<RingTag>,
+}
+
+/// A request that is refused, and why: one sentence for people, one code for programs.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: Code,
+    pub(crate) sentence: String,
+    pub(crate) context: Box<Context>,
+}
+
+impl Refused {
+    pub(crate) fn new(code: Code, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into(), context: Box::default() }
+    }
+
+    pub(crate) fn with(self, context: Context) -> Self {
+        Self { context: Box::new(context), ..self }
+    }
+}
+
+impl From<&OperationError> for Refused {
+    fn from(error: &OperationError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl Whom {
+    /// Who a context says that it is.
+    pub(crate) fn of(shared: &Shared, context: &Context) -> Self {
+        let peer = context.from.clone().map(|name| shared.peer(name));
+        Self { peer, ring: context.ring.clone() }
+    }
+}
+
+impl Shared {
+    pub(crate) fn peer(&self, name: NodeName) -> Peer {
+        Peer::of_name(name, self.ring.size)
+    }
+
+    /// Refuses peers of other rings.
+    pub(crate) fn admit(&self, theirs: Option<&RingTag>) -> Result<(), Refused> {
+        let admitted = theirs.map_or(Ok(()), |theirs| self.view.load().admit(theirs));
+        admitted.map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// A refusal goes with this node's identity, so that the other side can say which ring it met.
+    pub(crate) fn refuse(&self, refusal: &Refusal) -> Refused {
+        let waits = if *refusal == Refusal::NotMember { self.waits() } else { None };
+        let sentence = waits.map_or_else(|| refusal.to_string(), |waits| waits.to_string());
+        Refused::new(refusal_code(refusal), sentence).with(self.asker().identity())
+    }
+
+    /// Whether the node stays.
+    pub(crate) fn is_staying(&self) -> bool {
+        self.view.load().phase() != Phase::Leaving && self.stage() < Stage::Closing
+    }
+
+    pub(crate) fn pong(&self) -> Pong {
+        let member = self.is_staying() && self.view.load().is_member();
+        Pong { peer: self.me.clone(), member, ring: Some(self.ring.clone()) }
+    }
+
+    /// Whom this node knows next to it. If that should be the asker, it finds out at once.
+    pub(crate) fn state_for(&self, whom: &Whom) -> Result<State, Refused> {
+        let state = self.view.load().state().map_err(|refusal| self.refuse(&refusal))?;
+        if let Some(asker) = &whom.peer {
+            self.asked_by(asker);
+        }
+        Ok(state)
+    }
+
+    /// Answers what needs nobody else, or says that it does.
+    pub(crate) fn answer_at_once(&self, whom: &Whom, request: &Request) -> Option<Result<Answer, Refused>> {
+        match request {
+            Request::Ping => Some(Ok(Answer::Pong(self.pong()))),
+            Request::GetState => {
+                let admitted = self.admit(whom.ring.as_ref());
+                Some(admitted.and_then(|()| self.state_for(whom)).map(Answer::State))
+            }
+            Request::Notify { .. }
+            | Request::ForgetPredecessor
+            | Request::Leave { .. }
+            | Request::FindSuccessor(_) => None,
+        }
+    }
+
+    /// Answers a request of the ring. To [`Request::Ping`] everybody is let in: see `View::admit_request`.
+    pub(crate) async fn answer_ring(
+        &self,
+        whom: &Whom,
+        request: Request,
+        remaining: Option<Duration>,
+    ) -> Result<Answer, Refused> {
+        if let Some(answer) = self.answer_at_once(whom, &request) {
+            return answer;
+        }
+        self.admit(whom.ring.as_ref())?;
+        match request {
+            Request::FindSuccessor(Question { target, named, path }) => {
+                let ticket = Ticket { path, named, until: self.until(remaining) };
+                self.look_up(target, ticket).await.map(Answer::Found).map_err(|error| (&error).into())
+            }
+            request => {
+                let answer = self.request(whom.ring.clone(), request).await;
+                let answer = answer.ok_or_else(|| {
+                    Refused::new(Code::Busy, "this node is too busy at the moment: try again")
+                })?;
+                answer.map_err(|refusal| self.refuse(&refusal))
+            }
+        }
+    }
+
+    /// Answers a request about records of another node, or of a client that only wants to see what is here.
+    pub(crate) async fn answer_about_records(
+        &self,
+        whom: &Whom,
+        request: PeerRequest,
+        remaining: Option<Duration>,
+    ) -> Result<PeerAnswer, Refused> {
+        self.admit(whom.ring.as_ref())?;
+        let from = match &whom.peer {
+            Some(peer) => peer.clone(),
+            None if matches!(request, PeerRequest::List { .. } | PeerRequest::Pull { .. }) => self.me.clone(),
+            None => return Err(Refused::new(Code::BadRequest, "a request between nodes names its sender")),
+        };
+        if request == PeerRequest::Vouch {
+            self.asked_by(&from);
+        }
+        let answered = self.records.answer(from, request, self.until(remaining)).await;
+        answered.ok_or_else(|| Refused::new(Code::Busy, "this node did not come to it in time: try again"))
+    }
+
+    /// Does an operation as the owner of its key, or says that it is not the owner.
+    pub(crate) async fn operate_as_owner(
+        &self,
+        whom: &Whom,
+        operate: Operate,
+        remaining: Option<Duration>,
+    ) -> Result<Operated, Refused> {
+        self.admit(whom.ring.as_ref())?;
+        let Operate { key, operation, proposal, consistency, remaining: waits } = operate;
+        let until = self.until(remaining).min(Instant::now() + waits);
+        let order = Order { key, operation, proposal, consistency, until };
+        // Without an answer it may be done, or be about to be.
+        Ok(self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain)))
+    }
+
+    /// Sees to it that an operation is done, wherever the owner of its key is.
+    pub(crate) async fn operate_for(
+        &self,
+        whom: &Whom,
+        operate: Operate,
+        path: Vec<NodeName>,
+    ) -> Result<Outcome, Refused> {
+        self.admit(whom.ring.as_ref())?;
+        let Operate { key, operation, consistency, remaining, proposal: _ } = operate;
+        let ticket = Ticket { path, named: false, until: self.until(Some(remaining)) };
+        let done = self.operate(&Wish { key, operation, consistency }, ticket).await;
+        done.map_err(|error| (&error).into())
+    }
+
+    /// Until when somebody waits: never longer than an operation may take.
+    fn until(&self, remaining: Option<Duration>) -> Instant {
+        let limit = self.limits.operation;
+        Instant::now() + remaining.map_or(limit, |remaining| remaining.min(limit))
+    }
+}
