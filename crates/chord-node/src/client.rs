@@ -3,6 +3,7 @@
 mod keys;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chord_kv::replication::{
@@ -10,13 +11,14 @@ use chord_kv::replication::{
 };
 use chord_kv::{Cursor, Key, Range, VALUE_BYTES_LIMIT};
 use chord_ring::{NodeName, RingTag, budget_onward};
+use chord_wire::frame::{self, Asked, VERSIONS};
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaLimits, decode_answer, encode_request};
 use chord_wire::{Code, Command, Context, seed};
 use http::StatusCode;
 
 use crate::links::{
-    Answered, Connections, Exchange, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
-    Sending,
+    Answered, Connections, Exchange, Lane, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
+    Sending, Terms, Unanswered,
 };
 use crate::{Language, Limits};
 pub use keys::{ClientKeys, KeysError};
@@ -26,8 +28,12 @@ pub struct Client {
     node: NodeName,
     language: Language,
     connections: Connections,
-    /// The node's ring, once it was asked.
-    ring: OnceLock<RingTag>,
+    /// For what is asked in frames.
+    lane: Lane,
+    /// Whether the node has said that it speaks frames, and does.
+    speaks_frames: AtomicBool,
+    /// The node's ring, once it was asked, and who this client is there.
+    ring: OnceLock<(RingTag, Terms)>,
 }
 
 /// What came of an operation.
@@ -155,7 +161,8 @@ impl Client {
         // A node may be told to accept the largest values, whatever this program would accept as a node.
         let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
         let connections = Connections::new(node.clone(), limits.link_connections, limits.answer_bytes());
-        Self { node, language, connections, ring: OnceLock::new() }
+        let (lane, speaks_frames) = (Lane::new(), AtomicBool::new(false));
+        Self { node, language, connections, lane, speaks_frames, ring: OnceLock::new() }
     }
 
     /// The node.
@@ -247,12 +254,19 @@ impl Client {
     /// # Errors
     /// As for [`Client::call`]; [`ClientError::OtherProgram`] of a node that knows no names of rings.
     pub async fn ring(&self, deadline: Duration) -> Result<RingTag, ClientError> {
-        if let Some(ring) = self.ring.get() {
-            return Ok(ring.clone());
+        Ok(self.met(deadline).await?.0.clone())
+    }
+
+    /// The ring of the node, and who this client is there: the node says in its first answer whether it speaks frames.
+    async fn met(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
+        if let Some(met) = self.ring.get() {
+            return Ok(met);
         }
         let reply = self.call(&seed::Request::Node, deadline).await?;
         let ring = reply.context.ring.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
-        Ok(self.ring.get_or_init(|| ring).clone())
+        let speaks_frames = reply.context.frames.is_some_and(|theirs| theirs.common(VERSIONS).is_some());
+        self.speaks_frames.store(speaks_frames, Ordering::Relaxed);
+        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(ring))))
     }
 
     async fn ask_about_records(
@@ -263,11 +277,17 @@ impl Client {
         deadline: Duration,
     ) -> Result<(DataAnswer, Context), ClientError> {
         let started = Instant::now();
-        let ring = self.ring(deadline).await?;
-        let said = Said { path, content_type: REPLICA_TYPE, body: encode_request(request).into() };
+        let (ring, terms) = self.met(deadline).await?;
+        let left = || deadline.saturating_sub(started.elapsed());
+        if self.speaks_frames.load(Ordering::Relaxed)
+            && let Some(answered) = self.ask_in_frames(terms, sending, &asked(request), left()).await?
+        {
+            return Ok(answered);
+        }
+        let body = encode_request(request).into();
+        let said = Said { path, content_type: REPLICA_TYPE, body };
         let context = Context { ring: Some(ring.clone()), ..Context::default() };
-        let deadline = deadline.saturating_sub(started.elapsed());
-        let exchange = self.exchange(sending, &said, &context, deadline).await?;
+        let exchange = self.exchange(sending, &said, &context, left()).await?;
         let context = exchange.context().map_err(|bad| self.garbled(&bad))?;
         if exchange.status != StatusCode::OK {
             let sentence = chord_wire::decode_error(&exchange.body)
@@ -279,6 +299,42 @@ impl Client {
         Ok((answer, context))
     }
 
+    /// Asks in frames; `None` if the node is to be asked in other words.
+    async fn ask_in_frames(
+        &self,
+        terms: &Terms,
+        sending: &Sending,
+        asked: &Asked,
+        deadline: Duration,
+    ) -> Result<Option<(DataAnswer, Context)>, ClientError> {
+        let asking = self.lane.ask(&self.node, terms, sending, asked);
+        let heard = match tokio::time::timeout(deadline, asking).await {
+            Ok(Ok(heard)) => heard,
+            Ok(Err(Unanswered::NotSent)) => return Err(ClientError::Closed(self.node.clone())),
+            Ok(Err(Unanswered::NoAnswer(no_answer))) => return Err(self.unanswered(no_answer)),
+            Ok(Err(unspoken @ (Unanswered::NotSpoken(_) | Unanswered::Wrong(_)))) => {
+                self.speaks_frames.store(false, Ordering::Relaxed);
+                return if sending.is_over() { Err(self.garbled(&unspoken)) } else { Ok(None) };
+            }
+            Err(_) => {
+                if self.lane.was_unheard() {
+                    self.speaks_frames.store(false, Ordering::Relaxed);
+                }
+                return Err(ClientError::Silent { node: self.node.clone(), waited: deadline });
+            }
+        };
+        match heard.answer {
+            frame::Answer::Records(answer) => Ok(Some((DataAnswer::Peer(answer), Context::default()))),
+            frame::Answer::Operated { result, owner, hops } => {
+                Ok(Some((DataAnswer::Operated(result), Context { owner, hops, ..Context::default() })))
+            }
+            frame::Answer::Refused(frame::Refused { code, sentence }) => {
+                Err(ClientError::Refused { node: self.node.clone(), code, sentence })
+            }
+            frame::Answer::Ring(_) => Err(self.garbled(&"another answer")),
+        }
+    }
+
     async fn exchange(
         &self,
         sending: &Sending,
@@ -286,24 +342,36 @@ impl Client {
         context: &Context,
         deadline: Duration,
     ) -> Result<Exchange, ClientError> {
-        let node = || self.node.clone();
         let exchange = self.connections.exchange(sending, said, context);
         match tokio::time::timeout(deadline, exchange).await {
-            Ok(Ok(exchange)) => Ok(exchange),
-            Ok(Err(NoAnswer::Refused)) => Err(ClientError::Unreachable(node())),
-            Ok(Err(NoAnswer::NoConnection(error))) => {
-                Err(ClientError::NoConnection { node: node(), reason: error.to_string() })
-            }
-            Ok(Err(NoAnswer::Closed)) => Err(ClientError::Closed(node())),
-            Ok(Err(NoAnswer::TooLarge { limit })) => Err(ClientError::TooLarge { node: node(), limit }),
-            Ok(Err(broken @ NoAnswer::Broken)) => Err(self.garbled(&broken)),
-            Err(_) => Err(ClientError::Silent { node: node(), waited: deadline }),
+            Ok(exchange) => exchange.map_err(|no_answer| self.unanswered(no_answer)),
+            Err(_) => Err(ClientError::Silent { node: self.node.clone(), waited: deadline }),
+        }
+    }
+
+    fn unanswered(&self, no_answer: NoAnswer) -> ClientError {
+        let node = self.node.clone();
+        match no_answer {
+            NoAnswer::Refused => ClientError::Unreachable(node),
+            NoAnswer::NoConnection(error) => ClientError::NoConnection { node, reason: error.to_string() },
+            NoAnswer::Closed => ClientError::Closed(node),
+            NoAnswer::TooLarge { limit } => ClientError::TooLarge { node, limit },
+            broken @ NoAnswer::Broken => self.garbled(&broken),
         }
     }
 
     fn garbled(&self, reason: &impl ToString) -> ClientError {
         ClientError::Garbled { node: self.node.clone(), reason: reason.to_string() }
     }
+}
+
+/// What is asked, for a frame.
+fn asked(request: &DataRequest) -> Asked {
+    let request = match request.clone() {
+        DataRequest::Peer(request) => frame::Request::Records(request),
+        DataRequest::Operate(operate) => frame::Request::Operate { operate, named: false, path: Vec::new() },
+    };
+    Asked { request, remaining: None }
 }
 
 /// Whether a command changes nothing, so that it may be sent twice.

@@ -3,6 +3,7 @@
 mod content;
 mod doze;
 mod farewell;
+mod frame;
 mod http;
 mod line;
 mod records;
@@ -14,6 +15,7 @@ mod seed;
 mod share;
 mod xmlrpc;
 
+pub(crate) use frame::REQUESTS_MAX;
 pub(crate) use share::BUDGET_UNIT;
 
 use std::io;
@@ -27,6 +29,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::Limits;
 use crate::links::prepare;
@@ -223,6 +226,7 @@ impl Newcomer {
         let ends = Ends { peer, local: stream.local_addr()? };
         match Opening::hear(&mut stream, &shared.limits, &seat).await? {
             Opening::Speaks(Sniffed::Resp, first) => redis::serve(stream, ends, shared, seat, &first).await,
+            Opening::Speaks(Sniffed::Frames, first) => frame::serve(stream, shared, seat, first).await,
             // HTTP has an answer for bytes that nobody understands.
             Opening::Speaks(_, first) => {
                 http::serve(stream, first.freeze(), ends, shared, seat).await;
@@ -262,6 +266,14 @@ impl Opening {
             Err(_) if bytes.is_empty() => Self::Silent,
             Err(_) => Self::Late,
         })
+    }
+}
+
+/// Never, if there is no time for it.
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

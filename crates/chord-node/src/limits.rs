@@ -53,8 +53,8 @@ pub struct Limits {
     pub operation: Duration,
     /// How long a leaving node goes on handing over what others lack; zero hands nothing over.
     pub departure: Duration,
-    /// Connections to any one peer for the requests of clients; the ring's own maintenance may open 8 more, and
-    /// copies of records 16.
+    /// Connections to any one peer that speaks no frames, for the requests of clients; the ring's own maintenance may open
+    /// 8 more, and copies of records 16. A peer that does has three, however much it is asked.
     pub link_connections: usize,
     /// Peers to which connections are kept. A ring needs few; this bounds what forged names can cost.
     pub links: usize,

@@ -2,6 +2,9 @@
 
 mod ask;
 mod connection;
+mod dialogue;
+mod in_frames;
+mod lane;
 mod language;
 mod link;
 mod records;
@@ -15,11 +18,14 @@ use std::time::Duration;
 
 use chord_ring::{NodeName, RingTag};
 use chord_wire::Copies;
+use chord_wire::frame::{Hello, VERSIONS};
 
 pub(crate) use ask::{Asker, onward};
 pub(crate) use connection::{
     Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
 };
+pub(crate) use dialogue::{Terms, Unanswered};
+pub(crate) use lane::Lane;
 pub use language::Language;
 pub(crate) use language::{Refused, Reply, Said};
 pub(crate) use link::Link;
@@ -38,12 +44,28 @@ pub(crate) struct Links {
     copies: Copies,
     limits: Limits,
     first_language: Language,
+    /// Who this node is in frames.
+    terms: Arc<Terms>,
     by_name: Mutex<HashMap<NodeName, Arc<Link>>>,
 }
 
 impl Links {
-    pub(crate) fn new(ring: RingTag, copies: Copies, limits: Limits, first_language: Language) -> Self {
-        Self { ring, copies, limits, first_language, by_name: Mutex::default() }
+    pub(crate) fn new(
+        me: NodeName,
+        ring: RingTag,
+        copies: Copies,
+        limits: Limits,
+        first_language: Language,
+    ) -> Self {
+        let hello =
+            Hello { versions: VERSIONS, name: Some(me), ring: Some(ring.clone()), copies: Some(copies) };
+        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes });
+        Self { ring, copies, limits, first_language, terms, by_name: Mutex::default() }
+    }
+
+    /// How this node was told to keep copies.
+    pub(crate) fn copies(&self) -> Copies {
+        self.copies
     }
 
     /// The link to a peer, made when it is first needed. The one unused for longest makes room.
@@ -59,7 +81,7 @@ impl Links {
                 links.remove(&oldest);
             }
         }
-        let link = Arc::new(Link::new(name.clone(), &self.limits, self.first_language));
+        let link = Arc::new(Link::new(name.clone(), &self.limits, self.first_language, self.terms.clone()));
         links.insert(name.clone(), link.clone());
         link
     }

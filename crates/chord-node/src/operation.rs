@@ -268,7 +268,8 @@ impl Shared {
                 let Wish { key, operation, consistency } = work.wish.clone();
                 let remaining = work.ticket.remaining();
                 let operate = Operate { key, operation, proposal, consistency, remaining };
-                asker.operate_at(&owner.name, operate, path, &sending).await
+                // On the heap: whoever asks has room for all that may come before and after, too.
+                Box::pin(asker.operate_at(&owner.name, operate, path, &sending)).await
             }
             Err(failure) => Err(failure),
         };

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use chord_wire::Code;
+use chord_wire::frame::{Declined, Kind, Outbox, VERSIONS};
 use chord_wire::resp::Sniffed;
 use chord_wire::rest::{DOCUMENT_PATH, PROBLEM_TYPE, Problem};
 use http::StatusCode;
@@ -22,6 +23,9 @@ pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// In the words of Redis, which client libraries know.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
+const TOO_MANY_CONNECTIONS: &str =
+    "this node serves as many connections as its limit allows: try again later";
+
 /// Tells a connection that it is one too many, in the language that it begins with. Whoever says nothing at once is told
 /// so in HTTP.
 pub(super) async fn turn_away(mut stream: TcpStream) {
@@ -30,9 +34,9 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
     let answer = match heard {
         Ok(Err(_)) => return,
         Ok(Ok(Sniffed::Resp)) => TOO_MANY_CLIENTS.to_vec(),
+        Ok(Ok(Sniffed::Frames)) => declined(Code::Busy, TOO_MANY_CONNECTIONS),
         Ok(Ok(_)) | Err(_) => {
-            let sentence = "this node serves as many connections as its limit allows: try again later";
-            last_answer(&bytes, StatusCode::SERVICE_UNAVAILABLE, Code::Busy, sentence)
+            last_answer(&bytes, StatusCode::SERVICE_UNAVAILABLE, Code::Busy, TOO_MANY_CONNECTIONS)
         }
     };
     // Whoever does not take it has gone, or never wanted one.
@@ -78,6 +82,15 @@ pub(super) fn last_answer(opening: &[u8], status: StatusCode, code: Code, senten
     .into_bytes();
     answer.extend_from_slice(&body);
     answer
+}
+
+/// What is said in frames to one with whom they are not spoken.
+pub(super) fn declined(code: Code, sentence: &str) -> Vec<u8> {
+    let mut outbox = Outbox::default();
+    let declined = Declined { versions: VERSIONS, code: Some(code), sentence: sentence.to_owned() };
+    outbox.open();
+    outbox.put(Kind::Declined, 0, |to| declined.write(to));
+    outbox.unsent().to_vec()
 }
 
 /// Whether a request that begins so asks for a path of REST.

@@ -42,6 +42,7 @@ use super::doze::Doze;
 use super::farewell::drain;
 use super::seat::{Seat, Turn};
 use super::share::{Share, Spent};
+use super::sleep_until;
 use crate::shared::Shared;
 use answer::{Answer, Values};
 use call::{Begun, Call};
@@ -452,12 +453,4 @@ const LATE: &str = "Protocol error: the request did not arrive in time: send all
 /// What Redis says when it is; a word that clients can tell apart.
 fn busy(spent: Spent) -> Answer {
     Answer::error("BUSY", spent.to_string())
-}
-
-/// Never, if there is no time for it.
-async fn sleep_until(until: Option<Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until).await,
-        None => std::future::pending().await,
-    }
 }

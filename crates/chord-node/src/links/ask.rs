@@ -6,6 +6,7 @@ use chord_ring::{
     Answer, Failure, Found, NodeName, Peer, Pong, Position, Question, Refusal, Request, RingSize, RingTag,
     State, budget_onward, owner_by_range,
 };
+use chord_wire::frame::VERSIONS;
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
 use super::{Link, Links, Refused, Reply};
@@ -42,6 +43,20 @@ impl Asker<'_> {
         request: Request,
         budget: Duration,
     ) -> Result<Answer, Failure> {
+        if let Some(answer) = self.ask_in_frames(to, link, &request, budget).await? {
+            return Ok(answer);
+        }
+        // On the heap: it is seldom, and whoever asks often has room for all of this.
+        Box::pin(self.ask_in_seeds_words(to, link, request, budget)).await
+    }
+
+    async fn ask_in_seeds_words(
+        &self,
+        to: &NodeName,
+        link: &Link,
+        request: Request,
+        budget: Duration,
+    ) -> Result<Answer, Failure> {
         match request {
             Request::Ping => self.ping(to, link).await.map(Answer::Pong),
             Request::GetState => self.state(to, link).await.map(Answer::State),
@@ -70,6 +85,10 @@ impl Asker<'_> {
     }
 
     pub(super) async fn ping(&self, to: &NodeName, link: &Link) -> Result<Pong, Failure> {
+        let budget = self.links.limits.request;
+        if let Some(Answer::Pong(pong)) = self.ask_in_frames(to, link, &Request::Ping, budget).await? {
+            return Ok(pong);
+        }
         let reply = link.call(&seed::Request::Node, &self.identity()).await?;
         // A node of another ring still says who it is: the joiner wants to tell its operator.
         match self.granted(to, Command::Node, reply)? {
@@ -241,7 +260,7 @@ impl Asker<'_> {
 
     /// The same, for the answers in which a node tells of itself.
     pub(crate) fn description(&self) -> Context {
-        Context { keeping: Some(self.links.copies), ..self.identity() }
+        Context { keeping: Some(self.links.copies), frames: Some(VERSIONS), ..self.identity() }
     }
 
     /// The least that a request between two nodes says: which ring it is about.

@@ -85,7 +85,7 @@ pub(crate) enum NoAnswer {
 }
 
 impl NoAnswer {
-    fn to_connect(error: io::Error) -> Self {
+    pub(super) fn to_connect(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             _ => Self::NoConnection(error),
@@ -148,8 +148,22 @@ impl Sending {
         self.is_in_doubt.load(Ordering::Relaxed)
     }
 
+    /// It leaves now. Returns whether it was in doubt before, for [`Sending::settle`].
+    pub(super) fn leaves(&self) -> bool {
+        self.is_in_doubt.swap(true, Ordering::Relaxed)
+    }
+
+    /// An answer came, or it has not left after all.
+    pub(super) fn settle(&self, was_in_doubt: bool) {
+        self.is_in_doubt.store(was_in_doubt, Ordering::Relaxed);
+    }
+
+    pub(super) fn answered(&self) -> Answered {
+        self.answered
+    }
+
     /// Whether it must not be sent again.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_once && self.is_in_doubt()
     }
 }
@@ -262,8 +276,8 @@ impl Open {
         let Self { sender, driver } = self;
         let exchange = async {
             sender.ready().await.map_err(|_| NoAnswer::Closed)?;
-            let was_in_doubt = sending.is_in_doubt.swap(true, Ordering::Relaxed);
-            let settle = || sending.is_in_doubt.store(was_in_doubt, Ordering::Relaxed);
+            let was_in_doubt = sending.leaves();
+            let settle = || sending.settle(was_in_doubt);
             let response = sender.try_send_request(request).await.map_err(|mut failed| {
                 if failed.take_message().is_some() {
                     settle(); // It comes back as it was.

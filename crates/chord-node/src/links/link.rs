@@ -1,13 +1,14 @@
 //! One peer: how long to wait for it, what it speaks, and whether it failed a moment ago.
 
-use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chord_ring::{Failure, NodeName, SUSPECT_FOR};
+use chord_ring::{Failure, NodeName, Request as RingRequest, SUSPECT_FOR};
 use chord_wire::{Code, Command, Context, Copies, seed};
 
 use super::connection::{Answered, Connections, Exchange, IDLE_MAX, NoAnswer, Sending, within};
+use super::dialogue::Terms;
+use super::in_frames::InFrames;
 use super::language::{Language, Misunderstood, Refused, Reply, Said};
 use super::lock;
 use super::round_trip::RoundTrip;
@@ -21,6 +22,7 @@ const REPORT_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Link {
     name: NodeName,
     connections: Connections,
+    pub(super) frames: InFrames,
     trip: Mutex<RoundTrip>,
     suspect_until: Mutex<Option<Instant>>,
     last_used: Mutex<Instant>,
@@ -68,8 +70,9 @@ impl From<NoAnswer> for Wrong {
 }
 
 impl Link {
-    pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language) -> Self {
+    pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language, terms: Arc<Terms>) -> Self {
         Self {
+            frames: InFrames::new(name.clone(), terms),
             connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),
             name,
             trip: Mutex::default(),
@@ -92,6 +95,7 @@ impl Link {
     /// Closes connections that were not used for a while: the peer has closed its end, or will soon.
     pub(super) fn close_idle(&self) {
         self.connections.close_idle(IDLE_MAX);
+        self.frames.close_idle(IDLE_MAX);
     }
 
     pub(super) fn last_used(&self) -> Instant {
@@ -105,9 +109,17 @@ impl Link {
 
     /// Asks for something that the peer answers by itself, and learns from how long that took.
     pub(crate) async fn call(&self, request: &seed::Request, context: &Context) -> Result<Reply, Failure> {
-        let started = Instant::now();
         let sending = Sending::new(Answered::ByItself);
-        let answer = within(self.wait(), self.converse(&sending, request, context)).await;
+        self.time(self.converse(&sending, request, context)).await
+    }
+
+    /// Waits for what the peer answers by itself, and learns from how long that took.
+    pub(super) async fn time<T>(
+        &self,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let answer = within(self.wait(), exchange).await;
         match &answer {
             Ok(_) => lock(&self.trip).answered(started.elapsed()),
             Err(Failure::Silent) => lock(&self.trip).missed(),
@@ -161,11 +173,13 @@ impl Link {
         self.await_others(budget, exchange).await
     }
 
-    async fn await_others<T>(
+    /// Waits for what the peer may have to ask others, for as long as it lives.
+    pub(super) async fn await_others<T>(
         &self,
         budget: Duration,
-        mut exchange: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
+        exchange: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        tokio::pin!(exchange);
         let answer = within(budget.min(self.wait_max), async {
             tokio::select! {
                 answer = &mut exchange => return answer,
@@ -248,6 +262,9 @@ impl Link {
                 if reply.answer.is_ok() && says_its_ring(request.command()) {
                     known.is_seed = Some(reply.context.ring.is_none());
                 }
+                if let Some(versions) = reply.context.frames {
+                    self.frames.are_spoken(versions);
+                }
             }
             Err(_) => known.language = None,
         }
@@ -285,11 +302,24 @@ impl Link {
     async fn dies(&self) -> Failure {
         loop {
             let started = Instant::now();
-            if let Err(failure) = self.call(&seed::Request::Node, &Context::default()).await {
+            if let Err(failure) = self.pings().await {
                 return failure;
             }
             tokio::time::sleep(self.wait().saturating_sub(started.elapsed())).await;
         }
+    }
+
+    async fn pings(&self) -> Result<(), Failure> {
+        // On the heap: a ping may be part of what waits for it.
+        match Box::pin(self.ask_by_itself(RingRequest::Ping)).await? {
+            Some(_) => Ok(()),
+            None => self.call(&seed::Request::Node, &Context::default()).await.map(drop),
+        }
+    }
+
+    /// It has answered as a node of ours.
+    pub(super) fn is_ours(&self) {
+        lock(&self.known).is_seed = Some(false);
     }
 
     /// The peer was given up, though no single wait for it was over.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chord_kv::replication::{OperationError, Outcome, PeerAnswer, PeerRequest};
 use chord_ring::{Failure, NodeName, Peer, budget_onward};
 use chord_wire::Context;
+use chord_wire::frame::{self, Asked, Request};
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encode_request};
 
 use super::ask::onward;
@@ -38,7 +39,8 @@ impl Asker<'_> {
 
     /// Asks what a peer has of a range, for a client.
     pub(crate) async fn ask_for_list(&self, to: &Peer, request: PeerRequest) -> Result<PeerAnswer, Failure> {
-        self.ask_in_line(to, request, Answered::WithOthers).await
+        // On the heap: whoever goes through all keys has room for more than one page.
+        Box::pin(self.ask_in_line(to, request, Answered::WithOthers)).await
     }
 
     async fn ask_in_line(
@@ -59,9 +61,18 @@ impl Asker<'_> {
             }
             let sending = Sending::new(answered);
             let budget = self.links.limits.request;
-            let context = Context { remaining: Some(budget_onward(budget)), ..self.identity() };
+            let asked = Asked { request: Request::Records(request), remaining: Some(budget_onward(budget)) };
+            match self.tell_in_frames(&to.name, &link, &sending, &asked, budget).await? {
+                Some(frame::Answer::Records(answer)) => return Ok(answer),
+                Some(_) => return Err(Failure::Silent),
+                None => {}
+            }
+            let Asked { request: Request::Records(request), remaining } = asked else {
+                return Err(Failure::Silent);
+            };
+            let context = Context { remaining, ..self.identity() };
             let request = encode_request(&DataRequest::Peer(request));
-            match self.exchange(&to.name, &link, &sending, request, &context, budget).await? {
+            match Box::pin(self.exchange(&to.name, &link, &sending, request, &context, budget)).await? {
                 DataAnswer::Peer(answer) => Ok(answer),
                 DataAnswer::Operated(_) => Err(Failure::Silent),
             }
@@ -84,8 +95,20 @@ impl Asker<'_> {
         let budget = operate.remaining;
         let context = onward(self.identity(), path, true, budget)?;
         let operate = Operate { remaining: budget_onward(budget), ..operate };
+        let asked = Asked {
+            request: Request::Operate { operate, named: true, path: context.path.clone() },
+            remaining: None,
+        };
+        match self.tell_in_frames(to, &link, sending, &asked, budget).await? {
+            Some(frame::Answer::Operated { result, .. }) => return Ok(result),
+            Some(_) => return Err(Failure::Silent),
+            None => {}
+        }
+        let Asked { request: Request::Operate { operate, .. }, .. } = asked else {
+            return Err(Failure::Silent);
+        };
         let request = encode_request(&DataRequest::Operate(operate));
-        match self.exchange(to, &link, sending, request, &context, budget).await? {
+        match Box::pin(self.exchange(to, &link, sending, request, &context, budget)).await? {
             DataAnswer::Operated(result) => Ok(result),
             DataAnswer::Peer(_) => Err(Failure::Silent),
         }
@@ -94,7 +117,7 @@ impl Asker<'_> {
     /// Whether a peer speaks the seed's words alone; one of which nothing is known is asked.
     pub(crate) async fn is_seed(&self, to: &NodeName, link: &Link) -> Result<bool, Failure> {
         if link.shown_seed().is_none() {
-            self.ping(to, link).await?;
+            Box::pin(self.ping(to, link)).await?;
         }
         Ok(link.is_seed())
     }

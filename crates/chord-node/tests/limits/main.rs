@@ -6,6 +6,8 @@ mod connections;
 #[cfg(test)]
 mod first_bytes;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod peers;

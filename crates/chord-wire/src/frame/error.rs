@@ -12,6 +12,12 @@ pub enum FrameError {
     /// A frame is shorter or longer than any.
     #[error("a frame has a length that none can have")]
     Length,
+    /// A frame that the other side has no reason to send.
+    #[error("a frame of kind {kind} makes no sense here")]
+    OutOfPlace {
+        /// Its kind.
+        kind: u8,
+    },
     /// The numbers of requests rise: one came again, or too late.
     #[error("a request has a number that is not above the last one")]
     Number,

@@ -90,6 +90,11 @@ impl Inbox {
         }
     }
 
+    /// From here on messages may have so many bytes.
+    pub fn allow(&mut self, message_bytes: usize) {
+        self.message_bytes = message_bytes;
+    }
+
     /// The next of what has come in `bytes`, which go on behind it then; `None` if that takes more bytes.
     ///
     /// # Errors
@@ -131,6 +136,11 @@ impl Inbox {
     /// Whether a long message was announced that is not whole.
     pub fn is_amid(&self) -> bool {
         !self.announced.is_empty()
+    }
+
+    /// The numbers of the long messages that were announced and are not whole.
+    pub fn announced(&self) -> Vec<u32> {
+        self.announced.iter().map(|announced| announced.id).collect()
     }
 
     fn frame<'a>(&mut self, kind: u8, id: u32, content: &'a [u8]) -> Result<Arrived<'a>, FrameError> {

@@ -1,0 +1,446 @@
+//! The door of frames: what other nodes, and clients that know how, ask on one connection, many at a time.
+//!
+//! One task has both halves of the connection. It takes in as many frames as have come, has what they ask done beside each
+//! other, and sends all answers that are there with one write. It reads no more while too much is under way.
+
+mod errand;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use chord_wire::Code;
+use chord_wire::frame::{
+    Answer, Arrived, Asked, Class, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, Outbox, Refused,
+    VERSIONS, Welcome,
+};
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::Instant;
+
+use super::doze::Doze;
+use super::farewell::{declined, drain};
+use super::seat::{Seat, Turn};
+use super::share::Share;
+use super::sleep_until;
+use crate::asked::Whom;
+use crate::shared::Shared;
+use errand::{Errand, Running};
+
+/// Requests of one connection that are under way, at most: as many as keep a node busy that waits for others.
+pub(crate) const REQUESTS_MAX: usize = 128;
+
+/// Answers of one connection that wait to be sent, at most and by one answer: then the other side has to read some.
+const UNSENT_BYTES_MAX: usize = 256 << 10;
+
+/// Room for what is read at once, and how little of it is left before there is more: a frame that is longer takes several
+/// reads, and most are much shorter.
+const READ_BYTES: usize = 16 << 10;
+const READ_BYTES_MIN: usize = 4 << 10;
+
+/// Serves one connection, of which these bytes came in, until either side ends it.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    first: BytesMut,
+) -> io::Result<()> {
+    let message_bytes = shared.limits.replica(shared.ring.size).message_bytes();
+    let (reader, writer) = stream.split();
+    let connection = Connection {
+        whom: Arc::default(),
+        inbox: Inbox::of_requests(message_bytes),
+        arrived: first,
+        outbox: Outbox::default(),
+        running: FuturesUnordered::new(),
+        long_share: None,
+        frame_since: None,
+        long_since: None,
+        unsent: None,
+        state: State::Open,
+        turn: None,
+        doze: Doze::new(&seat),
+        reader,
+        writer,
+        seat,
+        shared,
+    };
+    connection.run().await
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It answers.
+    Open,
+    /// The other side sends no more: what has come is still answered.
+    HeardOut,
+    /// It takes nothing more, and answers what it has taken.
+    Ending,
+}
+
+/// A connection at work.
+struct Connection<'a> {
+    whom: Arc<Whom>,
+    inbox: Inbox,
+    /// What has come and was not taken in.
+    arrived: BytesMut,
+    outbox: Outbox,
+    running: FuturesUnordered<Running>,
+    /// For the long message of which some has come.
+    long_share: Option<Share>,
+    /// Since when a part of a frame is here, and a long message is on its way.
+    frame_since: Option<Instant>,
+    long_since: Option<Instant>,
+    /// What the other side has to read in time: since when it waits, and where it ends.
+    unsent: Option<(Instant, u64)>,
+    state: State,
+    /// From the first request to the last answer, while some are under way.
+    turn: Option<Turn>,
+    doze: Doze,
+    reader: ReadHalf<'a>,
+    writer: WriteHalf<'a>,
+    seat: Arc<Seat>,
+    shared: Arc<Shared>,
+}
+
+impl Connection<'_> {
+    async fn run(mut self) -> io::Result<()> {
+        if !self.greet().await? {
+            return Ok(());
+        }
+        loop {
+            if let Err(error) = self.take_in() {
+                tracing::debug!("a connection of frames ends: {error}");
+                self.part();
+            }
+            let was_full = !self.has_room();
+            if self.state == State::HeardOut && !was_full {
+                self.state = State::Ending; // Everything whole was taken.
+            }
+            self.collect();
+            self.send()?;
+            if self.state == State::Ending && self.running.is_empty() && self.outbox.is_empty() {
+                return self.hang_up().await;
+            }
+            if was_full && self.has_room() {
+                tokio::task::yield_now().await; // What has come may be much.
+                continue;
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Hears who is there and says who is here. Returns whether the connection goes on.
+    async fn greet(&mut self) -> io::Result<bool> {
+        let until = Instant::now() + self.shared.limits.header_read;
+        let hello = loop {
+            let mut rest = &self.arrived[..];
+            let hello = match self.inbox.next(&mut rest).map_err(broken)? {
+                Some(Arrived::Message(Message { kind, content, .. })) if kind == Kind::Hello.number() => {
+                    Some(if content.len() > HELLO_BYTES_MAX { None } else { Some(Hello::read(&content)) })
+                }
+                Some(_) => return Err(broken(FrameError::NotFrames)),
+                None => None,
+            };
+            let n_taken = self.arrived.len() - rest.len();
+            self.arrived.advance(n_taken);
+            if let Some(hello) = hello {
+                break hello;
+            }
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "no hello came in time");
+            self.arrived.reserve(READ_BYTES_MIN);
+            let n_bytes = tokio::select! {
+                received = self.reader.read_buf(&mut self.arrived) => received?,
+                () = self.seat.asked_to_leave() => 0,
+                () = tokio::time::sleep_until(until) => return Err(late()),
+            };
+            if n_bytes == 0 {
+                return Ok(false);
+            }
+        };
+        match self.meet(hello) {
+            Ok(welcome) => {
+                self.outbox.open();
+                self.outbox.put(Kind::Welcome, 0, |to| welcome.write(to));
+                Ok(true)
+            }
+            Err(sentence) => {
+                let declined = declined(Code::BadRequest, &sentence);
+                self.writer.try_write(&declined)?; // So few bytes always fit.
+                self.hang_up().await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What is said to a hello; why not, in a sentence.
+    fn meet(
+        &mut self,
+        hello: Option<Result<Hello, chord_wire::frame::MessageError>>,
+    ) -> Result<Welcome, String> {
+        let hello = hello.ok_or_else(|| format!("a hello has at most {HELLO_BYTES_MAX} bytes"))?;
+        let hello = hello.map_err(|error| error.to_string())?;
+        let version = hello.versions.common(VERSIONS).ok_or_else(|| {
+            format!("this node speaks versions {VERSIONS} of frames, and the other side none of them")
+        })?;
+        if hello.name.is_some() && hello.ring.is_none() {
+            return Err("a node says which ring it is of".to_owned());
+        }
+        let peer = hello.name.map(|name| self.shared.peer(name));
+        self.whom = Arc::new(Whom { peer, ring: hello.ring });
+        let asker = self.shared.asker();
+        Ok(Welcome {
+            version,
+            name: self.shared.me.name.clone(),
+            ring: self.shared.ring.clone(),
+            is_member: self.shared.pong().member,
+            copies: asker.links.copies(),
+        })
+    }
+
+    /// Whether more requests are taken.
+    fn has_room(&self) -> bool {
+        self.state != State::Ending
+            && self.running.len() < REQUESTS_MAX
+            && self.outbox.n_waiting() < UNSENT_BYTES_MAX
+    }
+
+    /// Begins what has come, as far as there is room.
+    fn take_in(&mut self) -> Result<(), FrameError> {
+        let arrived = std::mem::take(&mut self.arrived);
+        let mut rest = &arrived[..];
+        let mut taken = Ok(());
+        while taken.is_ok() && self.has_room() {
+            taken = match self.inbox.next(&mut rest) {
+                Ok(None) => break,
+                Ok(Some(arrived)) => self.take(arrived),
+                Err(error) => Err(error),
+            };
+        }
+        let n_taken = arrived.len() - rest.len();
+        self.arrived = arrived;
+        self.arrived.advance(n_taken);
+        if n_taken > 0 {
+            self.frame_since = None;
+        }
+        let is_amid = self.has_room() && !self.arrived.is_empty();
+        self.frame_since = if is_amid { self.frame_since.or_else(|| Some(Instant::now())) } else { None };
+        taken
+    }
+
+    fn take(&mut self, arrived: Arrived<'_>) -> Result<(), FrameError> {
+        match arrived {
+            Arrived::Message(message) => {
+                if matches!(message.content, std::borrow::Cow::Owned(_)) {
+                    self.long_since = None; // It was the long one.
+                }
+                self.begin(&message)?;
+            }
+            Arrived::Begun { id, bytes } => {
+                let mut share = Share::of(&self.shared);
+                match share.fit(bytes) {
+                    Ok(()) => self.long_share = Some(share),
+                    Err(spent) => {
+                        self.inbox.discard();
+                        self.refuse(id, Code::Busy, spent.to_string());
+                    }
+                }
+            }
+            Arrived::TooLarge { id } => {
+                let limit = self.shared.limits.replica(self.shared.ring.size).message_bytes();
+                let error = chord_wire::frame::MessageError::TooLarge { limit };
+                self.refuse(id, Code::TooLarge, error.to_string());
+            }
+            Arrived::Piece => {}
+        }
+        let is_amid = self.inbox.is_amid();
+        self.long_since = if is_amid { self.long_since.or_else(|| Some(Instant::now())) } else { None };
+        Ok(())
+    }
+
+    fn begin(&mut self, message: &Message<'_>) -> Result<(), FrameError> {
+        let Message { kind, id, content } = message;
+        match Class::of(*kind) {
+            Class::Notice => return Ok(()),
+            Class::Request => {}
+            Class::Connection | Class::Answer => return Err(FrameError::OutOfPlace { kind: *kind }),
+        }
+        if self.turn.is_none() {
+            self.turn = Some(Turn::begin(&self.seat));
+        }
+        let share = match self.long_share.take() {
+            Some(share) => Some(share),
+            None => match Share::take(&self.shared, content.len()) {
+                Ok(share) => share,
+                Err(spent) => {
+                    self.refuse(*id, Code::Busy, spent.to_string());
+                    return Ok(());
+                }
+            },
+        };
+        let limits = self.shared.limits.replica(self.shared.ring.size);
+        let asked = match Asked::read(*kind, content, &limits) {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.refuse(*id, errand::code(&error), error.to_string());
+                return Ok(());
+            }
+        };
+        match Errand::at_once(&self.shared, &self.whom, &asked) {
+            Some(answer) => self.put(*id, &answer),
+            None => self.running.push(Errand::run(*id, asked, &self.shared, &self.whom, share)),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: u32, code: Code, sentence: String) {
+        self.put(id, &Answer::Refused(Refused { code: Some(code), sentence }));
+    }
+
+    fn put(&mut self, id: u32, answer: &Answer) {
+        self.outbox.put(answer.kind(), id, |to| answer.write(to));
+    }
+
+    /// Puts all answers that are there to what is to be sent, as far as there is room.
+    fn collect(&mut self) {
+        while self.outbox.n_waiting() < UNSENT_BYTES_MAX {
+            let Some(Some((id, answer))) = self.running.next().now_or_never() else { return };
+            self.put(id, &answer);
+        }
+    }
+
+    /// Sends as much as the system takes at once.
+    fn send(&mut self) -> io::Result<()> {
+        loop {
+            let _ = self.outbox.cut();
+            let unsent = self.outbox.unsent();
+            if unsent.is_empty() {
+                break;
+            }
+            match self.writer.try_write(unsent) {
+                Ok(n_bytes) => self.outbox.sent(n_bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let n_sent = self.outbox.n_sent();
+                    self.unsent = self.unsent.filter(|(_, end)| *end > n_sent);
+                    let end = n_sent + self.outbox.n_waiting() as u64;
+                    self.unsent.get_or_insert_with(|| (Instant::now(), end));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent = None;
+        if self.running.is_empty() && self.turn.take().is_some() {
+            self.seat.sent();
+        }
+        if self.arrived.is_empty() && !self.inbox.is_amid() {
+            self.seat.hear_nothing();
+        } else {
+            self.seat.hear();
+        }
+        Ok(())
+    }
+
+    /// Until when something has to happen.
+    fn until(&self) -> Option<Instant> {
+        let limits = &self.shared.limits;
+        let reads =
+            [self.frame_since, self.long_since].into_iter().flatten().map(|since| since + limits.body_read);
+        let reads = reads.filter(|_| self.has_room());
+        reads.chain(self.unsent.map(|(since, _)| since + limits.answer_write)).min()
+    }
+
+    /// Waits for an answer, for more requests, or for the other side to read.
+    async fn wait(&mut self) -> io::Result<()> {
+        let until = self.until();
+        let has_room = self.has_room();
+        let waits_to_send = !self.outbox.is_empty();
+        let may_collect = !self.running.is_empty() && self.outbox.n_waiting() < UNSENT_BYTES_MAX;
+        let is_idle = self.turn.is_none() && self.arrived.is_empty() && !self.inbox.is_amid();
+        if has_room && self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
+            self.arrived.reserve(READ_BYTES);
+        }
+        tokio::select! {
+            biased;
+            ended = self.running.next(), if may_collect => {
+                if let Some((id, answer)) = ended {
+                    self.put(id, &answer);
+                }
+            }
+            received = self.reader.read_buf(&mut self.arrived), if has_room && self.state == State::Open => {
+                if received? == 0 {
+                    // Nothing more is asked, or nobody is there: either way what came is done.
+                    self.state = State::HeardOut;
+                }
+            }
+            writable = self.writer.writable(), if waits_to_send => writable?,
+            () = self.seat.asked_to_leave(), if self.state != State::Ending => self.part(),
+            () = sleep_until(until) => {
+                if self.unsent.is_some_and(|(since, _)| since.elapsed() >= self.shared.limits.answer_write) {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time"));
+                }
+                self.part(); // What has begun did not arrive in time.
+            }
+            () = self.doze.due(), if is_idle => {
+                self.arrived = BytesMut::new();
+                self.outbox.let_go();
+                self.wakes().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for requests without any buffer.
+    async fn wakes(&mut self) -> io::Result<()> {
+        tokio::select! {
+            readable = self.reader.readable() => readable.map(drop),
+            () = self.seat.asked_to_leave() => {
+                self.part();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes nothing more, and says so: whoever asked for more can ask elsewhere.
+    fn part(&mut self) {
+        if self.state == State::Ending {
+            return;
+        }
+        self.state = State::Ending;
+        // What was announced and is not whole has a number that counts as taken.
+        for id in self.inbox.announced() {
+            let sentence = "this node takes no more requests on this connection: try again".to_owned();
+            self.put(id, &Answer::Refused(Refused { code: Some(Code::Busy), sentence }));
+        }
+        self.outbox.put(Kind::Farewell, self.inbox.last_id(), |_| {});
+        self.arrived = BytesMut::new();
+        (self.frame_since, self.long_since) = (None, None);
+    }
+
+    /// Closes: a system that closes a connection with bytes unread takes back what it has not delivered yet.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        tokio::io::AsyncWriteExt::shutdown(&mut self.writer).await?;
+        drain(&mut self.reader).await;
+        Ok(())
+    }
+}
+
+fn broken(error: FrameError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_on_requests_is_that_of_the_documentation() {
+        let documentation = include_str!("../../../../docs/protocol.md");
+        let row = format!("\n| requests that are under way on a connection | {REQUESTS_MAX}: ");
+        assert!(documentation.contains(&row) && REQUESTS_MAX <= chord_wire::frame::ANNOUNCED_MAX);
+    }
+}

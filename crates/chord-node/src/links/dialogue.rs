@@ -1,0 +1,542 @@
+//! One connection of frames to a peer: many requests at a time, each answered by its number.
+//!
+//! Whoever asks puts its request to what is to be sent. If nothing else is under way, it sends it at once, so that a single
+//! request waits for no other task; otherwise the task of the connection sends all that has come together. That task reads
+//! the answers too, and hands each to who waits for it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use chord_kv::VALUE_BYTES_LIMIT;
+use chord_ring::{NodeName, Peer, RingSize, RingTag};
+use chord_wire::Code;
+use chord_wire::frame::{
+    Answer, Arrived, Asked, Class, Declined, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message,
+    MessageError, Outbox, Speaker, VERSIONS, Welcome,
+};
+use chord_wire::replica::ReplicaLimits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::task::AbortHandle;
+
+use super::connection::{NoAnswer, Sending, prepare};
+use super::lock;
+
+/// Requests that wait to be sent to a peer, in bytes, at most and by one request: more of them wait for room, since they
+/// would only wait in memory.
+const UNSENT_BYTES_MAX: usize = 1 << 20;
+
+/// A request that is given up after so long, in which nothing at all has come, takes the connection with it for those that
+/// follow: after a cut the system may wait for many seconds before it sends again what was lost, and a new connection does not.
+const DEAF_AFTER: Duration = Duration::from_millis(300);
+
+/// Room for what is read at once, and how little of it is left before there is more.
+const READ_BYTES: usize = 16 << 10;
+const READ_BYTES_MIN: usize = 4 << 10;
+
+/// Who this side is, and what it takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) hello: Hello,
+    /// Bytes of a value, at most.
+    pub(crate) value_bytes: usize,
+}
+
+impl Terms {
+    /// Those of a client that is no node. A node may be told to keep the largest values, whatever this program would keep.
+    pub(crate) fn of_client(ring: RingTag) -> Self {
+        let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring), copies: None };
+        Self { hello, value_bytes: VALUE_BYTES_LIMIT }
+    }
+
+    /// What messages may be like. Whoever says nothing of its own ring takes that of the peer.
+    fn limits(&self, theirs: RingSize) -> ReplicaLimits {
+        let size = self.hello.ring.as_ref().map_or(theirs, |ring| ring.size);
+        ReplicaLimits { size, value_bytes: self.value_bytes }
+    }
+}
+
+/// Why frames brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// As it may be with any connection.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// The request has not left, and can go out on another connection.
+    #[error("the request was not sent")]
+    NotSent,
+    /// The peer speaks no frames with this side: it is asked in other words.
+    #[error("no frames are spoken: {0}")]
+    NotSpoken(String),
+    /// What came back makes no sense.
+    #[error("the answer makes no sense: {0}")]
+    Wrong(String),
+}
+
+impl From<MessageError> for Unanswered {
+    fn from(error: MessageError) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+/// How one request ended.
+#[allow(clippy::large_enum_variant, reason = "it is the large one as a rule")]
+enum Ended {
+    Answered(Result<Answer, MessageError>),
+    NotSent,
+    /// It has left, and no answer will come.
+    Lost,
+    /// The same, and the peer made no sense.
+    Wrong(FrameError),
+}
+
+/// A request that has no answer yet.
+struct Pending {
+    /// None if it was given up before it had left.
+    reply: Option<oneshot::Sender<Ended>>,
+    /// Where it ends in the stream of what is sent.
+    end: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What both the task and those who ask have part in.
+struct Talk {
+    outbox: Outbox,
+    pending: BTreeMap<u32, Pending>,
+    last_id: u32,
+    /// Nothing more is asked.
+    is_over: bool,
+    /// The task was told to send what has come.
+    is_called: bool,
+    /// The system takes no more for now.
+    is_blocked: bool,
+    n_given_up: usize,
+    last_used: Instant,
+    last_heard: Instant,
+}
+
+struct Inner {
+    writer: OwnedWriteHalf,
+    talk: Mutex<Talk>,
+    /// Calls the task.
+    call: Notify,
+    /// Tells those who wait for room.
+    room: Notify,
+    version: u8,
+    speaker: Speaker,
+    limits: ReplicaLimits,
+}
+
+/// A connection to a peer that has said welcome. Dropped, it is closed.
+pub(crate) struct Dialogue {
+    inner: Arc<Inner>,
+    pub(crate) welcome: Welcome,
+    task: AbortHandle,
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What has come from the peer.
+struct Ear {
+    reader: OwnedReadHalf,
+    inbox: Inbox,
+    arrived: BytesMut,
+}
+
+impl Dialogue {
+    /// Connects to a peer.
+    pub(super) async fn connect(name: &NodeName) -> Result<TcpStream, NoAnswer> {
+        let stream = TcpStream::connect((name.host(), name.port())).await.map_err(NoAnswer::to_connect)?;
+        prepare(&stream).map_err(NoAnswer::NoConnection)?;
+        Ok(stream)
+    }
+
+    /// Says who is here, and hears who is there.
+    pub(super) async fn open(stream: TcpStream, terms: &Terms) -> Result<Self, Unanswered> {
+        let not_spoken = |why: String| Unanswered::NotSpoken(why);
+        let (reader, mut writer) = stream.into_split();
+        let mut outbox = Outbox::default();
+        outbox.open();
+        outbox.put(Kind::Hello, 0, |to| terms.hello.write(to));
+        writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
+        outbox.sent(outbox.unsent().len());
+        // Until it is known what the peer is, it may only send what a welcome takes.
+        let mut ear = Ear { reader, inbox: Inbox::of_answers(HELLO_BYTES_MAX), arrived: BytesMut::new() };
+        let welcome = ear.hear_welcome().await?;
+        let version = welcome.version;
+        if !(terms.hello.versions.lowest..=terms.hello.versions.highest).contains(&version) {
+            return Err(not_spoken(format!(
+                "the peer chose version {version}, which this node does not speak"
+            )));
+        }
+        let limits = terms.limits(welcome.ring.size);
+        ear.inbox.allow(limits.message_bytes());
+        let peer = Peer::of_name(welcome.name.clone(), limits.size);
+        let inner = Arc::new(Inner {
+            writer,
+            talk: Mutex::new(Talk::new(outbox)),
+            call: Notify::new(),
+            room: Notify::new(),
+            version,
+            speaker: Speaker { peer, ring: welcome.ring.clone() },
+            limits,
+        });
+        #[cfg(feature = "next-protocol")]
+        if version < 2 {
+            lock(&inner.talk).outbox.put(Kind::Remark, 0, |to| to.push(0));
+        }
+        let task = tokio::spawn(run(inner.clone(), ear)).abort_handle();
+        Ok(Self { inner, welcome, task })
+    }
+
+    /// Asks, and waits for the answer. The caller sets the deadline: dropped, the request is given up.
+    pub(super) async fn ask(
+        &self,
+        sending: &Sending,
+        asked: &Asked,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answer, Unanswered> {
+        if !self.inner.has_room() {
+            self.inner.wait_for_room().await;
+        }
+        let was_in_doubt = sending.leaves();
+        let Some((id, answer)) = self.inner.put(asked, permit) else {
+            sending.settle(was_in_doubt);
+            return Err(Unanswered::NotSent);
+        };
+        let waits = Waits { inner: &self.inner, id, since: Instant::now() };
+        let ended = answer.await.unwrap_or(Ended::Lost);
+        std::mem::forget(waits);
+        match ended {
+            Ended::Answered(answer) => {
+                sending.settle(was_in_doubt);
+                Ok(answer?)
+            }
+            Ended::NotSent => {
+                sending.settle(was_in_doubt);
+                Err(Unanswered::NotSent)
+            }
+            Ended::Lost => Err(NoAnswer::Closed.into()),
+            Ended::Wrong(error) => Err(Unanswered::Wrong(error.to_string())),
+        }
+    }
+
+    /// Whether nothing more can be asked.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.inner.talk).is_over
+    }
+
+    /// Whether it was not used for so long.
+    pub(super) fn is_idle(&self, idle: Duration) -> bool {
+        let talk = lock(&self.inner.talk);
+        talk.pending.is_empty() && talk.last_used.elapsed() >= idle
+    }
+}
+
+impl Ear {
+    async fn hear_welcome(&mut self) -> Result<Welcome, Unanswered> {
+        loop {
+            let mut rest = &self.arrived[..];
+            let heard = match self.inbox.next(&mut rest) {
+                Ok(None) => None,
+                Ok(Some(Arrived::Message(message))) => Some(welcome(&message)?),
+                Ok(Some(_)) => return Err(Unanswered::NotSpoken(FrameError::NotFrames.to_string())),
+                Err(error) => return Err(Unanswered::NotSpoken(error.to_string())),
+            };
+            let n_taken = self.arrived.len() - rest.len();
+            self.arrived.advance(n_taken);
+            if let Some(welcome) = heard {
+                return Ok(welcome);
+            }
+            // One that closes without a word is ending, as a rule: whoever does not know frames says so.
+            if self.read().await.unwrap_or(0) == 0 {
+                return Err(NoAnswer::Closed.into());
+            }
+        }
+    }
+
+    /// Waits for more. May be dropped at any point.
+    async fn read(&mut self) -> io::Result<usize> {
+        if self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
+            self.arrived.reserve(READ_BYTES);
+        }
+        self.reader.read_buf(&mut self.arrived).await
+    }
+}
+
+/// What a peer says to a hello.
+fn welcome(message: &Message<'_>) -> Result<Welcome, Unanswered> {
+    let not_spoken = |error: MessageError| Unanswered::NotSpoken(error.to_string());
+    if message.kind == Kind::Welcome.number() {
+        return Welcome::read(&message.content).map_err(not_spoken);
+    }
+    if message.kind == Kind::Declined.number() {
+        let declined = Declined::read(&message.content).map_err(not_spoken)?;
+        return Err(match declined.code {
+            // It would say the same in any other words.
+            Some(Code::Busy) => NoAnswer::Closed.into(),
+            _ => Unanswered::NotSpoken(declined.sentence),
+        });
+    }
+    Err(not_spoken(MessageError::UnknownKind { kind: message.kind }))
+}
+
+impl Talk {
+    fn new(outbox: Outbox) -> Self {
+        Self {
+            outbox,
+            pending: BTreeMap::new(),
+            last_id: 0,
+            is_over: false,
+            is_called: false,
+            is_blocked: false,
+            n_given_up: 0,
+            last_used: Instant::now(),
+            last_heard: Instant::now(),
+        }
+    }
+
+    /// Sends as much as the system takes at once.
+    fn send(&mut self, writer: &OwnedWriteHalf) -> io::Result<()> {
+        self.is_blocked = false;
+        loop {
+            if let Some((id, end)) = self.outbox.cut()
+                && let Some(pending) = self.pending.get_mut(&id)
+            {
+                pending.end = end;
+            }
+            let unsent = self.outbox.unsent();
+            if unsent.is_empty() {
+                break;
+            }
+            match writer.try_write(unsent) {
+                Ok(n_bytes) => self.outbox.sent(n_bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.n_given_up > 0 {
+            let n_sent = self.outbox.n_sent();
+            self.pending.retain(|_, pending| pending.reply.is_some() || pending.end > n_sent);
+            self.n_given_up = self.pending.values().filter(|pending| pending.reply.is_none()).count();
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Puts a request to what is sent; `None` if nothing more can be asked here.
+    fn put(&self, asked: &Asked, permit: OwnedSemaphorePermit) -> Option<(u32, oneshot::Receiver<Ended>)> {
+        let (reply, answer) = oneshot::channel();
+        let mut talk = lock(&self.talk);
+        if talk.is_over {
+            return None;
+        }
+        talk.last_id += 1;
+        talk.last_used = Instant::now();
+        let id = talk.last_id;
+        talk.is_over = id == u32::MAX;
+        let end = talk.outbox.put(asked.request.kind(self.version), id, |to| asked.write(to));
+        let is_alone = talk.pending.is_empty();
+        talk.pending.insert(id, Pending { reply: Some(reply), end, _permit: permit });
+        // What cannot be sent the task finds out too, and ends what waits.
+        let is_sent = is_alone && talk.send(&self.writer).is_ok() && !talk.is_blocked;
+        if !is_sent && !std::mem::replace(&mut talk.is_called, true) {
+            self.call.notify_one();
+        }
+        Some((id, answer))
+    }
+
+    fn has_room(&self) -> bool {
+        let talk = lock(&self.talk);
+        talk.is_over || talk.outbox.n_waiting() < UNSENT_BYTES_MAX
+    }
+
+    /// Ends when not too much waits to be sent.
+    async fn wait_for_room(&self) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if self.has_room() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Sends what has come by now.
+    fn send(&self) -> io::Result<bool> {
+        let mut talk = lock(&self.talk);
+        talk.is_called = false;
+        let was_full = talk.outbox.n_waiting() >= UNSENT_BYTES_MAX;
+        talk.send(&self.writer)?;
+        if was_full && talk.outbox.n_waiting() < UNSENT_BYTES_MAX {
+            self.room.notify_waiters();
+        }
+        Ok(talk.is_blocked)
+    }
+
+    fn take(&self, arrived: Arrived<'_>) -> Result<(), FrameError> {
+        match arrived {
+            Arrived::Message(Message { kind, id, content }) => match Class::of(kind) {
+                Class::Answer => {
+                    self.hand(id, |inner| Answer::read(kind, &content, &inner.limits, &inner.speaker));
+                }
+                Class::Notice => {}
+                Class::Connection if kind == Kind::Farewell.number() => self.part(id),
+                Class::Connection | Class::Request => return Err(FrameError::OutOfPlace { kind }),
+            },
+            Arrived::TooLarge { id } => {
+                self.hand(id, |inner| Err(MessageError::TooLarge { limit: inner.limits.message_bytes() }));
+            }
+            Arrived::Begun { .. } | Arrived::Piece => {}
+        }
+        Ok(())
+    }
+
+    /// Hands an answer to who waits for it, if there is still one.
+    fn hand(&self, id: u32, answer: impl FnOnce(&Self) -> Result<Answer, MessageError>) {
+        let mut talk = lock(&self.talk);
+        talk.last_heard = Instant::now();
+        let pending = talk.pending.remove(&id);
+        drop(talk);
+        if let Some(reply) = pending.and_then(|pending| pending.reply) {
+            let _ = reply.send(Ended::Answered(answer(self))); // It may just have been given up.
+        }
+    }
+
+    /// The peer takes nothing above that number.
+    fn part(&self, last_id: u32) {
+        let mut talk = lock(&self.talk);
+        talk.is_over = true;
+        let beyond = last_id.checked_add(1).map(|first| talk.pending.split_off(&first)).unwrap_or_default();
+        drop(talk);
+        self.room.notify_waiters();
+        for pending in beyond.into_values() {
+            pending.end(Ended::NotSent);
+        }
+    }
+
+    /// The connection is over.
+    fn end(&self, why: &Why) {
+        let mut talk = lock(&self.talk);
+        talk.is_over = true;
+        let n_sent = talk.outbox.n_sent();
+        let pending = std::mem::take(&mut talk.pending);
+        drop(talk);
+        self.room.notify_waiters();
+        for pending in pending.into_values() {
+            let has_left = pending.end <= n_sent;
+            pending.end(match why {
+                _ if !has_left => Ended::NotSent,
+                Why::Closed => Ended::Lost,
+                Why::Wrong(error) => Ended::Wrong(*error),
+            });
+        }
+    }
+
+    /// Whether the peer has said farewell, and has nothing more to say.
+    fn is_done(&self) -> bool {
+        let talk = lock(&self.talk);
+        talk.is_over && talk.pending.is_empty()
+    }
+}
+
+impl Pending {
+    fn end(self, how: Ended) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(how); // It may just have been given up.
+        }
+    }
+}
+
+/// One who waits for an answer. Dropped, it has given up.
+struct Waits<'a> {
+    inner: &'a Inner,
+    id: u32,
+    since: Instant,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let mut talk = lock(&self.inner.talk);
+        talk.is_over |= talk.last_heard < self.since && self.since.elapsed() >= DEAF_AFTER;
+        let n_sent = talk.outbox.n_sent();
+        let Some(pending) = talk.pending.get_mut(&self.id) else { return };
+        if pending.end > n_sent {
+            // It still takes room among what is to be sent.
+            pending.reply = None;
+            talk.n_given_up += 1;
+        } else {
+            talk.pending.remove(&self.id);
+        }
+    }
+}
+
+/// Why a connection ended.
+enum Why {
+    Closed,
+    Wrong(FrameError),
+}
+
+impl From<io::Error> for Why {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<FrameError> for Why {
+    fn from(error: FrameError) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+/// The task of a connection.
+async fn run(inner: Arc<Inner>, mut ear: Ear) {
+    if let Err(why) = converse(&inner, &mut ear).await {
+        inner.end(&why);
+    }
+    // The peer waits for this end, and whoever has the dialogue may keep it for a while.
+    let _ = socket2::SockRef::from(inner.writer.as_ref()).shutdown(std::net::Shutdown::Both);
+}
+
+async fn converse(inner: &Inner, ear: &mut Ear) -> Result<(), Why> {
+    let mut is_blocked = false;
+    loop {
+        let mut rest = &ear.arrived[..];
+        while let Some(arrived) = ear.inbox.next(&mut rest)? {
+            inner.take(arrived)?;
+        }
+        let n_taken = ear.arrived.len() - rest.len();
+        ear.arrived.advance(n_taken);
+        if n_taken > 0 && inner.is_done() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = inner.call.notified() => is_blocked = inner.send()?,
+            received = ear.read() => {
+                if received? == 0 {
+                    return Err(Why::Closed);
+                }
+            }
+            writable = inner.writer.writable(), if is_blocked => {
+                writable?;
+                is_blocked = inner.send()?;
+            }
+        }
+    }
+}

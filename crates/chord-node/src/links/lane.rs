@@ -1,0 +1,129 @@
+//! A lane to a peer: requests of one sort, on a connection of their own that is opened when it is needed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chord_ring::NodeName;
+use chord_wire::frame::{Answer, Asked};
+use tokio::sync::Semaphore;
+
+use super::connection::{NoAnswer, Sending};
+use super::dialogue::{Dialogue, Terms, Unanswered};
+use super::lock;
+use crate::door::REQUESTS_MAX;
+
+/// How often a request is sent that did not leave, or was lost with a connection that the peer had closed meanwhile.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Requests of one sort to one peer.
+pub(crate) struct Lane {
+    open: Mutex<Option<Arc<Dialogue>>>,
+    /// Held by the one who opens a connection.
+    opening: tokio::sync::Mutex<()>,
+    /// Requests under way: as many as the peer takes.
+    requests: Arc<Semaphore>,
+    /// A hello was given up before it was answered.
+    is_unheard: AtomicBool,
+}
+
+/// What came back, and from whom.
+pub(crate) struct Heard {
+    pub(crate) answer: Answer,
+    pub(crate) from: Arc<Dialogue>,
+}
+
+/// Notes a hello that is given up.
+struct Hailing<'a>(&'a AtomicBool);
+
+impl Drop for Hailing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Lane {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            is_unheard: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks, and waits for the answer. The caller sets the deadline.
+    pub(crate) async fn ask(
+        &self,
+        name: &NodeName,
+        terms: &Terms,
+        sending: &Sending,
+        asked: &Asked,
+    ) -> Result<Heard, Unanswered> {
+        let mut attempts_left = ATTEMPTS_MAX;
+        loop {
+            attempts_left -= 1;
+            let permit = self.requests.clone().acquire_owned().await;
+            let permit = permit.map_err(|closed| NoAnswer::NoConnection(std::io::Error::other(closed)))?;
+            let (dialogue, is_new) = self.dialogue(name, terms).await?;
+            match dialogue.ask(sending, asked, permit).await {
+                Ok(answer) => return Ok(Heard { answer, from: dialogue }),
+                Err(Unanswered::NotSent) if attempts_left > 0 => {}
+                Err(Unanswered::NotSent) => return Err(NoAnswer::Closed.into()),
+                // A connection that was kept may have been closed meanwhile.
+                Err(Unanswered::NoAnswer(NoAnswer::Closed))
+                    if attempts_left > 0 && !is_new && !sending.is_over() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The connection, and whether it was just opened.
+    async fn dialogue(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
+        match self.opened() {
+            Some(dialogue) => Ok((dialogue, false)),
+            // On the heap: it is seldom, and whoever asks often has room for all of this.
+            None => Box::pin(self.open(name, terms)).await,
+        }
+    }
+
+    async fn open(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
+        let _turn = self.opening.lock().await;
+        if let Some(dialogue) = self.opened() {
+            return Ok((dialogue, true));
+        }
+        let stream = Dialogue::connect(name).await?;
+        let hailing = Hailing(&self.is_unheard);
+        let opened = Dialogue::open(stream, terms).await;
+        std::mem::forget(hailing);
+        let dialogue = Arc::new(opened?);
+        *lock(&self.open) = Some(dialogue.clone());
+        Ok((dialogue, true))
+    }
+
+    fn opened(&self) -> Option<Arc<Dialogue>> {
+        let open = lock(&self.open);
+        open.as_ref().filter(|dialogue| !dialogue.is_over()).cloned()
+    }
+
+    /// Whether a hello was given up since this was asked last.
+    pub(crate) fn was_unheard(&self) -> bool {
+        self.is_unheard.load(Ordering::Relaxed) && self.is_unheard.swap(false, Ordering::Relaxed)
+    }
+
+    /// Closes the connection if it was not used for so long.
+    pub(super) fn close_idle(&self, idle: Duration) {
+        let mut open = lock(&self.open);
+        if open.as_ref().is_some_and(|dialogue| dialogue.is_over() || dialogue.is_idle(idle)) {
+            *open = None;
+        }
+    }
+
+    /// Uses this connection no more; who waits on it goes on waiting.
+    pub(super) fn leave(&self) {
+        *lock(&self.open) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;
