@@ -416,6 +416,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_speaks_frames_with_a_node_that_says_that_it_does_and_http_if_they_fail() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        node.put(b"key", b"value").await.unwrap();
+        let client = Client::new(node.name().clone());
+        let key = || Key::new(b"key").unwrap();
+        let get = || client.operate(key(), Operation::Get, Consistency::Usual, DEADLINE);
+        for speaks_frames in [true, false] {
+            let got = get().await.unwrap();
+            assert_eq!((&got.owner, got.hops), (node.name(), 0));
+            let value = got.outcome.record.and_then(|record| record.value).expect("it is there");
+            assert_eq!(value.as_bytes(), b"value");
+            assert_eq!(client.speaks_frames.swap(false, Ordering::Relaxed), speaks_frames);
+        }
+        let range = Range { after: node.view().me().position, up_to: node.view().me().position };
+        let in_http = client.list(range, None, DEADLINE).await.unwrap();
+        client.speaks_frames.store(true, Ordering::Relaxed);
+        assert_eq!(client.list(range, None, DEADLINE).await.unwrap(), in_http);
+        let condition = chord_kv::replication::Condition::Absent;
+        let change = chord_kv::replication::Change::Delete;
+        let expiry = chord_kv::replication::Expiry::Never;
+        let delete = Operation::Change { change, condition, expiry };
+        for speaks_frames in [true, false] {
+            client.speaks_frames.store(speaks_frames, Ordering::Relaxed);
+            let deleted = client.operate(key(), delete.clone(), Consistency::Usual, DEADLINE).await;
+            let Err(ClientError::Refused { code, .. }) = deleted else { panic!("{deleted:?}") };
+            assert_eq!(code, Some(Code::ConditionFailed));
+        }
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
     async fn an_answer_without_end_is_called_too_large() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::new(listener.local_addr().unwrap().to_string().parse().unwrap());

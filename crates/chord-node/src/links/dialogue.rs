@@ -473,7 +473,10 @@ struct Waits<'a> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         let mut talk = lock(&self.inner.talk);
-        talk.is_over |= talk.last_heard < self.since && self.since.elapsed() >= DEAF_AFTER;
+        if talk.last_heard < self.since && self.since.elapsed() >= DEAF_AFTER {
+            talk.is_over = true;
+            self.inner.room.notify_waiters();
+        }
         let n_sent = talk.outbox.n_sent();
         let Some(pending) = talk.pending.get_mut(&self.id) else { return };
         if pending.end > n_sent {
