@@ -160,14 +160,15 @@ impl Driver {
             Output::Send(id, to, request) => {
                 let Some(shared) = self.shared.upgrade() else { return };
                 let asked = shared.clone();
-                let answer = async move { asked.asker().ask_about_records(&to, request).await };
-                self.spawn(id, shared, async move { Input::Answer(id, answer.await) });
+                let answer =
+                    async move { Input::Answer(id, asked.asker().ask_about_records(&to, request).await) };
+                self.spawn(id, shared, answer);
             }
             Output::FindOwner(id, position) => {
                 let Some(shared) = self.shared.upgrade() else { return };
                 let asked = shared.clone();
-                let owner = async move { asked.find_owner(position).await };
-                self.spawn(id, shared, async move { Input::Found(id, owner.await) });
+                let owner = async move { Input::Found(id, asked.find_owner(position).await) };
+                self.spawn(id, shared, owner);
             }
             Output::Reply(token, answer) => self.end(token, Ended::Reply(answer)),
             Output::Done(token, result) => {
