@@ -128,4 +128,5 @@ async function pipelines(client) {
 }
 
 await (kind === "raw" ? raw() : typed());
-process.exit(); // timers of a pool that has ended would keep it for some seconds
+// Timers of a pool that has ended would keep it for some seconds; and what a pipe has no room for yet is lost by exit().
+process.stdout.write("", () => process.exit());
