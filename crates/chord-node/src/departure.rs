@@ -67,13 +67,11 @@ impl Shared {
     async fn leave(self: Arc<Self>) -> Departure {
         self.advance(Stage::Departing);
         let departure = self.hand_over().await;
-        let limit = self.limits.departure.max(self.limits.request);
-        match tokio::time::timeout(limit, self.command(Command::Leave)).await {
-            Ok(Ok(()) | Err(CommandError::NotMember)) => {}
-            Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
-            Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
-        }
         let left_behind = departure.left_behind;
+        // Whoever has the only copies says no farewell: others are to wait for it when the ring starts again.
+        if left_behind == 0 || self.disk.is_none() {
+            self.say_farewell().await;
+        }
         if left_behind == 0 {
             self.tell_others().await;
         }
@@ -83,6 +81,16 @@ impl Shared {
             tracing::warn!(left_behind, "others may lack copies of records that this node had");
         }
         departure
+    }
+
+    /// Tells its neighbours that it leaves.
+    async fn say_farewell(self: &Arc<Self>) {
+        let limit = self.limits.departure.max(self.limits.request);
+        match tokio::time::timeout(limit, self.command(Command::Leave)).await {
+            Ok(Ok(()) | Err(CommandError::NotMember)) => {}
+            Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
+            Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
+        }
     }
 
     /// Tells those who are not next to it that it has left and lacks nothing: its neighbours know.
@@ -191,7 +199,7 @@ mod tests {
     use chord_ring::RingSize;
 
     use super::*;
-    use crate::Node;
+    use crate::{Limits, Node};
 
     #[tokio::test]
     async fn a_node_that_stops_counts_neither_what_has_expired_nor_what_was_deleted() {
@@ -211,6 +219,48 @@ mod tests {
         assert_eq!(node.shared().store.usage().records, 3);
         let departure = node.shutdown().await;
         assert_eq!((departure.handed_over, departure.left_behind, departure.ended_ring), (0, 1, true));
+    }
+
+    /// Two nodes of a ring that keep one copy of each key, on disks; and the second has left.
+    async fn stays_and_leaves(limits: Limits) -> (Node, NodeName, Departure) {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let builder = Node::builder().listen("127.0.0.1:0").replicas(1).limits(limits);
+        let stays = builder.clone().data(dirs[0].path()).start().await.unwrap();
+        let leaver = builder.data(dirs[1].path()).join(stays.name().clone()).start().await.unwrap();
+        leaver.ready().await.unwrap();
+        let peer = leaver.shared().me.clone();
+        let mut changes = stays.shared().view_changed.subscribe();
+        changes.wait_for(|()| stays.view().successors().head() == Some(&peer)).await.unwrap();
+        let mut n_its = 0;
+        for number in 0.. {
+            let stored = stays.put(format!("key {number}").as_bytes(), b"value").await.unwrap();
+            n_its += usize::from(stored.owner == peer.name);
+            if n_its == 3 {
+                break;
+            }
+        }
+        let departure = leaver.shutdown().await;
+        changes.wait_for(|()| stays.view().successors().is_empty()).await.unwrap();
+        (stays, peer.name, departure)
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_with_the_only_copies_on_its_disk_is_remembered() {
+        let limits = Limits { departure: Duration::ZERO, ..Limits::default() };
+        let (stays, leaver, departure) = stays_and_leaves(limits).await;
+        assert!(departure.left_behind > 0, "{departure:?}");
+        assert!(stays.shared().acquaintances.borrow().contains(&leaver));
+        stays.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn one_that_has_handed_everything_over_is_forgotten() {
+        let (stays, leaver, departure) = stays_and_leaves(Limits::default()).await;
+        assert_eq!(departure.left_behind, 0);
+        let mut known = stays.shared().acquaintances.subscribe();
+        let is_forgotten = known.wait_for(|known| !known.contains(&leaver));
+        tokio::time::timeout(Duration::from_secs(10), is_forgotten).await.expect("in time").unwrap();
+        stays.shutdown().await;
     }
 
     #[tokio::test]

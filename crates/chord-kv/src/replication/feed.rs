@@ -418,11 +418,9 @@ impl Replicator {
     }
 
     pub(super) fn drive_feed(&mut self) {
-        if self.feed.subscriptions.is_empty() {
-            return;
-        }
         self.feed.forget_lapsed(self.now.elapsed);
         if self.feed.subscriptions.is_empty() {
+            // Who watches next is told nothing of what expired before.
             self.feed.due.clear();
             self.feed.cut = None;
             self.feed.search = Search::default();

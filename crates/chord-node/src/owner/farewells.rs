@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chord_ring::{Answer, Failure, NodeName, Refusal, Request};
+use chord_kv::replication::{PeerAnswer, PeerRequest};
+use chord_ring::{Answer, Failure, NodeName, Peer, Refusal, Request};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -24,7 +25,8 @@ type Reply = oneshot::Sender<Result<Answer, Refusal>>;
 pub(super) struct Farewells(JoinSet<Option<NodeName>>);
 
 impl Farewells {
-    /// Begins to ask a peer that is known here whether it has left. What is sent to the result goes to `reply` once it has
+    /// Begins to ask a peer that is known here whether it has left: it is no member, and says that it leaves. One that has
+    /// crashed and is on its way back is no member either. What is sent to the result goes to `reply` once it has
     /// answered: until then it waits, and is there.
     pub(super) fn check(&mut self, shared: &Arc<Shared>, name: &NodeName, reply: Reply) -> Reply {
         let is_known = shared.acquaintances.borrow().contains(name);
@@ -34,7 +36,12 @@ impl Farewells {
         let (sender, answer) = oneshot::channel();
         let (shared, name) = (shared.clone(), name.clone());
         self.0.spawn(async move {
-            let said = shared.asker().ask(&name, Request::Ping, CHECK_WAIT).await;
+            let peer = Peer::of_name(name.clone(), shared.ring.size);
+            let asker = shared.asker();
+            let (said, of_records) = tokio::join!(
+                asker.ask(&name, Request::Ping, CHECK_WAIT),
+                tokio::time::timeout(CHECK_WAIT, asker.ask_about_records(&peer, PeerRequest::Vouch)),
+            );
             if let Ok(answer) = answer.await {
                 let _ = reply.send(answer); // It may have gone.
             }
@@ -43,7 +50,8 @@ impl Farewells {
                 Err(Failure::Refused(Refusal::NotMember)) => true,
                 Ok(_) | Err(_) => false,
             };
-            has_left.then_some(name)
+            let leaves = matches!(of_records, Ok(Ok(PeerAnswer { leaving: true, .. })));
+            (has_left && leaves).then_some(name)
         });
         sender
     }

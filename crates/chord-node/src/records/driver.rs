@@ -260,7 +260,8 @@ impl Driver {
     }
 }
 
-/// An answer that the machine waits for. It gets one even if the task breaks that asks for it.
+/// An answer that the machine waits for. It gets one even if the task breaks that asks for it. One that is let go of gives
+/// none: then the node ends, or the runtime, perhaps while the machine is being fed by this very thread.
 struct Owed {
     id: RequestId,
     shared: Option<Arc<Shared>>,
@@ -276,7 +277,9 @@ impl Owed {
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
+        if std::thread::panicking()
+            && let Some(shared) = self.shared.take()
+        {
             shared.records.feed(Input::Answer(self.id, Err(Failure::Silent)));
         }
     }

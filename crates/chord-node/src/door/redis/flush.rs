@@ -43,6 +43,9 @@ fn flush(call: &mut Call<'_>) -> Result<Begun, Answer> {
             Ok(Ok(())) => Answer::OK,
             Ok(Err(error)) if !has_begun => error.into(),
             Ok(Err(error)) => partly(&error.to_string()),
+            Err(_) if !has_begun => {
+                Answer::error("TRYAGAIN", "nothing was deleted: the node had other work for a minute")
+            }
             Err(_) => partly("a minute was not enough"),
         }
     })))

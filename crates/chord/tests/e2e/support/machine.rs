@@ -1,8 +1,10 @@
 //! The machine that the tests run on: its ports, its load, what Linux tells about a process.
 
+use std::io;
 use std::net::TcpListener;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// Tests that assert times hold this alone; all others share it.
@@ -23,6 +25,15 @@ pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
 const PORT_FIRST: u16 = 10_000;
 const N_PORTS: u16 = 20_000;
 
+/// Held while a process begins: until then it has whatever is open here, also the sockets by which ports are tried.
+static BEGINNING: Mutex<()> = Mutex::new(());
+
+/// Begins a process while no port is tried.
+pub(crate) fn begin(command: &mut Command) -> io::Result<Child> {
+    let _alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
 /// A loopback port that nobody listens on, another one at each call.
 #[track_caller]
 pub(crate) fn free_port() -> u16 {
@@ -33,6 +44,7 @@ pub(crate) fn free_port() -> u16 {
 #[track_caller]
 pub(crate) fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    let _alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
     // Test processes that run at the same time begin at different places.
     let begin =
         u16::try_from(std::process::id() % u32::from(N_PORTS / 100)).expect("below the number of ports");

@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 
 #[track_caller]
 pub(crate) fn run_command(command: &mut Command) -> Ended {
-    let output = command.output().expect("the program starts");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = machine::begin(command).and_then(Child::wait_with_output).expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -71,8 +72,8 @@ pub(crate) struct Process {
 impl Process {
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = machine::begin(command).expect("the program starts");
         let stdout = Printed::read_from(child.stdout.take().expect("standard output is a pipe"));
         let stderr = Printed::read_from(child.stderr.take().expect("standard error is a pipe"));
         Self { child, stdout, stderr }
@@ -93,7 +94,9 @@ impl Process {
     /// Sends a signal, named as `kill` names it.
     #[track_caller]
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
+        let mut kill = Command::new("kill");
+        let sent = machine::begin(kill.args(["-s", signal, &self.id().to_string()]));
+        let sent = sent.and_then(|mut child| child.wait());
         assert!(sent.expect("kill runs").success(), "cannot send {signal} to {}", self.id());
     }
 

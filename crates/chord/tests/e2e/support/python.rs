@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::Process;
+use super::{Process, machine};
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/support/peer").join(name)
@@ -56,12 +56,9 @@ pub(crate) struct XmlRpc {
 impl XmlRpc {
     #[track_caller]
     pub(crate) fn start() -> Self {
-        let mut child = Command::new("python3")
-            .arg(script("xmlrpc_calls.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 runs");
+        let mut python = Command::new("python3");
+        python.arg(script("xmlrpc_calls.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = machine::begin(&mut python).expect("python3 runs");
         let stdin = child.stdin.take().expect("standard input is a pipe");
         let stdout = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
         Self { child, pipes: Mutex::new((stdin, stdout)) }
