@@ -5,6 +5,7 @@
 
 mod errand;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -235,7 +236,7 @@ impl Connection<'_> {
     fn take(&mut self, arrived: Arrived<'_>) -> Result<(), FrameError> {
         match arrived {
             Arrived::Message(message) => {
-                if matches!(message.content, std::borrow::Cow::Owned(_)) {
+                if matches!(message.content, Cow::Owned(_)) {
                     self.long_since = None; // It was the long one.
                 }
                 self.begin(&message)?;
@@ -272,7 +273,9 @@ impl Connection<'_> {
         if self.turn.is_none() {
             self.turn = Some(Turn::begin(&self.seat));
         }
-        let share = match self.long_share.take() {
+        // A short message may have overtaken the long one, whose share it is.
+        let of_long = if matches!(content, Cow::Owned(_)) { self.long_share.take() } else { None };
+        let share = match of_long {
             Some(share) => Some(share),
             None => match Share::take(&self.shared, content.len()) {
                 Ok(share) => share,
@@ -305,10 +308,10 @@ impl Connection<'_> {
         self.outbox.put(answer.kind(), id, |to| answer.write(to));
     }
 
-    /// Puts all answers that are there to what is to be sent, as far as there is room.
+    /// Puts all answers that are there to what is to be sent. Those under way are never left alone for want of room: they may
+    /// hold what others wait for.
     fn collect(&mut self) {
-        while self.outbox.n_waiting() < UNSENT_BYTES_MAX {
-            let Some(Some((id, answer))) = self.running.next().now_or_never() else { return };
+        while let Some(Some((id, answer))) = self.running.next().now_or_never() {
             self.put(id, &answer);
         }
     }
@@ -359,14 +362,13 @@ impl Connection<'_> {
         let until = self.until();
         let has_room = self.has_room();
         let waits_to_send = !self.outbox.is_empty();
-        let may_collect = !self.running.is_empty() && self.outbox.n_waiting() < UNSENT_BYTES_MAX;
         let is_idle = self.turn.is_none() && self.arrived.is_empty() && !self.inbox.is_amid();
         if has_room && self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
             self.arrived.reserve(READ_BYTES);
         }
         tokio::select! {
             biased;
-            ended = self.running.next(), if may_collect => {
+            ended = self.running.next(), if !self.running.is_empty() => {
                 if let Some((id, answer)) = ended {
                     self.put(id, &answer);
                 }

@@ -33,7 +33,7 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 
 /// A request that is given up after so long, in which nothing at all has come, takes the connection with it for those that
 /// follow: after a cut the system may wait for many seconds before it sends again what was lost, and a new connection does not.
-const DEAF_AFTER: Duration = Duration::from_millis(300);
+pub(super) const DEAF_AFTER: Duration = Duration::from_millis(300);
 
 /// Room for what is read at once, and how little of it is left before there is more.
 const READ_BYTES: usize = 16 << 10;
@@ -217,10 +217,12 @@ impl Dialogue {
         let ended = answer.await.unwrap_or(Ended::Lost);
         std::mem::forget(waits);
         match ended {
-            Ended::Answered(answer) => {
+            Ended::Answered(Ok(answer)) => {
                 sending.settle(was_in_doubt);
-                Ok(answer?)
+                Ok(answer)
             }
+            // What cannot be read may say that it is done.
+            Ended::Answered(Err(error)) => Err(error.into()),
             Ended::NotSent => {
                 sending.settle(was_in_doubt);
                 Err(Unanswered::NotSent)

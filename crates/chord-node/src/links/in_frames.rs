@@ -72,7 +72,8 @@ impl InFrames {
     /// Whether the peer is asked in them.
     pub(super) fn may_ask(&self) -> bool {
         let is_spoken = lock(&self.spoken).is_known;
-        if is_spoken && self.lanes().into_iter().any(Lane::was_unheard) {
+        // All lanes are looked at: one freeze counts once.
+        if is_spoken && self.lanes().map(Lane::was_unheard).contains(&true) {
             self.give_up("no hello was answered in time");
             return false;
         }

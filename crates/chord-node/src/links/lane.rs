@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chord_ring::NodeName;
 use chord_wire::frame::{Answer, Asked};
 use tokio::sync::Semaphore;
 
 use super::connection::{NoAnswer, Sending};
-use super::dialogue::{Dialogue, Terms, Unanswered};
+use super::dialogue::{DEAF_AFTER, Dialogue, Terms, Unanswered};
 use super::lock;
 use crate::door::REQUESTS_MAX;
 
@@ -33,12 +33,17 @@ pub(crate) struct Heard {
     pub(crate) from: Arc<Dialogue>,
 }
 
-/// Notes a hello that is given up.
-struct Hailing<'a>(&'a AtomicBool);
+/// Notes a hello that is given up after a wait: whoever asks may have gone for another reason.
+struct Hailing<'a> {
+    is_unheard: &'a AtomicBool,
+    since: Instant,
+}
 
 impl Drop for Hailing<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        if self.since.elapsed() >= DEAF_AFTER {
+            self.is_unheard.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -93,7 +98,7 @@ impl Lane {
             return Ok((dialogue, true));
         }
         let stream = Dialogue::connect(name).await?;
-        let hailing = Hailing(&self.is_unheard);
+        let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
         let opened = Dialogue::open(stream, terms).await;
         std::mem::forget(hailing);
         let dialogue = Arc::new(opened?);

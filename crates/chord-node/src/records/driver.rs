@@ -9,6 +9,7 @@ use chord_kv::replication::{
 };
 use chord_kv::{Health, Range, Store, StoreError};
 use chord_ring::{Failure, Peer, Position, Token, View};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ pub(super) struct Driver {
     me: Peer,
     store: Arc<dyn Store>,
     age: Age,
+    runtime: Handle,
     /// What the machine wants to hear of others, and waits for.
     asking: JoinSet<()>,
     waiting: HashMap<Token, oneshot::Sender<Ended>>,
@@ -61,6 +63,7 @@ impl Driver {
             me,
             store,
             age: Age::zero(),
+            runtime: Handle::current(),
             asking: JoinSet::new(),
             waiting: HashMap::new(),
             leaving: Vec::new(),
@@ -201,10 +204,12 @@ impl Driver {
     ) {
         while self.asking.try_join_next().is_some() {}
         let owed = Owed { id, shared: Some(shared) };
-        self.asking.spawn(async move {
+        let asks = async move {
             let answer = asking.await;
             owed.give(answer);
-        });
+        };
+        // In the node's runtime, whoever feeds the machine.
+        self.asking.spawn_on(asks, &self.runtime);
     }
 
     fn everything(&self) -> Range {
