@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
 
 #[track_caller]
 pub(crate) fn run_command(command: &mut Command) -> Ended {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = machine::begin(command).and_then(Child::wait_with_output).expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
