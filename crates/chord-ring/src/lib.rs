@@ -48,4 +48,4 @@ pub use position::{
 };
 pub use remembered::{BACKOFF_MAX, REMEMBERED_MAX, Remembered};
 pub use successor_list::{SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, SuccessorList};
-pub use view::{Phase, View, is_ideal};
+pub use view::{Phase, View, is_ideal, is_one_ring};

@@ -248,19 +248,65 @@ impl View {
     }
 }
 
+/// Whether these views together are one ring in order: every predecessor is the member before, every list begins with
+/// the next member. The rest of a list may still be on its way.
+pub fn is_one_ring<'a>(views: impl IntoIterator<Item = &'a View>) -> bool {
+    is_ring_of(views, |_| 1)
+}
+
 /// Whether these views together are the ideal ring: every predecessor is the member before, every list names the
 /// next r members in order (TSE 2017, section II).
 pub fn is_ideal<'a>(views: impl IntoIterator<Item = &'a View>) -> bool {
+    is_ring_of(views, |view| view.config.successors())
+}
+
+/// Whether every predecessor is the member before, and every list names the next `wanted` members in order, or all
+/// others if there are not so many.
+fn is_ring_of<'a>(views: impl IntoIterator<Item = &'a View>, wanted: impl Fn(&View) -> usize) -> bool {
     let mut views: Vec<&View> = views.into_iter().collect();
     views.sort_by_key(|view| view.me.position);
     let n_members = views.len();
     views.iter().enumerate().all(|(idx, view)| {
         let next = |steps: usize| &views[(idx + steps) % n_members].me;
-        let wanted = view.config.successors().min(n_members - 1);
+        let (wanted, length) = (wanted(view), view.config.successors());
         let list = view.successors.as_slice();
         view.is_member()
-            && list.len() == wanted
-            && list.iter().enumerate().all(|(place, peer)| peer == next(place + 1))
+            && list.len() >= wanted.min(n_members - 1)
+            && list.len() <= length.min(n_members - 1)
+            && list.iter().take(wanted).enumerate().all(|(place, peer)| peer == next(place + 1))
             && view.predecessor.as_ref() == (n_members > 1).then(|| next(n_members - 1))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RingName, RingSize};
+
+    fn peer(at: u64) -> Peer {
+        Peer { position: at.into(), name: format!("host{at}:1").parse().unwrap() }
+    }
+
+    /// A member among those at 1, 2, 3 and 4 that keeps three successors.
+    fn view(at: u64, predecessor: u64, successors: &[u64]) -> View {
+        let tag = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
+        let config = Config::new(tag).with_successors(3).unwrap();
+        let successors: Vec<Peer> = successors.iter().map(|at| peer(*at)).collect();
+        View::member(config, peer(at), Some(peer(predecessor)), &successors, Fingers::default())
+    }
+
+    #[test]
+    fn a_ring_is_one_before_the_ends_of_its_lists_are_right() {
+        let mut views =
+            [view(1, 4, &[2, 3, 4]), view(2, 1, &[3, 4, 1]), view(3, 2, &[4, 1]), view(4, 3, &[1])];
+        assert!(is_one_ring(&views) && !is_ideal(&views));
+        views[2] = view(3, 2, &[4, 1, 2]);
+        views[3] = view(4, 3, &[1, 2, 3]);
+        assert!(is_one_ring(&views) && is_ideal(&views));
+        views[3] = view(4, 2, &[1, 2, 3]);
+        assert!(!is_one_ring(&views) && !is_ideal(&views), "one predecessor is wrong");
+        views[3] = view(4, 3, &[2, 3]);
+        assert!(!is_one_ring(&views) && !is_ideal(&views), "one head is wrong");
+        assert!(!is_one_ring(&views[..3]), "a predecessor is no member");
+    }
 }

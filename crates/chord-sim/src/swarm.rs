@@ -11,7 +11,7 @@ mod shrink;
 
 pub use crate::churn::Churn;
 pub use churn::{Churned, LargeChurn};
-pub use merge::{Apart, Merge, Merged, merge};
+pub use merge::{Apart, Merge, Merged, Reached, merge};
 pub(crate) use plan::peers_of;
 pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
 pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};

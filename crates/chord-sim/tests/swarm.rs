@@ -93,7 +93,10 @@ fn rings_that_were_cut_or_started_apart_become_one() {
             (&[100, 10, 1], ROUNDS_TO_MERGE),
         ] {
             let merged = merge(Merge { sizes, apart, loss: 0.0, seed: 1, rounds_max });
-            assert!(merged.is_some(), "{sizes:?} {apart:?} are not one after {rounds_max} rounds");
+            let Some(merged) = merged else {
+                panic!("{sizes:?} {apart:?} are no ideal ring after {rounds_max} rounds")
+            };
+            assert!(merged.one.rounds <= merged.ideal.rounds, "{sizes:?} {apart:?}: {merged:?}");
         }
     }
 }

@@ -34,13 +34,21 @@ pub struct Merge<'a> {
 /// How rings became one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merged {
-    /// How many rounds of maintenance the busiest node began, from when they could reach each other until all were one
-    /// ideal ring.
-    pub rounds: u64,
-    /// How long that took.
-    pub took: Duration,
-    /// How many messages all nodes sent meanwhile.
+    /// When each node's successor and predecessor were those of one ring of all.
+    pub one: Reached,
+    /// When each node's whole list was too.
+    pub ideal: Reached,
+    /// How many messages all nodes had sent by then.
     pub n_messages: u64,
+}
+
+/// How far a ring had come by some time, counted from when its parts could reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// How many rounds of maintenance the busiest node had begun.
+    pub rounds: u64,
+    /// How long that had taken.
+    pub took: Duration,
 }
 
 /// How long a cut lasts: every part is an ideal ring of its own by then.
@@ -97,11 +105,15 @@ pub fn merge(rings: Merge<'_>) -> Option<Merged> {
 fn until_ideal(world: &mut World, rounds_max: u64) -> Option<Merged> {
     let (began, before) = (world.now(), world.n_messages());
     let rounds: Vec<u64> = world.hosts().map(|host| world.rounds(host)).collect();
+    let mut one = None;
     loop {
         let so_far = world.hosts().zip(&rounds).map(|(host, before)| world.rounds(host) - before).max()?;
-        if world.is_ideal() {
-            let took = world.now().since(began);
-            return Some(Merged { rounds: so_far, took, n_messages: world.n_messages() - before });
+        let reached = Reached { rounds: so_far, took: world.now().since(began) };
+        if one.is_none() && world.is_one_ring() {
+            one = Some(reached);
+        }
+        if let Some(one) = one.filter(|_| world.is_ideal()) {
+            return Some(Merged { one, ideal: reached, n_messages: world.n_messages() - before });
         }
         if so_far > rounds_max {
             return None;

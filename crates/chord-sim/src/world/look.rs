@@ -100,6 +100,11 @@ impl World {
         self.hosts.iter().filter_map(|host| host.node.as_ref()).map(Node::view)
     }
 
+    /// Whether all nodes that run are one ring in order.
+    pub fn is_one_ring(&self) -> bool {
+        chord_ring::is_one_ring(self.views())
+    }
+
     /// Whether all nodes that run are one ideal ring.
     pub fn is_ideal(&self) -> bool {
         chord_ring::is_ideal(self.views())

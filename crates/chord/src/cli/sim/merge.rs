@@ -1,7 +1,9 @@
 //! `chord sim merge`: rings that were apart become one.
 
+use std::time::Duration;
+
 use anyhow::bail;
-use chord_sim::swarm::{Apart, Merge, Merged, merge};
+use chord_sim::swarm::{Apart, Merge, Merged, Reached, merge};
 use clap::{Args, ValueEnum};
 
 use super::seeds::{self, Seeds, Sum};
@@ -26,7 +28,8 @@ Examples:
   chord sim merge 30 30 30 --loss 5
 
 The rings are of real nodes in virtual time. Nobody helps them: nodes remember whom they knew, or the one address that \
-they were started with, and probe it. Rounds are counted at the node that has most.")]
+they were started with, and probe it. Rounds are counted at the node that has most. It is one ring when the successor \
+and the predecessor of each node are right, and ideal when its whole list of successors is. Each column is of all runs.")]
 pub(crate) struct MergeArgs {
     /// How many nodes each ring has
     #[arg(required = true, num_args = 1.., value_name = "NODES",
@@ -89,28 +92,28 @@ impl MergeArgs {
     }
 
     fn conclude(&self, ended: &[Option<Merged>]) -> anyhow::Result<()> {
-        let mut merged: Vec<Merged> = ended.iter().copied().flatten().collect();
-        merged.sort_by_key(|merged| merged.rounds);
-        let mut table = Table::new(&[
-            ("", Side::Left),
-            ("rounds", Side::Right),
-            ("seconds", Side::Right),
-            ("messages", Side::Right),
-        ]);
-        let named = [
-            ("least", merged.first()),
-            ("median", merged.get(merged.len() / 2)),
-            ("9 of 10 within", part(&merged, 90)),
-            ("99 of 100 within", part(&merged, 99)),
-            ("most", merged.last()),
+        let merged: Vec<Merged> = ended.iter().copied().flatten().collect();
+        let column = |figure: fn(&Merged) -> u64| Sorted::new(merged.iter().map(figure));
+        let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let took = |reached: fn(&Merged) -> Reached| {
+            Sorted::new(merged.iter().map(|merged| millis(reached(merged).took)))
+        };
+        let columns = [
+            ("one ring: rounds", column(|merged| merged.one.rounds), thousands as fn(u64) -> String),
+            ("s", took(|merged| merged.one), seconds),
+            ("ideal: rounds", column(|merged| merged.ideal.rounds), thousands),
+            ("s", took(|merged| merged.ideal), seconds),
+            ("messages", column(|merged| merged.n_messages), thousands),
         ];
-        for (what, merged) in named.into_iter().filter_map(|(what, merged)| Some((what, merged?))) {
-            table.row(vec![
-                what.to_owned(),
-                merged.rounds.to_string(),
-                format!("{:.1}", merged.took.as_secs_f64()),
-                thousands(merged.n_messages),
-            ]);
+        let titles = columns.iter().map(|(title, ..)| (*title, Side::Right));
+        let mut table = Table::new(&[("", Side::Left)].into_iter().chain(titles).collect::<Vec<_>>());
+        for (what, percent) in
+            [("least", 0), ("median", 50), ("9 of 10 within", 90), ("99 of 100 within", 99), ("most", 100)]
+        {
+            let cells = columns.iter().map(|(_, figures, show)| figures.within(percent).map(show));
+            if let Some(cells) = cells.collect::<Option<Vec<_>>>() {
+                table.row([what.to_owned()].into_iter().chain(cells).collect());
+            }
         }
         output::styled(&table.render())?;
         let n_apart = ended.iter().filter(|ended| ended.is_none()).count();
@@ -124,9 +127,26 @@ impl MergeArgs {
     }
 }
 
-/// The run that so many of 100 were no slower than.
-fn part(merged: &[Merged], percent: usize) -> Option<&Merged> {
-    merged.get((merged.len() * percent).div_ceil(100).checked_sub(1)?)
+/// Milliseconds in seconds.
+fn seconds(millis: u64) -> String {
+    format!("{:.1}", Duration::from_millis(millis).as_secs_f64())
+}
+
+/// One figure of each run, the least first.
+struct Sorted(Vec<u64>);
+
+impl Sorted {
+    fn new(figures: impl Iterator<Item = u64>) -> Self {
+        let mut figures: Vec<u64> = figures.collect();
+        figures.sort_unstable();
+        Self(figures)
+    }
+
+    /// The figure that so many of 100 runs do not exceed; the least for 0.
+    fn within(&self, percent: usize) -> Option<u64> {
+        let count = (self.0.len() * percent).div_ceil(100).max(1);
+        self.0.get(count - 1).copied()
+    }
 }
 
 /// What came of each run.
