@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chord_ring::{Failure, Peer, Position, Token};
+use chord_ring::{Failure, NodeName, Peer, Position, Token};
 
 pub use attempts::{Afterwards, Attempts};
 use feed::Feed;
@@ -53,7 +53,7 @@ pub use operation::*;
 use outbox::{Batch, Outboxes};
 pub use outbox::{FLIGHTS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX};
 use recall::Recall;
-pub use recall::{RECALLED_FOR, RECALLED_MAX};
+pub use recall::{MISSED_FOR, RECALLED_FOR, RECALLED_MAX};
 use repair::Budget;
 #[cfg(feature = "defects")]
 pub use settings::Defect;
@@ -205,6 +205,8 @@ pub enum Event {
     WasStopped,
     /// It has everything of that part of its range, which others may have had before.
     Complete(Range),
+    /// It answers from now on though these of its last life have not come back: what only they have is missing until they do.
+    Missed(Vec<NodeName>),
     /// So many records were found damaged, and others are asked for them.
     Lost(u64),
     /// The store failed.
@@ -362,7 +364,10 @@ impl Replicator {
                 self.operate(&key, work);
             }
             Input::Adopt { token, key, value } => self.adopt(token, key, value),
-            Input::Request { token, from, request } => self.answer(token, &from, request),
+            Input::Request { token, from, request } => {
+                self.recall.heard(&from.name);
+                self.answer(token, &from, request);
+            }
             Input::Answer(id, answer) => self.hear(id, answer),
             Input::Found(id, owner) => match self.asked.remove(&id) {
                 Some((_, Purpose::FindFeed(watch))) => self.found_feed(watch, owner),
@@ -527,6 +532,9 @@ impl Replicator {
     fn hear(&mut self, id: RequestId, answer: Result<PeerAnswer, Failure>) {
         let Some((peer, purpose)) = self.asked.remove(&id) else { return };
         let (name, now) = (&peer.name, self.now.elapsed);
+        if answer.is_ok() {
+            self.recall.heard(name);
+        }
         let changes = match &answer {
             Ok(answer) if answer.leaving => self.unreliable.add(name, now),
             Ok(_) => self.unreliable.remove(name),

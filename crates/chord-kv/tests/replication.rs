@@ -592,6 +592,10 @@ fn a_node_that_is_back_alone_waits_for_those_of_its_last_life() {
     alone.pass(10_000);
     assert_eq!(alone.get(&key), Some(Ok(None)), "the other one is not back in time");
     assert_eq!(alone.node.recalled(), []);
+    assert_eq!(alone.node.status().missed, [peer(1).name]);
+    assert!(!alone.node.status().is_ready());
+    alone.feed(Input::Request { token: Token(9), from: peer(1), request: PeerRequest::Vouch });
+    assert_eq!(alone.node.status().missed, [], "it is back");
     let mut first = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), owner_of(record.clone()));
     first.feed(Input::Recall(vec![peer(1)]));
     first.feed(founds);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_disk::DiskStore;
-use chord_kv::replication::Status;
+use chord_kv::replication::{MISSED_FOR, Status};
 use chord_kv::{Health, Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
@@ -170,7 +170,8 @@ impl Shared {
         if let Health::NotWriting { reason, remedy } = self.store.health() {
             return Err(format!("the store takes no writes: {reason}; {remedy}"));
         }
-        let Status { is_complete, is_replicated, is_caught_up, copies_missing, .. } = *lock(&self.status);
+        let Status { is_complete, is_replicated, is_caught_up, copies_missing, missed, .. } =
+            lock(&self.status).clone();
         if !is_complete {
             return Err("this node asks others for what it may lack of its range".to_owned());
         }
@@ -179,6 +180,15 @@ impl Shared {
         }
         if !is_caught_up {
             return Err("this node may lack copies that it keeps for others".to_owned());
+        }
+        if let Some(one) = missed.first() {
+            let others = missed.len() - 1;
+            let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+            return Err(format!(
+                "{one}{more}, with which this node was in a ring before, is not back: what only such a one has is missing; \
+                 start it, or wait until this node does without it, {} minutes after it began",
+                MISSED_FOR.as_secs() / 60
+            ));
         }
         Ok(())
     }

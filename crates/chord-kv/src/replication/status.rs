@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Replicator, group};
+use chord_ring::NodeName;
 
-/// How long a new member waits to hear from those who may count on it before it takes it that nobody does.
+use super::{Neighbours, Replicator, group};
+
+/// How long a new member waits to hear from those who may count on it before it takes it that no more do.
 const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
 
 /// How well a node's records are kept.
@@ -18,6 +20,8 @@ pub struct Status {
     pub is_caught_up: bool,
     /// Copies that are missing, at most, over all keys of its range.
     pub copies_missing: u64,
+    /// Those of the node's last life that it answers without, as they have not come back.
+    pub missed: Vec<NodeName>,
     /// Operations under way.
     pub operations: usize,
 }
@@ -25,7 +29,7 @@ pub struct Status {
 impl Status {
     /// Whether nothing is lacking, here or elsewhere, as far as this node knows.
     pub fn is_ready(&self) -> bool {
-        self.is_complete && self.is_replicated && self.is_caught_up
+        self.is_complete && self.is_replicated && self.is_caught_up && self.missed.is_empty()
     }
 }
 
@@ -44,15 +48,25 @@ impl Replicator {
             is_replicated: lacking == 0,
             is_caught_up: self.is_caught_up(),
             copies_missing: if lacking == 0 { 0 } else { records().saturating_mul(lacking as u64) },
+            missed: self.recall.missed(now),
             operations: self.works.len(),
         }
     }
 
     fn is_caught_up(&self) -> bool {
         let now = self.now.elapsed;
-        // A newcomer hears from its predecessor in a moment, unless that has enough members on other hosts.
+        // A newcomer hears in a moment from each of those before it that may count on it, unless one has enough members on
+        // other hosts.
         let is_new = now.saturating_sub(self.member_since) < NEWCOMER_WAIT;
-        let expects_some = is_new && self.settings.replicas > 1 && self.neighbours.predecessor.is_some();
-        self.holdings.are_confirmed(now) && !(expects_some && self.holdings.current(now).is_empty())
+        let before = usize::from(self.settings.replicas).saturating_sub(1).min(self.others());
+        let hears_more = is_new && self.holdings.current(now).len() < before;
+        self.holdings.are_confirmed(now) && !hears_more
+    }
+
+    /// How many other members this node knows next to it.
+    fn others(&self) -> usize {
+        let Neighbours { predecessor, successors, .. } = &self.neighbours;
+        let further = predecessor.iter().filter(|peer| !successors.contains(peer));
+        successors.len() + further.count()
     }
 }

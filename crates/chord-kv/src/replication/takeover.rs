@@ -83,10 +83,12 @@ impl Replicator {
                 self.step_takeover();
             }
             Next::Done => {
+                let missed = self.recall.miss(takeover.walk.unheard());
                 self.takeover = None;
                 self.tenure.found_all(epoch);
                 self.group.doubt_members(self.now.elapsed);
-                self.outputs.push_back(Output::Event(Event::Complete(range)));
+                let event = if missed.is_empty() { Event::Complete(range) } else { Event::Missed(missed) };
+                self.outputs.push_back(Output::Event(event));
                 self.drive_repair();
             }
         }

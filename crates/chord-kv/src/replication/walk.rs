@@ -5,7 +5,7 @@
 //! those has everything by its own account, the question goes to those whom this node knew in its last life, and on to the
 //! successors that they all name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chord_ring::{Failure, NodeName, Peer};
@@ -46,8 +46,10 @@ enum Progress {
         since: Duration,
         again_at: Duration,
     },
-    /// It has told, or will not.
+    /// It has told, or has nothing to tell.
     Ended,
+    /// It has not told for so long that it is asked no more.
+    GivenUp,
 }
 
 /// Whom a node knows that may have something. Each is asked until it answers, will not tell, or is not known any more.
@@ -90,7 +92,7 @@ impl Walk {
         if let Some(peer) = peers.iter().find(|peer| self.is_due(me, peer, now)).cloned() {
             return Some(self.ask(peer, now));
         }
-        let is_open = |progress: &Progress| *progress != Progress::Ended;
+        let is_open = |progress: &Progress| !matches!(progress, Progress::Ended | Progress::GivenUp);
         let waits = peers.iter().any(|peer| self.asked.get(&peer.name).is_some_and(is_open));
         waits.then_some(Next::Wait)
     }
@@ -99,17 +101,24 @@ impl Walk {
         match self.asked.get(&peer.name) {
             None => peer.name != *me && self.asked.len() < WALK_MAX,
             Some(Progress::Failed { again_at, .. }) => *again_at <= now,
-            Some(Progress::Asking { .. } | Progress::Ended) => false,
+            Some(Progress::Asking { .. } | Progress::Ended | Progress::GivenUp) => false,
         }
     }
 
     fn ask(&mut self, peer: Peer, now: Duration) -> Next {
         let since = match self.asked.get(&peer.name) {
             Some(Progress::Failed { since, .. }) => *since,
-            Some(Progress::Asking { .. } | Progress::Ended) | None => now,
+            Some(Progress::Asking { .. } | Progress::Ended | Progress::GivenUp) | None => now,
         };
         self.asked.insert(peer.name.clone(), Progress::Asking { since });
         Next::Ask(peer)
+    }
+
+    /// Those that were asked, have not told, and may have what nobody else has.
+    pub(super) fn unheard(&self) -> BTreeSet<NodeName> {
+        let is_unheard = |progress: &Progress| *progress != Progress::Ended;
+        let unheard = self.asked.iter().filter(|(_, progress)| !self.is_settled && is_unheard(progress));
+        unheard.map(|(name, _)| name.clone()).collect()
     }
 
     /// How many have told what they have.
@@ -141,8 +150,10 @@ impl Walk {
     pub(super) fn failed(&mut self, name: &NodeName, failure: &Failure, now: Duration) {
         let Some(Progress::Asking { since }) = self.asked.get(name).copied() else { return };
         let is_hopeless = now.saturating_sub(since) > PATIENCE;
-        let progress = if *failure == Failure::Garbled || is_hopeless {
-            Progress::Ended // It keeps no records, or will not tell.
+        let progress = if *failure == Failure::Garbled {
+            Progress::Ended // It keeps no records.
+        } else if is_hopeless {
+            Progress::GivenUp
         } else {
             Progress::Failed { since, again_at: now.saturating_add(RETRY_PAUSE) }
         };

@@ -253,6 +253,11 @@ impl Driver {
                 tracing::info!(%node, "this node was stopped for a while: it asks before it answers");
             }
             Event::Complete(_) => tracing::info!(%node, "has everything of its range that others had before"),
+            Event::Missed(missed) => {
+                let names: Vec<String> = missed.iter().map(ToString::to_string).collect();
+                let names = names.join(", ");
+                tracing::warn!(%node, "answers from now on without what only {names} may have, which did not come back: start it soon");
+            }
             Event::Lost(count) => {
                 tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
             }
