@@ -14,5 +14,5 @@ mod shrink;
 pub use history::{Deed, History, Lapse, Loss, Saw};
 pub use listing::Listing;
 pub use plan::{Class, DataPlan, Habits, Mishap, TimedMishap};
-pub use run::{DataBroken, DataPassed, DataRule, DataRun, Marks, READY_WITHIN};
+pub use run::{DataBroken, DataPassed, DataRule, DataRun, Lost, Marks, READY_WITHIN};
 pub use shrink::{DataShrunk, shrink_data};

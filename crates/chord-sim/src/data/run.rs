@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use client::{key, n_keys};
-pub use rule::{DataBroken, DataPassed, DataRule, Marks};
+pub use rule::{DataBroken, DataPassed, DataRule, Lost, Marks};
 use watching::Watching;
 
 use super::history::Loss;
@@ -150,7 +150,7 @@ impl DataRun {
         self.check_watches()?;
         self.check_copies()?;
         self.passed.n_steps = self.world.n_steps();
-        Ok(self.passed)
+        Ok(self.passed.clone())
     }
 
     fn run_until(&mut self, end: Time) {

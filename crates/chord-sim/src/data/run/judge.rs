@@ -7,7 +7,7 @@ use chord_kv::replication::{Change, Condition, Consistency, Expiry, Operation, O
 use chord_kv::{Key, Value, Version};
 
 use super::client::{Kind, key, kind, n_keys};
-use super::{Class, DataBroken, DataRule, DataRun};
+use super::{Class, DataBroken, DataRule, DataRun, Lost};
 use crate::data::history::{Deed, History, Lapse, Loss, Saw};
 use crate::data::listing::Listing;
 use crate::world::{Action, ActionId, Keeping, Time, TourId, World};
@@ -77,6 +77,12 @@ impl DataRun {
                 sitting.losses = &[];
             }
             sitting.judge(&story.deeds, &story.last, &story.last_glances).map_err(told)?;
+            self.passed.n_beyond += sitting.n_beyond(&story.deeds);
+            // What may be lost is judged again as if it might not: that tells what is.
+            sitting.losses = &[];
+            if let Err((_, why)) = sitting.judge(&story.deeds, &story.last, &story.last_glances) {
+                self.passed.lost.push(Lost { key: format!("{name:?}"), why });
+            }
             self.passed.n_reads += story.last.len() + if is_rough { 0 } else { story.saws.len() };
         }
         Ok(())
@@ -188,6 +194,15 @@ impl Sitting<'_> {
                 judged.and_then(|()| together()).map_err(|why| (DataRule::NothingMisplaced, why))
             }
         }
+    }
+
+    /// How many acknowledged changes may be lost.
+    fn n_beyond(&self, deeds: &[Deed]) -> usize {
+        let mut deeds: Vec<Deed> = deeds.iter().filter(|deed| deed.is_acknowledged).cloned().collect();
+        for deed in &mut deeds {
+            deed.doubt(self.losses);
+        }
+        deeds.iter().filter(|deed| deed.in_doubt_since.is_some()).count()
     }
 
     /// A key that is not listed was read as absent at some moment of the tour; one that is, as something.

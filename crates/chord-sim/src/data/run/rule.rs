@@ -58,7 +58,7 @@ impl fmt::Display for DataRule {
 }
 
 /// What a run came to, if every rule held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DataPassed {
     /// How many things happened.
     pub n_steps: u64,
@@ -66,6 +66,11 @@ pub struct DataPassed {
     pub n_mishaps: usize,
     /// How many writes were acknowledged.
     pub n_acknowledged: usize,
+    /// How many of them were beyond the bounds: as many processes as had made one durable ended at once, before others
+    /// could have it too.
+    pub n_beyond: usize,
+    /// What was gone of them when everything was mended.
+    pub lost: Vec<Lost>,
     /// How many operations ended without a definite answer.
     pub n_uncertain: usize,
     /// How many reads were checked.
@@ -74,6 +79,15 @@ pub struct DataPassed {
     pub marks: Marks,
     /// How long after the last mishap everything was replicated.
     pub ready_after: Duration,
+}
+
+/// What was lost of a key beyond the bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The key.
+    pub key: String,
+    /// What was read in the end, though something newer had been acknowledged.
+    pub why: String,
 }
 
 /// How often something came about that is rare: a run that never has it says nothing about it.

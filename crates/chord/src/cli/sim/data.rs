@@ -1,7 +1,9 @@
 //! `chord sim data`: ring and records together under faults that seeds decide, with clients whose histories are checked.
 
 use anyhow::bail;
-use chord_sim::data::{DataBroken, DataPassed, DataPlan, DataRun, DataShrunk, READY_WITHIN, shrink_data};
+use chord_sim::data::{
+    DataBroken, DataPassed, DataPlan, DataRun, DataShrunk, Lost, READY_WITHIN, shrink_data,
+};
 use clap::Args;
 use serde_json::json;
 
@@ -15,8 +17,10 @@ use crate::cli::table::thousands;
 const SEEDS_MAX: u64 = 1_000_000_000;
 /// Threads beyond this are more than any machine has cores for.
 const THREADS_MAX: u64 = 256;
-/// Failures that are shrunk and told; the rest is counted.
+/// Failures that are shrunk and told, and losses that are told; the rest is counted.
 const TOLD_MAX: usize = 10;
+/// Losses that are kept, of which the first are told.
+const LOST_MAX: usize = 1_000;
 
 /// Run whole nodes in virtual time, with clients that write and read, under faults drawn from seeds
 #[derive(Clone, Debug, Args)]
@@ -30,7 +34,8 @@ A seed decides everything: the hosts, whether they keep records in memory or on 
 network and their clocks, what clients do, and what goes wrong when. Runs are of three classes. Steady: nodes join, leave, \
 crash and come back, one by one or all at once, and stores take nothing for a while. Skewed: the same, and one clock is off \
 by up to an hour. Rough: nodes freeze too, links are slow, lossy and cut. No run destroys more copies of a key than its \
-write quorum bears, but for keys of which a client wanted one copy, or was told that all are there.
+write quorum bears, but for keys of which a client wanted one copy, or was told that all are there: what is lost of those is \
+beyond the bounds, and told.
 
 No acknowledged write may be lost, no deleted or expired key may come back, and no read may go back in time; afterwards \
 every range has as many copies as it should, and they agree. Steady and skewed runs are held to that in every read, rough \
@@ -90,7 +95,10 @@ impl DataArgs {
             output::answer(line)?;
         }
         match ended {
-            Ok(passed) => output::answer(sentence(&passed)),
+            Ok(passed) => {
+                output::answer(sentence(&passed))?;
+                passed.lost.iter().try_for_each(|lost| tell_lost(self.seed, lost))
+            }
             Err(broken) => {
                 if self.trace || self.only_faults.is_some() {
                     tell_broken(&broken)?;
@@ -115,7 +123,8 @@ impl DataArgs {
 
     fn conclude(&self, mut found: Found) -> anyhow::Result<()> {
         found.failed.sort_by_key(|(seed, _)| *seed);
-        let Found { n_passed, total, failed } = found;
+        found.lost.sort_by_key(|(seed, _)| *seed);
+        let Found { n_passed, total, lost, n_lost, failed } = found;
         let n_failed = failed.len() as u64;
         let n_runs = n_passed + n_failed;
         if self.json {
@@ -129,6 +138,8 @@ impl DataArgs {
                 "steps": total.n_steps,
                 "faults": total.n_mishaps,
                 "writes_acknowledged": total.n_acknowledged,
+                "writes_beyond_bounds": total.n_beyond,
+                "keys_lost_beyond_bounds": n_lost,
                 "operations_uncertain": total.n_uncertain,
                 "reads_checked": total.n_reads,
                 "ready_after_max_s": total.ready_after.as_secs_f64(),
@@ -145,6 +156,15 @@ impl DataArgs {
                 thousands(n_failed),
                 sentence(&total)
             ))?;
+            output::answer(format_args!(
+                "beyond the bounds, where all processes that had a write ended at once: {} writes; something newer was lost of {} \
+                 keys",
+                thousands(total.n_beyond as u64),
+                thousands(n_lost)
+            ))?;
+            for (seed, lost) in lost.iter().take(TOLD_MAX) {
+                tell_lost(*seed, lost)?;
+            }
         }
         seeds::verdict(failed.len(), n_runs, self.seeds)
     }
@@ -154,6 +174,9 @@ impl DataArgs {
 struct Found {
     n_passed: u64,
     total: DataPassed,
+    /// The first that were found to have lost something beyond the bounds.
+    lost: Vec<(u64, Lost)>,
+    n_lost: u64,
     failed: Vec<(u64, DataBroken)>,
 }
 
@@ -165,6 +188,10 @@ impl Sum<Result<DataPassed, DataBroken>> for Found {
                 self.total.n_steps += passed.n_steps;
                 self.total.n_mishaps += passed.n_mishaps;
                 self.total.n_acknowledged += passed.n_acknowledged;
+                self.total.n_beyond += passed.n_beyond;
+                self.n_lost += passed.lost.len() as u64;
+                let room = LOST_MAX.saturating_sub(self.lost.len());
+                self.lost.extend(passed.lost.into_iter().take(room).map(|lost| (seed, lost)));
                 self.total.n_uncertain += passed.n_uncertain;
                 self.total.n_reads += passed.n_reads;
                 self.total.ready_after = self.total.ready_after.max(passed.ready_after);
@@ -186,6 +213,10 @@ fn sentence(passed: &DataPassed) -> String {
         passed.ready_after.as_secs_f64(),
         READY_WITHIN.as_secs()
     )
+}
+
+fn tell_lost(seed: u64, lost: &Lost) -> anyhow::Result<()> {
+    output::answer(format_args!("  seed {seed}, key {}: {}", lost.key, lost.why))
 }
 
 fn tell_plan(plan: &DataPlan) -> anyhow::Result<()> {
