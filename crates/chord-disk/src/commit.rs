@@ -105,6 +105,7 @@ fn commit_until_done(engine: &Engine, lot: &Lot) -> bool {
 }
 
 fn commit(engine: &Engine, changes: &Changes) -> Result<(), Fault> {
+    engine.medium.look_after_file().map_err(Fault::Io)?;
     let open = engine.database();
     let Some(database) = &*open else {
         return Err(Fault::Damaged("the file is closed".into()));
@@ -138,6 +139,8 @@ fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
 
 /// After an error redb does nothing more until the file is opened again. What was in the failed commit is still pending.
 fn reopen(engine: &Engine) -> Result<(), Fault> {
+    // It would be made anew, and empty.
+    engine.medium.look_after_file().map_err(Fault::Io)?;
     let mut database = engine.database();
     engine.set_table(None);
     let open = database.take();

@@ -29,6 +29,7 @@ type Opener = dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send + Sync
 pub(crate) struct Medium {
     path: PathBuf,
     opener: Box<Opener>,
+    is_file: bool,
     trouble: Arc<Trouble>,
 }
 
@@ -41,12 +42,24 @@ impl fmt::Debug for Medium {
 impl Medium {
     /// The file at that path.
     pub(crate) fn file(path: PathBuf) -> Self {
-        Self::with_opener(path, Box::new(open_file))
+        Self { is_file: true, ..Self::with_opener(path, Box::new(open_file)) }
     }
 
     /// Something else in its place.
     pub(crate) fn with_opener(path: PathBuf, opener: Box<Opener>) -> Self {
-        Self { path, opener, trouble: Arc::default() }
+        Self { path, opener, is_file: false, trouble: Arc::default() }
+    }
+
+    /// Whether the file is where it belongs. Who has it open does not notice when somebody moves or removes it, and goes
+    /// on writing to what nobody will find again.
+    ///
+    /// # Errors
+    /// It is not, or that cannot be told.
+    pub(crate) fn look_after_file(&self) -> io::Result<()> {
+        if !self.is_file || self.path.try_exists()? {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "somebody has moved or removed the file of the records"))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -223,7 +236,11 @@ pub(crate) struct Cause {
 
 impl Cause {
     fn of(error: &io::Error) -> Self {
-        Self { reason: error.to_string(), remedy: remedy(error).into() }
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "put it back, or restart this node: the ring has copies",
+            _ => remedy(error),
+        };
+        Self { reason: error.to_string(), remedy: remedy.to_owned() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Disks that are full or broken for a while.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,6 +59,31 @@ fn check_a_failure_that_passes(failure: Failure, remedy: &str) {
     for (n, time_ms) in [(7, 2), (8, 2), (60, 1), (9, 1)] {
         assert_eq!(store.read(record(n, 1).position, &record(n, 1).key).unwrap(), Some(record(n, time_ms)));
     }
+}
+
+#[test]
+fn nothing_is_durable_in_a_directory_that_was_moved_until_it_is_back() {
+    let dir = scratch();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    let before = store.apply(vec![record(1, 1)]).unwrap();
+    wait_durable(&store, before.sequence);
+    let elsewhere = dir.path().with_extension("elsewhere");
+    fs::rename(dir.path(), &elsewhere).unwrap();
+    let caught = store.apply(vec![record(2, 1)]).unwrap();
+    wait_until("it is noticed", || reason_of(&store).is_some());
+    let (reason, remedy) = reason_of(&store).unwrap();
+    assert!(reason.contains("moved or removed") && remedy.contains("put it back"), "{reason}; {remedy}");
+    assert_eq!(store.durable(), before.sequence);
+    let refused = store.apply(vec![record(3, 1)]).unwrap_err();
+    assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+
+    fs::rename(&elsewhere, dir.path()).unwrap();
+    wait_durable(&store, caught.sequence);
+    wait_until("the failure is over", || store.health() == Health::Good);
+    store.close().unwrap();
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert!(store.report().is_clean(), "{}", store.report());
+    assert_eq!(store.read(record(2, 1).position, &record(2, 1).key).unwrap(), Some(record(2, 1)));
 }
 
 #[test]

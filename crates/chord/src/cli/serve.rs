@@ -316,6 +316,10 @@ impl ServeOptions {
         let (handed_over, left_behind) = (keys(departure.handed_over), keys(departure.left_behind));
         match &self.member.storage.data {
             _ if departure.left_behind == 0 => note(format_args!("Stopped; {handed_over} handed over")),
+            Some(dir) if matches!(dir.try_exists(), Ok(false)) => bail!(
+                "{left_behind} may be lost: somebody has moved or removed {}, where this node had them; {handed_over} handed over",
+                dir.display()
+            ),
             Some(dir) if departure.ended_ring => note(format_args!(
                 "Stopped; no other node of the ring stays, and {left_behind} wait in {}",
                 dir.display()
