@@ -70,10 +70,12 @@ fn run(scenario: Scenario, keeping: Keeping, length: Duration, seed: u64) -> Opt
         length,
         n_faults: 0,
         standstills: Vec::new(),
+        unclean: Vec::new(),
     };
     let during = clients::while_clients_ask(&known, clock, seed, || injector.inject(scenario));
     let mut row = Row::new(scenario, injector.n_faults, &during);
     row.outage = history::longest_outage(&during, &clients::busy_keys(), &injector.standstills);
+    row.unclean = injector.unclean;
 
     ring.wait_until_whole();
     let keys: BTreeSet<&str> = during.iter().map(|operation| operation.key.as_str()).collect();
@@ -96,7 +98,7 @@ fn run_and_tell(scenario: Scenario, options: &Options, seed: u64) -> (Option<Row
         }
         Ok(None) => {
             println!("  not tried: {NO_LAB}");
-            (None, true)
+            (None, false)
         }
         Err(_) => {
             println!("  {scenario}: did not come to its end");

@@ -74,6 +74,8 @@ pub(crate) struct Injector<'a> {
     pub(crate) length: Duration,
     pub(crate) n_faults: u32,
     pub(crate) standstills: Vec<Standstill>,
+    /// What nodes said that could not leave in good order.
+    pub(crate) unclean: Vec<String>,
 }
 
 impl Injector<'_> {
@@ -169,6 +171,7 @@ impl Injector<'_> {
         self.tell(&format!("{name} is told to leave"));
         if let Err(wrong) = self.ring.leave(name) {
             println!("          {wrong}");
+            self.unclean.push(wrong);
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Row {
     /// How long the operations that succeeded took: the median and the 99th percentile.
     pub(crate) latencies: (Duration, Duration),
     pub(crate) outage: Option<Outage>,
+    /// What nodes said that could not leave in good order.
+    pub(crate) unclean: Vec<String>,
     pub(crate) verdict: Verdict,
 }
 
@@ -53,6 +55,7 @@ impl Row {
             n_unknown,
             latencies: latencies(during),
             outage: None,
+            unclean: Vec::new(),
             verdict: Verdict::default(),
         }
     }
@@ -67,6 +70,7 @@ impl Row {
             ("acknowledged writes are lost", self.verdict.lost.clone()),
             ("the nodes do not agree", self.verdict.split.clone()),
             ("a key cannot be read", self.verdict.untold.clone()),
+            ("a node did not leave in good order", self.unclean.clone()),
         ];
         if !self.scenario.may_be_stale() {
             troubles.push(("reads were stale", self.verdict.stale.clone()));
