@@ -26,7 +26,7 @@ Examples:
   chord put lock mine --if-absent --ttl 30s
   chord put greeting hi --if-version 1764115200000.0.42
 
-Keys and values are bytes of any kind. A value has at most 64 MiB, and a node takes 1 MiB unless it is set otherwise.
+Keys and values are bytes of any kind. A value has at most 1 MiB; nodes that a program embeds may take up to 64 MiB.
 The time of --ttl is counted by the clock of this machine.
 With --json, what is not UTF-8 is in key_base64 and value_base64; expires_at_ms, in milliseconds since 1970, is there \
 if the value expires.
