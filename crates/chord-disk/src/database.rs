@@ -169,12 +169,16 @@ pub(crate) fn is_without_records(medium: &Medium, cache_bytes: usize) -> Result<
     }
 }
 
-/// Refuses a file in which there is nothing.
+/// Refuses a file in which there is nothing, and makes none: to open it would.
 fn demand(medium: &Medium) -> Result<(), Fault> {
+    let nothing_left = || Fault::Damaged(NOTHING_LEFT.into());
+    if !medium.path().try_exists().map_err(Fault::Io)? {
+        return Err(nothing_left());
+    }
     let file = medium.open().map_err(Fault::Io)?;
     let bytes = file.len().map_err(Fault::Io)?;
     file.close().map_err(Fault::Io)?;
-    if bytes == 0 { Err(Fault::Damaged(NOTHING_LEFT.into())) } else { Ok(()) }
+    if bytes == 0 { Err(nothing_left()) } else { Ok(()) }
 }
 
 fn begin_afresh(

@@ -209,6 +209,11 @@ fn a_directory_whose_node_was_never_in_a_ring_and_left_no_records_is_free_for_an
     let text = refused(dir.path(), other("mistyped"));
     assert!(text.contains("the data of the ring \"test\""), "{text}");
     assert!(check(dir.path()).unwrap_err().to_string().contains("gone or empty"));
+    let file = dir.path().join("records.redb");
+    fs::remove_file(&file).unwrap();
+    let text = refused(dir.path(), other("mistyped"));
+    assert!(text.contains("the data of the ring \"test\""), "{text}");
+    assert!(!file.exists(), "who is refused leaves nothing there");
 }
 
 #[test]
@@ -371,7 +376,8 @@ fn a_file_that_is_gone_or_empty_is_a_loss() {
     let take: [fn(&Path); 2] = [|file| fs::remove_file(file).unwrap(), |file| fs::write(file, "").unwrap()];
     for take in take {
         let dir = filled();
-        take(&dir.path().join("records.redb"));
+        let file = dir.path().join("records.redb");
+        take(&file);
         for reading in
             [check(dir.path()).map(|_| ()), export(dir.path(), Vec::new()).map(|_| ()).map_err(opened)]
         {
@@ -379,8 +385,10 @@ fn a_file_that_is_gone_or_empty_is_a_loss() {
             assert!(text.contains("records.redb is damaged (the file is gone or empty)"), "{text}");
         }
         let refuse = Options { damage: DamagePolicy::Refuse, ..options() };
+        let was_there = file.exists();
         let text = refused(dir.path(), refuse);
         assert!(text.contains("records.redb is damaged (the file is gone or empty)"), "{text}");
+        assert_eq!(file.exists(), was_there, "it is left as it is");
         let store = DiskStore::open(dir.path(), options()).unwrap();
         let report = store.report();
         assert!(report.missing && !report.is_clean());
