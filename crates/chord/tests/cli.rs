@@ -192,6 +192,17 @@ fn a_value_in_no_file_is_told_with_the_remedy() {
 }
 
 #[test]
+fn what_is_about_records_on_a_disk_is_refused_where_they_are_kept_in_memory() {
+    for option in ["--on-damage refuse", "--on-damage set-aside", "--sync interval", "--sync always"] {
+        for command in ["serve --listen 127.0.0.1:0", "http server 127.0.0.1 0 7"] {
+            let sentence = refusal(&format!("{command} {option}"), 2);
+            let name = option.split(' ').next().unwrap();
+            assert!(sentence.starts_with(name) && sentence.contains("with --data"), "{sentence}");
+        }
+    }
+}
+
+#[test]
 fn a_check_prints_what_it_found() {
     let output = chord(&["check", "--layer", "B", "--nodes", "4"]);
     assert_eq!(output.status.code(), Some(0));

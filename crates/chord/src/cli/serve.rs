@@ -107,16 +107,16 @@ pub(crate) struct StorageArgs {
     data: Option<PathBuf>,
 
     /// When a write is on the disk: always before it is acknowledged, or at an interval of a second, while only the other
-    /// copies outlive a crash
-    #[arg(long, value_name = "WHEN", env = "CHORD_SYNC", value_enum, default_value_t = When::Always)]
-    sync: When,
+    /// copies outlive a crash; always if not given
+    #[arg(long, value_name = "WHEN", env = "CHORD_SYNC", value_enum)]
+    sync: Option<When>,
 
     /// What to do at the start when the file with the records is damaged as a whole, gone or empty: set it aside and begin a
-    /// new one with what can be read of it, since other nodes have copies, or refuse to start
+    /// new one with what can be read of it, since other nodes have copies, or refuse to start; set-aside if not given
     ///
     /// Refuse where this node has the only copy, and restore it from a backup then.
-    #[arg(long, value_name = "WHAT", env = "CHORD_ON_DAMAGE", value_enum, default_value_t = What::SetAside)]
-    on_damage: What,
+    #[arg(long, value_name = "WHAT", env = "CHORD_ON_DAMAGE", value_enum)]
+    on_damage: Option<What>,
 }
 
 /// What to do about damage.
@@ -137,15 +137,26 @@ pub(crate) enum When {
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 impl StorageArgs {
+    /// Refuses what is about a directory where there is none: who says it believes that there is one.
+    fn check(&self) -> Result<(), Usage> {
+        let said = [("--sync", self.sync.is_some()), ("--on-damage", self.on_damage.is_some())];
+        match said.into_iter().find(|(_, is_said)| *is_said && self.data.is_none()) {
+            None => Ok(()),
+            Some((option, _)) => Err(Usage::new(format!(
+                "{option} is about records on a disk, and without --data they are kept in memory: name a directory with --data, or leave {option} out"
+            ))),
+        }
+    }
+
     fn configure(&self, builder: Builder) -> Builder {
         let Some(dir) = &self.data else { return builder };
         let sync = match self.sync {
-            When::Always => Syncing::Always,
-            When::Interval => Syncing::Interval(SYNC_INTERVAL),
+            None | Some(When::Always) => Syncing::Always,
+            Some(When::Interval) => Syncing::Interval(SYNC_INTERVAL),
         };
         let on_damage = match self.on_damage {
-            What::SetAside => OnDamage::SetAside,
-            What::Refuse => OnDamage::Refuse,
+            None | Some(What::SetAside) => OnDamage::SetAside,
+            Some(What::Refuse) => OnDamage::Refuse,
         };
         builder.data(dir).sync(sync).on_damage(on_damage)
     }
@@ -196,6 +207,7 @@ impl ServeOptions {
             let sentence = "--found is for a node that may have a ring to come back to: name others of it with --join, or its directory with --data";
             return Err(Usage::new(sentence).into());
         }
+        self.member.storage.check()?;
         let mut signals = Signals::new()?;
         match self.member.connections {
             Some(connections) => files::ensure(connections.into(), "--connections")?,
