@@ -96,7 +96,7 @@ pub enum Answers {
     /// All of it.
     Whole,
     /// What the node that asked will use: another order of ten fewer states, and the same is found. Not for nodes that
-    /// remember peers.
+    /// remember peers, or that break a rule.
     Shortened,
 }
 
@@ -270,6 +270,12 @@ pub enum CheckError {
         "answers can be shortened where nodes remember nobody and the grain is that of lists: leave out the other choice"
     )]
     Shortened,
+    /// Answers that are shortened, of nodes that are not as they are shipped: what they will use of an answer was argued for
+    /// no others.
+    #[error(
+        "answers can be shortened for nodes as they are shipped alone, which keep every rule: take whole answers"
+    )]
+    Altered,
 }
 
 /// How far a check is.
@@ -388,7 +394,11 @@ pub fn check_altered(
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, CheckError> {
     settings.validate()?;
-    let config = alter(Positions::config(settings.successors)?);
+    let shipped = Positions::config(settings.successors)?;
+    let config = alter(shipped.clone());
+    if settings.answers == Answers::Shortened && config != shipped {
+        return Err(CheckError::Altered);
+    }
     Ok(match settings.layer {
         Layer::A => run::induction(settings, config, watch)?,
         Layer::B | Layer::C => run::reachability(settings, config, watch)?,

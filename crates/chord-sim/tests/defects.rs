@@ -12,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use chord_ring::{Config, Defect, Event, RingName, RingSize, RingTag};
 use chord_sim::check::{
-    Claim, Counterexample, Failures, Invariant, Layer, Outcome, Settings, Start, check, check_altered,
+    Answers, CheckError, Claim, Counterexample, Failures, Invariant, Layer, Outcome, Settings, Start, check,
+    check_altered,
 };
 use chord_sim::numbered::name;
 use chord_sim::script::Script;
@@ -234,6 +235,16 @@ fn each_defect_is_caught_as_the_page_about_the_proof_tells() {
 #[test]
 fn every_defect_is_in_the_table() {
     assert_eq!(TABLE.map(|(defect, ..)| defect), Defect::ALL);
+}
+
+#[test]
+fn answers_are_shortened_of_no_node_that_breaks_a_rule() {
+    let settings = Settings { answers: Answers::Shortened, ..Settings::new(Layer::C, 4, 2) };
+    for defect in Defect::ALL {
+        let alter = |config: Config| config.with_defect(Some(defect));
+        let refused = check_altered(&settings, alter, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert_eq!(refused, CheckError::Altered, "{defect:?}");
+    }
 }
 
 #[test]

@@ -8,13 +8,17 @@
 //! - A member that has a list takes of an answer the first r - 1 entries of the other's list, up to itself; the node
 //!   that answers comes before them. The other's predecessor it looks at only in an answer of its head, and only if that
 //!   one lies between.
-//! - Of a failure it takes that there was one: all that the dead and those who are no members answer is final.
+//! - Of a failure it takes that there was one: the dead and those who are no members answer alike, and for good. A refusal
+//!   that says more, that another has its position, is never made where each position has one name.
 //! - A newcomer decides by the answer alone. If it goes on it takes the list and no predecessor. If it does not, nobody
 //!   has heard of it, and it is as if it had never asked.
 //! - Whoever is alone, or remembers peers, may use all of it: nothing is left out.
 //!
-//! What is left out is not counted by the assumption about failures either: more of them are tried, and all are those of
-//! nodes that will never have stored it. A test takes every step of every state of small rings both ways.
+//! All of this is about the shipped rules: a node that breaks one may use what is left out.
+//!
+//! What is left out does not count for the assumption about failures either. It could only pass over members, over whom the
+//! list of its reader never will; so more failures are tried than with whole answers, and none is left out, since whom a
+//! reader needs alive is in what it will store. A test takes every step of every state of small rings both ways.
 
 use chord_ring::{Answer, Failure, Node, Phase, State};
 
