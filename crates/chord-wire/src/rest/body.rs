@@ -1,11 +1,36 @@
 //! The bodies of answers that are JSON.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chord_kv::Key;
 use chord_ring::{NodeName, Peer, Position, RingSize};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The content type of such a body.
 pub const JSON_TYPE: &str = "application/json";
+
+/// A key as JSON can spell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SpelledKey {
+    /// The key, as text; this or `key_base64` is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "greeting")]
+    key: Option<String>,
+    /// The key in base64, where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "byte")]
+    key_base64: Option<String>,
+}
+
+impl From<&Key> for SpelledKey {
+    fn from(key: &Key) -> Self {
+        match std::str::from_utf8(key.as_bytes()) {
+            Ok(text) => Self { key: Some(text.to_owned()), key_base64: None },
+            Err(_) => Self { key: None, key_base64: Some(STANDARD.encode(key.as_bytes())) },
+        }
+    }
+}
 
 /// A node and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

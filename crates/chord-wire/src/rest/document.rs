@@ -13,7 +13,9 @@ use utoipa::openapi::{
 };
 
 use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLine};
-use super::body::{Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, json};
+use super::body::{
+    Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, SpelledKey, json,
+};
 use super::listing::{KEYS_TYPE, KeyLine};
 use super::problem::Problem;
 use super::query::Parameter;
@@ -83,6 +85,7 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<RangeBody>()
         .schema_from::<RingBody>()
         .schema_from::<LookupBody>()
+        .schema_from::<SpelledKey>()
         .schema_from::<KeyLine>()
         .schema_from::<ChangeData>()
         .schema_from::<MissedData>();

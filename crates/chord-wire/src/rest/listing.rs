@@ -5,8 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::batch::BATCH_TYPE;
-use super::body::json;
-use super::watch::key_as_text;
+use super::body::{SpelledKey, json};
 
 /// The content type of a list of keys.
 pub const KEYS_TYPE: &str = BATCH_TYPE;
@@ -14,14 +13,9 @@ pub const KEYS_TYPE: &str = BATCH_TYPE;
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeyLine {
-    /// The key, as text; this or `key_base64` is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "greeting")]
-    key: Option<String>,
-    /// The key in base64, where it is no text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, format = "byte")]
-    key_base64: Option<String>,
+    /// Which one.
+    #[serde(flatten)]
+    key: SpelledKey,
     /// The version of what is stored.
     version: String,
     /// When it goes, in milliseconds since 1970, if it does.
@@ -32,9 +26,8 @@ pub struct KeyLine {
 
 /// The line that tells of a key, with its end.
 pub fn key_line(header: &Header) -> Vec<u8> {
-    let (key, key_base64) = key_as_text(&header.key);
-    let version = header.version.to_string();
-    json(&KeyLine { key, key_base64, version, expires_at_ms: header.over_at_ms })
+    let Header { key, version, over_at_ms, .. } = header;
+    json(&KeyLine { key: key.into(), version: version.to_string(), expires_at_ms: *over_at_ms })
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chord_kv::replication::{Happened, Notice};
-use chord_kv::{Key, Range, Version};
+use chord_kv::{Range, Version};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::body::{SpelledKey, json};
 
 /// The content type of a stream of events.
 pub const EVENTS_TYPE: &str = "text/event-stream";
@@ -73,14 +73,9 @@ const fn name(happened: Happened) -> &'static str {
 /// The data of `set`, `deleted` and `expired`: what was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChangeData {
-    /// The key, as text; this or `key_base64` is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "greeting")]
-    key: Option<String>,
-    /// The key in base64, where it is no text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, format = "byte")]
-    key_base64: Option<String>,
+    /// Of which key.
+    #[serde(flatten)]
+    key: SpelledKey,
     /// The write that did it, or that said when the value goes.
     version: String,
 }
@@ -98,21 +93,6 @@ pub struct MissedData {
     detail: &'static str,
 }
 
-impl ChangeData {
-    fn new(key: &Key, version: Version) -> Self {
-        let (key, key_base64) = key_as_text(key);
-        Self { key, key_base64, version: version.to_string() }
-    }
-}
-
-/// A key as text, or in base64 where it is none.
-pub(super) fn key_as_text(key: &Key) -> (Option<String>, Option<String>) {
-    match std::str::from_utf8(key.as_bytes()) {
-        Ok(text) => (Some(text.to_owned()), None),
-        Err(_) => (None, Some(STANDARD.encode(key.as_bytes()))),
-    }
-}
-
 /// The first event: from now on nothing is missed without a word. It also says when to come back after a stream has ended.
 pub fn watching_event(id: EventId) -> Vec<u8> {
     format!("retry: {RETRY_MS}\nid: {id}\nevent: watching\ndata: {{}}\n\n").into_bytes()
@@ -120,7 +100,8 @@ pub fn watching_event(id: EventId) -> Vec<u8> {
 
 /// The event of a change.
 pub fn change_event(Notice { key, version, happened }: &Notice) -> Vec<u8> {
-    event(EventId::after(*version, *happened), name(*happened), &ChangeData::new(key, *version))
+    let data = ChangeData { key: key.into(), version: version.to_string() };
+    event(EventId::after(*version, *happened), name(*happened), &data)
 }
 
 /// The event that says that changes may have been missed.
@@ -132,13 +113,14 @@ pub fn missed_event(Range { after, up_to }: Range) -> Vec<u8> {
 
 fn event(id: EventId, name: &str, data: &impl Serialize) -> Vec<u8> {
     let mut bytes = format!("id: {id}\nevent: {name}\ndata: ").into_bytes();
-    bytes.extend(super::body::json(data)); // with its line feed, and no other
+    bytes.extend(json(data)); // with its line feed, and no other
     bytes.push(b'\n');
     bytes
 }
 
 #[cfg(test)]
 mod tests {
+    use chord_kv::Key;
     use proptest::prelude::*;
 
     use super::*;
