@@ -2,35 +2,43 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::seat::Turn;
+use super::share::{Unread, held};
+use crate::shared::Shared;
 
 type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// What is sent.
 pub(super) enum Content {
-    Whole(Full<Bytes>),
-    /// Pieces, each made when the one before it is gone.
+    Whole(Bytes),
+    /// Bytes that have their part of the budget for what is not read yet, as far as there was room for it.
+    Held(Bytes),
+    /// Pieces, each made when the one before it is gone: those that are large have a part of the budget.
     Pieces(Pieces),
     /// The same, for as long as the client stays.
     Events(Pieces),
 }
 
-impl From<Full<Bytes>> for Content {
-    fn from(whole: Full<Bytes>) -> Self {
-        Self::Whole(whole)
+impl Content {
+    /// The same with its part of the budget.
+    pub(super) fn held(self, shared: &Arc<Shared>) -> Result<Self, Unread> {
+        Ok(match self {
+            Self::Whole(bytes) => Self::Held(held(shared, bytes)?),
+            content @ (Self::Held(_) | Self::Pieces(_) | Self::Events(_)) => content,
+        })
     }
 }
 
 impl From<Vec<u8>> for Content {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Whole(Full::new(bytes.into()))
+        Self::Whole(bytes.into())
     }
 }
 
@@ -43,7 +51,10 @@ impl Body for Content {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
-            Self::Whole(bytes) => Pin::new(bytes).poll_frame(cx),
+            Self::Whole(bytes) | Self::Held(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
             Self::Pieces(pieces) | Self::Events(pieces) => {
                 pieces.as_mut().poll_next(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
@@ -52,14 +63,14 @@ impl Body for Content {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(bytes) => bytes.is_end_stream(),
+            Self::Whole(bytes) | Self::Held(bytes) => bytes.is_empty(),
             Self::Pieces(_) | Self::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => bytes.size_hint(),
+            Self::Whole(bytes) | Self::Held(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Pieces(_) | Self::Events(_) => SizeHint::default(),
         }
     }

@@ -12,7 +12,7 @@ use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Collected, Full};
+use http_body_util::{BodyExt, Collected};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -206,32 +206,38 @@ pub(super) async fn hang_up_late(stream: TcpStream) {
 const LATE_HEADERS: &str = "the request's headers did not arrive in time";
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
-    let is_rest = is_rest(request.uri().path());
+    let path = request.uri().path();
+    let (is_rest, language) = (is_rest(path), Language::of(path));
+    let refuse = |language, rejected| {
+        if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) }
+    };
     if is_from_foreign_page(request.headers(), &shared.me.name) {
-        let rejected = Rejected::closing(Code::Forbidden, FOREIGN_PAGE);
-        return if is_rest {
-            rest::refuse(None, rejected)
-        } else {
-            reject(None, rejected).map(Content::from)
-        };
+        return refuse(None, Rejected::closing(Code::Forbidden, FOREIGN_PAGE));
     }
-    if is_rest {
+    let answered = if is_rest {
         // On the heap: every connection holds room for the largest answer under way.
-        return Box::pin(rest::respond(shared, request)).await;
+        Box::pin(rest::respond(shared, request)).await
+    } else {
+        respond_in_seeds_words(shared, ends, language, request).await
+    };
+    let (head, content) = answered.into_parts();
+    match content.held(shared) {
+        Ok(content) => Response::from_parts(head, content),
+        Err(unread) => refuse(language, Refused::new(Code::Busy, unread.to_string()).into()),
     }
-    respond_in_seeds_words(shared, ends, request).await.map(Content::from)
 }
 
 async fn respond_in_seeds_words(
     shared: &Arc<Shared>,
     ends: Ends,
+    language: Option<Language>,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    if path == READY_PATH && (request.method() == Method::GET || request.method() == Method::HEAD) {
+) -> Response<Content> {
+    if request.uri().path() == READY_PATH
+        && (request.method() == Method::GET || request.method() == Method::HEAD)
+    {
         return readiness(shared);
     }
-    let language = Language::of(path);
     match handle(shared, ends, language, request).await {
         Ok(response) => response,
         Err(rejected) => reject(language, rejected),
@@ -243,7 +249,7 @@ async fn handle(
     ends: Ends,
     language: Option<Language>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Rejected> {
+) -> Result<Response<Content>, Rejected> {
     let (head, body) = request.into_parts();
     let language = language.ok_or_else(|| Rejected::closing(Code::UnknownCommand, UNKNOWN_COMMAND))?;
     if head.method != Method::POST {
@@ -284,7 +290,7 @@ async fn handle(
 }
 
 /// Whether this node is ready, for whoever restarts the nodes of a ring one after the other.
-fn readiness(shared: &Shared) -> Response<Full<Bytes>> {
+fn readiness(shared: &Shared) -> Response<Content> {
     let (status, text) = match shared.readiness() {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
@@ -293,7 +299,7 @@ fn readiness(shared: &Shared) -> Response<Full<Bytes>> {
 }
 
 /// The answer to a request that was not even given to the node.
-fn reject(language: Option<Language>, rejected: Rejected) -> Response<Full<Bytes>> {
+fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
     let Rejected { refused: Refused { code, sentence, mut context }, closes } = rejected;
     context.code = Some(code);
     let mut response = match language {
@@ -415,10 +421,10 @@ const READY_PATH: &str = "/readyz";
 fn response(
     status: StatusCode,
     content_type: HeaderValue,
-    body: Vec<u8>,
+    body: impl Into<Content>,
     context: &Context,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+) -> Response<Content> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);

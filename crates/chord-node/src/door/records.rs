@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use chord_kv::replication::Operation;
 use chord_wire::replica::{DataAnswer, DataRequest, decode_request, encode_answer};
 use chord_wire::{Code, Context};
 
+use super::content::Content;
 use super::seed::admit;
+use super::share::held_if_there_is_room;
 use crate::asked::{Refused, Whom};
 use crate::shared::Shared;
 
@@ -15,22 +18,25 @@ pub(super) async fn answer_peer(
     shared: &Arc<Shared>,
     body: &[u8],
     context: Context,
-) -> Result<(Vec<u8>, Context), Refused> {
+) -> Result<(Content, Context), Refused> {
     admit(shared, &context)?;
     if context.ring.is_none() {
         return Err(Refused::new(Code::BadRequest, "a request about records names the ring of its sender"));
     }
     let whom = Whom::of(shared, &context);
-    let answer = match decode(shared, body)? {
+    let (answer, is_read) = match decode(shared, body)? {
         DataRequest::Peer(request) => {
             let answered = shared.answer_about_records(&whom, request, context.remaining);
-            DataAnswer::Peer(answered.await?)
+            // Whoever does not hear what came of a request asks again.
+            (DataAnswer::Peer(answered.await?), true)
         }
         DataRequest::Operate(operate) => {
-            DataAnswer::Operated(shared.operate_as_owner(&whom, operate, context.remaining).await?)
+            let is_read = operate.operation == Operation::Get;
+            let done = shared.operate_as_owner(&whom, operate, context.remaining).await?;
+            (DataAnswer::Operated(done), is_read)
         }
     };
-    Ok((encode_answer(&answer), Context::default()))
+    Ok((content(shared, &answer, is_read), Context::default()))
 }
 
 /// The body that answers a client, and what is said beside it.
@@ -38,16 +44,21 @@ pub(super) async fn answer_client(
     shared: &Arc<Shared>,
     body: &[u8],
     context: Context,
-) -> Result<(Vec<u8>, Context), Refused> {
+) -> Result<(Content, Context), Refused> {
     admit(shared, &context)?;
     let DataRequest::Operate(operate) = decode(shared, body)? else {
         let sentence = "a client asks for operations alone; what nodes ask each other goes to /replica";
         return Err(Refused::new(Code::BadRequest, sentence));
     };
-    let whom = Whom::of(shared, &context);
+    let (whom, is_read) = (Whom::of(shared, &context), operate.operation == Operation::Get);
     let outcome = shared.operate_for(&whom, operate, context.path).await?;
     let context = Context { owner: Some(outcome.owner), hops: Some(outcome.hops), ..Context::default() };
-    Ok((encode_answer(&DataAnswer::Operated(Ok(outcome.kept))), context))
+    Ok((content(shared, &DataAnswer::Operated(Ok(outcome.kept)), is_read), context))
+}
+
+fn content(shared: &Arc<Shared>, answer: &DataAnswer, is_read: bool) -> Content {
+    let bytes = encode_answer(answer);
+    if is_read { bytes.into() } else { Content::Held(held_if_there_is_room(shared, bytes.into())) }
 }
 
 fn decode(shared: &Shared, body: &[u8]) -> Result<DataRequest, Refused> {

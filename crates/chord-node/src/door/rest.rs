@@ -20,7 +20,6 @@ use chord_wire::rest::{
 };
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
 use super::content::Content;
@@ -95,7 +94,7 @@ fn mistake(sentence: &impl ToString) -> Rejected {
 }
 
 fn say(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Content> {
-    let mut response = Response::new(Content::Whole(Full::new(body.into())));
+    let mut response = Response::new(Content::Whole(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::shared::Shared;
 
 /// The budget is counted in these bytes.
@@ -19,6 +21,11 @@ pub(super) const UNREAD: &str = "the answers that clients of this node have not 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this node is receiving as many bytes as its limit allows: try again later")]
 pub(super) struct Spent;
+
+/// Nothing is left of the budget for an answer: it is not told, and can be asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{UNREAD}")]
+pub(super) struct Unread;
 
 /// One request's part of the budget, for as long as this is kept.
 pub(super) struct Share {
@@ -42,6 +49,11 @@ impl Share {
         Ok(Some(share))
     }
 
+    /// The part of an answer of so many bytes; none is needed if they are few.
+    pub(super) fn of_answer(shared: &Arc<Shared>, bytes: usize) -> Result<Option<Self>, Unread> {
+        Self::take(shared, bytes).map_err(|_| Unread)
+    }
+
     /// Makes it the part for so many bytes. If there is no room for them, it stays as it was.
     pub(super) fn fit(&mut self, bytes: usize) -> Result<(), Spent> {
         let n_units = Some(bytes / BUDGET_UNIT).filter(|units| *units >= SMALL_UNITS).unwrap_or_default();
@@ -54,6 +66,36 @@ impl Share {
         self.n_units = n_units;
         Ok(())
     }
+
+    /// These bytes, with which it is kept until they are sent.
+    pub(super) fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _share: self })
+    }
+}
+
+/// Bytes of an answer, and their part of the budget until they are sent.
+struct Held {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bytes of an answer that can be asked for again, with their part of the budget if they are many.
+pub(super) fn held(shared: &Arc<Shared>, bytes: Bytes) -> Result<Bytes, Unread> {
+    Ok(match Share::of_answer(shared, bytes.len())? {
+        Some(share) => share.hold(bytes),
+        None => bytes,
+    })
+}
+
+/// Bytes that are told whatever is left of the budget, since some of them are told nowhere else: what a change has found.
+pub(super) fn held_if_there_is_room(shared: &Arc<Shared>, bytes: Bytes) -> Bytes {
+    held(shared, bytes.clone()).unwrap_or(bytes)
 }
 
 impl fmt::Debug for Share {

@@ -8,7 +8,9 @@ use chord_wire::xmlrpc::{BadCall, Call, CallAnswer, Fault, decode_call, encode_c
 use chord_wire::{Code, Context};
 
 use super::Ends;
+use super::content::Content;
 use super::seed::{self, Answered, Refused};
+use super::share::{Share, Unread};
 use crate::shared::Shared;
 
 /// The body that answers a body, and what is said beside it.
@@ -17,11 +19,13 @@ pub(super) async fn answer(
     ends: Ends,
     body: &[u8],
     context: Context,
-) -> (Vec<u8>, Context) {
+) -> (Content, Context) {
+    let mut share = None;
     let answered = match decode_call(body) {
         Ok(Call::Multi(calls)) => {
-            let answers = CallAnswer::Multi(Box::pin(many(shared, ends, calls, &context)).await);
-            Ok((answers, Context::default()))
+            let (answers, their_share) = Box::pin(many(shared, ends, calls, &context)).await;
+            share = Some(their_share);
+            Ok((CallAnswer::Multi(answers), Context::default()))
         }
         Ok(call) => one(shared, ends, call, context).await,
         Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
@@ -30,9 +34,22 @@ pub(super) async fn answer(
         let body = encode_call_answer(&answer);
         body.map(|body| (body, context)).map_err(|unfit| Refused::new(unfit.code(), unfit.to_string()))
     });
-    said.unwrap_or_else(|Refused { code, sentence, context }| {
+    let (body, context) = said.unwrap_or_else(|Refused { code, sentence, context }| {
         (encode_fault(code, &sentence), Context { code: Some(code), ..*context })
-    })
+    });
+    (content(body, share), context)
+}
+
+/// The body of an answer. Where it is that of many calls they have their part of the budget already; what they have done
+/// is told, also where there is no room for all that XML writes around it.
+fn content(body: Vec<u8>, share: Option<Share>) -> Content {
+    match share {
+        None => body.into(),
+        Some(mut share) => {
+            let _ = share.fit(body.len());
+            Content::Held(share.hold(body.into()))
+        }
+    }
 }
 
 async fn one(
@@ -56,34 +73,49 @@ async fn one(
 }
 
 /// Calls in their order, one after the other. All of them together have the time of one operation, and their answers the
-/// bytes of one value beside the last: what is beyond is a fault.
+/// bytes of one value beside the last, and a part of the budget for what is not read yet: what is beyond is a fault.
 async fn many(
     shared: &Arc<Shared>,
     ends: Ends,
     calls: Vec<Result<Call, BadCall>>,
     context: &Context,
-) -> Vec<Result<CallAnswer, Fault>> {
+) -> (Vec<Result<CallAnswer, Fault>>, Share) {
     let until = Instant::now() + shared.limits.operation;
-    let mut room = shared.limits.value_bytes;
-    let mut answers = Vec::with_capacity(calls.len());
+    let room = shared.limits.value_bytes;
+    let (mut answers, mut n_bytes, mut share) = (Vec::with_capacity(calls.len()), 0, Share::of(shared));
     for call in calls {
         let remaining = until.saturating_duration_since(Instant::now());
         let context = Context { remaining: Some(remaining), ..context.clone() };
         let answered = match call {
-            Ok(_) if room == 0 => Err(Refused::new(Code::TooLarge, TOO_MUCH)),
+            Ok(_) if n_bytes >= room => Err(Refused::new(Code::TooLarge, TOO_MUCH)),
             Ok(call) => {
                 let answered = tokio::time::timeout(remaining, one(shared, ends, call, context)).await;
                 answered.unwrap_or_else(|_| Err(Refused::new(Code::Deadline, TOO_LONG)))
             }
             Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
         };
-        if let Ok((CallAnswer::Seed(Answer::Get { value: Some(value), .. }), _)) = &answered {
-            room = room.saturating_sub(value.len());
-        }
-        let answered = answered.map(|(answer, _)| answer);
+        let answered = answered.and_then(|(answer, _)| {
+            let more = n_bytes + size(&answer);
+            share.fit(more).map_err(|_| Refused::new(Code::Busy, Unread.to_string()))?;
+            n_bytes = more;
+            Ok(answer)
+        });
         answers.push(answered.map_err(|refused| Fault::new(refused.code, refused.sentence)));
     }
-    answers
+    (answers, share)
+}
+
+/// Bytes of what may be large in an answer: only questions have such ones.
+fn size(answer: &CallAnswer) -> usize {
+    match answer {
+        CallAnswer::Seed(Answer::Get { value: Some(value), .. }) => value.len(),
+        CallAnswer::Seed(Answer::SuccessorList(names)) => names.iter().map(|name| name.as_str().len()).sum(),
+        CallAnswer::Seed(_)
+        | CallAnswer::Methods
+        | CallAnswer::Help(_)
+        | CallAnswer::Signature(_)
+        | CallAnswer::Multi(_) => 0,
+    }
 }
 
 const TOO_MUCH: &str = "the answers before this one hold as many bytes as one body may: ask for it by itself";

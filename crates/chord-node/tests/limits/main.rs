@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod first_bytes;

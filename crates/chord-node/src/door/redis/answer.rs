@@ -9,7 +9,7 @@ use chord_wire::Code;
 use chord_wire::resp::ReplyWriter;
 
 use crate::OperationError;
-use crate::door::share::{Share, UNREAD};
+use crate::door::share::{Share, Unread};
 use crate::shared::Shared;
 
 /// The answer to a command.
@@ -103,10 +103,10 @@ impl Answer {
     /// The same, with its part of the budget if it is large. Where nothing is left of that, a read is refused; what a
     /// change has found is told nowhere else.
     pub(super) fn held(self, shared: &Arc<Shared>, is_read: bool) -> Self {
-        match Share::take(shared, self.bytes()) {
+        match Share::of_answer(shared, self.bytes()) {
             Ok(Some(share)) => Self::Held(Box::new(self), share),
-            Err(_) if is_read => Self::error("BUSY", UNREAD),
-            Ok(None) | Err(_) => self,
+            Err(unread) if is_read => Self::error("BUSY", unread.to_string()),
+            Ok(None) | Err(Unread) => self,
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::super::content::Content;
 use super::super::http::{Received, Rejected};
 use super::super::seed::Refused;
-use super::super::share::{Share, UNREAD};
+use super::super::share;
 use super::call::Call;
 use super::mistake;
 use super::perform::{number, perform};
@@ -113,26 +113,11 @@ impl Batch {
     }
 }
 
-/// A line of the answer, and its part of the budget until it is sent.
-struct Line {
-    bytes: Vec<u8>,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Line {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// The line that says so. Only a value makes it large, and that can be asked for again.
+/// The line that says so, and its part of the budget until it is sent. Only a value makes it large, and that can be asked
+/// for again.
 fn held(shared: &Arc<Shared>, answer: &BatchAnswer) -> Bytes {
-    let bytes = answer.encode();
-    match Share::take(shared, bytes.len()) {
-        Ok(None) => bytes.into(),
-        Ok(Some(share)) => Bytes::from_owner(Line { bytes, _share: share }),
-        Err(_) => failed(Code::Busy, UNREAD),
-    }
+    share::held(shared, answer.encode().into())
+        .unwrap_or_else(|unread| failed(Code::Busy, unread.to_string()))
 }
 
 fn failed(code: Code, sentence: impl Into<String>) -> Bytes {

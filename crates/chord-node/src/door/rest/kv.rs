@@ -1,6 +1,5 @@
 //! One key: its value, and the number under it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,12 +9,10 @@ use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Query, Wanted,
 use chord_wire::{Code, Context};
 use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 
 use super::super::content::Content;
 use super::super::http::Rejected;
 use super::super::seed::{Refused, refused};
-use super::super::share::{Share, UNREAD};
 use super::call::Call;
 use super::perform::{context_of, number, perform};
 use super::{JSON, mistake, say};
@@ -28,7 +25,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The value.
 pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let (shared, conditions) = (call.shared, Conditions::read(&call)?);
+    let conditions = Conditions::read(&call)?;
     let asked = Asked::read(&call, Precondition::Is(Condition::Always));
     call.without_body().await?;
     let outcome = match asked.perform(Action::Get).await {
@@ -44,7 +41,7 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        say(StatusCode::OK, BYTES, sent(shared, outcome.value())?)
+        say(StatusCode::OK, BYTES, outcome.value().map_or_else(Bytes::new, sent))
     };
     // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
     let headers = response.headers_mut();
@@ -108,23 +105,17 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A value that is sent as it lies in memory, and its part of the budget.
-struct Sent {
-    value: Value,
-    _share: Option<Share>,
-}
+/// A value that is sent as it lies in memory.
+struct Sent(Value);
 
 impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
-        self.value.as_bytes()
+        self.0.as_bytes()
     }
 }
 
-fn sent(shared: &Arc<Shared>, value: Option<&Value>) -> Result<Bytes, Rejected> {
-    let Some(value) = value else { return Ok(Bytes::new()) };
-    let share = Share::take(shared, value.as_bytes().len());
-    let share = share.map_err(|_| Refused::new(Code::Busy, UNREAD))?;
-    Ok(Bytes::from_owner(Sent { value: value.clone(), _share: share }))
+fn sent(value: &Value) -> Bytes {
+    Bytes::from_owner(Sent(value.clone()))
 }
 
 /// What a read depends on.
@@ -155,7 +146,7 @@ fn failed(found: Option<Version>) -> Refused {
 }
 
 fn empty(status: StatusCode) -> Response<Content> {
-    let mut response = Response::new(Content::Whole(Full::default()));
+    let mut response = Response::new(Content::Whole(Bytes::new()));
     *response.status_mut() = status;
     response
 }
