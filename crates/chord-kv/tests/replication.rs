@@ -399,6 +399,34 @@ fn a_ring_of_one_answers_at_once() {
     }
 }
 
+#[test]
+fn a_deletion_tells_its_version_also_when_it_comes_twice_and_one_of_nothing_tells_none() {
+    let mut driven = Driven::new(Arc::new(MemoryStore::new(size(), 1 << 20)));
+    driven.feed(Input::Neighbours(Neighbours { is_member: true, ..Neighbours::default() }));
+    let key = Key::new(b"key").unwrap();
+    let mut deletes = |now_ms: u64, operation, proposal| {
+        let now = Now { elapsed: Duration::from_millis(now_ms), wall_ms: now_ms };
+        let (until, consistency) = (Duration::from_secs(9), Consistency::Usual);
+        let key = key.clone();
+        driven
+            .node
+            .handle(now, Input::Operate { token: Token(1), key, operation, proposal, consistency, until });
+        match driven.node.poll() {
+            Some(Output::Done(Token(1), Ok(outcome))) => (outcome.was_there(), outcome.deleted),
+            other => panic!("{other:?}"),
+        }
+    };
+    let version = |time_ms| Version::new(time_ms, 0, Position::ZERO);
+    let value = Value::new(b"value", 100).unwrap();
+    let deletion = Proposal::Version(version(4));
+    assert_eq!(deletes(2, Operation::delete(), Proposal::Version(version(2))), (false, None));
+    assert_eq!(deletes(3, Operation::put(value), Proposal::Version(version(3))), (false, None));
+    assert_eq!(deletes(4, Operation::delete(), deletion), (true, Some(version(4))));
+    assert_eq!(deletes(5, Operation::delete(), deletion), (true, Some(version(4))), "it is the same");
+    assert_eq!(deletes(6, Operation::delete(), Proposal::Version(version(6))), (false, None));
+    assert_eq!(deletes(7, Operation::Get, Proposal::LeftToOwner), (false, None));
+}
+
 /// A store that has no room while it is told so.
 struct Narrow {
     records: MemoryStore,

@@ -296,7 +296,7 @@ impl Client {
         }
         let limits = ReplicaLimits { size: ring.size, value_bytes: VALUE_BYTES_LIMIT };
         let answer = decode_answer(&exchange.body, &limits).map_err(|error| self.garbled(&error))?;
-        Ok((answer, context))
+        Ok((answer.with_deleted(context.version), context))
     }
 
     /// Asks in frames; `None` if the node is to be asked in other words.

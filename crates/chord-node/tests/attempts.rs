@@ -108,7 +108,7 @@ impl Serving {
         self.asked.lock().unwrap().push(operate);
         let says = self.says.lock().unwrap().pop_front().unwrap_or(Says::Done);
         let result = match says {
-            Says::Done => Ok(Outcome { record: None, before: None, copies: 1 }),
+            Says::Done => Ok(Outcome { copies: 1, ..Outcome::default() }),
             Says::Refuses(error) => Err(error),
             Says::Nothing => return None,
             Says::Vanishes => {

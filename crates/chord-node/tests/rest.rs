@@ -175,7 +175,7 @@ nonsense
         "{\"status\":200,\"value\":\"42\",",
         "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,",
         "{\"type\":\"about:blank\",\"title\":\"Precondition Failed\",\"status\":412,",
-        "{\"status\":204,\"owner\":",
+        "{\"status\":204,\"version\":",
         "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,",
         "{\"status\":201,\"version\":",
         "{\"status\":200,\"value_base64\":\"/w==\",",
@@ -275,6 +275,23 @@ async fn any_node_tells_who_owns_a_key_and_how_many_have_it() {
         "\"is_ready\":true,\"not_ready_because\":null".to_owned(),
     ] {
         assert!(ring.text().contains(&field), "{field} in {}", ring.text());
+    }
+    for node in &nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_tells_its_version_through_whichever_node_it_was_asked() {
+    let nodes = ring().await;
+    for idx in 0..12 {
+        let (path, node) = (format!("/v1/kv/key{idx}"), &nodes[idx % 3]);
+        let stored = put(node, &path, "", b"v").await;
+        let deleted = ask(node, &format!("DELETE {path}")).await;
+        assert_eq!(deleted.status, 204, "{deleted:?}");
+        assert_ne!(deleted.tag(), stored.tag());
+        let absent = ask(node, &format!("DELETE {path}")).await;
+        assert_eq!((absent.problem(), absent.header("etag")), ((404, "absent"), None));
     }
     for node in &nodes {
         node.shutdown().await;

@@ -97,9 +97,12 @@ async fn a_client_is_told_of_each_change_of_a_key_and_goes_on_where_it_was() {
     let mut events = Events::open(&nodes[2], "/v1/watch/a/b", &back).await;
     let (again, name, _) = events.next().await.unwrap();
     assert_eq!((&again, name.as_str()), (&id, "watching"));
-    assert_eq!(ask(&nodes[1], "DELETE /v1/kv/a/b").await.status, 204);
+    let deletion = ask(&nodes[1], "DELETE /v1/kv/a/b").await.tag();
     put(&nodes[0], "/v1/kv/a/b?ttl=100ms", "", b"2").await;
-    assert_eq!(events.names(3).await, ["deleted", "set", "expired"], "nothing was missed");
+    let (id_of_deletion, name, _) = events.next().await.unwrap();
+    assert_eq!(name, "deleted", "nothing was missed");
+    assert_eq!(id_of_deletion, format!("{}-deleted", deletion.trim_matches('"')));
+    assert_eq!(events.names(2).await, ["set", "expired"]);
 
     let path = format!("/v1/watch/a/b?last_event_id={id}");
     let mut events = Events::open(&nodes[1], &path, "").await;

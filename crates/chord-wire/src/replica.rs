@@ -18,7 +18,7 @@ use chord_kv::replication::{
     Consistency, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PeerAnswer,
     PeerRequest, Proposal, RECALLED_MAX, REPLICAS_MAX,
 };
-use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT};
+use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT, Version};
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeNameError, RingSize, SUCCESSORS_LIMIT};
 
 use reader::Reader;
@@ -105,6 +105,25 @@ pub enum DataAnswer {
     Peer(PeerAnswer),
     /// To [`DataRequest::Operate`].
     Operated(Result<Outcome, OperationError>),
+}
+
+impl DataAnswer {
+    /// The version of the deletion that it tells of. It travels beside the message.
+    pub fn deleted(&self) -> Option<Version> {
+        match self {
+            Self::Operated(Ok(outcome)) => outcome.deleted,
+            Self::Operated(Err(_)) | Self::Peer(_) => None,
+        }
+    }
+
+    /// The same with what came beside the message.
+    #[must_use]
+    pub fn with_deleted(self, deleted: Option<Version>) -> Self {
+        match self {
+            Self::Operated(Ok(outcome)) => Self::Operated(Ok(Outcome { deleted, ..outcome })),
+            other @ (Self::Operated(Err(_)) | Self::Peer(_)) => other,
+        }
+    }
 }
 
 /// Why bytes are no message that this node takes. Nothing changed, and sending them again does not help.

@@ -4,8 +4,8 @@ mod replica_messages;
 
 use std::time::Duration;
 
-use chord_kv::replication::{AnswerBody, Operation, PeerAnswer, PeerRequest, Proposal};
-use chord_kv::{Key, VALUE_BYTES_DEFAULT};
+use chord_kv::replication::{AnswerBody, Operation, Outcome, PeerAnswer, PeerRequest, Proposal};
+use chord_kv::{Key, VALUE_BYTES_DEFAULT, Version};
 use chord_ring::{
     Answer as RingAnswer, Found, NodeName, Peer, Pong, Position, Question, Request as RingRequest, RingSize,
     RingTag, State,
@@ -161,6 +161,28 @@ fn requests_and_answers_are_these_bytes() {
     assert_eq!(content(|to| Answer::Refused(refused).write(to)), b"\0\x08no-route\x02no");
     let vouch = Asked { request: Request::Records(PeerRequest::Vouch), remaining: None };
     assert_eq!(content(|to| vouch.write(to)), b"\0\x01\x01");
+}
+
+#[test]
+fn a_deletion_tells_its_version_in_a_field_that_others_pass_over() {
+    let deleted = Some(Version::new(1, 2, Position::from(0x1234)));
+    let outcome = Outcome { copies: 2, deleted, ..Outcome::default() };
+    let answer = Answer::Operated { result: Ok(outcome), owner: None, hops: Some(1) };
+    let bytes = b"\x03\x01\x01\x0d\x0b\0\0\0\0\0\x01\0\x02\x02\x12\x34\0\x01\x90\x02\0\0";
+    assert_eq!(content(|to| answer.write(to)), bytes);
+    let read = |kind: Kind, content: &[u8]| Answer::read(kind.number(), content, &limits(), &speaker());
+    assert_eq!(read(Kind::Operated, bytes), Ok(answer));
+    let field = &bytes[3..16];
+    let failed = [field, b"\0\x01\x91\x01"].concat();
+    assert_eq!(
+        read(Kind::Operated, &failed),
+        Err(MessageError::Misplaced { tag: 13 }),
+        "nothing was deleted"
+    );
+    assert_eq!(read(Kind::Done, &[field, b"\0"].concat()), Err(MessageError::Misplaced { tag: 13 }));
+    let cut = [&[13, 10][..], &field[2..12], b"\0\x01\x90\x02\0\0"].concat();
+    assert_eq!(read(Kind::Operated, &cut), Err(ReplicaError::Truncated.into()));
+    assert!(Tag::Deleted.number() % 2 == 1, "who does not know it passes over it");
 }
 
 #[test]
@@ -496,8 +518,9 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         replica_messages::answer(self::size()),
         prop::option::of(any_name()),
         prop::option::of(any::<u32>()),
+        prop::option::of(replica_messages::version()),
     )
-        .prop_map(|(answer, owner, hops)| match answer {
+        .prop_map(|(answer, owner, hops, deleted)| match answer.with_deleted(deleted) {
             DataAnswer::Peer(answer) => Answer::Records(answer),
             DataAnswer::Operated(result) => Answer::Operated { result, owner, hops },
         });

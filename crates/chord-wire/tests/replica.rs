@@ -314,7 +314,8 @@ fn answers_are_written_in_these_bytes() {
     let beyond = || vec![Peer { position: at(9), name: name("h:1") }];
     let standing = Standing { is_settled: false, beyond: beyond() };
     let comparison = Comparison::Parts(vec![Digest::from_bytes([9; 40])]);
-    let outcome = Outcome { record: Some(golden_record("foo", Some(b"bar"), None)), before: None, copies: 3 };
+    let record = Some(golden_record("foo", Some(b"bar"), None));
+    let outcome = Outcome { record, copies: 3, ..Outcome::default() };
     let full = OperationError::Store(StoreError::Failed { reason: "it broke".to_owned() });
     let (near, recalled) = (beyond(), Vec::new());
     let account = Account { claim: Claim::Part(7), is_settled: true, near, recalled };
@@ -490,7 +491,7 @@ fn answers_may_be_as_long_as_the_limits_and_no_longer() {
         let account = Account { claim: Claim::Whole, is_settled: false, near, recalled };
         AnswerBody::Listed { account, headers: Vec::new(), next: None }
     };
-    let outcome = |copies| DataAnswer::Operated(Ok(Outcome { record: None, before: None, copies }));
+    let outcome = |copies| DataAnswer::Operated(Ok(Outcome { copies, ..Outcome::default() }));
     let cases = [
         (
             told(parts(PARTS.into())),
@@ -582,7 +583,7 @@ fn the_largest_messages_fit_the_limit_on_all_of_them() {
     let headers = vec![Header::from(&record(n, 0)); MESSAGE_RECORDS_MAX];
     let next = headers.last().map(|last| Cursor { position: last.position, key: last.key.clone() });
     assert_eq!(answer_passes(&told(AnswerBody::Listed { account, headers, next }), &limits), Ok(()));
-    let outcome = Outcome { record: Some(longest.clone()), before: Some(longest), copies: 3 };
+    let outcome = Outcome { record: Some(longest.clone()), before: Some(longest), copies: 3, deleted: None };
     assert_eq!(answer_passes(&DataAnswer::Operated(Ok(outcome)), &limits), Ok(()));
 
     let mut bytes = vec![0; limits.message_bytes() + 1];

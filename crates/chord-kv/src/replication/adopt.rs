@@ -43,7 +43,7 @@ impl Replicator {
         } else {
             self.hasten_sweep();
         }
-        Ok(Outcome { record: Some(record), before: None, copies: 1 })
+        Ok(Outcome { record: Some(record), copies: 1, ..Outcome::default() })
     }
 }
 

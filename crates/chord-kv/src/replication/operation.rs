@@ -102,14 +102,28 @@ pub enum Consistency {
 }
 
 /// What came of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What is under the key now, if it is live.
     pub record: Option<Record>,
-    /// What was there before the change, if it was live; `None` for a get.
+    /// What was there before the change, if it was live and this was not a change that came twice; `None` for a get.
     pub before: Option<Record>,
     /// Members of the group that have it, this node included; 0 for a get that asked nobody.
     pub copies: usize,
+    /// The version of the deletion, if this was one of something that was there; `None` from a node that does not tell it.
+    pub deleted: Option<Version>,
+}
+
+impl Outcome {
+    /// The version of what is under the key now, or of the deletion that left nothing there.
+    pub fn version(&self) -> Option<&Version> {
+        self.record.as_ref().map(|record| &record.version).or(self.deleted.as_ref())
+    }
+
+    /// Whether something was there before the change, as far as that is known.
+    pub fn was_there(&self) -> bool {
+        self.before.is_some() || self.deleted.is_some()
+    }
 }
 
 /// Why an operation did not do what it was to.

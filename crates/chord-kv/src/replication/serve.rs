@@ -49,7 +49,7 @@ impl Replicator {
     fn read_live(&self, position: Position, key: &Key) -> Result<Outcome, OperationError> {
         let record = self.store.read(position, key)?;
         let record = record.filter(|record| record.live_value(self.now.wall_ms).is_some());
-        Ok(Outcome { record, before: None, copies: 0 })
+        Ok(Outcome { record, ..Outcome::default() })
     }
 
     /// Takes the operation that is done for a key as far as it goes, and those behind it.
@@ -272,7 +272,7 @@ impl Replicator {
                 let before = stored.filter(|record| record.live_value(now_ms).is_some());
                 self.begin_writing(key, record, before, Duplicate::No)
             }
-            Ok(Effect::Nothing) => Some(Ok(Outcome { record: None, before: None, copies: 0 })),
+            Ok(Effect::Nothing) => Some(Ok(Outcome::default())),
             Err(error) => Some(Err(error)),
         }
     }
@@ -406,8 +406,10 @@ impl Replicator {
             }
             return None;
         }
+        // What an earlier one deleted, this one did not.
+        let deleted = (record.is_tombstone() && !is_earlier).then_some(record.version);
         let record = Some(record).filter(|record| record.live_value(self.now.wall_ms).is_some());
-        Some(Ok(Outcome { record, before, copies }))
+        Some(Ok(Outcome { record, before, copies, deleted }))
     }
 
     fn remember_unconfirmed(&mut self, key: &Key, version: Version) {

@@ -11,6 +11,7 @@ use super::content::Content;
 use super::seed::admit;
 use super::share::held_if_there_is_room;
 use crate::asked::{Refused, Whom};
+use crate::operation::Outcome;
 use crate::shared::Shared;
 
 /// The body that answers another node, and what is said beside it.
@@ -36,7 +37,8 @@ pub(super) async fn answer_peer(
             (DataAnswer::Operated(done), is_read)
         }
     };
-    Ok((content(shared, &answer, is_read), Context::default()))
+    let context = Context { version: answer.deleted(), ..Context::default() };
+    Ok((content(shared, &answer, is_read), context))
 }
 
 /// The body that answers a client, and what is said beside it.
@@ -52,8 +54,10 @@ pub(super) async fn answer_client(
     };
     let (whom, is_read) = (Whom::of(shared, &context), operate.operation == Operation::Get);
     let outcome = shared.operate_for(&whom, operate, context.path).await?;
-    let context = Context { owner: Some(outcome.owner), hops: Some(outcome.hops), ..Context::default() };
-    Ok((content(shared, &DataAnswer::Operated(Ok(outcome.kept)), is_read), context))
+    let Outcome { owner, hops, kept } = outcome;
+    let context =
+        Context { version: kept.deleted, owner: Some(owner), hops: Some(hops), ..Context::default() };
+    Ok((content(shared, &DataAnswer::Operated(Ok(kept)), is_read), context))
 }
 
 fn content(shared: &Arc<Shared>, answer: &DataAnswer, is_read: bool) -> Content {

@@ -134,14 +134,15 @@ impl Asker<'_> {
         let said = Said { path: REPLICA_PATH, content_type: REPLICA_TYPE, body: Bytes::from(request) };
         let limits = self.links.limits.replica(self.links.ring.size);
         let answer = link.exchange_onward(sending, &said, context, budget).await?;
+        // It is one of ours, so it keeps records, whatever it says here.
+        let context = answer.context().map_err(|_| Failure::Silent)?;
         if answer.status == http::StatusCode::OK {
-            return decode_answer(&answer.body, &limits).map_err(|error| {
+            let decoded = decode_answer(&answer.body, &limits).map_err(|error| {
                 link.report("a request about records", &error.to_string());
                 Failure::Silent
             });
+            return decoded.map(|answer| answer.with_deleted(context.version));
         }
-        // It is one of ours, so it keeps records, whatever it says here.
-        let context = answer.context().map_err(|_| Failure::Silent)?;
         let sentence = chord_wire::decode_error(&answer.body).unwrap_or_default();
         let refused = super::Refused { code: context.code, sentence };
         Err(self.failure(to, &refused, context.ring.as_ref()).unwrap_or_else(|| {

@@ -87,7 +87,7 @@ impl Asker<'_> {
             version: Version::of_unknown_age(None, owner.position),
             expires_at_ms: None,
         });
-        let kept = Kept { record, before: None, copies: 1 };
+        let kept = Kept { record, copies: 1, ..Kept::default() };
         // A seed node counts from itself.
         Ok(Ok(Outcome { owner: storage_node, hops: hops.saturating_add(hops_here), kept }))
     }

@@ -1,5 +1,6 @@
 //! Answers: what comes back.
 
+use chord_kv::Version;
 use chord_kv::replication::{OperationError, Outcome, PeerAnswer};
 use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, RingTag, State};
 
@@ -70,12 +71,15 @@ impl Answer {
     pub fn write(&self, to: &mut Vec<u8>) {
         writing(to, |to| {
             let mut fields = FieldWriter(to);
-            if let Self::Operated { owner, hops, .. } = self {
+            if let Self::Operated { result, owner, hops } = self {
                 if let Some(hops) = hops {
                     fields.count(Tag::Hops, (*hops).into());
                 }
                 if let Some(owner) = owner {
                     fields.bytes(Tag::Owner, owner.as_str().as_bytes());
+                }
+                if let Ok(Outcome { deleted: Some(version), .. }) = result {
+                    fields.part(Tag::Deleted, |to| version.write(to));
                 }
             }
             #[cfg(feature = "next-protocol")]
@@ -103,14 +107,16 @@ impl Answer {
         let unknown = MessageError::UnknownKind { kind };
         let known = Some(Kind::of(kind).ok_or(unknown)?);
         let mut from = Reader::new(content, *limits);
-        let (hops, owner) = read_beside(&mut from)?;
+        let Beside { hops, owner, deleted } = Beside::read(&mut from)?;
         let answer = match known {
-            Some(Kind::Operated) => match decode_answer(from.rest(), limits)? {
+            Some(Kind::Operated) => match decode_answer(from.rest(), limits)?.with_deleted(deleted) {
+                DataAnswer::Operated(Err(_)) if deleted.is_some() => return Err(Tag::Deleted.misplaced()),
                 DataAnswer::Operated(result) => return Ok(Self::Operated { result, owner, hops }),
                 DataAnswer::Peer(_) => return Err(unknown),
             },
             _ if hops.is_some() => return Err(Tag::Hops.misplaced()),
             _ if owner.is_some() => return Err(Tag::Owner.misplaced()),
+            _ if deleted.is_some() => return Err(Tag::Deleted.misplaced()),
             Some(Kind::Told) => match decode_answer(from.rest(), limits)? {
                 DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
                 DataAnswer::Operated(_) => return Err(unknown),
@@ -126,25 +132,40 @@ impl Answer {
     }
 }
 
-fn read_beside(from: &mut Reader<'_>) -> Result<(Option<u32>, Option<NodeName>), MessageError> {
-    let (mut hops, mut owner) = (None, None);
-    let limits = from.limits();
-    read_fields(from, |tag, bytes| {
-        match tag {
-            Tag::Hops => {
-                let n_hops = whole(limits, bytes, |from| from.count_to("hops", u32::MAX as usize))?;
-                hops = u32::try_from(n_hops).ok();
+/// What stands beside an answer.
+#[derive(Default)]
+struct Beside {
+    hops: Option<u32>,
+    owner: Option<NodeName>,
+    deleted: Option<Version>,
+}
+
+impl Beside {
+    fn read(from: &mut Reader<'_>) -> Result<Self, MessageError> {
+        let mut this = Self::default();
+        let limits = from.limits();
+        read_fields(from, |tag, bytes| {
+            match tag {
+                Tag::Hops => {
+                    let n_hops = whole(limits, bytes, |from| from.count_to("hops", u32::MAX as usize))?;
+                    this.hops = u32::try_from(n_hops).ok();
+                }
+                Tag::Owner => this.owner = Some(read_name(bytes)?),
+                Tag::Deleted => this.deleted = Some(whole(limits, bytes, Version::read)?),
+                #[cfg(feature = "next-protocol")]
+                Tag::Next => {}
+                Tag::Remaining
+                | Tag::Named
+                | Tag::Path
+                | Tag::Ring
+                | Tag::Name
+                | Tag::Member
+                | Tag::Copies => return Err(tag.misplaced()),
             }
-            Tag::Owner => owner = Some(read_name(bytes)?),
-            #[cfg(feature = "next-protocol")]
-            Tag::Next => {}
-            Tag::Remaining | Tag::Named | Tag::Path | Tag::Ring | Tag::Name | Tag::Member | Tag::Copies => {
-                return Err(tag.misplaced());
-            }
-        }
-        Ok(())
-    })?;
-    Ok((hops, owner))
+            Ok(())
+        })?;
+        Ok(this)
+    }
 }
 
 fn write_ring(answer: &RingAnswer, to: &mut Writer) {

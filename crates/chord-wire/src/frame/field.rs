@@ -31,6 +31,8 @@ pub enum Tag {
     Member = 9,
     /// How the sender keeps copies.
     Copies = 11,
+    /// The version of a deletion.
+    Deleted = 13,
     /// What a build for tests has beside all that.
     #[cfg(feature = "next-protocol")]
     Next = 127,
@@ -48,6 +50,7 @@ impl Tag {
         Self::Name,
         Self::Member,
         Self::Copies,
+        Self::Deleted,
         #[cfg(feature = "next-protocol")]
         Self::Next,
     ];

@@ -257,7 +257,7 @@ impl Fields {
                 Tag::Copies => this.copies = Some(whole(limits, bytes, read_copies)?),
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
-                Tag::Remaining | Tag::Named | Tag::Hops | Tag::Path | Tag::Owner => {
+                Tag::Remaining | Tag::Named | Tag::Hops | Tag::Path | Tag::Owner | Tag::Deleted => {
                     return Err(tag.misplaced());
                 }
             }

@@ -161,7 +161,7 @@ impl Beside {
                 }
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
-                Tag::Hops | Tag::Owner | Tag::Ring | Tag::Name | Tag::Member | Tag::Copies => {
+                Tag::Hops | Tag::Owner | Tag::Ring | Tag::Name | Tag::Member | Tag::Copies | Tag::Deleted => {
                     return Err(tag.misplaced());
                 }
             }

@@ -176,9 +176,10 @@ impl Wire for Expiry {
     }
 }
 
+/// The version of a deletion travels beside it, where one who does not know of it passes over it.
 impl Wire for Outcome {
     fn write(&self, to: &mut Writer) {
-        let Self { record, before, copies } = self;
+        let Self { record, before, copies, deleted: _ } = self;
         to.length(*copies);
         to.reserve(record.iter().chain(before).map(Record::size_bytes).sum());
         record.write(to);
@@ -187,7 +188,7 @@ impl Wire for Outcome {
 
     fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
         let copies = read_copies(from)?;
-        Ok(Self { record: Wire::read(from)?, before: Wire::read(from)?, copies })
+        Ok(Self { record: Wire::read(from)?, before: Wire::read(from)?, copies, deleted: None })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chord_kv::replication::{Condition, Consistency, Outcome};
-use chord_kv::{Key, KeyTooLong, Record, Value, ValueTooLong};
+use chord_kv::{Key, KeyTooLong, Record, Value, ValueTooLong, Version};
 use chord_ring::NodeName;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -200,7 +200,7 @@ pub struct BatchDone {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     value_base64: Option<String>,
-    /// The version of what is stored now.
+    /// The version of what is stored now, or of the deletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     version: Option<String>,
@@ -229,14 +229,13 @@ enum Shown {
 impl BatchDone {
     /// What came of an operation with that status; `shows` says whether its value is told.
     pub fn new(status: u16, outcome: &Outcome, owner: &NodeName, hops: u32) -> Self {
-        let record = outcome.record.as_ref();
-        let version = record.filter(|record| record.version.time_ms() > 0);
+        let version = outcome.version().filter(|version| version.time_ms() > 0);
         Self {
             status,
             value: None,
             value_base64: None,
-            version: version.map(|record| record.version.to_string()),
-            expires_at_ms: record.and_then(|record| record.expires_at_ms),
+            version: version.map(Version::to_string),
+            expires_at_ms: outcome.record.as_ref().and_then(|record| record.expires_at_ms),
             owner: owner.to_string(),
             hops,
             copies: Some(outcome.copies).filter(|copies| *copies > 0),

@@ -85,7 +85,7 @@ fn position(size: RingSize) -> impl Strategy<Value = Position> {
     any_position().prop_map(move |position| size.reduce(position))
 }
 
-fn version() -> impl Strategy<Value = Version> {
+pub(crate) fn version() -> impl Strategy<Value = Version> {
     let time_ms = prop_oneof![Just(0), Just(VERSION_TIME_MS_MAX), 0..=VERSION_TIME_MS_MAX];
     let counter = prop_oneof![Just(0), Just(u16::MAX), any::<u16>()];
     (time_ms, counter, any_position())
@@ -255,7 +255,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 fn outcome(size: RingSize) -> impl Strategy<Value = Outcome> {
     (option::of(record(size)), option::of(record(size)), 0..=GROUP_MEMBERS_MAX)
-        .prop_map(|(record, before, copies)| Outcome { record, before, copies })
+        .prop_map(|(record, before, copies)| Outcome { record, before, copies, deleted: None })
 }
 
 fn operation_error() -> impl Strategy<Value = OperationError> {

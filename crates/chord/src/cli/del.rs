@@ -79,7 +79,7 @@ impl DelArgs {
                 }
                 operated => operated?,
             };
-            deleted.deleted += usize::from(operated.outcome.before.is_some());
+            deleted.deleted += usize::from(operated.outcome.was_there());
         }
         Ok(deleted)
     }

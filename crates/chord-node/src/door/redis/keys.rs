@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
 
 /// A key that is named twice is gone when its turn comes again.
 fn delete(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    count(call, &Operation::delete(), |kept| kept.before.is_some())
+    count(call, &Operation::delete(), Kept::was_there)
 }
 
 /// A key that is named twice counts twice.

@@ -155,7 +155,7 @@ fn empty(status: StatusCode) -> Response<Content> {
 fn told(mut response: Response<Content>, outcome: &Outcome) -> Response<Content> {
     let headers = response.headers_mut();
     write_context(&context_of(outcome), headers);
-    let tag = outcome.kept.record.as_ref().and_then(|record| entity_tag(&record.version));
+    let tag = outcome.kept.version().and_then(entity_tag);
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(ETAG, tag);
     }

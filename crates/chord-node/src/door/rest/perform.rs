@@ -14,7 +14,7 @@ use crate::shared::Shared;
 pub(super) async fn perform(shared: &Shared, wanted: Wanted, ticket: Ticket) -> Result<Outcome, Refused> {
     let Wanted { key, action, precondition, ttl, consistency } = wanted;
     let is_never = precondition == Precondition::Never;
-    let wants_something = matches!(action, Action::Get | Action::Delete);
+    let is_deletion = action == Action::Delete;
     let operation = match precondition {
         Precondition::Is(condition) => operation(action, condition, ttl.map(|ttl| expiry(ttl.as_millis()))),
         // Whose tag that would have to be is told.
@@ -27,8 +27,7 @@ pub(super) async fn perform(shared: &Shared, wanted: Wanted, ticket: Ticket) -> 
         let found = outcome.kept.record.map(|record| record.version);
         return Err(because(&OperationError::Data(Unable::ConditionFailed { found })));
     }
-    let there = if is_get { &outcome.kept.record } else { &outcome.kept.before };
-    if wants_something && there.is_none() {
+    if (is_get && outcome.kept.record.is_none()) || (is_deletion && !outcome.kept.was_there()) {
         return Err(absent(&outcome));
     }
     Ok(outcome)

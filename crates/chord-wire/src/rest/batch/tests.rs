@@ -89,7 +89,7 @@ fn empty_lines_are_passed_over() {
 
 #[test]
 fn an_answer_tells_text_as_text() {
-    let outcome = Outcome { record: None, before: None, copies: 2 };
+    let outcome = Outcome { copies: 2, ..Outcome::default() };
     let owner = "h:1".parse().unwrap();
     let done = BatchDone::new(200, &outcome, &owner, 1);
     let record = |value: &[u8]| Record {
@@ -104,6 +104,9 @@ fn an_answer_tells_text_as_text() {
     assert_eq!(line(&done.clone().with_value(&record(b"v"))), expected);
     assert!(line(&done.clone().with_value(&record(b"\xff"))).contains("\"value_base64\":\"/w==\""));
     assert!(line(&done.with_number(i64::MIN)).contains("\"value\":-9223372036854775808,"));
+    let deleted = Some(Version::new(5, 1, Position::ZERO));
+    let deletion = BatchDone::new(204, &Outcome { deleted, ..Outcome::default() }, &owner, 1);
+    assert_eq!(line(&deletion), "{\"status\":204,\"version\":\"5.1.0\",\"owner\":\"h:1\",\"hops\":1}\n");
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {

@@ -146,7 +146,7 @@ impl Told {
     pub(super) const READ: [Self; 7] =
         [Self::Tag, Self::Owner, Self::Hops, Self::Copies, Self::Expires, Self::NoSniff, Self::NoCache];
     pub(super) const WRITTEN: [Self; 5] = [Self::Tag, Self::Owner, Self::Hops, Self::Copies, Self::Expires];
-    pub(super) const DELETED: [Self; 3] = [Self::Owner, Self::Hops, Self::Copies];
+    pub(super) const DELETED: [Self; 4] = [Self::Tag, Self::Owner, Self::Hops, Self::Copies];
 
     const fn name(self) -> &'static str {
         match self {
