@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::OperationError;
 use crate::error::refusal_code;
+use crate::links::lock;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::records::{Operated, Order};
 use crate::shared::{Shared, Stage};
@@ -86,6 +87,7 @@ impl Shared {
     pub(crate) fn state_for(&self, whom: &Whom) -> Result<State, Refused> {
         let state = self.view.load().state().map_err(|refusal| self.refuse(&refusal))?;
         if let Some(asker) = &whom.peer {
+            lock(&self.askers).note(&asker.name);
             self.asked_by(asker);
         }
         Ok(state)

@@ -82,6 +82,11 @@ impl Beginning {
             (Self::WaitForCommand, ..) => return,
         };
         let remembered = past.peers().to_vec();
+        // Where the names are lost, any of them may have been with this node.
+        if past != Past::Forgotten {
+            let strangers = contacts.iter().filter(|name| !remembered.contains(name));
+            lock(&shared.unmet).extend(strangers.cloned());
+        }
         tokio::spawn(join_through(shared.clone(), Contacts { configured: contacts, remembered }, meanwhile));
     }
 }
@@ -250,4 +255,34 @@ fn is_lasting(error: &JoinError) -> bool {
         error,
         JoinError::PositionTaken { .. } | JoinError::RingSizeDiffers { .. } | JoinError::ForeignRing { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[tokio::test]
+    async fn whom_a_node_was_told_of_and_who_was_never_in_its_ring_is_written_down_only_while_it_is_alone() {
+        let builder = Node::builder().listen("127.0.0.1:0");
+        let member = builder.clone().start().await.unwrap();
+        let stranger = builder.clone().wait_for_command().start().await.unwrap();
+        let builder = builder.join(stranger.name().clone()).join(member.name().clone());
+        let node = builder.start().await.unwrap();
+        let known = |is_so: fn(bool, bool) -> bool| {
+            let (member, stranger) = (member.name().clone(), stranger.name().clone());
+            let mut known = node.shared().acquaintances.subscribe();
+            async move {
+                let is_so = |names: &Vec<NodeName>| is_so(names.contains(&member), names.contains(&stranger));
+                let waits = known.wait_for(is_so);
+                tokio::time::timeout(Duration::from_secs(20), waits).await.expect("in time").unwrap();
+            }
+        };
+        known(|member, stranger| member && !stranger).await;
+        stranger.shared().command(Command::Join(member.name().clone())).await.unwrap();
+        known(|member, stranger| member && stranger).await;
+        for node in [stranger, member, node] {
+            node.shutdown().await;
+        }
+    }
 }

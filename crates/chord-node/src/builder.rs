@@ -293,6 +293,8 @@ impl Builder {
             mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
             departed: Mutex::default(),
+            askers: Mutex::default(),
+            unmet: Mutex::default(),
             waits_for: Mutex::default(),
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),

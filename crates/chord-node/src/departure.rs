@@ -1,5 +1,6 @@
 //! Departure: a node that leaves hands over what others lack, says farewell, and only then closes its door.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::age::now_ms;
+use crate::askers::ASKERS_MAX;
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
@@ -17,9 +19,10 @@ use crate::shared::{Shared, Stage};
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// How long those who are not next to it are told that it has left, and how many of them at most: as many as it can know for
-/// its neighbours. Who has not heard waits longer for it when its ring is started again.
+/// its neighbours, and as many as it knows to have its name. Who has not heard waits longer for it when its ring is started
+/// again.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
-const FAREWELLS_MAX: usize = SUCCESSORS_LIMIT as usize;
+const FAREWELLS_MAX: usize = SUCCESSORS_LIMIT as usize + ASKERS_MAX;
 
 /// How long it is counted how many keys those records are that it had: some hundred thousand. The rest count as keys.
 const COUNTING_WAIT: Duration = Duration::from_secs(1);
@@ -93,7 +96,8 @@ impl Shared {
         }
     }
 
-    /// Tells those who are not next to it that it has left and lacks nothing: its neighbours know.
+    /// Tells those who are not next to it, and whom it knows or who know of it, that it has left and lacks nothing: its
+    /// neighbours know.
     async fn tell_others(self: &Arc<Self>) {
         let view = self.view();
         let successors = view.successors().as_slice().to_vec();
@@ -103,10 +107,13 @@ impl Shared {
             successors: successors.clone(),
         };
         let told = successors.first().into_iter().chain(view.predecessor());
-        let told: Vec<&NodeName> = told.map(|peer| &peer.name).chain([&self.me.name]).collect();
-        let known = self.acquaintances.borrow().clone();
+        let mut told: BTreeSet<NodeName> =
+            told.map(|peer| peer.name.clone()).chain([self.me.name.clone()]).collect();
+        let mut others = self.acquaintances.borrow().clone();
+        others.extend(lock(&self.askers).names().cloned());
+        others.retain(|name| told.insert(name.clone()));
         let mut telling = JoinSet::new();
-        for name in known.into_iter().filter(|name| !told.contains(&name)).take(FAREWELLS_MAX) {
+        for name in others.into_iter().take(FAREWELLS_MAX) {
             let (shared, request) = (self.clone(), request.clone());
             if !shared.links.to(&name).is_seed() {
                 telling.spawn(async move { shared.asker().ask(&name, request, FAREWELL_WAIT).await });
@@ -261,6 +268,43 @@ mod tests {
         let is_forgotten = known.wait_for(|known| !known.contains(&leaver));
         tokio::time::timeout(Duration::from_secs(10), is_forgotten).await.expect("in time").unwrap();
         stays.shutdown().await;
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let waits = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waits).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_is_forgotten_by_those_who_know_it_and_whom_it_does_not_know() {
+        let builder = Node::builder().listen("127.0.0.1:0").successors(1).wait_for_command();
+        let mut nodes = Vec::new();
+        for _ in 0..4 {
+            nodes.push(builder.clone().start().await.unwrap());
+        }
+        let leaver = nodes.remove(0);
+        let (name, at) = (leaver.name().clone(), leaver.shared().me.position);
+        nodes.sort_by_key(|node| RingSize::DEFAULT.distance(at, node.shared().me.position));
+        leaver.shared().command(Command::Create).await.unwrap();
+        // The one that joins last, between the two others, is next to the leaver at no time.
+        for (joins, next, last) in [(2, 2, 2), (0, 0, 2), (1, 0, 2)] {
+            for command in [Command::Remember(name.clone()), Command::Join(name.clone())] {
+                nodes[joins].shared().command(command).await.unwrap();
+            }
+            let is_next = |peer: Option<&Peer>, idx: usize| peer == Some(&nodes[idx].shared().me);
+            let view = || leaver.view();
+            until(|| is_next(view().successors().head(), next) && is_next(view().predecessor(), last)).await;
+        }
+        let knows = |node: &Node, name: &NodeName| node.shared().acquaintances.borrow().contains(name);
+        let has_asked = |name: &NodeName| lock(&leaver.shared().askers).names().any(|asker| asker == name);
+        until(|| nodes.iter().all(|node| knows(node, &name) && has_asked(node.name()))).await;
+        assert!(!knows(&leaver, nodes[1].name()));
+        assert_eq!(leaver.shutdown().await.left_behind, 0);
+        until(|| !nodes.iter().any(|node| knows(node, &name))).await;
     }
 
     #[tokio::test]

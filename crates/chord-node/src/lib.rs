@@ -6,6 +6,7 @@
 
 mod age;
 mod asked;
+mod askers;
 mod beginning;
 mod builder;
 mod client;

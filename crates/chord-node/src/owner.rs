@@ -141,6 +141,9 @@ impl Owner {
         };
         if let Some(member) = member {
             lock(&self.shared.departed).is_back(member);
+            if lock(&self.shared.unmet).remove(member) {
+                self.introduce();
+            }
         }
         self.asked.remove(&id).map(|request| Input::Answer(request, answer))
     }
@@ -180,8 +183,9 @@ impl Owner {
         self.shared.view_changed.send_replace(());
     }
 
-    /// Tells whom this node knows, its neighbours first, and leaves out who has left for good. Before it is a member it knows
-    /// only what it was told: what an earlier life wrote down stands.
+    /// Tells whom this node knows, its neighbours first, and leaves out who has left for good, and while it has neighbours
+    /// those of whom it was told and who were never in its ring: they have nothing of it. Before it is a member it knows only
+    /// what it was told: what an earlier life wrote down stands.
     fn introduce(&mut self) {
         let view = self.ring.view();
         self.was_member |= view.is_member();
@@ -192,6 +196,8 @@ impl Owner {
         let listed: Vec<NodeName> = listed.map(|peer| peer.name.clone()).collect();
         let recalled = self.shared.records.recalled();
         let mut departed = lock(&self.shared.departed);
+        let mut unmet = lock(&self.shared.unmet);
+        unmet.retain(|name| !listed.contains(name));
         // Others know that it is back, though it has not said so here.
         listed.iter().filter(|name| !self.listed.contains(name)).for_each(|name| departed.is_back(name));
         // Those of the last life come next: should this one end before it has heard of them, the next has to ask them too.
@@ -199,7 +205,7 @@ impl Owner {
             .iter()
             .map(|peer| &peer.name)
             .chain(self.ring.remembered().names())
-            .filter(|name| !departed.has_left(name));
+            .filter(|name| !departed.has_left(name) && (listed.is_empty() || !unmet.contains(name)));
         let mut names: Vec<NodeName> = Vec::new();
         // One that is alone says so by its own name, and does not forget those with whom it was.
         if view.is_member() && view.successors().is_empty() {
@@ -210,7 +216,7 @@ impl Owner {
                 names.push(name.clone());
             }
         }
-        drop(departed);
+        drop((departed, unmet));
         self.listed = listed;
         self.shared.acquaintances.send_if_modified(|known| {
             let is_news = *known != names;

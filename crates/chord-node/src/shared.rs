@@ -1,5 +1,6 @@
 //! What the tasks of one node share: the published view, the store, the links and the way to the owner task.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refus
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::askers::Askers;
 use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
 use crate::records::Records;
@@ -69,6 +71,10 @@ pub(crate) struct Shared {
     pub(crate) acquaintances: watch::Sender<Vec<NodeName>>,
     /// Who has left, by its own word.
     pub(crate) departed: Mutex<Departed>,
+    /// Who has this node's name.
+    pub(crate) askers: Mutex<Askers>,
+    /// Those through whom it was told to join, and who have never said that they are in its ring.
+    pub(crate) unmet: Mutex<BTreeSet<NodeName>>,
     /// By whom the node wants to be let into a ring, in words; nothing if it is not on its way into one.
     pub(crate) waits_for: Mutex<String>,
     /// Why the node gave up joining, if it did.

@@ -1,0 +1,48 @@
+//! Who knows of this node, though this node need not know of them: whoever has its name asks it every few seconds whom it
+//! knows.
+
+use std::collections::VecDeque;
+
+use chord_ring::NodeName;
+
+/// How many are kept in mind: more than there are nodes in a ring where each was told to join through the same one. Of the
+/// others, who have asked longest ago are forgotten, which costs them a wait when their ring is started again.
+pub(crate) const ASKERS_MAX: usize = 128;
+
+/// Those who have asked, the latest first.
+#[derive(Debug, Default)]
+pub(crate) struct Askers(VecDeque<NodeName>);
+
+impl Askers {
+    /// It has asked, or somebody in its name.
+    pub(crate) fn note(&mut self, name: &NodeName) {
+        if self.0.front() == Some(name) {
+            return;
+        }
+        self.0.retain(|known| known != name);
+        self.0.push_front(name.clone());
+        self.0.truncate(ASKERS_MAX);
+    }
+
+    /// Their names, the latest first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_again_is_named_once_and_beyond_the_limit_who_asked_longest_ago_is_forgotten() {
+        let name = |number: usize| -> NodeName { format!("host{number}:1").parse().unwrap() };
+        let mut askers = Askers::default();
+        (0..ASKERS_MAX).for_each(|number| askers.note(&name(number)));
+        askers.note(&name(0));
+        assert_eq!((askers.names().count(), askers.names().next()), (ASKERS_MAX, Some(&name(0))));
+        askers.note(&name(ASKERS_MAX));
+        assert_eq!(askers.names().count(), ASKERS_MAX);
+        assert!(askers.names().all(|known| *known != name(1)));
+    }
+}
