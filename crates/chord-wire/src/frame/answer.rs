@@ -88,7 +88,7 @@ impl Answer {
             match self {
                 Self::Ring(answer) => write_ring(answer, to),
                 Self::Records(answer) => write_peer_answer(answer, to),
-                Self::Operated { result, .. } => write_operated(result, to),
+                Self::Operated { result, owner: _, hops: _ } => write_operated(result, to),
                 Self::Refused(Refused { code, sentence }) => write_reason(*code, sentence, to),
             }
         });
@@ -105,27 +105,52 @@ impl Answer {
         speaker: &Speaker,
     ) -> Result<Self, MessageError> {
         let unknown = MessageError::UnknownKind { kind };
-        let known = Some(Kind::of(kind).ok_or(unknown)?);
+        let kind = Kind::of(kind).ok_or(unknown)?;
         let mut from = Reader::new(content, *limits);
         let Beside { hops, owner, deleted } = Beside::read(&mut from)?;
-        let answer = match known {
-            Some(Kind::Operated) => match decode_answer(from.rest(), limits)?.with_deleted(deleted) {
+        if kind != Kind::Operated && hops.is_some() {
+            return Err(Tag::Hops.misplaced());
+        }
+        if kind != Kind::Operated && owner.is_some() {
+            return Err(Tag::Owner.misplaced());
+        }
+        if kind != Kind::Operated && deleted.is_some() {
+            return Err(Tag::Deleted.misplaced());
+        }
+        let answer = match kind {
+            Kind::Operated => match decode_answer(from.rest(), limits)?.with_deleted(deleted) {
                 DataAnswer::Operated(Err(_)) if deleted.is_some() => return Err(Tag::Deleted.misplaced()),
                 DataAnswer::Operated(result) => return Ok(Self::Operated { result, owner, hops }),
                 DataAnswer::Peer(_) => return Err(unknown),
             },
-            _ if hops.is_some() => return Err(Tag::Hops.misplaced()),
-            _ if owner.is_some() => return Err(Tag::Owner.misplaced()),
-            _ if deleted.is_some() => return Err(Tag::Deleted.misplaced()),
-            Some(Kind::Told) => match decode_answer(from.rest(), limits)? {
+            Kind::Told => match decode_answer(from.rest(), limits)? {
                 DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
                 DataAnswer::Operated(_) => return Err(unknown),
             },
-            Some(Kind::Refused) => {
+            Kind::Refused => {
                 let (code, sentence) = read_reason(&mut from)?;
                 Self::Refused(Refused { code, sentence })
             }
-            Some(_) | None => Self::Ring(read_ring(kind, &mut from, speaker)?),
+            Kind::Pong => Self::Ring(RingAnswer::Pong(read_pong(&mut from, speaker)?)),
+            Kind::State => Self::Ring(RingAnswer::State(read_state(&mut from, speaker)?)),
+            Kind::Done => Self::Ring(RingAnswer::Done),
+            Kind::Found => Self::Ring(RingAnswer::Found(read_found(&mut from)?)),
+            Kind::Hello
+            | Kind::Welcome
+            | Kind::Declined
+            | Kind::Farewell
+            | Kind::Announced
+            | Kind::Piece
+            | Kind::Ping
+            | Kind::GetState
+            | Kind::Notify
+            | Kind::ForgetPredecessor
+            | Kind::Leave
+            | Kind::FindSuccessor
+            | Kind::Records
+            | Kind::Operate => return Err(unknown),
+            #[cfg(feature = "next-protocol")]
+            Kind::Greet | Kind::Remark => return Err(unknown),
         };
         from.end()?;
         Ok(answer)
@@ -181,25 +206,20 @@ fn write_ring(answer: &RingAnswer, to: &mut Writer) {
     }
 }
 
-fn read_ring(kind: u8, from: &mut Reader<'_>, speaker: &Speaker) -> Result<RingAnswer, MessageError> {
-    Ok(match Kind::of(kind) {
-        Some(Kind::Pong) => RingAnswer::Pong(Pong {
-            peer: speaker.peer.clone(),
-            member: from.flag("whether the sender is a member")?,
-            ring: Some(speaker.ring.clone()),
-        }),
-        Some(Kind::State) => {
-            let (predecessor, successors) = read_neighbours(from)?;
-            let ring_size = Some(speaker.ring.size);
-            RingAnswer::State(State { peer: speaker.peer.clone(), predecessor, successors, ring_size })
-        }
-        Some(Kind::Done) => RingAnswer::Done,
-        Some(Kind::Found) => {
-            let owner = read_peer(from)?;
-            let hops = from.count_to("hops", u32::MAX as usize)?;
-            let path = from.list("the names of a path", PATH_NAMES_MAX + 1)?;
-            RingAnswer::Found(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path })
-        }
-        Some(_) | None => return Err(MessageError::UnknownKind { kind }),
-    })
+fn read_pong(from: &mut Reader<'_>, speaker: &Speaker) -> Result<Pong, MessageError> {
+    let member = from.flag("whether the sender is a member")?;
+    Ok(Pong { peer: speaker.peer.clone(), member, ring: Some(speaker.ring.clone()) })
+}
+
+fn read_state(from: &mut Reader<'_>, speaker: &Speaker) -> Result<State, MessageError> {
+    let (predecessor, successors) = read_neighbours(from)?;
+    let ring_size = Some(speaker.ring.size);
+    Ok(State { peer: speaker.peer.clone(), predecessor, successors, ring_size })
+}
+
+fn read_found(from: &mut Reader<'_>) -> Result<Found, MessageError> {
+    let owner = read_peer(from)?;
+    let hops = from.count_to("hops", u32::MAX as usize)?;
+    let path = from.list("the names of a path", PATH_NAMES_MAX + 1)?;
+    Ok(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path })
 }

@@ -83,7 +83,7 @@ impl Asked {
             match &self.request {
                 Request::Ring(request) => write_ring(request, to),
                 Request::Records(request) => write_peer_request(request, to),
-                Request::Operate { operate, .. } => write_operate(operate, to),
+                Request::Operate { operate, named: _, path: _ } => write_operate(operate, to),
             }
         });
     }
@@ -95,9 +95,16 @@ impl Asked {
             fields.count(Tag::Remaining, u64::try_from(ms).unwrap_or(u64::MAX));
         }
         let (named, path) = match &self.request {
-            Request::Ring(RingRequest::FindSuccessor(Question { named, path, .. }))
-            | Request::Operate { named, path, .. } => (*named, path.as_slice()),
-            Request::Ring(_) | Request::Records(_) => (false, &[][..]),
+            Request::Ring(RingRequest::FindSuccessor(Question { named, path, target: _ }))
+            | Request::Operate { named, path, operate: _ } => (*named, path.as_slice()),
+            Request::Ring(
+                RingRequest::Ping
+                | RingRequest::GetState
+                | RingRequest::Notify { from: _ }
+                | RingRequest::ForgetPredecessor
+                | RingRequest::Leave { from: _, predecessor: _, successors: _ },
+            )
+            | Request::Records(_) => (false, &[][..]),
         };
         fields.flag(Tag::Named, named);
         if !path.is_empty() {
@@ -114,28 +121,62 @@ impl Asked {
     /// It is none that this node knows, or exceeds a limit.
     pub fn read(kind: u8, content: &[u8], limits: &ReplicaLimits) -> Result<Self, MessageError> {
         let unknown = MessageError::UnknownKind { kind };
-        let known = Some(Kind::of(kind).ok_or(unknown)?);
+        let kind = Kind::of(kind).ok_or(unknown)?;
         let mut from = Reader::new(content, *limits);
         let Beside { remaining, named, path } = Beside::read(&mut from)?;
-        let request = match known {
-            Some(Kind::Operate) => match decode_request(from.rest(), limits)? {
-                DataRequest::Operate(operate) => Request::Operate { operate, named, path },
+        let is_sent_on = matches!(kind, Kind::Operate | Kind::FindSuccessor);
+        if named && !is_sent_on {
+            return Err(Tag::Named.misplaced());
+        }
+        if !path.is_empty() && !is_sent_on {
+            return Err(Tag::Path.misplaced());
+        }
+        let request = match kind {
+            Kind::Operate => match decode_request(from.rest(), limits)? {
+                DataRequest::Operate(operate) => {
+                    return Ok(Self { request: Request::Operate { operate, named, path }, remaining });
+                }
                 DataRequest::Peer(_) => return Err(unknown),
             },
-            Some(Kind::FindSuccessor) => {
-                let target = from.position()?;
-                from.end()?;
-                Request::Ring(RingRequest::FindSuccessor(Question { target, named, path }))
-            }
-            _ if named => return Err(Tag::Named.misplaced()),
-            _ if !path.is_empty() => return Err(Tag::Path.misplaced()),
-            Some(Kind::Records) => match decode_request(from.rest(), limits)? {
-                DataRequest::Peer(request) => Request::Records(request),
+            Kind::Records => match decode_request(from.rest(), limits)? {
+                DataRequest::Peer(request) => {
+                    return Ok(Self { request: Request::Records(request), remaining });
+                }
                 DataRequest::Operate(_) => return Err(unknown),
             },
-            Some(_) | None => Request::Ring(read_ring(kind, &mut from)?),
+            Kind::FindSuccessor => {
+                let target = from.position()?;
+                RingRequest::FindSuccessor(Question { target, named, path })
+            }
+            Kind::Ping => RingRequest::Ping,
+            #[cfg(feature = "next-protocol")]
+            Kind::Greet => RingRequest::Ping,
+            Kind::GetState => RingRequest::GetState,
+            Kind::ForgetPredecessor => RingRequest::ForgetPredecessor,
+            Kind::Notify => RingRequest::Notify { from: read_peer(&mut from)? },
+            Kind::Leave => {
+                let leaver = read_peer(&mut from)?;
+                let (predecessor, successors) = read_neighbours(&mut from)?;
+                RingRequest::Leave { from: leaver, predecessor, successors }
+            }
+            Kind::Hello
+            | Kind::Welcome
+            | Kind::Declined
+            | Kind::Farewell
+            | Kind::Announced
+            | Kind::Piece
+            | Kind::Pong
+            | Kind::State
+            | Kind::Done
+            | Kind::Found
+            | Kind::Told
+            | Kind::Operated
+            | Kind::Refused => return Err(unknown),
+            #[cfg(feature = "next-protocol")]
+            Kind::Remark => return Err(unknown),
         };
-        Ok(Self { request, remaining })
+        from.end()?;
+        Ok(Self { request: Request::Ring(request), remaining })
     }
 }
 
@@ -181,25 +222,6 @@ fn write_ring(request: &RingRequest, to: &mut Writer) {
         }
         RingRequest::FindSuccessor(question) => to.position(question.target),
     }
-}
-
-fn read_ring(kind: u8, from: &mut Reader<'_>) -> Result<RingRequest, MessageError> {
-    let request = match Kind::of(kind) {
-        Some(Kind::Ping) => RingRequest::Ping,
-        #[cfg(feature = "next-protocol")]
-        Some(Kind::Greet) => RingRequest::Ping,
-        Some(Kind::GetState) => RingRequest::GetState,
-        Some(Kind::ForgetPredecessor) => RingRequest::ForgetPredecessor,
-        Some(Kind::Notify) => RingRequest::Notify { from: read_peer(from)? },
-        Some(Kind::Leave) => {
-            let leaver = read_peer(from)?;
-            let (predecessor, successors) = read_neighbours(from)?;
-            RingRequest::Leave { from: leaver, predecessor, successors }
-        }
-        Some(_) | None => return Err(MessageError::UnknownKind { kind }),
-    };
-    from.end()?;
-    Ok(request)
 }
 
 /// A node by its name. Where it lies is never told: the receiver computes it, so that nobody can lie about it.
