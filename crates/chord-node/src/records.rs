@@ -6,6 +6,7 @@
 
 mod driver;
 mod refusals;
+mod said;
 mod watchers;
 
 use std::sync::{Arc, Mutex, Weak};
@@ -15,7 +16,7 @@ use chord_kv::replication::{
     Proposal, Replicator, Since, TICK,
 };
 use chord_kv::{Key, Store, Value};
-use chord_ring::{Peer, View, jittered};
+use chord_ring::{NodeName, Peer, View, jittered};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -40,6 +41,7 @@ pub(crate) struct Order {
 
 /// The records of one node.
 pub(crate) struct Records {
+    me: NodeName,
     /// Nothing when the node has closed.
     driver: Mutex<Option<Driver>>,
     /// The store has made more durable.
@@ -51,13 +53,20 @@ impl Records {
         let durable = Arc::new(Notify::new());
         let notify = durable.clone();
         store.on_durable(Box::new(move |_| notify.notify_one()));
-        Self { driver: Mutex::new(Some(Driver::new(me, machine, store, shared))), durable }
+        let name = me.name.clone();
+        Self { me: name, driver: Mutex::new(Some(Driver::new(me, machine, store, shared))), durable }
     }
 
     /// Does something with the machine, unless the node has closed or the machine is broken.
     fn with<T>(&self, work: impl FnOnce(&mut Driver) -> T) -> Option<T> {
-        let mut driver = self.driver.lock().ok()?;
-        driver.as_mut().map(work)
+        let mut guard = self.driver.lock().ok()?;
+        let driver = guard.as_mut()?;
+        let (done, untold) = (work(driver), driver.take_untold());
+        drop(guard);
+        for said in untold {
+            said.tell(&self.me);
+        }
+        Some(done)
     }
 
     /// Begins an operation; `None` if the node has closed.

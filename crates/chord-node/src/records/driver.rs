@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Operated;
 use super::refusals::{Refusals, Word};
+use super::said::Said;
 use super::watchers::Watchers;
 use crate::age::Age;
 use crate::operation::Ticket;
@@ -51,6 +52,8 @@ pub(super) struct Driver {
     leaving: Vec<oneshot::Sender<Departure>>,
     watchers: Watchers,
     refusals: Refusals,
+    /// What is to be logged.
+    untold: Vec<Said>,
     tokens: u64,
     told: Neighbours,
 }
@@ -69,6 +72,7 @@ impl Driver {
             leaving: Vec::new(),
             watchers: Watchers::new(),
             refusals: Refusals::default(),
+            untold: Vec::new(),
             tokens: 0,
             told: Neighbours::default(),
         }
@@ -184,7 +188,8 @@ impl Driver {
                 }
             }
             Output::Seen(id, seen) => self.watchers.tell(id, seen, self.everything()),
-            Output::Event(event) => self.log(&event),
+            Output::Event(Event::StoreFailed(error)) => self.note_refused(1, &error),
+            Output::Event(event) => self.untold.push(Said::Event(event)),
         }
     }
 
@@ -220,12 +225,11 @@ impl Driver {
     fn look_after_store(&mut self) {
         match self.store.health() {
             Health::NotWriting { reason, remedy } => {
-                self.say_refused(0, &StoreError::NotWriting { reason, remedy });
+                self.note_refused(0, &StoreError::NotWriting { reason, remedy });
             }
             _ => {
                 if let Some(Word::Over(count)) = self.refusals.is_well(Instant::now()) {
-                    let node = &self.me.name;
-                    tracing::info!(%node, "the store takes records again, of which it has refused {count}");
+                    self.untold.push(Said::TakesAgain(count));
                 }
             }
         }
@@ -233,40 +237,19 @@ impl Driver {
 
     fn note_refusal(&mut self, result: &Operated) {
         if let Err(OperationError::Store(error)) = result {
-            self.say_refused(1, error);
+            self.note_refused(1, error);
         }
     }
 
-    fn say_refused(&mut self, count: u64, error: &StoreError) {
-        let node = &self.me.name;
-        match self.refusals.refused(count, Instant::now()) {
-            Some(Word::More(count)) => tracing::error!(%node, "{error} ({count} more records were refused)"),
-            Some(Word::Begun | Word::Over(_)) => tracing::error!(%node, "{error}"),
-            None => {}
+    fn note_refused(&mut self, count: u64, error: &StoreError) {
+        if let Some(word) = self.refusals.refused(count, Instant::now()) {
+            self.untold.push(Said::Refuses(error.clone(), word));
         }
     }
 
-    fn log(&mut self, event: &Event) {
-        let node = &self.me.name;
-        match event {
-            Event::WasStopped => {
-                tracing::info!(%node, "this node was stopped for a while: it asks before it answers");
-            }
-            Event::Complete(_) => tracing::info!(%node, "has everything of its range that others had before"),
-            Event::Missed(missed) => {
-                let names: Vec<String> = missed.iter().map(ToString::to_string).collect();
-                let names = names.join(", ");
-                tracing::warn!(%node, "answers from now on without what only {names} may have, which did not come back: start it soon");
-            }
-            Event::Lost(count) => {
-                tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
-            }
-            Event::StoreFailed(error) => self.say_refused(1, error),
-            Event::TooManyOwners(limit) => {
-                tracing::warn!(%node, "keys are watched that more than {limit} nodes own: that watch does not begin; let it name fewer keys");
-            }
-            other => tracing::info!(%node, ?other, "event of the records"),
-        }
+    /// What is to be logged, by one who does not have the lock any more.
+    pub(super) fn take_untold(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.untold)
     }
 }
 
