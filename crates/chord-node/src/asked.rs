@@ -162,6 +162,13 @@ impl Shared {
         remaining: Option<Duration>,
     ) -> Result<Operated, Refused> {
         self.admit(whom.ring.as_ref())?;
+        if whom.ring.is_none() {
+            // Of another ring it may be, where another node owns the key.
+            return Err(Refused::new(
+                Code::BadRequest,
+                "whoever names the owner of a key says of which ring",
+            ));
+        }
         let Operate { key, operation, proposal, consistency, remaining: waits } = operate;
         let until = self.until(remaining).min(Instant::now() + waits);
         let order = Order { key, operation, proposal, consistency, until };

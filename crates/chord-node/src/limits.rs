@@ -43,7 +43,7 @@ pub struct Limits {
     /// Bytes of a value, 64 MiB at most. A larger one is refused with status 413.
     pub value_bytes: usize,
     /// Bytes of large request bodies and values that are under way, and of large answers that are not read yet, all
-    /// connections together but those of nodes in frames. Beyond it a request is refused with status 503, or `BUSY`.
+    /// connections together, also those of other nodes. Beyond it a request is refused with status 503, or `BUSY`.
     pub bodies_bytes: usize,
     /// Bytes of all records in memory. Beyond it a write is refused with status 507.
     pub store_bytes: u64,

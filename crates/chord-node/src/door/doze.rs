@@ -49,6 +49,7 @@ mod tests {
     use std::sync::atomic::Ordering;
     use std::time::Instant as StdInstant;
 
+    use chord_wire::frame::{Hello, Kind, Outbox, VERSIONS};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -96,6 +97,23 @@ mod tests {
         exchange(&mut http, &format!("{ask}{half}"), "}").await;
         let answer = exchange(&mut http, rest, "}").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_frames_dozes_too() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let mut frames = TcpStream::connect(node.name().as_str()).await.unwrap();
+        let hello = Hello { versions: VERSIONS, name: None, ring: None, copies: None };
+        let mut outbox = Outbox::default();
+        outbox.open();
+        outbox.put(Kind::Hello, 0, |to| hello.write(to));
+        outbox.put(Kind::Ping, 1, |to| to.push(0));
+        frames.write_all(outbox.unsent()).await.unwrap();
+        dozes(&node, 1).await;
+        let ping = [&[0, 0, 0, 6, Kind::Ping.number(), 0, 0, 0, 2][..], &[0]].concat();
+        frames.write_all(&ping).await.unwrap();
+        dozes(&node, 2).await;
         node.shutdown().await;
     }
 

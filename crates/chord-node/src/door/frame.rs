@@ -8,6 +8,7 @@ mod errand;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use chord_wire::Code;
@@ -25,16 +26,17 @@ use tokio::time::Instant;
 use super::doze::Doze;
 use super::farewell::{declined, drain};
 use super::seat::{Seat, Turn};
-use super::share::Share;
+use super::share::{Share, UNREAD};
 use super::sleep_until;
 use crate::asked::Whom;
 use crate::shared::Shared;
-use errand::{Errand, Running};
+use errand::{Ended, Errand, Running, Sort};
 
 /// Requests of one connection that are under way, at most: as many as keep a node busy that waits for others.
 pub(crate) const REQUESTS_MAX: usize = 128;
 
-/// Answers of one connection that wait to be sent, at most and by one answer: then the other side has to read some.
+/// Answers of one connection that wait to be sent, before the other side has to read some: it is not listened to until then.
+/// What is under way is answered all the same, and takes its part of the budget for what nobody has read yet.
 const UNSENT_BYTES_MAX: usize = 256 << 10;
 
 /// Room for what is read at once, and how little of it is left before there is more: a frame that is longer takes several
@@ -58,6 +60,7 @@ pub(super) async fn serve(
         outbox: Outbox::default(),
         running: FuturesUnordered::new(),
         long_share: None,
+        unread: Share::of(&shared),
         frame_since: None,
         long_since: None,
         unsent: None,
@@ -93,6 +96,8 @@ struct Connection<'a> {
     running: FuturesUnordered<Running>,
     /// For the long message of which some has come.
     long_share: Option<Share>,
+    /// For the answers that wait to be sent.
+    unread: Share,
     /// Since when a part of a frame is here, and a long message is on its way.
     frame_since: Option<Instant>,
     long_since: Option<Instant>,
@@ -294,30 +299,47 @@ impl Connection<'_> {
             }
         };
         match Errand::at_once(&self.shared, &self.whom, &asked) {
-            Some(answer) => self.put(*id, &answer),
+            Some(answer) => self.put(*id, &answer, Sort::of(&asked.request)),
             None => self.running.push(Errand::run(*id, asked, &self.shared, &self.whom, share)),
         }
         Ok(())
     }
 
     fn refuse(&mut self, id: u32, code: Code, sentence: String) {
-        self.put(id, &Answer::Refused(Refused { code: Some(code), sentence }));
+        self.put(id, &Answer::Refused(Refused { code: Some(code), sentence }), Sort::Change);
     }
 
-    fn put(&mut self, id: u32, answer: &Answer) {
-        self.outbox.put(answer.kind(), id, |to| answer.write(to));
+    /// Puts an answer to what is to be sent. A large one that finds no room among those that nobody has read is refused; but
+    /// what came of a change is told nowhere else.
+    fn put(&mut self, id: u32, answer: &Answer, sort: Sort) {
+        let unread = &mut self.unread;
+        let n_waiting = self.outbox.n_waiting();
+        let may = |n_bytes: usize| {
+            let has_room = unread.fit(n_waiting + n_bytes).is_ok();
+            has_room || sort == Sort::Change || !Share::is_needed(n_bytes)
+        };
+        if self.outbox.put_if(answer.kind(), id, |to| answer.write(to), may).is_none() {
+            self.refuse(id, Code::Busy, UNREAD.to_owned());
+        }
     }
 
     /// Puts all answers that are there to what is to be sent. Those under way are never left alone for want of room: they may
     /// hold what others wait for.
     fn collect(&mut self) {
-        while let Some(Some((id, answer))) = self.running.next().now_or_never() {
-            self.put(id, &answer);
+        while let Some(Some(Ended { id, answer, sort })) = self.running.next().now_or_never() {
+            self.put(id, &answer, sort);
         }
     }
 
-    /// Sends as much as the system takes at once.
+    /// Sends as much as the system takes at once, and gives back its part of the budget.
     fn send(&mut self) -> io::Result<()> {
+        let sent = self.send_now();
+        // That of a change may be too large for what is left: then it stays without.
+        let _ = self.unread.fit(self.outbox.n_waiting());
+        sent
+    }
+
+    fn send_now(&mut self) -> io::Result<()> {
         loop {
             let _ = self.outbox.cut();
             let unsent = self.outbox.unsent();
@@ -361,6 +383,7 @@ impl Connection<'_> {
     async fn wait(&mut self) -> io::Result<()> {
         let until = self.until();
         let has_room = self.has_room();
+        let began = Instant::now();
         let waits_to_send = !self.outbox.is_empty();
         let is_idle = self.turn.is_none() && self.arrived.is_empty() && !self.inbox.is_amid();
         if has_room && self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
@@ -369,8 +392,8 @@ impl Connection<'_> {
         tokio::select! {
             biased;
             ended = self.running.next(), if !self.running.is_empty() => {
-                if let Some((id, answer)) = ended {
-                    self.put(id, &answer);
+                if let Some(Ended { id, answer, sort }) = ended {
+                    self.put(id, &answer, sort);
                 }
             }
             received = self.reader.read_buf(&mut self.arrived), if has_room && self.state == State::Open => {
@@ -393,11 +416,15 @@ impl Connection<'_> {
                 self.wakes().await?;
             }
         }
+        if !has_room && let Some(since) = &mut self.long_since {
+            *since += began.elapsed(); // The rest of it may be here for long, and nobody has looked.
+        }
         Ok(())
     }
 
     /// Waits for requests without any buffer.
     async fn wakes(&mut self) -> io::Result<()> {
+        self.shared.dozes.fetch_add(1, Ordering::Relaxed);
         tokio::select! {
             readable = self.reader.readable() => readable.map(drop),
             () = self.seat.asked_to_leave() => {
@@ -416,7 +443,7 @@ impl Connection<'_> {
         // What was announced and is not whole has a number that counts as taken.
         for id in self.inbox.announced() {
             let sentence = "this node takes no more requests on this connection: try again".to_owned();
-            self.put(id, &Answer::Refused(Refused { code: Some(Code::Busy), sentence }));
+            self.refuse(id, Code::Busy, sentence);
         }
         self.outbox.put(Kind::Farewell, self.inbox.last_id(), |_| {});
         self.arrived = BytesMut::new();

@@ -41,7 +41,7 @@ impl Share {
 
     /// The part for so many bytes; none is needed if they are few.
     pub(super) fn take(shared: &Arc<Shared>, bytes: usize) -> Result<Option<Self>, Spent> {
-        if bytes / BUDGET_UNIT < SMALL_UNITS {
+        if !Self::is_needed(bytes) {
             return Ok(None);
         }
         let mut share = Self::of(shared);
@@ -54,9 +54,14 @@ impl Share {
         Self::take(shared, bytes).map_err(|_| Unread)
     }
 
+    /// Whether so many bytes need one.
+    pub(super) const fn is_needed(bytes: usize) -> bool {
+        bytes / BUDGET_UNIT >= SMALL_UNITS
+    }
+
     /// Makes it the part for so many bytes. If there is no room for them, it stays as it was.
     pub(super) fn fit(&mut self, bytes: usize) -> Result<(), Spent> {
-        let n_units = Some(bytes / BUDGET_UNIT).filter(|units| *units >= SMALL_UNITS).unwrap_or_default();
+        let n_units = if Self::is_needed(bytes) { bytes / BUDGET_UNIT } else { 0 };
         if let Some(more) = n_units.checked_sub(self.n_units).filter(|more| *more > 0) {
             let more = u32::try_from(more).map_err(|_| Spent)?;
             self.shared.body_budget.try_acquire_many(more).map_err(|_| Spent)?.forget();

@@ -330,6 +330,64 @@ async fn a_message_that_is_too_long_or_finds_no_room_is_refused_and_the_connecti
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_take_their_part_of_the_budget_and_reads_beyond_it_are_refused() {
+    // Whoever reads nothing is listened to until 256 KiB wait for it.
+    let node = node(Limits { bodies_bytes: 400_000, ..Limits::default() }).await;
+    node.put(b"key", &vec![b'v'; 100_000]).await.unwrap();
+    node.put(b"lang", &vec![b'v'; 300_000]).await.unwrap();
+    let get = |id| frame(Kind::Operate.number(), id, b"\0\x01\x10\x03key\x90\x4e\x00\x00\x00");
+    let get_long = |id| frame(Kind::Operate.number(), id, b"\0\x01\x10\x04lang\x90\x4e\x00\x00\x00");
+    let (mut reads_nothing, mut other) = (Speaks::to(&node).await, Speaks::to(&node).await);
+    let mut n_asked = 0;
+    let refused = async {
+        loop {
+            n_asked += 1;
+            reads_nothing.send(&get(n_asked)).await;
+            other.send(&get_long(n_asked)).await;
+            if let Some((REFUSED, _, content)) = other.hear().await {
+                return String::from_utf8_lossy(&content).into_owned();
+            }
+        }
+    };
+    let refused = tokio::time::timeout(DEADLINE, refused).await.expect("the budget is spent in time");
+    assert!(refused.contains("busy") && refused.contains("have not read yet"), "{refused}");
+    for _ in 0..n_asked {
+        assert!(reads_nothing.hear().await.is_some(), "all are answered");
+    }
+    other.send(&get_long(n_asked + 1)).await;
+    assert_eq!(other.hear().await.map(|(kind, ..)| kind), Some(Kind::Operated.number()), "all was read");
+}
+
+#[tokio::test]
+async fn a_long_message_has_its_time_though_the_node_reads_nothing_for_a_while() {
+    let body_read = Duration::from_millis(500);
+    let node = node(Limits { body_read, ..Limits::default() }).await;
+    node.put(b"key", &vec![b'v'; 100_000]).await.unwrap();
+    let get = |id| frame(Kind::Operate.number(), id, b"\0\x01\x10\x03key\x90\x4e\x00\x00\x00");
+    let mut speaks = Speaks::to(&node).await;
+    let mut long = Outbox::default();
+    long.put_kind(99, 1, |to| to.resize(to.len() + 100_000, 0));
+    let _ = long.cut();
+    let first = long.unsent().to_vec();
+    long.sent(first.len());
+    let _ = long.cut();
+    // The answers are far more than all buffers between the two hold, and the node reads no more until some are read.
+    let n_asked = 128;
+    speaks.send(&[first, (2..n_asked + 2).flat_map(get).collect()].concat()).await;
+    tokio::time::sleep(3 * body_read).await;
+    speaks.send(long.unsent()).await;
+    let mut kinds = Vec::new();
+    for _ in 0..=n_asked {
+        let (kind, id, _) = speaks.hear().await.expect("an answer");
+        assert_ne!(kind, FAREWELL, "of {id}");
+        kinds.push((id, kind));
+    }
+    kinds.sort_unstable();
+    assert_eq!(kinds[0], (1, REFUSED), "nobody knows such a kind");
+    assert!(kinds[1..].iter().all(|(_, kind)| *kind == Kind::Operated.number()));
+}
+
+#[tokio::test]
 async fn a_node_that_stops_says_which_requests_it_has_taken() {
     let node = node(Limits::default()).await;
     let mut speaks = Speaks::to(&node).await;
@@ -384,6 +442,11 @@ async fn what_a_client_and_a_node_of_another_ring_may_not_ask_is_refused() {
         speaks.send(&frame(Kind::Records.number(), 3, b"\0\x01\x01")).await;
         if let Some(code) = vouch {
             speaks.is_refused(3, code).await;
+            // Named as the owner.
+            speaks
+                .send(&frame(Kind::Operate.number(), 4, b"\x02\0\0\x01\x10\x03key\x90\x4e\x00\x00\x00"))
+                .await;
+            speaks.is_refused(4, code).await;
         }
     }
 }

@@ -47,9 +47,35 @@ impl Outbox {
 
     /// The same, for any number of a kind.
     pub fn put_kind(&mut self, kind: u8, id: u32, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let start = self.begin(write);
+        self.finish(start, kind, id)
+    }
+
+    /// The same, if `may` says so of how many bytes its content has; else nothing is put in.
+    pub fn put_if(
+        &mut self,
+        kind: Kind,
+        id: u32,
+        write: impl FnOnce(&mut Vec<u8>),
+        may: impl FnOnce(usize) -> bool,
+    ) -> Option<u64> {
+        let start = self.begin(write);
+        if may(self.bytes.len() - start - HEAD_BYTES) {
+            return Some(self.finish(start, kind.number(), id));
+        }
+        self.bytes.truncate(start);
+        None
+    }
+
+    /// Writes the content of a message where it is to stand. Returns where that is.
+    fn begin(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; HEAD_BYTES]);
         write(&mut self.bytes);
+        start
+    }
+
+    fn finish(&mut self, start: usize, kind: u8, id: u32) -> u64 {
         let n_content = self.bytes.len() - start - HEAD_BYTES;
         if n_content > CONTENT_BYTES_MAX {
             let content = self.bytes.split_off(start + HEAD_BYTES);

@@ -3,16 +3,53 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chord_kv::replication::{Operation, PeerRequest};
+use chord_ring::Request as RingRequest;
 use chord_wire::Code;
 use chord_wire::frame::{Answer, Asked, MessageError, Refused, Request};
+use chord_wire::replica::Operate;
 
 use crate::asked::{self, Whom};
 use crate::door::share::Share;
 use crate::operation::Outcome;
 use crate::shared::Shared;
 
-/// A request under way. It ends with its number and its answer.
-pub(super) type Running = Pin<Box<dyn Future<Output = (u32, Answer)> + Send>>;
+/// A request under way.
+pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
+/// How a request has ended.
+pub(super) struct Ended {
+    pub(super) id: u32,
+    pub(super) answer: Answer,
+    pub(super) sort: Sort,
+}
+
+/// What sort of request something answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// It has changed nothing, and can be asked again.
+    Question,
+    /// What came of it is told nowhere else.
+    Change,
+}
+
+impl Sort {
+    pub(super) fn of(request: &Request) -> Self {
+        match request {
+            Request::Ring(RingRequest::Ping | RingRequest::GetState | RingRequest::FindSuccessor(_))
+            | Request::Records(
+                PeerRequest::Vouch
+                | PeerRequest::Compare { .. }
+                | PeerRequest::List { .. }
+                | PeerRequest::Pull { .. }
+                | PeerRequest::Fetch { .. }
+                | PeerRequest::Offer { .. },
+            )
+            | Request::Operate { operate: Operate { operation: Operation::Get, .. }, .. } => Self::Question,
+            Request::Ring(_) | Request::Records(_) | Request::Operate { .. } => Self::Change,
+        }
+    }
+}
 
 /// What one request has this node do.
 pub(super) struct Errand;
@@ -34,10 +71,11 @@ impl Errand {
         share: Option<Share>,
     ) -> Running {
         let (shared, whom) = (shared.clone(), whom.clone());
+        let sort = Sort::of(&asked.request);
         Box::pin(async move {
             let answer = said(answer(&shared, &whom, asked).await);
             drop(share);
-            (id, answer)
+            Ended { id, answer, sort }
         })
     }
 }
