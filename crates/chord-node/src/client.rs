@@ -2,8 +2,8 @@
 
 mod keys;
 
+use std::pin::pin;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chord_kv::replication::{
@@ -11,14 +11,14 @@ use chord_kv::replication::{
 };
 use chord_kv::{Cursor, Key, Range, VALUE_BYTES_LIMIT};
 use chord_ring::{NodeName, RingTag, budget_onward};
-use chord_wire::frame::{self, Asked, VERSIONS};
+use chord_wire::frame::{self, Asked};
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaLimits, decode_answer, encode_request};
 use chord_wire::{Code, Command, Context, seed};
 use http::StatusCode;
 
 use crate::links::{
-    Answered, Connections, Exchange, Lane, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
-    Sending, Terms, Unanswered,
+    Answered, Connections, Exchange, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
+    Sending, Spoken, Terms, Unanswered,
 };
 use crate::{Language, Limits};
 pub use keys::{ClientKeys, KeysError};
@@ -28,10 +28,8 @@ pub struct Client {
     node: NodeName,
     language: Language,
     connections: Connections,
-    /// For what is asked in frames.
-    lane: Lane,
-    /// Whether the node has said that it speaks frames, and does.
-    speaks_frames: AtomicBool,
+    /// For what is asked in frames, as long as the node speaks them.
+    frames: Spoken,
     /// The node's ring, once it was asked, and who this client is there.
     ring: OnceLock<(RingTag, Terms)>,
 }
@@ -161,8 +159,7 @@ impl Client {
         // A node may be told to accept the largest values, whatever this program would accept as a node.
         let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
         let connections = Connections::new(node.clone(), limits.link_connections, limits.answer_bytes());
-        let (lane, speaks_frames) = (Lane::new(), AtomicBool::new(false));
-        Self { node, language, connections, lane, speaks_frames, ring: OnceLock::new() }
+        Self { frames: Spoken::new(node.clone()), node, language, connections, ring: OnceLock::new() }
     }
 
     /// The node.
@@ -257,15 +254,19 @@ impl Client {
         Ok(self.met(deadline).await?.0.clone())
     }
 
-    /// The ring of the node, and who this client is there: the node says in its first answer whether it speaks frames.
+    /// The ring of the node, and who this client is there.
     async fn met(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
-        if let Some(met) = self.ring.get() {
-            return Ok(met);
+        match self.ring.get() {
+            Some(met) => Ok(met),
+            None => self.meet(deadline).await,
         }
+    }
+
+    /// Asks the node who it is, and whether it speaks frames: it says so in no other answer that this client wants.
+    async fn meet(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
         let reply = self.call(&seed::Request::Node, deadline).await?;
         let ring = reply.context.ring.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
-        let speaks_frames = reply.context.frames.is_some_and(|theirs| theirs.common(VERSIONS).is_some());
-        self.speaks_frames.store(speaks_frames, Ordering::Relaxed);
+        self.frames.hears(reply.context.frames);
         Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(ring))))
     }
 
@@ -277,9 +278,13 @@ impl Client {
         deadline: Duration,
     ) -> Result<(DataAnswer, Context), ClientError> {
         let started = Instant::now();
-        let (ring, terms) = self.met(deadline).await?;
+        // On the heap: it is seldom, and whoever asks often has room for all of this.
+        let (ring, terms) = match self.ring.get().filter(|_| !self.frames.wants_to_hear()) {
+            Some(met) => met,
+            None => Box::pin(self.meet(deadline)).await?,
+        };
         let left = || deadline.saturating_sub(started.elapsed());
-        if self.speaks_frames.load(Ordering::Relaxed)
+        if self.frames.may_ask()
             && let Some(answered) = self.ask_in_frames(terms, sending, &asked(request), left()).await?
         {
             return Ok(answered);
@@ -307,21 +312,16 @@ impl Client {
         asked: &Asked,
         deadline: Duration,
     ) -> Result<Option<(DataAnswer, Context)>, ClientError> {
-        let asking = self.lane.ask(&self.node, terms, sending, asked);
-        let heard = match tokio::time::timeout(deadline, asking).await {
-            Ok(Ok(heard)) => heard,
+        let exchange = pin!(self.frames.exchange(terms, sending, asked));
+        let heard = match tokio::time::timeout(deadline, exchange).await {
+            Ok(Ok(Some(heard))) => heard,
+            Ok(Ok(None)) => return Ok(None),
             Ok(Err(Unanswered::NotSent)) => return Err(ClientError::Closed(self.node.clone())),
             Ok(Err(Unanswered::NoAnswer(no_answer))) => return Err(self.unanswered(no_answer)),
             Ok(Err(unspoken @ (Unanswered::NotSpoken(_) | Unanswered::Wrong(_)))) => {
-                self.speaks_frames.store(false, Ordering::Relaxed);
-                return if sending.is_over() { Err(self.garbled(&unspoken)) } else { Ok(None) };
+                return Err(self.garbled(&unspoken));
             }
-            Err(_) => {
-                if self.lane.was_unheard() {
-                    self.speaks_frames.store(false, Ordering::Relaxed);
-                }
-                return Err(ClientError::Silent { node: self.node.clone(), waited: deadline });
-            }
+            Err(_) => return Err(ClientError::Silent { node: self.node.clone(), waited: deadline }),
         };
         match heard.answer {
             frame::Answer::Records(answer) => Ok(Some((DataAnswer::Peer(answer), Context::default()))),
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_speaks_frames_with_a_node_that_says_that_it_does_and_http_if_they_fail() {
+    async fn a_client_speaks_frames_with_a_node_that_says_that_it_does_and_else_http() {
         let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
         node.put(b"key", b"value").await.unwrap();
         let client = Client::new(node.name().clone());
@@ -427,21 +427,71 @@ mod tests {
             assert_eq!((&got.owner, got.hops), (node.name(), 0));
             let value = got.outcome.record.and_then(|record| record.value).expect("it is there");
             assert_eq!(value.as_bytes(), b"value");
-            assert_eq!(client.speaks_frames.swap(false, Ordering::Relaxed), speaks_frames);
+            assert_eq!(client.frames.may_ask(), speaks_frames);
+            client.frames.rest_for(DEADLINE);
         }
         let range = Range { after: node.view().me().position, up_to: node.view().me().position };
         let in_http = client.list(range, None, DEADLINE).await.unwrap();
-        client.speaks_frames.store(true, Ordering::Relaxed);
-        assert_eq!(client.list(range, None, DEADLINE).await.unwrap(), in_http);
+        let in_frames = Client::new(node.name().clone());
+        assert_eq!(in_frames.list(range, None, DEADLINE).await.unwrap(), in_http);
         let condition = chord_kv::replication::Condition::Absent;
         let change = chord_kv::replication::Change::Delete;
         let expiry = chord_kv::replication::Expiry::Never;
         let delete = Operation::Change { change, condition, expiry };
-        for speaks_frames in [true, false] {
-            client.speaks_frames.store(speaks_frames, Ordering::Relaxed);
+        for (client, speaks_frames) in [(in_frames, true), (client, false)] {
             let deleted = client.operate(key(), delete.clone(), Consistency::Usual, DEADLINE).await;
             let Err(ClientError::Refused { code, .. }) = deleted else { panic!("{deleted:?}") };
             assert_eq!(code, Some(Code::ConditionFailed));
+            assert_eq!(client.frames.may_ask(), speaks_frames);
+        }
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_whose_frames_failed_goes_back_to_them_after_a_pause_if_the_node_still_speaks_them() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let client = Client::new(node.name().clone());
+        let get = || client.operate(Key::new(b"key").unwrap(), Operation::Get, Consistency::Usual, DEADLINE);
+        for (pause, speaks_frames) in [(Duration::ZERO, true), (DEADLINE, false), (Duration::ZERO, true)] {
+            client.frames.rest_for(pause);
+            get().await.unwrap();
+            assert_eq!(client.frames.may_ask(), speaks_frames);
+        }
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_leaves_frames_when_its_connections_break_again_and_again() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        node.put(b"key", b"value").await.unwrap();
+        let breaks = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(breaks.local_addr().unwrap().to_string().parse().unwrap());
+        // Passes on what is asked in HTTP, and closes what is asked in frames.
+        let passes_on = async {
+            loop {
+                let (mut stream, _) = breaks.accept().await.unwrap();
+                let to = node.name().as_str().to_owned();
+                tokio::spawn(async move {
+                    let mut first = [0];
+                    if stream.peek(&mut first).await.is_ok() && first[0] != frame::OPENING[0] {
+                        let mut there = tokio::net::TcpStream::connect(to).await.unwrap();
+                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
+                    }
+                });
+            }
+        };
+        let asks = async {
+            let get =
+                || client.operate(Key::new(b"key").unwrap(), Operation::Get, Consistency::Usual, DEADLINE);
+            let mut n_failed = 0;
+            while get().await.is_err() {
+                n_failed += 1;
+            }
+            n_failed
+        };
+        tokio::select! {
+            () = passes_on => {}
+            n_failed = asks => assert_eq!(n_failed, crate::links::BREAKS_MAX),
         }
         node.shutdown().await;
     }

@@ -1,15 +1,19 @@
 //! Links: how this node reaches the others. Connections are kept, bounded, and no wait is without a deadline.
 
 mod ask;
+mod budget;
 mod connection;
 mod dialogue;
 mod in_frames;
 mod lane;
 mod language;
 mod link;
+#[cfg(test)]
+mod peer;
 mod records;
 mod round_trip;
 mod seed_records;
+mod spoken;
 mod unsayable;
 
 use std::collections::HashMap;
@@ -21,15 +25,18 @@ use chord_wire::Copies;
 use chord_wire::frame::{Hello, VERSIONS};
 
 pub(crate) use ask::{Asker, onward};
+use budget::Budget;
 pub(crate) use connection::{
     Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
 };
 pub(crate) use dialogue::{Terms, Unanswered};
-pub(crate) use lane::Lane;
 pub use language::Language;
 pub(crate) use language::{Refused, Reply, Said};
 pub(crate) use link::Link;
 pub(crate) use records::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, text};
+#[cfg(test)]
+pub(crate) use spoken::BREAKS_MAX;
+pub(crate) use spoken::Spoken;
 
 use crate::Limits;
 use crate::shared::{Shared, Stage};
@@ -46,7 +53,15 @@ pub(crate) struct Links {
     first_language: Language,
     /// Who this node is in frames.
     terms: Arc<Terms>,
-    by_name: Mutex<HashMap<NodeName, Arc<Link>>>,
+    by_name: Mutex<ByName>,
+}
+
+/// The links that there are.
+#[derive(Default)]
+struct ByName {
+    links: HashMap<NodeName, Arc<Link>>,
+    /// The node has stopped: what is asked of a link from now on is not sent.
+    is_closed: bool,
 }
 
 impl Links {
@@ -70,7 +85,8 @@ impl Links {
 
     /// The link to a peer, made when it is first needed. The one unused for longest makes room.
     pub(crate) fn to(&self, name: &NodeName) -> Arc<Link> {
-        let mut links = lock(&self.by_name);
+        let mut by_name = lock(&self.by_name);
+        let ByName { links, is_closed } = &mut *by_name;
         if let Some(link) = links.get(name) {
             link.touch();
             return link.clone();
@@ -82,32 +98,46 @@ impl Links {
             }
         }
         let link = Arc::new(Link::new(name.clone(), &self.limits, self.first_language, self.terms.clone()));
+        if *is_closed {
+            link.close();
+        }
         links.insert(name.clone(), link.clone());
         link
     }
 
     /// Closes the connections that nobody has used for a while, to any peer.
     fn close_idle(&self) {
-        let links: Vec<Arc<Link>> = lock(&self.by_name).values().cloned().collect();
+        let links: Vec<Arc<Link>> = lock(&self.by_name).links.values().cloned().collect();
         for link in links {
             link.close_idle();
         }
     }
 
+    /// Ends all connections: whoever has a node that has stopped keeps none of them open by that.
+    fn close(&self) {
+        let mut by_name = lock(&self.by_name);
+        by_name.is_closed = true;
+        let links: Vec<Arc<Link>> = by_name.links.values().cloned().collect();
+        drop(by_name);
+        for link in links {
+            link.close();
+        }
+    }
+
     /// Whether the peer failed a moment ago: lookups go round it.
     pub(crate) fn is_suspect(&self, name: &NodeName) -> bool {
-        let link = lock(&self.by_name).get(name).cloned();
+        let link = lock(&self.by_name).links.get(name).cloned();
         link.is_some_and(|link| link.is_suspect())
     }
 }
 
-/// Until the node closes, closes the connections that it no longer uses: to a peer that it has left behind it would have
-/// them for ever.
+/// Until the node has stopped, closes the connections that it no longer uses, and then all: to a peer that it has left behind
+/// it would have them for ever.
 pub(crate) async fn tidy(shared: Arc<Shared>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TIDY_PAUSE) => shared.links.close_idle(),
-            () = shared.reached(Stage::Closing) => return,
+            () = shared.reached(Stage::Stopped) => return shared.links.close(),
         }
     }
 }

@@ -9,7 +9,7 @@ use chord_ring::{
 use chord_wire::frame::VERSIONS;
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
-use super::{Link, Links, Refused, Reply};
+use super::{Budget, Link, Links, Refused, Reply};
 
 /// Asks peers on behalf of one node.
 #[derive(Clone, Copy)]
@@ -43,7 +43,8 @@ impl Asker<'_> {
         request: Request,
         budget: Duration,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.ask_in_frames(to, link, &request, budget).await? {
+        let budget = Budget::new(budget);
+        if let Some(answer) = self.ask_in_frames(to, link, &request, budget.left()).await? {
             return Ok(answer);
         }
         // On the heap: it is seldom, and whoever asks often has room for all of this.
@@ -55,7 +56,7 @@ impl Asker<'_> {
         to: &NodeName,
         link: &Link,
         request: Request,
-        budget: Duration,
+        budget: Budget,
     ) -> Result<Answer, Failure> {
         match request {
             Request::Ping => self.ping(to, link).await.map(Answer::Pong),
@@ -152,7 +153,7 @@ impl Asker<'_> {
         to: &NodeName,
         link: &Link,
         question: Question,
-        budget: Duration,
+        budget: Budget,
     ) -> Result<Found, Failure> {
         if question.named {
             if link.shown_seed().is_none() {
@@ -163,8 +164,9 @@ impl Asker<'_> {
             }
         }
         let request = seed::Request::FindSuccessor { target: seed::Target::Position(question.target) };
-        let context = onward(self.identity(), question.path, question.named, budget)?;
-        let reply = link.call_onward(&request, &context, budget).await?;
+        let left = budget.left();
+        let context = onward(self.identity(), question.path, question.named, left)?;
+        let reply = link.call_onward(&request, &context, left).await?;
         match self.granted(to, Command::FindSuccessor, reply)? {
             (seed::Answer::FindSuccessor { node, hops }, context) => {
                 Ok(Found { owner: self.peer(node), hops, path: context.path })

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ enum Ended {
 
 /// A request that has no answer yet.
 struct Pending {
-    /// None if it was given up before it had left.
+    /// None if it was given up: the peer may be at work on it all the same, so that it counts until it is answered.
     reply: Option<oneshot::Sender<Ended>>,
     /// Where it ends in the stream of what is sent.
     end: u64,
@@ -115,8 +116,8 @@ struct Talk {
     is_called: bool,
     /// The system takes no more for now.
     is_blocked: bool,
-    n_given_up: usize,
     last_used: Instant,
+    /// When something came, whole or not.
     last_heard: Instant,
 }
 
@@ -127,6 +128,8 @@ struct Inner {
     call: Notify,
     /// Tells those who wait for room.
     room: Notify,
+    /// Somebody was told already that it broke.
+    is_break_told: AtomicBool,
     version: u8,
     speaker: Speaker,
     limits: ReplicaLimits,
@@ -186,6 +189,7 @@ impl Dialogue {
             talk: Mutex::new(Talk::new(outbox)),
             call: Notify::new(),
             room: Notify::new(),
+            is_break_told: AtomicBool::new(false),
             version,
             speaker: Speaker { peer, ring: welcome.ring.clone() },
             limits,
@@ -237,10 +241,21 @@ impl Dialogue {
         lock(&self.inner.talk).is_over
     }
 
-    /// Whether it was not used for so long.
+    /// Whether nobody waits for an answer, and it was not used for so long.
     pub(super) fn is_idle(&self, idle: Duration) -> bool {
         let talk = lock(&self.inner.talk);
-        talk.pending.is_empty() && talk.last_used.elapsed() >= idle
+        talk.last_used.elapsed() >= idle && talk.pending.values().all(|pending| pending.reply.is_none())
+    }
+
+    /// It broke. Returns whether nobody was told so before: however many wait on a connection, it breaks once.
+    pub(super) fn tells_break(&self) -> bool {
+        !self.inner.is_break_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Ends it, whoever waits.
+    pub(super) fn end(&self) {
+        self.inner.end(&Why::Closed);
+        self.inner.hang_up();
     }
 }
 
@@ -278,6 +293,9 @@ impl Ear {
 /// What a peer says to a hello.
 fn welcome(message: &Message<'_>) -> Result<Welcome, Unanswered> {
     let not_spoken = |error: MessageError| Unanswered::NotSpoken(error.to_string());
+    if message.content.len() > HELLO_BYTES_MAX {
+        return Err(not_spoken(MessageError::TooLarge { limit: HELLO_BYTES_MAX }));
+    }
     if message.kind == Kind::Welcome.number() {
         return Welcome::read(&message.content).map_err(not_spoken);
     }
@@ -301,7 +319,6 @@ impl Talk {
             is_over: false,
             is_called: false,
             is_blocked: false,
-            n_given_up: 0,
             last_used: Instant::now(),
             last_heard: Instant::now(),
         }
@@ -329,11 +346,6 @@ impl Talk {
                 Err(error) => return Err(error),
             }
         }
-        if self.n_given_up > 0 {
-            let n_sent = self.outbox.n_sent();
-            self.pending.retain(|_, pending| pending.reply.is_some() || pending.end > n_sent);
-            self.n_given_up = self.pending.values().filter(|pending| pending.reply.is_none()).count();
-        }
         Ok(())
     }
 }
@@ -354,7 +366,7 @@ impl Inner {
         let is_alone = talk.pending.is_empty();
         talk.pending.insert(id, Pending { reply: Some(reply), end, _permit: permit });
         // What cannot be sent the task finds out too, and ends what waits.
-        let is_sent = is_alone && talk.send(&self.writer).is_ok() && !talk.is_blocked;
+        let is_sent = is_alone && self.send_of(&mut talk).is_ok() && !talk.is_blocked;
         if !is_sent && !std::mem::replace(&mut talk.is_called, true) {
             self.call.notify_one();
         }
@@ -383,12 +395,35 @@ impl Inner {
     fn send(&self) -> io::Result<bool> {
         let mut talk = lock(&self.talk);
         talk.is_called = false;
+        self.send_of(&mut talk)?;
+        Ok(talk.is_blocked)
+    }
+
+    /// Sends as much as the system takes at once, and tells those who wait for room when there is some.
+    fn send_of(&self, talk: &mut Talk) -> io::Result<()> {
         let was_full = talk.outbox.n_waiting() >= UNSENT_BYTES_MAX;
         talk.send(&self.writer)?;
         if was_full && talk.outbox.n_waiting() < UNSENT_BYTES_MAX {
             self.room.notify_waiters();
         }
-        Ok(talk.is_blocked)
+        Ok(())
+    }
+
+    /// Nothing more can be sent.
+    fn stop_asking(&self) {
+        lock(&self.talk).is_over = true;
+        self.room.notify_waiters();
+    }
+
+    /// Something has come.
+    fn hears(&self) {
+        lock(&self.talk).last_heard = Instant::now();
+    }
+
+    /// Closes the connection, whoever has part in it.
+    fn hang_up(&self) {
+        // It may be closed already.
+        let _ = socket2::SockRef::from(self.writer.as_ref()).shutdown(std::net::Shutdown::Both);
     }
 
     fn take(&self, arrived: Arrived<'_>) -> Result<(), FrameError> {
@@ -411,10 +446,7 @@ impl Inner {
 
     /// Hands an answer to who waits for it, if there is still one.
     fn hand(&self, id: u32, answer: impl FnOnce(&Self) -> Result<Answer, MessageError>) {
-        let mut talk = lock(&self.talk);
-        talk.last_heard = Instant::now();
-        let pending = talk.pending.remove(&id);
-        drop(talk);
+        let pending = lock(&self.talk).pending.remove(&id);
         if let Some(reply) = pending.and_then(|pending| pending.reply) {
             let _ = reply.send(Ended::Answered(answer(self))); // It may just have been given up.
         }
@@ -479,14 +511,8 @@ impl Drop for Waits<'_> {
             talk.is_over = true;
             self.inner.room.notify_waiters();
         }
-        let n_sent = talk.outbox.n_sent();
-        let Some(pending) = talk.pending.get_mut(&self.id) else { return };
-        if pending.end > n_sent {
-            // It still takes room among what is to be sent.
+        if let Some(pending) = talk.pending.get_mut(&self.id) {
             pending.reply = None;
-            talk.n_given_up += 1;
-        } else {
-            talk.pending.remove(&self.id);
         }
     }
 }
@@ -515,11 +541,36 @@ async fn run(inner: Arc<Inner>, mut ear: Ear) {
         inner.end(&why);
     }
     // The peer waits for this end, and whoever has the dialogue may keep it for a while.
-    let _ = socket2::SockRef::from(inner.writer.as_ref()).shutdown(std::net::Shutdown::Both);
+    inner.hang_up();
+}
+
+/// Whether more can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sends {
+    Now,
+    /// As soon as the system takes more.
+    Later,
+    /// Never again.
+    No,
+}
+
+impl Sends {
+    /// Sends what has come by now. What cannot be sent is not all that there is: the peer may have said before why, and
+    /// which requests it has taken.
+    fn go_on(inner: &Inner) -> Self {
+        match inner.send() {
+            Ok(false) => Self::Now,
+            Ok(true) => Self::Later,
+            Err(_) => {
+                inner.stop_asking();
+                Self::No
+            }
+        }
+    }
 }
 
 async fn converse(inner: &Inner, ear: &mut Ear) -> Result<(), Why> {
-    let mut is_blocked = false;
+    let mut sends = Sends::Now;
     loop {
         let mut rest = &ear.arrived[..];
         while let Some(arrived) = ear.inbox.next(&mut rest)? {
@@ -532,16 +583,20 @@ async fn converse(inner: &Inner, ear: &mut Ear) -> Result<(), Why> {
         }
         tokio::select! {
             biased;
-            () = inner.call.notified() => is_blocked = inner.send()?,
+            () = inner.call.notified(), if sends != Sends::No => sends = Sends::go_on(inner),
             received = ear.read() => {
                 if received? == 0 {
                     return Err(Why::Closed);
                 }
+                inner.hears();
             }
-            writable = inner.writer.writable(), if is_blocked => {
+            writable = inner.writer.writable(), if sends == Sends::Later => {
                 writable?;
-                is_blocked = inner.send()?;
+                sends = Sends::go_on(inner);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

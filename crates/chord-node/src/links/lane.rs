@@ -1,12 +1,12 @@
 //! A lane to a peer: requests of one sort, on a connection of their own that is opened when it is needed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chord_ring::NodeName;
 use chord_wire::frame::{Answer, Asked};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::connection::{NoAnswer, Sending};
 use super::dialogue::{DEAF_AFTER, Dialogue, Terms, Unanswered};
@@ -25,6 +25,8 @@ pub(crate) struct Lane {
     requests: Arc<Semaphore>,
     /// A hello was given up before it was answered.
     is_unheard: AtomicBool,
+    /// How often a connection broke of which that was not asked yet.
+    breaks: AtomicU32,
 }
 
 /// What came back, and from whom.
@@ -47,6 +49,20 @@ impl Drop for Hailing<'_> {
     }
 }
 
+/// Waits for the place of another request. Dropped after a while, nobody has made any.
+struct Queues<'a> {
+    lane: &'a Lane,
+    since: Instant,
+}
+
+impl Drop for Queues<'_> {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= DEAF_AFTER {
+            self.lane.close_idle(DEAF_AFTER);
+        }
+    }
+}
+
 impl Lane {
     pub(crate) fn new() -> Self {
         Self {
@@ -54,6 +70,7 @@ impl Lane {
             opening: tokio::sync::Mutex::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             is_unheard: AtomicBool::new(false),
+            breaks: AtomicU32::new(0),
         }
     }
 
@@ -68,19 +85,40 @@ impl Lane {
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
             attempts_left -= 1;
-            let permit = self.requests.clone().acquire_owned().await;
-            let permit = permit.map_err(|closed| NoAnswer::NoConnection(std::io::Error::other(closed)))?;
+            let permit = match self.requests.clone().try_acquire_owned() {
+                Ok(permit) => permit,
+                // On the heap: it is seldom.
+                Err(TryAcquireError::NoPermits) => Box::pin(self.wait_for_place()).await?,
+                Err(TryAcquireError::Closed) => return Err(stopped().into()),
+            };
             let (dialogue, is_new) = self.dialogue(name, terms).await?;
             match dialogue.ask(sending, asked, permit).await {
                 Ok(answer) => return Ok(Heard { answer, from: dialogue }),
                 Err(Unanswered::NotSent) if attempts_left > 0 => {}
-                Err(Unanswered::NotSent) => return Err(NoAnswer::Closed.into()),
+                Err(Unanswered::NotSent) => return Err(self.broke(&dialogue)),
                 // A connection that was kept may have been closed meanwhile.
                 Err(Unanswered::NoAnswer(NoAnswer::Closed))
                     if attempts_left > 0 && !is_new && !sending.is_over() => {}
+                Err(Unanswered::NoAnswer(NoAnswer::Closed)) => return Err(self.broke(&dialogue)),
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits until another request has its answer.
+    async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, NoAnswer> {
+        let queues = Queues { lane: self, since: Instant::now() };
+        let permit = self.requests.clone().acquire_owned().await;
+        std::mem::forget(queues);
+        permit.map_err(|_| stopped())
+    }
+
+    /// Counts a connection that broke, once.
+    fn broke(&self, dialogue: &Dialogue) -> Unanswered {
+        if dialogue.tells_break() {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+        }
+        NoAnswer::Closed.into()
     }
 
     /// The connection, and whether it was just opened.
@@ -101,8 +139,15 @@ impl Lane {
         let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
         let opened = Dialogue::open(stream, terms).await;
         std::mem::forget(hailing);
+        if matches!(opened, Err(Unanswered::NoAnswer(NoAnswer::Closed))) {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+        }
         let dialogue = Arc::new(opened?);
-        *lock(&self.open) = Some(dialogue.clone());
+        let mut open = lock(&self.open);
+        if self.requests.is_closed() {
+            return Err(stopped().into());
+        }
+        *open = Some(dialogue.clone());
         Ok((dialogue, true))
     }
 
@@ -116,7 +161,12 @@ impl Lane {
         self.is_unheard.load(Ordering::Relaxed) && self.is_unheard.swap(false, Ordering::Relaxed)
     }
 
-    /// Closes the connection if it was not used for so long.
+    /// How many connections broke since this was asked last.
+    pub(super) fn take_breaks(&self) -> u32 {
+        self.breaks.swap(0, Ordering::Relaxed)
+    }
+
+    /// Closes the connection if nobody waits on it, and it was not used for so long.
     pub(super) fn close_idle(&self, idle: Duration) {
         let mut open = lock(&self.open);
         if open.as_ref().is_some_and(|dialogue| dialogue.is_over() || dialogue.is_idle(idle)) {
@@ -128,6 +178,19 @@ impl Lane {
     pub(super) fn leave(&self) {
         *lock(&self.open) = None;
     }
+
+    /// Ends all that is under way: nothing is asked here any more.
+    pub(super) fn close(&self) {
+        self.requests.close();
+        if let Some(dialogue) = lock(&self.open).take() {
+            dialogue.end();
+        }
+    }
+}
+
+/// Why nothing is asked when the node has stopped.
+fn stopped() -> NoAnswer {
+    NoAnswer::NoConnection(std::io::Error::other("this node has stopped"))
 }
 
 #[cfg(test)]

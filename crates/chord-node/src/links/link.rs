@@ -1,5 +1,6 @@
 //! One peer: how long to wait for it, what it speaks, and whether it failed a moment ago.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,10 @@ use chord_wire::{Code, Command, Context, Copies, seed};
 
 use super::connection::{Answered, Connections, Exchange, IDLE_MAX, NoAnswer, Sending, within};
 use super::dialogue::Terms;
-use super::in_frames::InFrames;
 use super::language::{Language, Misunderstood, Refused, Reply, Said};
 use super::lock;
 use super::round_trip::RoundTrip;
+use super::spoken::Spoken;
 use super::unsayable::Unsayable;
 use crate::Limits;
 
@@ -20,9 +21,13 @@ const REPORT_PAUSE: Duration = Duration::from_secs(60);
 
 /// One peer as this node knows it.
 pub(crate) struct Link {
-    name: NodeName,
+    pub(super) name: NodeName,
     connections: Connections,
-    pub(super) frames: InFrames,
+    pub(super) frames: Spoken,
+    /// Who this node is in frames.
+    pub(super) terms: Arc<Terms>,
+    /// What the peer has said of itself there, when that was last looked at: how it keeps copies, and which version it speaks.
+    pub(super) met: Mutex<Option<(Copies, u8)>>,
     trip: Mutex<RoundTrip>,
     suspect_until: Mutex<Option<Instant>>,
     last_used: Mutex<Instant>,
@@ -72,7 +77,9 @@ impl From<NoAnswer> for Wrong {
 impl Link {
     pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language, terms: Arc<Terms>) -> Self {
         Self {
-            frames: InFrames::new(name.clone(), terms),
+            frames: Spoken::new(name.clone()),
+            terms,
+            met: Mutex::default(),
             connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),
             name,
             trip: Mutex::default(),
@@ -96,6 +103,12 @@ impl Link {
     pub(super) fn close_idle(&self) {
         self.connections.close_idle(IDLE_MAX);
         self.frames.close_idle(IDLE_MAX);
+    }
+
+    /// Nothing is asked any more.
+    pub(super) fn close(&self) {
+        self.connections.close_idle(Duration::ZERO);
+        self.frames.close();
     }
 
     pub(super) fn last_used(&self) -> Instant {
@@ -179,8 +192,9 @@ impl Link {
         budget: Duration,
         exchange: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        tokio::pin!(exchange);
-        let answer = within(budget.min(self.wait_max), async {
+        // Pinned here: what is handed on takes its room twice.
+        let answers = pin!(async {
+            let mut exchange = pin!(exchange);
             tokio::select! {
                 answer = &mut exchange => return answer,
                 () = tokio::time::sleep(self.wait()) => {}
@@ -189,8 +203,8 @@ impl Link {
                 answer = &mut exchange => answer,
                 failure = self.dies() => Err(failure),
             }
-        })
-        .await;
+        });
+        let answer = within(budget.min(self.wait_max), answers).await;
         self.judge(answer.as_ref().err());
         answer
     }
@@ -263,7 +277,7 @@ impl Link {
                     known.is_seed = Some(reply.context.ring.is_none());
                 }
                 if let Some(versions) = reply.context.frames {
-                    self.frames.are_spoken(versions);
+                    self.frames.told(versions);
                 }
             }
             Err(_) => known.language = None,
@@ -313,7 +327,7 @@ impl Link {
         // On the heap: a ping may be part of what waits for it.
         match Box::pin(self.ask_by_itself(RingRequest::Ping)).await? {
             Some(_) => Ok(()),
-            None => self.call(&seed::Request::Node, &Context::default()).await.map(drop),
+            None => Box::pin(self.call(&seed::Request::Node, &Context::default())).await.map(drop),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Requests about records: to a node of ours in binary, and to a seed node in the words that it has.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chord_kv::replication::{OperationError, Outcome, PeerAnswer, PeerRequest};
-use chord_ring::{Failure, NodeName, Peer, budget_onward};
+use chord_ring::{Failure, NodeName, Peer, Refusal, budget_onward};
 use chord_wire::Context;
 use chord_wire::frame::{self, Asked, Request};
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encode_request};
@@ -12,7 +13,7 @@ use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encod
 use super::ask::onward;
 use super::connection::{Answered, Sending};
 use super::language::Said;
-use super::{Asker, Link};
+use super::{Asker, Budget, Link};
 
 /// The path of what clients want done to records.
 pub(crate) const OPERATE_PATH: &str = "/operate";
@@ -50,7 +51,9 @@ impl Asker<'_> {
         answered: Answered,
     ) -> Result<PeerAnswer, Failure> {
         let link = self.links.to(&to.name);
-        let asked = async {
+        let budget = Budget::new(self.links.limits.request);
+        // Pinned here: what is handed on takes its room twice.
+        let asked = pin!(async {
             // That it keeps no copies is known of a seed node alone: not of one that answers with nonsense.
             let is_seed = self.is_seed(&to.name, &link).await.map_err(|failure| match failure {
                 Failure::Garbled => Failure::Silent,
@@ -60,23 +63,23 @@ impl Asker<'_> {
                 return Box::pin(self.ask_seed(&to.name, &link, request)).await;
             }
             let sending = Sending::new(answered);
-            let budget = self.links.limits.request;
-            let asked = Asked { request: Request::Records(request), remaining: Some(budget_onward(budget)) };
-            match self.tell_in_frames(&to.name, &link, &sending, &asked, budget).await? {
+            let remaining = Some(budget_onward(budget.left()));
+            let asked = Asked { request: Request::Records(request), remaining };
+            match self.tell_in_frames(&to.name, &link, &sending, &asked, budget.left()).await? {
                 Some(frame::Answer::Records(answer)) => return Ok(answer),
                 Some(_) => return Err(Failure::Silent),
                 None => {}
             }
-            let Asked { request: Request::Records(request), remaining } = asked else {
-                return Err(Failure::Silent);
-            };
-            let context = Context { remaining, ..self.identity() };
+            let Request::Records(request) = asked.request else { return Err(Failure::Silent) };
+            // What was tried in frames has taken its time.
+            let left = budget.left();
+            let context = Context { remaining: Some(budget_onward(left)), ..self.identity() };
             let request = encode_request(&DataRequest::Peer(request));
-            match Box::pin(self.exchange(&to.name, &link, &sending, request, &context, budget)).await? {
+            match Box::pin(self.exchange(&to.name, &link, &sending, request, &context, left)).await? {
                 DataAnswer::Peer(answer) => Ok(answer),
                 DataAnswer::Operated(_) => Err(Failure::Silent),
             }
-        };
+        });
         tokio::time::timeout(self.links.limits.request, asked).await.unwrap_or_else(|_| {
             link.gave_up();
             Err(Failure::Silent)
@@ -92,23 +95,29 @@ impl Asker<'_> {
         sending: &Sending,
     ) -> Result<Result<Outcome, OperationError>, Failure> {
         let link = self.links.to(to);
-        let budget = operate.remaining;
-        let context = onward(self.identity(), path, true, budget)?;
-        let operate = Operate { remaining: budget_onward(budget), ..operate };
-        let asked = Asked {
-            request: Request::Operate { operate, named: true, path: context.path.clone() },
-            remaining: None,
-        };
-        match self.tell_in_frames(to, &link, sending, &asked, budget).await? {
-            Some(frame::Answer::Operated { result, .. }) => return Ok(result),
+        let budget = Budget::new(operate.remaining);
+        if !chord_wire::path_fits(&path) {
+            return Err(Failure::Refused(Refusal::HopLimit));
+        }
+        let operate = Operate { remaining: budget_onward(budget.left()), ..operate };
+        let asked = Asked { request: Request::Operate { operate, named: true, path }, remaining: None };
+        match self.tell_in_frames(to, &link, sending, &asked, budget.left()).await? {
+            Some(frame::Answer::Operated { result, owner: _, hops: _ }) => return Ok(result),
             Some(_) => return Err(Failure::Silent),
             None => {}
         }
-        let Asked { request: Request::Operate { operate, .. }, .. } = asked else {
+        let Request::Operate { operate, path, named: _ } = asked.request else {
             return Err(Failure::Silent);
         };
+        // What was tried in frames has taken its time.
+        let left = budget.left();
+        if left.is_zero() {
+            return Err(Failure::Silent);
+        }
+        let context = onward(self.identity(), path, true, left)?;
+        let operate = Operate { remaining: budget_onward(left), ..operate };
         let request = encode_request(&DataRequest::Operate(operate));
-        match Box::pin(self.exchange(to, &link, sending, request, &context, budget)).await? {
+        match Box::pin(self.exchange(to, &link, sending, request, &context, left)).await? {
             DataAnswer::Operated(result) => Ok(result),
             DataAnswer::Peer(_) => Err(Failure::Silent),
         }

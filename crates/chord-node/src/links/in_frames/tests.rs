@@ -1,11 +1,17 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-use chord_ring::{Pong, RingName, RingSize, RingTag};
-use chord_wire::frame::{Kind, Outbox, Welcome};
+use chord_kv::replication::PeerRequest;
+use chord_ring::{Pong, RingName, RingSize, RingTag, budget_onward};
+use chord_wire::Copies;
+use chord_wire::frame::{Kind, Outbox, VERSIONS, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::links::peer::{DEADLINE, Peer};
+use crate::links::spoken::{BREAKS_MAX, PAUSE_MIN};
 use crate::links::{Language, Links};
 use crate::{Limits, Node};
 
@@ -14,6 +20,8 @@ use crate::{Limits, Node};
 enum Manner {
     /// As a node of before does.
     AnswersInHttp,
+    /// The same, after a while.
+    AnswersInHttpLate,
     Closes,
     Never,
     /// With a welcome, and then with nonsense.
@@ -27,7 +35,12 @@ enum Manner {
 struct Seen {
     http: AtomicUsize,
     frames: AtomicUsize,
+    /// For how long the last request by HTTP said that somebody waits; 0 if it said nothing.
+    deadline_ms: AtomicUsize,
 }
+
+/// How long a late one takes.
+const LATE: Duration = Duration::from_millis(300);
 
 async fn peer(manner: Manner) -> (NodeName, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,6 +61,9 @@ async fn serve(mut stream: TcpStream, manner: Manner, name: NodeName, seen: Arc<
     while let Ok(n_bytes @ 1..) = stream.read(&mut chunk).await {
         if chunk.starts_with(b"POST") {
             seen.http.fetch_add(1, Ordering::SeqCst);
+            let head = String::from_utf8_lossy(&chunk[..n_bytes]);
+            let deadline = head.lines().find_map(|line| line.strip_prefix("chord-deadline-ms: "));
+            seen.deadline_ms.store(deadline.map_or(0, |ms| ms.parse().unwrap()), Ordering::SeqCst);
             let body = format!(r#"{{"node": "{name}", "is_alive": true}}"#);
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nchord-ring-name: chord\r\nchord-ring-size: 160\r\nchord-frames: 1-1\r\n\
@@ -63,6 +79,10 @@ async fn serve(mut stream: TcpStream, manner: Manner, name: NodeName, seen: Arc<
         }
         match manner {
             Manner::AnswersInHttp => drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await),
+            Manner::AnswersInHttpLate => {
+                tokio::time::sleep(LATE).await;
+                drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+            }
             Manner::Never => std::future::pending().await,
             Manner::Nonsense | Manner::Breaks if is_hello => {
                 let copies = Copies { replicas: 3, write_quorum: None };
@@ -145,6 +165,52 @@ async fn after_the_first_contact_our_nodes_speak_frames() {
         assert_eq!((&pong.peer.name, pong.member, pong.ring), (node.name(), true, Some(ring())));
         assert!(link.frames.may_ask());
     }
-    assert!(lock(&link.frames.spoken).met.is_some(), "they were spoken");
+    assert!(lock(&link.met).is_some(), "they were spoken");
     node.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_tried_in_frames_is_taken_off_the_time_that_is_left_for_http() {
+    let (name, seen) = peer(Manner::AnswersInHttpLate).await;
+    let (me, links) = links();
+    let asker = Asker { me: &me, links: &links };
+    let to = chord_ring::Peer::of_name(name, RingSize::DEFAULT);
+    // What it answers makes no sense, which is nobody's concern here.
+    let _ = asker.ask_about_records(&to, PeerRequest::Vouch).await;
+    assert_eq!(seen.frames.load(Ordering::SeqCst), 1, "they were tried");
+    let said = seen.deadline_ms.load(Ordering::SeqCst);
+    let most = budget_onward(Limits::default().request - LATE).as_millis();
+    assert!(said > 0 && said as u128 <= most, "{said} ms of {most}");
+}
+
+#[tokio::test]
+async fn a_node_that_has_stopped_keeps_no_connection_though_somebody_has_it_still() {
+    let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+    let peer = Peer::new().await;
+    let link = node.shared().links.to(&peer.name);
+    link.frames.told(VERSIONS);
+    let peers_part = async {
+        let mut served = peer.welcome().await;
+        let (_, id) = served.hear().await.expect("a request");
+        served.refuse(id, "no").await;
+        served
+    };
+    let (mut served, asked) = tokio::join!(peers_part, link.ask_by_itself(RingRequest::Ping));
+    assert!(asked.is_ok_and(|heard| heard.is_some()));
+    node.shutdown().await;
+    let end = tokio::time::timeout(DEADLINE, served.hear()).await;
+    assert_eq!(end.expect("closed in time"), None);
+    for link in [link, node.shared().links.to(&"127.0.0.1:1".parse().unwrap())] {
+        link.frames.told(VERSIONS);
+        assert!(link.ask_by_itself(RingRequest::Ping).await.is_err(), "nothing is asked any more");
+    }
+}
+
+#[test]
+fn a_question_about_records_takes_little_memory_while_it_waits() {
+    let (me, links) = links();
+    let asker = Asker { me: &me, links: &links };
+    let to = chord_ring::Peer::of_name(me.clone(), RingSize::DEFAULT);
+    let n_bytes = size_of_val(&asker.ask_about_records(&to, PeerRequest::Vouch));
+    assert!(n_bytes <= 4096, "{n_bytes} bytes");
 }

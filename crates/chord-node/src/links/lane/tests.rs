@@ -1,116 +1,13 @@
-use chord_ring::{Request as RingRequest, RingName, RingSize, RingTag};
+use chord_ring::Request as RingRequest;
+use chord_wire::Code;
 use chord_wire::frame::{
-    Arrived, Declined, Hello, Inbox, Kind, Outbox, Refused, Request, VERSIONS, Versions, Welcome,
+    Asked, CONTENT_BYTES_MAX, Declined, HELLO_BYTES_MAX, Kind, Outbox, Request, Versions,
 };
-use chord_wire::{Code, Copies};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::links::Answered;
-
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// A peer that speaks frames as a test wants.
-struct Peer {
-    listener: TcpListener,
-    name: NodeName,
-}
-
-/// A connection to it.
-struct Served {
-    stream: TcpStream,
-    inbox: Inbox,
-    arrived: Vec<u8>,
-}
-
-impl Peer {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let name = listener.local_addr().unwrap().to_string().parse().unwrap();
-        Self { listener, name }
-    }
-
-    /// Takes a connection and hears its hello.
-    async fn accept(&self) -> Served {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        let mut served = Served { stream, inbox: Inbox::of_requests(1 << 20), arrived: Vec::new() };
-        let (kind, _) = served.hear().await.unwrap();
-        assert_eq!(kind, Kind::Hello.number());
-        served
-    }
-
-    /// The same, and says welcome.
-    async fn welcome(&self) -> Served {
-        let mut served = self.accept().await;
-        served.say(true, Kind::Welcome, 0, |to| self.words(1).write(to)).await;
-        served
-    }
-
-    fn words(&self, version: u8) -> Welcome {
-        let copies = Copies { replicas: 3, write_quorum: None };
-        Welcome { version, name: self.name.clone(), ring: ring(), is_member: true, copies }
-    }
-
-    async fn ask(&self, lane: &Lane, sending: &Sending) -> Result<Answer, Unanswered> {
-        let asked = Asked { request: Request::Ring(RingRequest::ForgetPredecessor), remaining: None };
-        let terms = terms();
-        let asking = lane.ask(&self.name, &terms, sending, &asked);
-        tokio::time::timeout(DEADLINE, asking).await.expect("an end in time").map(|heard| heard.answer)
-    }
-}
-
-impl Served {
-    async fn hear(&mut self) -> Option<(u8, u32)> {
-        loop {
-            let mut rest = &self.arrived[..];
-            let arrived = self.inbox.next(&mut rest).unwrap();
-            let came = arrived.map(|arrived| match arrived {
-                Arrived::Message(message) => Some((message.kind, message.id)),
-                _ => None,
-            });
-            let n_rest = rest.len();
-            self.arrived.drain(..self.arrived.len() - n_rest);
-            match came {
-                Some(Some(came)) => return Some(came),
-                None if self.stream.read_buf(&mut self.arrived).await.unwrap_or(0) == 0 => return None,
-                Some(None) | None => {}
-            }
-        }
-    }
-
-    async fn say(&mut self, opens: bool, kind: Kind, id: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut outbox = Outbox::default();
-        if opens {
-            outbox.open();
-        }
-        outbox.put(kind, id, write);
-        self.stream.write_all(outbox.unsent()).await.unwrap();
-    }
-
-    /// Refuses a request with that sentence.
-    async fn refuse(&mut self, id: u32, sentence: &str) {
-        let refused = answer(sentence);
-        self.say(false, Kind::Refused, id, |to| refused.write(to)).await;
-    }
-}
-
-fn ring() -> RingTag {
-    RingTag { name: RingName::default(), size: RingSize::DEFAULT }
-}
-
-fn terms() -> Terms {
-    let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring()), copies: None };
-    Terms { hello, value_bytes: 1 << 20 }
-}
-
-fn sending() -> Sending {
-    Sending::new(Answered::WithOthers)
-}
-
-fn answer(sentence: &str) -> Answer {
-    Answer::Refused(Refused { code: Some(Code::Busy), sentence: sentence.to_owned() })
-}
+use crate::links::Sending;
+use crate::links::peer::{DEADLINE, Peer, answer, sending, terms};
 
 #[tokio::test]
 async fn requests_are_answered_by_their_numbers_in_any_order() {
@@ -185,24 +82,22 @@ async fn what_a_farewell_leaves_out_goes_out_again_and_is_not_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_is_forgotten_and_its_late_answer_is_ignored() {
+async fn a_request_that_is_given_up_counts_until_its_late_answer_which_is_ignored() {
     let (peer, lane) = (Peer::new().await, Lane::new());
     let given_up = sending();
     let mut served = {
-        let asking = peer.ask(&lane, &given_up);
-        tokio::pin!(asking);
         let heard = async {
             let mut served = peer.welcome().await;
             served.hear().await;
             served
         };
         tokio::select! {
-            _ = &mut asking => panic!("nobody has answered"),
+            _ = peer.ask(&lane, &given_up) => panic!("nobody has answered"),
             served = heard => served,
         }
     };
     assert!(given_up.is_in_doubt());
-    assert_eq!(lane.requests.available_permits(), REQUESTS_MAX, "it takes no room any more");
+    assert_eq!(lane.requests.available_permits(), REQUESTS_MAX - 1, "the peer may be at work on it");
     let sending = sending();
     let peers_part = async {
         assert_eq!(served.hear().await.map(|(_, id)| id), Some(2));
@@ -211,6 +106,45 @@ async fn a_request_that_is_given_up_is_forgotten_and_its_late_answer_is_ignored(
     };
     let ((), asked) = tokio::join!(peers_part, peer.ask(&lane, &sending));
     assert_eq!(asked.unwrap(), answer("in time"));
+    assert_eq!(lane.requests.available_permits(), REQUESTS_MAX);
+}
+
+#[tokio::test]
+async fn requests_that_were_given_up_and_are_never_answered_do_not_take_all_places_for_ever() {
+    let (peer, lane) = (Peer::new().await, Lane::new());
+    let sendings: Vec<Sending> = (0..REQUESTS_MAX).map(|_| sending()).collect();
+    let heard = async {
+        let mut served = peer.welcome().await;
+        for _ in 0..REQUESTS_MAX {
+            served.hear().await;
+        }
+        served
+    };
+    let all = futures_util::future::join_all(sendings.iter().map(|sending| peer.ask(&lane, sending)));
+    let mut mute = tokio::select! {
+        _ = all => panic!("nobody has answered"),
+        mute = heard => mute,
+    };
+    assert_eq!(lane.requests.available_permits(), 0);
+    // What comes shows that the connection is well.
+    mute.refuse(1, "one of them").await;
+    let first = sending();
+    let asked = async {
+        loop {
+            let asked = tokio::time::timeout(2 * DEAF_AFTER, peer.ask(&lane, &first)).await;
+            if let Ok(asked) = asked {
+                return asked;
+            }
+        }
+    };
+    let again = async {
+        let mut served = peer.welcome().await;
+        served.hear().await;
+        served.refuse(1, "new").await;
+        served
+    };
+    let (_served, asked) = tokio::join!(again, tokio::time::timeout(DEADLINE, asked));
+    assert_eq!(asked.expect("in time").unwrap(), answer("new"));
 }
 
 #[tokio::test]
@@ -240,6 +174,105 @@ async fn a_connection_on_which_nothing_comes_for_long_is_left_by_those_that_foll
 }
 
 #[tokio::test]
+async fn a_connection_on_which_parts_of_an_answer_come_is_not_deaf() {
+    let (peer, lane) = (Peer::new().await, Lane::new());
+    let long = answer(&"x".repeat(CONTENT_BYTES_MAX));
+    let mut outbox = Outbox::default();
+    outbox.put(Kind::Refused, 1, |to| {
+        long.write(to);
+        to.resize(2 * CONTENT_BYTES_MAX, 0);
+    });
+    let _ = outbox.cut();
+    let (announced, first) = (outbox.unsent().to_vec(), sending());
+    let peers_part = async {
+        let mut served = peer.welcome().await;
+        served.hear().await;
+        served.stream.write_all(&announced).await.unwrap();
+        served
+    };
+    let asks = async {
+        let asked = tokio::time::timeout(2 * DEAF_AFTER, peer.ask(&lane, &first)).await;
+        assert!(asked.is_err(), "it is not whole");
+    };
+    let (mut served, ()) = tokio::join!(peers_part, asks);
+    let second = sending();
+    let goes_on = async {
+        assert_eq!(served.hear().await.map(|(_, id)| id), Some(2), "on the same connection");
+        served.refuse(2, "in time").await;
+    };
+    let ((), asked) = tokio::join!(goes_on, peer.ask(&lane, &second));
+    assert_eq!(asked.unwrap(), answer("in time"));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_has_broken_once_however_many_wait_on_it() {
+    const N_WAITING: usize = 50;
+    let (peer, lane) = (Peer::new().await, Lane::new());
+    let sendings: Vec<Sending> = (0..N_WAITING).map(|_| sending().once()).collect();
+    let breaks = async {
+        let mut served = peer.welcome().await;
+        for _ in 0..N_WAITING {
+            served.hear().await;
+        }
+    };
+    let all = futures_util::future::join_all(sendings.iter().map(|sending| peer.ask(&lane, sending)));
+    let ((), all) = tokio::join!(breaks, all);
+    for asked in all {
+        assert!(matches!(asked, Err(Unanswered::NoAnswer(NoAnswer::Closed))), "{asked:?}");
+    }
+    assert_eq!((lane.take_breaks(), lane.take_breaks()), (1, 0));
+}
+
+#[cfg(target_os = "linux")] // Others throw away what has come when a connection is reset.
+#[tokio::test]
+async fn a_farewell_is_heard_though_nothing_can_be_sent_any_more() {
+    let (peer, lane) = (Peer::new().await, Lane::new());
+    let left_out = sending().once();
+    let asking = peer.ask(&lane, &left_out);
+    tokio::pin!(asking);
+    let mut served = tokio::select! {
+        _ = &mut asking => panic!("nobody has answered"),
+        served = async {
+            let mut served = peer.welcome().await;
+            served.hear().await;
+            served
+        } => served,
+    };
+    served.say(false, Kind::Farewell, 0, |_| {}).await;
+    // The connection is reset: from now on nothing can be sent on it.
+    socket2::SockRef::from(&served.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(served);
+    let second = sending();
+    let again = async {
+        let mut served = peer.welcome().await;
+        for id in 1..=2 {
+            assert_eq!(served.hear().await.map(|(_, id)| id), Some(id));
+            served.refuse(id, "new").await;
+        }
+        served
+    };
+    // Its task learns that there is something to send and that something has come at the same moment.
+    let (second, left_out, _served) = tokio::join!(biased; peer.ask(&lane, &second), asking, again);
+    assert_eq!([second.unwrap(), left_out.unwrap()], ["new", "new"].map(answer));
+}
+
+#[tokio::test]
+async fn a_closed_lane_ends_its_connection_and_asks_nothing_more() {
+    let (peer, lane) = (Peer::new().await, Lane::new());
+    let first = sending();
+    let peers_part = async {
+        let mut served = peer.welcome().await;
+        served.hear().await;
+        lane.close();
+        assert_eq!(served.hear().await, None, "it is closed, though somebody waits");
+    };
+    let ((), asked) = tokio::join!(peers_part, peer.ask(&lane, &first));
+    assert!(matches!(asked, Err(Unanswered::NoAnswer(NoAnswer::Closed))), "{asked:?}");
+    let asked = peer.ask(&lane, &sending()).await;
+    assert!(matches!(asked, Err(Unanswered::NoAnswer(NoAnswer::NoConnection(_)))), "{asked:?}");
+}
+
+#[tokio::test]
 async fn whoever_answers_a_hello_otherwise_speaks_no_frames() {
     let peer = Peer::new().await;
     let declined = |code| Declined {
@@ -247,7 +280,12 @@ async fn whoever_answers_a_hello_otherwise_speaks_no_frames() {
         code: Some(code),
         sentence: "no".to_owned(),
     };
-    for case in 0..5 {
+    let mut long = Vec::new();
+    peer.words(1).write(&mut long);
+    // A field that everybody passes over, and too many bytes of it.
+    long.truncate(long.len() - 1);
+    long.extend([&[101, 0x80, 0x08][..], &[0; HELLO_BYTES_MAX], &[0]].concat());
+    for case in 0..6 {
         let lane = Lane::new();
         let peers_part = async {
             let mut served = peer.accept().await;
@@ -256,6 +294,7 @@ async fn whoever_answers_a_hello_otherwise_speaks_no_frames() {
                 1 => served.say(true, Kind::Declined, 0, |to| declined(Code::BadRequest).write(to)).await,
                 2 => served.say(true, Kind::Welcome, 0, |to| peer.words(9).write(to)).await,
                 3 => served.say(true, Kind::Welcome, 0, |to| to.push(1)).await,
+                4 => served.say(true, Kind::Welcome, 0, |to| to.extend(&long)).await,
                 _ => served.say(true, Kind::Pong, 0, |to| to.push(1)).await,
             }
         };
