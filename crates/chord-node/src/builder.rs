@@ -36,6 +36,7 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
 #[derive(Clone, Debug)]
 pub struct Builder {
     listen: String,
+    name: Option<NodeName>,
     ring_size: RingSize,
     ring_name: RingName,
     successors: u8,
@@ -113,6 +114,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             listen: LISTEN_DEFAULT.to_owned(),
+            name: None,
             ring_size: RingSize::DEFAULT,
             ring_name: RingName::default(),
             successors: SUCCESSORS_DEFAULT,
@@ -133,6 +135,12 @@ impl Builder {
     /// nodes must be able to reach it. `127.0.0.1:4567` unless told otherwise.
     pub fn listen(self, address: &str) -> Self {
         Self { listen: address.to_owned(), ..self }
+    }
+
+    /// The node's name is another than where it listens: it stands behind a proxy, or its port is mapped. Other nodes must be
+    /// able to reach it by that name.
+    pub fn known_as(self, name: NodeName) -> Self {
+        Self { name: Some(name), ..self }
     }
 
     /// The size of the ring in bits; 160 unless told otherwise. The same on all its nodes.
@@ -261,7 +269,9 @@ impl Builder {
         let limits = &self.limits;
         // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
         let bound = bind(&self.listen).await?;
-        let name = bound.name.clone();
+        // Where it listens follows what its name means, unless that leads elsewhere.
+        let follows = self.name.is_none().then(|| bound.name.clone());
+        let name = self.name.unwrap_or_else(|| bound.name.clone());
         let storage = Storage::open(self.data.as_ref(), &name, &ring, limits).await?;
         let listener = bound.listen()?;
         let past = storage.past(&name).await;
@@ -305,7 +315,7 @@ impl Builder {
         });
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
         let timing = tokio::spawn(keep_time(shared.clone()));
-        let door = tokio::spawn(door::serve(listener, shared.clone()));
+        let door = tokio::spawn(door::serve(listener, follows, shared.clone()));
         let tidying = tokio::spawn(tidy(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use chord_ring::NodeName;
 use chord_wire::resp::{Sniffed, sniff};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -76,12 +77,12 @@ impl Ends {
     }
 }
 
-/// Serves until the node closes, then lets the answers under way end.
-pub(crate) async fn serve(mut listener: TcpListener, shared: Arc<Shared>) {
+/// Serves until the node closes, then lets the answers under way end. Where it listens follows that name, if there is one.
+pub(crate) async fn serve(mut listener: TcpListener, follows: Option<NodeName>, shared: Arc<Shared>) {
     let mut door = Door::new(&shared);
     let (listeners, mut moved) = mpsc::channel(1);
-    if let Ok(bound) = listener.local_addr() {
-        tokio::spawn(follow(shared.me.name.clone(), bound, listeners));
+    if let (Some(name), Ok(bound)) = (follows, listener.local_addr()) {
+        tokio::spawn(follow(name, bound, listeners));
     }
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);

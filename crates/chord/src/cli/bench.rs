@@ -15,6 +15,7 @@ mod report;
 mod response;
 mod rest;
 mod sim;
+mod slow_peer;
 mod workload;
 
 use std::time::Duration;
@@ -58,6 +59,7 @@ Examples:
   chord bench idle
   chord bench join
   chord bench sim
+  chord bench slow-peer
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
 
@@ -129,6 +131,7 @@ enum Other {
     Join(join::JoinArgs),
     Repair(repair::RepairArgs),
     Sim(sim::SimArgs),
+    SlowPeer(slow_peer::SlowPeerArgs),
 }
 
 /// A way to speak to a node.
@@ -179,6 +182,7 @@ impl BenchArgs {
             Some(Other::Idle(args)) => args.setup(),
             Some(Other::Join(args)) => args.setup(),
             Some(Other::Repair(args)) => args.setup(),
+            Some(Other::SlowPeer(args)) => args.setup(),
             Some(Other::Sim(_)) | None => {
                 let keeping = self.keeping.clone();
                 Setup { door: self.door, ring_size: self.ring_size, keeping, connections: None }
@@ -191,6 +195,7 @@ impl BenchArgs {
             Some(Other::Idle(args)) => args.measure(cluster).await,
             Some(Other::Join(args)) => args.measure(cluster).await,
             Some(Other::Repair(args)) => args.measure(cluster).await,
+            Some(Other::SlowPeer(args)) => args.measure(cluster).await,
             Some(Other::Sim(_)) | None => self.measure(cluster).await,
         }
     }

@@ -91,6 +91,10 @@ pub(crate) struct MemberArgs {
     #[command(flatten)]
     storage: StorageArgs,
 
+    /// The node's name, if another than where it listens leads to it: for measurements that stand between
+    #[arg(long, value_name = "HOST:PORT", hide = true)]
+    known_as: Option<NodeName>,
+
     /// End at once when standard input ends: whoever holds its other end may die without a word
     #[arg(long, hide = true)]
     end_with_input: bool,
@@ -238,7 +242,8 @@ impl ServeOptions {
             connections,
             allow_flush,
             storage,
-            ..
+            known_as,
+            end_with_input: _,
         } = &self.member;
         let mut limits = Limits::default();
         if let Some(connections) = connections {
@@ -254,6 +259,7 @@ impl ServeOptions {
             .ring_name(ring.clone())
             .successors(*successors);
         let builder = if *allow_flush { builder.allow_flush() } else { builder };
+        let builder = known_as.iter().fold(builder, |builder, name| builder.known_as(name.clone()));
         if join.is_empty() && self.begin == Begin::OnCommand {
             return builder.wait_for_command();
         }

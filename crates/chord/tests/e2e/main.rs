@@ -29,6 +29,8 @@ mod rest;
 #[cfg(test)]
 mod seed_wire;
 #[cfg(test)]
+mod slow_peers;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod watch;

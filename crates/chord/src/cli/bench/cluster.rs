@@ -1,5 +1,7 @@
 //! Server processes of this very program, which form a ring and end with the measurement.
 
+mod behind;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -110,6 +112,10 @@ impl Cluster {
     }
 
     fn spawn(&self, name: &NodeName) -> anyhow::Result<Child> {
+        Ok(self.command(name)?.spawn()?)
+    }
+
+    fn command(&self, name: &NodeName) -> anyhow::Result<Command> {
         let Setup { door, ring_size, keeping, connections } = &self.setup;
         let (host, port) = address::host_port(name);
         let mut command = Command::new(std::env::current_exe()?);
@@ -127,7 +133,7 @@ impl Cluster {
         }
         // Each holds the end of a pipe whose other end closes with this process, however it dies.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        Ok(command.spawn()?)
+        Ok(command)
     }
 
     /// What the processes have used so far; empty where there is no /proc.

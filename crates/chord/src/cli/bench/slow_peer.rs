@@ -1,0 +1,218 @@
+//! `chord bench slow-peer`: what a peer that is frozen, slow or nearly mute costs those who ask for keys of others.
+
+mod front;
+mod load;
+mod report;
+
+use std::time::Duration;
+
+use chord::{Key, NodeName, RingSize};
+use clap::{Args, ValueEnum};
+
+use super::cluster::{Cluster, Setup};
+use super::keeping::KeepingArgs;
+use super::ready::wait_until_ready;
+use super::{CONNECTIONS_MAX, Door, NODES_MAX, VALUE_BYTES_MAX};
+use crate::cli::number;
+use crate::cli::output::note;
+use front::{Front, Manner};
+use load::{Load, Plan};
+use report::{Report, Round};
+
+/// What a slow peer adds to each answer.
+const LATE_BY: Duration = Duration::from_millis(100);
+
+/// Between two bytes of one that drips.
+const DRIP_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the ring may need until all is well again: a peer that was taken for dead comes back and gets its copies.
+const WELL_WITHIN: Duration = Duration::from_secs(60);
+
+/// Before the first measurement: connections and caches are warm after one.
+const WARMUP: Duration = Duration::from_secs(1);
+
+/// What can be wrong with a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// Its process stands still
+    Frozen,
+    /// What it is sent arrives 100 ms late
+    Slow,
+    /// It sends one byte a second on each connection
+    Dripping,
+}
+
+impl Fault {
+    const ALL: [Self; 3] = [Self::Frozen, Self::Slow, Self::Dripping];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Slow => "slow",
+            Self::Dripping => "dripping",
+        }
+    }
+}
+
+/// Measure what a frozen, a slow and a dripping peer cost those who ask for keys of others
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord bench slow-peer
+  chord bench slow-peer --fault frozen --rounds 5
+  chord bench slow-peer --json
+
+Starts a ring of server processes, one of them behind a proxy, and sends reads and writes at a fixed rate to the others, of \
+keys that the one behind the proxy does not own. Each fault is measured beside a time without any, in turn, and the ring is \
+let heal before the next. What happens when the fault begins counts. A request that is held up by the one before it counts \
+from when it should have been sent.")]
+pub(crate) struct SlowPeerArgs {
+    /// What is wrong with the peer; may be repeated; all of these, one after the other, if not given
+    #[arg(long, value_enum)]
+    fault: Vec<Fault>,
+
+    /// How often each is measured
+    #[arg(long, value_name = "COUNT", default_value = "3",
+        value_parser = number::within::<u16>("the number of rounds", 1..=100))]
+    rounds: u16,
+
+    /// How long to measure with a fault, and without
+    #[arg(long, default_value = "4", value_parser = number::seconds)]
+    seconds: u64,
+
+    /// How many server processes to start, 4 to 64
+    #[arg(long, value_name = "COUNT", default_value = "5",
+        value_parser = number::within::<u16>("the number of nodes", 4..=NODES_MAX))]
+    nodes: u16,
+
+    /// How many requests a second, half of them reads
+    #[arg(long, value_name = "COUNT", default_value = "1000",
+        value_parser = number::within::<u32>("the rate of requests", 1..=1_000_000))]
+    rate: u32,
+
+    /// How many clients, over all nodes but the faulty one; every other one reads, the rest write
+    #[arg(long, value_name = "COUNT", default_value = "32",
+        value_parser = number::within::<u16>("the number of clients", 2..=CONNECTIONS_MAX))]
+    clients: u16,
+
+    /// Size of a value
+    #[arg(long, value_name = "BYTES", default_value = "64",
+        value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
+    value_bytes: usize,
+
+    /// How many different keys
+    #[arg(long, value_name = "COUNT", default_value = "1000",
+        value_parser = number::within::<u32>("the number of keys", 1..=1_000_000))]
+    keys: u32,
+
+    #[command(flatten)]
+    keeping: KeepingArgs,
+
+    /// Print one JSON object with results and settings
+    #[arg(long)]
+    json: bool,
+}
+
+impl SlowPeerArgs {
+    pub(super) fn setup(&self) -> Setup {
+        let keeping = self.keeping.clone();
+        Setup { door: Door::Http, ring_size: RingSize::DEFAULT, keeping, connections: None }
+    }
+
+    /// May be dropped at any point: every process started is in `cluster`.
+    pub(super) async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        let nodes = cluster.start(usize::from(self.nodes) - 1).await?;
+        let (faulty, there) = cluster.start_behind().await?;
+        let front = Front::open((faulty.host(), faulty.port()), (there.host(), there.port())).await?;
+        cluster.form_ring().await?;
+        let ring = Ring { cluster, faulty, front, nodes };
+        ring.until_well().await?;
+        let load = Load::start(&self.plan(&ring)).await?;
+        tokio::time::sleep(WARMUP).await;
+        let faults = if self.fault.is_empty() { &Fault::ALL[..] } else { &self.fault };
+        let mut rounds = Vec::new();
+        for round in 1..=self.rounds {
+            for fault in faults {
+                note(format_args!("Round {round} of {}: {}...", self.rounds, fault.name()));
+                rounds.push(self.round(*fault, &ring, &load).await?);
+            }
+        }
+        drop(load);
+        Report::new(self, faults, &rounds).print(self.json)
+    }
+
+    fn plan(&self, ring: &Ring<'_>) -> Plan {
+        let keys = (0..).map(|number: u32| format!("key {number}")).filter(|key| ring.others_own(key));
+        let keys = keys.take(self.keys as usize).filter_map(|key| Key::new(key.as_bytes()).ok());
+        Plan {
+            nodes: ring.nodes.clone(),
+            keys: keys.collect(),
+            value_bytes: self.value_bytes,
+            n_clients: self.clients,
+            per_second: self.rate,
+        }
+    }
+
+    /// One time without the fault, and one with it.
+    async fn round(&self, fault: Fault, ring: &Ring<'_>, load: &Load) -> anyhow::Result<Round> {
+        let measured = Duration::from_secs(self.seconds);
+        load.take()?;
+        tokio::time::sleep(measured).await;
+        let well = load.take()?;
+        ring.begin(fault).await?;
+        tokio::time::sleep(measured).await;
+        let ill = load.take()?;
+        ring.end(fault).await?;
+        ring.until_well().await?;
+        Ok(Round { fault, well, ill })
+    }
+}
+
+/// A ring, and one of it that things can be wrong with.
+struct Ring<'a> {
+    cluster: &'a Cluster,
+    faulty: NodeName,
+    front: Front,
+    /// The others.
+    nodes: Vec<NodeName>,
+}
+
+impl Ring<'_> {
+    /// Whether the key belongs to another than the faulty one.
+    fn others_own(&self, key: &str) -> bool {
+        let position = |name: &str| RingSize::DEFAULT.position_of(name.as_bytes());
+        let key = position(key);
+        let all = self.nodes.iter().chain([&self.faulty]);
+        // The first at or after it, and else the first of all.
+        let owner = all.min_by_key(|name| {
+            let at = position(name.as_str());
+            (at < key, at)
+        });
+        owner != Some(&self.faulty)
+    }
+
+    async fn begin(&self, fault: Fault) -> anyhow::Result<()> {
+        match fault {
+            Fault::Frozen => self.cluster.freeze(&self.faulty).await?,
+            Fault::Slow => self.front.behave(Manner::Late(LATE_BY)),
+            Fault::Dripping => self.front.behave(Manner::Dripping(DRIP_EVERY)),
+        }
+        Ok(())
+    }
+
+    async fn end(&self, fault: Fault) -> anyhow::Result<()> {
+        match fault {
+            Fault::Frozen => self.cluster.thaw(&self.faulty).await?,
+            Fault::Slow | Fault::Dripping => self.front.behave(Manner::Well),
+        }
+        Ok(())
+    }
+
+    async fn until_well(&self) -> anyhow::Result<()> {
+        self.cluster.until_whole().await?;
+        for node in self.nodes.iter().chain([&self.faulty]) {
+            wait_until_ready(node, WELL_WITHIN).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads and writes at a fixed rate, however fast they are answered, through those that are well.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chord::{Client, Consistency, Key, NodeName, Operation, VALUE_BYTES_DEFAULT, Value};
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+
+/// Longest latency that is told apart: beyond every deadline.
+const LATENCY_MAX_US: u64 = 60_000_000;
+
+/// How long a request may take: longer than any operation.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Put,
+    Get,
+}
+
+/// What was seen of one kind.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// In microseconds, of requests that succeeded.
+    latencies: Histogram<u64>,
+    pub(super) errors: u64,
+    pub(super) first_failure: Option<String>,
+}
+
+impl Seen {
+    fn new() -> anyhow::Result<Self> {
+        let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)?;
+        Ok(Self { latencies, errors: 0, first_failure: None })
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.latencies.len()
+    }
+
+    pub(super) fn p99(&self) -> Duration {
+        Duration::from_micros(self.latencies.value_at_quantile(0.99))
+    }
+
+    pub(super) fn longest(&self) -> Duration {
+        Duration::from_micros(self.latencies.max())
+    }
+}
+
+/// What is asked of whom.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) nodes: Vec<NodeName>,
+    pub(super) keys: Arc<[Key]>,
+    pub(super) value_bytes: usize,
+    /// Half of them write, the others read.
+    pub(super) n_clients: u16,
+    pub(super) per_second: u32,
+}
+
+/// Requests that go on until this is dropped.
+pub(super) struct Load {
+    seen: Arc<[Mutex<Seen>; 2]>,
+    _clients: JoinSet<()>,
+}
+
+impl Load {
+    /// Writes each key once, and begins.
+    pub(super) async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let value = Value::new(&vec![b'v'; plan.value_bytes], VALUE_BYTES_DEFAULT)?;
+        let first = Client::new(plan.nodes[0].clone());
+        for key in &*plan.keys {
+            let put = Operation::put(value.clone());
+            first.operate(key.clone(), put, Consistency::Usual, ANSWER_WITHIN).await?;
+        }
+        let seen = Arc::new([Mutex::new(Seen::new()?), Mutex::new(Seen::new()?)]);
+        let began = Instant::now();
+        let mut clients = JoinSet::new();
+        for number in 0..plan.n_clients {
+            let kind = if number % 2 == 0 { Kind::Put } else { Kind::Get };
+            let beat = Beat {
+                client: Client::new(plan.nodes[usize::from(number / 2) % plan.nodes.len()].clone()),
+                kind,
+                value: value.clone(),
+                keys: Arc::clone(&plan.keys),
+                key_idx: usize::from(number),
+                due: began + Duration::from_secs(number.into()) / plan.per_second,
+                pause: Duration::from_secs(plan.n_clients.into()) / plan.per_second,
+            };
+            clients.spawn(beat.run(Arc::clone(&seen)));
+        }
+        Ok(Self { seen, _clients: clients })
+    }
+
+    /// What was seen since this was asked last.
+    pub(super) fn take(&self) -> anyhow::Result<[Seen; 2]> {
+        let fresh = Seen::new()?;
+        let take = |seen: &Mutex<Seen>| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *seen, fresh.clone())
+        };
+        Ok([take(&self.seen[0]), take(&self.seen[1])])
+    }
+}
+
+/// One client's work.
+struct Beat {
+    client: Client,
+    kind: Kind,
+    value: Value,
+    keys: Arc<[Key]>,
+    key_idx: usize,
+    due: Instant,
+    pause: Duration,
+}
+
+impl Beat {
+    async fn run(mut self, seen: Arc<[Mutex<Seen>; 2]>) {
+        loop {
+            let is_late = Instant::now() > self.due;
+            tokio::time::sleep_until(self.due.into()).await;
+            // A request that the one before it held up has waited since it was due; a timer that is late is no one's wait.
+            let since = if is_late { self.due } else { Instant::now() };
+            // A step that has no part in common with how many keys there are comes to each of them.
+            self.key_idx = (self.key_idx + 7919) % self.keys.len();
+            let operation = match self.kind {
+                Kind::Put => Operation::put(self.value.clone()),
+                Kind::Get => Operation::Get,
+            };
+            let key = self.keys[self.key_idx].clone();
+            let ended = self.client.operate(key, operation, Consistency::Usual, ANSWER_WITHIN).await;
+            let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let mut seen = seen[self.kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            match ended {
+                Ok(_) => seen.latencies.saturating_record(took),
+                Err(error) => {
+                    seen.errors += 1;
+                    seen.first_failure.get_or_insert_with(|| error.to_string());
+                }
+            }
+            drop(seen);
+            self.due += self.pause;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What `chord bench slow-peer` found, for people and for programs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::load::Seen;
+use super::{Fault, SlowPeerArgs};
+use crate::cli::bench::process::round;
+use crate::cli::output;
+use crate::cli::table::{Side, Table};
+
+/// What was seen in one round, of puts and of gets.
+pub(super) struct Round {
+    pub(super) fault: Fault,
+    pub(super) well: [Seen; 2],
+    pub(super) ill: [Seen; 2],
+}
+
+/// Results and the settings that led to them.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    version: &'static str,
+    nodes: u16,
+    rounds: u16,
+    seconds: u64,
+    requests_per_second: u32,
+    clients: u16,
+    keys: u32,
+    value_bytes: usize,
+    rows: Vec<Row>,
+}
+
+/// One kind of request beside one fault: medians over the rounds, and the ratios' least and greatest.
+#[derive(Debug, Serialize)]
+struct Row {
+    fault: &'static str,
+    operation: &'static str,
+    p99_ms_without: f64,
+    p99_ms_with: f64,
+    p99_ratio: f64,
+    p99_ratio_min: f64,
+    p99_ratio_max: f64,
+    /// The longest of all rounds.
+    longest_ms_without: f64,
+    longest_ms_with: f64,
+    requests: u64,
+    errors: u64,
+    first_failure: Option<String>,
+}
+
+impl Report {
+    pub(super) fn new(args: &SlowPeerArgs, faults: &[Fault], rounds: &[Round]) -> Self {
+        let rows = faults.iter().flat_map(|fault| {
+            let rounds: Vec<&Round> = rounds.iter().filter(|round| round.fault == *fault).collect();
+            ["put", "get"]
+                .into_iter()
+                .enumerate()
+                .map(move |(kind, name)| Row::new(*fault, name, kind, &rounds))
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            nodes: args.nodes,
+            rounds: args.rounds,
+            seconds: args.seconds,
+            requests_per_second: args.rate,
+            clients: args.clients,
+            keys: args.keys,
+            value_bytes: args.value_bytes,
+            rows: rows.collect(),
+        }
+    }
+
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json { output::json(self) } else { output::styled(&self.text()) }
+    }
+
+    fn text(&self) -> String {
+        let headings =
+            ["p99 without", "p99 with", "ratio", "from", "to", "longest without", "longest with", "errors"];
+        let left = [("peer", Side::Left), ("operation", Side::Left)];
+        let right = headings.map(|heading| (heading, Side::Right));
+        let mut table = Table::new(&[&left[..], &right[..]].concat());
+        for row in &self.rows {
+            table.row(row.cells());
+        }
+        let mut text = table.render();
+        text.push_str("Times are in milliseconds.\n");
+        for failure in self.rows.iter().filter_map(|row| row.first_failure.as_ref()) {
+            text.push_str(&format!("A request failed: {failure}\n"));
+        }
+        text
+    }
+}
+
+impl Row {
+    fn new(fault: Fault, operation: &'static str, kind: usize, rounds: &[&Round]) -> Self {
+        let ms = |took: Duration| took.as_secs_f64() * 1e3;
+        let both = |figure: fn(&Seen) -> Duration| {
+            let well = rounds.iter().map(|round| ms(figure(&round.well[kind])));
+            let ill = rounds.iter().map(|round| ms(figure(&round.ill[kind])));
+            (sorted(well), sorted(ill))
+        };
+        let (p99_well, p99_ill) = both(Seen::p99);
+        let (longest_well, longest_ill) = both(Seen::longest);
+        let ratios = sorted(
+            rounds.iter().map(|round| ms(round.ill[kind].p99()) / ms(round.well[kind].p99()).max(1e-3)),
+        );
+        let seen = || rounds.iter().flat_map(|round| [&round.well[kind], &round.ill[kind]]);
+        Self {
+            fault: fault.name(),
+            operation,
+            p99_ms_without: round(median(&p99_well)),
+            p99_ms_with: round(median(&p99_ill)),
+            p99_ratio: round(median(&ratios)),
+            p99_ratio_min: round(ratios.first().copied().unwrap_or_default()),
+            p99_ratio_max: round(ratios.last().copied().unwrap_or_default()),
+            longest_ms_without: round(longest_well.last().copied().unwrap_or_default()),
+            longest_ms_with: round(longest_ill.last().copied().unwrap_or_default()),
+            requests: seen().map(Seen::requests).sum(),
+            errors: seen().map(|seen| seen.errors).sum(),
+            first_failure: seen().find_map(|seen| seen.first_failure.clone()),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let figures = [
+            self.p99_ms_without,
+            self.p99_ms_with,
+            self.p99_ratio,
+            self.p99_ratio_min,
+            self.p99_ratio_max,
+            self.longest_ms_without,
+            self.longest_ms_with,
+        ];
+        let words = [self.fault.to_owned(), self.operation.to_owned()];
+        let figures = figures.map(|figure| format!("{figure:.2}"));
+        words.into_iter().chain(figures).chain([self.errors.to_string()]).collect()
+    }
+}
+
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures
+}
+
+/// The one in the middle of a sorted list; 0 of none.
+fn median(figures: &[f64]) -> f64 {
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
