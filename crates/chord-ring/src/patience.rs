@@ -17,7 +17,7 @@ pub const REQUEST_WAIT_DEFAULT: Duration = Duration::from_secs(2);
 /// otherwise.
 pub const OPERATION_WAIT_DEFAULT: Duration = Duration::from_secs(4);
 
-/// How long a peer that failed is passed over by lookups, so that each does not find out anew. Maintenance, which
+/// How long a peer that failed is passed over by lookups at least, so that each does not find out anew. Maintenance, which
 /// drops it, takes about as long.
 pub const SUSPECT_FOR: Duration = Duration::from_secs(1);
 

@@ -328,9 +328,18 @@ fn a_folder_that_cannot_be_made_is_named_with_the_remedy() {
 
 #[test]
 fn help_is_wrapped_once() {
-    for command in
-        ["bench", "bench join", "bench repair", "serve", "dev", "put", "get", "lookup", "sim script"]
-    {
+    for command in [
+        "bench",
+        "bench join",
+        "bench repair",
+        "bench slow-peer",
+        "serve",
+        "dev",
+        "put",
+        "get",
+        "lookup",
+        "sim script",
+    ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = text(&chord(&words).stdout);
         let lines: Vec<&str> = help.lines().collect();

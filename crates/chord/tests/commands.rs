@@ -330,6 +330,22 @@ fn bench_measures_a_ring_that_keeps_its_records_on_the_disk() {
 }
 
 #[test]
+fn bench_measures_what_a_slow_peer_costs_others() {
+    let faults = ["--fault", "slow", "--fault", "frozen"];
+    let few = ["--rounds", "1", "--seconds", "1", "--rate", "200", "--keys", "50", "--json"];
+    let report = answer(&[&["bench", "slow-peer"][..], &faults, &few].concat());
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    let seen = rows.iter().map(|row| (row["fault"].as_str().unwrap(), row["operation"].as_str().unwrap()));
+    let expected = [("slow", "put"), ("slow", "get"), ("frozen", "put"), ("frozen", "get")];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    for row in rows {
+        assert!(row["requests"].as_u64() > Some(0) && row["errors"] == 0, "{report}");
+        assert!(row["p99_ratio"].as_f64() > Some(0.0), "{report}");
+    }
+}
+
+#[test]
 fn bench_measures_a_join_and_finds_the_records_at_the_newcomer() {
     let arguments = ["bench", "join", "--records", "3000", "--rest", "1", "--rate", "100", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();

@@ -349,8 +349,19 @@ impl Link {
         *lock(&self.suspect_until) = until;
     }
 
-    pub(super) fn is_suspect(&self) -> bool {
-        lock(&self.suspect_until).is_some_and(|until| Instant::now() < until)
+    /// Whether it failed, and has not answered since. When it may be well again it is pinged: so nobody who could go round
+    /// it has to wait in order to find that out.
+    pub(super) fn is_suspect(self: &Arc<Self>) -> bool {
+        let mut suspect_until = lock(&self.suspect_until);
+        let Some(until) = *suspect_until else { return false };
+        let now = Instant::now();
+        if until <= now {
+            // One ping at a time.
+            *suspect_until = Some(now + self.wait_max);
+            let link = self.clone();
+            tokio::spawn(async move { link.pings().await });
+        }
+        true
     }
 
     /// Whether the peer speaks the seed's words alone.

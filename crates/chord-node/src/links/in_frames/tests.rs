@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use chord_kv::replication::PeerRequest;
-use chord_ring::{Pong, RingName, RingSize, RingTag, budget_onward};
+use chord_ring::{Pong, RingName, RingSize, RingTag, SUSPECT_FOR, budget_onward};
 use chord_wire::Copies;
 use chord_wire::frame::{Kind, Outbox, VERSIONS, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -204,6 +204,28 @@ async fn a_node_that_has_stopped_keeps_no_connection_though_somebody_has_it_stil
         link.frames.told(VERSIONS);
         assert!(link.ask_by_itself(RingRequest::Ping).await.is_err(), "nothing is asked any more");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_failed_is_gone_round_until_it_has_answered_a_ping() {
+    let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mute: NodeName = mute.local_addr().map(|at| at.to_string().parse().unwrap()).unwrap();
+    let (_, links) = links();
+    for name in [node.name(), &mute] {
+        assert!(!links.is_suspect(name));
+        links.to(name).gave_up();
+    }
+    let failed = Instant::now();
+    let answers = async {
+        while links.is_suspect(node.name()) {
+            assert!(links.is_suspect(&mute));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, answers).await.expect("it is pinged, and answers");
+    assert!(failed.elapsed() >= SUSPECT_FOR && links.is_suspect(&mute));
+    node.shutdown().await;
 }
 
 #[test]
