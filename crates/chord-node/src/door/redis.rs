@@ -49,6 +49,7 @@ use call::{Begun, Call};
 use pipeline::Pipeline;
 use session::Session;
 use subscriptions::{Subscribing, Subscriptions};
+use table::Row;
 
 /// Answers that are written before they are sent, at most and by a little: then the client has to read some.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
@@ -237,17 +238,13 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
-        let keys = row.keys.touched(request);
         if self.session.may_not(row) {
             self.session.count_reply();
             self.pipeline.push_done(session::not_allowed(row));
             return Ok(());
         }
-        // Answers before it are in the protocol that was spoken then, and before what subscriptions tell.
-        let is_turn = row.is_turn();
-        while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
-            let Some(answer) = self.pipeline.next().await else { break };
-            self.write(answer).await?;
+        if !self.pipeline.is_empty() {
+            self.wait_for_those_before(row, request).await?;
         }
         self.session.count_reply();
         let share = match Share::take(&self.shared, request.all().map(<[u8]>::len).sum()) {
@@ -283,8 +280,20 @@ impl Connection<'_> {
                 if let Some(answer) = (&mut running).now_or_never() {
                     return self.answer_at_once(keep(answer)).await;
                 }
-                self.pipeline.push(running, keys, keep);
+                self.pipeline.push(running, row.keys.touched(request), keep);
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until a command may run beside those that are under way.
+    async fn wait_for_those_before(&mut self, row: &Row, request: &Request<'_>) -> io::Result<()> {
+        let keys = row.keys.touched(request);
+        // Answers before it are in the protocol that was spoken then, and before what subscriptions tell.
+        let is_turn = row.is_turn();
+        while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
+            let Some(answer) = self.pipeline.next().await else { break };
+            self.write(answer).await?;
         }
         Ok(())
     }

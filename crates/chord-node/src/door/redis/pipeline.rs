@@ -118,7 +118,7 @@ impl Pipeline {
 
     /// The next answer if it is there.
     pub(super) fn ready(&mut self) -> Option<Answer> {
-        self.next().now_or_never().flatten()
+        if self.is_empty() { None } else { self.next().now_or_never().flatten() }
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) enum Transaction {
 impl Transaction {
     /// Lets a command pass that is in no transaction, or ends one.
     pub(super) fn admit(self, row: &'static Row) -> Result<&'static Row, Answer> {
-        let is_about_it = matches!(row.name, "multi" | "exec" | "discard" | "quit" | "reset");
-        if self == Self::None || is_about_it {
+        let is_about_it = || matches!(row.name, "multi" | "exec" | "discard" | "quit" | "reset");
+        if self == Self::None || is_about_it() {
             return Ok(row);
         }
         Err(Answer::mistake(
