@@ -186,7 +186,7 @@ impl Shared {
         self.admit(whom.ring.as_ref())?;
         let Operate { key, operation, consistency, remaining, proposal: _ } = operate;
         let ticket = Ticket { path, named: false, until: self.until(Some(remaining)) };
-        let done = self.operate(&Wish { key, operation, consistency }, ticket).await;
+        let done = self.operate(Wish { key, operation, consistency }, ticket).await;
         done.map_err(|error| (&error).into())
     }
 

@@ -165,7 +165,7 @@ impl Node {
         consistency: Consistency,
     ) -> Result<Outcome, OperationError> {
         let wish = Wish { key: Key::new(key)?, operation, consistency };
-        self.shared.operate(&wish, self.ticket()).await
+        self.shared.operate(wish, self.ticket()).await
     }
 
     /// Finds the owner of a position.

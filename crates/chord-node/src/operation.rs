@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::links::{Answered, Sending};
-use crate::records::{self, Begun, Operated, Order};
+use crate::records::{self, Begun, Ended, Operated, Order};
 use crate::shared::{Mail, Shared};
 
 /// How a request came here, and how long it may take.
@@ -82,12 +82,38 @@ impl Outcome {
 }
 
 /// What became of one attempt at an operation.
+#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 enum Attempt {
-    Ended(Box<Result<Outcome, OperationError>>),
+    Ended(Result<Outcome, OperationError>),
     /// The ring is changing: another lookup may lead elsewhere.
     Again(Refusal),
     /// Another write was newer; the next attempt has a better version.
     AtOnce,
+}
+
+/// An operation that has begun.
+#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
+pub(crate) enum Started {
+    /// This node has done it, or knows why it is not to be done. It was forwarded so often before.
+    Ended(u32, Operated),
+    /// [`Shared::go_on`] takes it to its end.
+    GoesOn(Unfinished),
+}
+
+/// An operation that takes a while.
+pub(crate) struct Unfinished {
+    work: Work,
+    first: First,
+}
+
+/// What has become of the first attempt.
+enum First {
+    /// It was not made: another node owns the key.
+    Elsewhere,
+    /// It is under way at this node.
+    Here(u32, Option<Begun>),
+    /// It has ended, and there has to be another.
+    Ended(Attempt),
 }
 
 /// How far to take a lookup.
@@ -111,13 +137,13 @@ enum Way {
 }
 
 /// An operation under way, through all its attempts.
-struct Work<'a> {
-    wish: &'a Wish,
-    ticket: &'a Ticket,
+struct Work {
+    wish: Wish,
+    ticket: Ticket,
     attempts: Attempts,
 }
 
-impl Work<'_> {
+impl Work {
     /// The next attempt, for the records of this node.
     fn order(&mut self) -> Order {
         let proposal = self.attempts.begin();
@@ -143,19 +169,45 @@ impl Shared {
         found.unwrap_or(Err(Unable::Unanswered.into())).map_err(|error| self.explained(error))
     }
 
-    /// Has a wish done at the owner of its key. What this node can answer by itself at once has its answer at the first look.
-    pub(crate) async fn operate(&self, wish: &Wish, ticket: Ticket) -> Result<Outcome, OperationError> {
-        let version = self.clock.next(now_ms(), self.me.position);
-        let attempts = Attempts::new(&wish.operation, version);
-        let mut work = Work { wish, ticket: &ticket, attempts };
-        let attempt = match self.begin_here(&mut work) {
-            Some((hops, begun)) => Some(self.end_here(&mut work, hops, begun).await),
-            None => None,
+    /// Has a wish done at the owner of its key.
+    pub(crate) async fn operate(&self, wish: Wish, ticket: Ticket) -> Result<Outcome, OperationError> {
+        match self.start(wish, ticket) {
+            Started::Ended(hops, result) => outcome(self.me.name.clone(), hops, result),
+            // On the heap: few need all of this, and each connection at the door has room for it.
+            Started::GoesOn(unfinished) => Box::pin(self.go_on(unfinished)).await,
+        }
+    }
+
+    /// Begins to have a wish done. What this node can do by itself at once has ended then.
+    pub(crate) fn start(&self, wish: Wish, ticket: Ticket) -> Started {
+        let attempts = Attempts::new(&wish.operation, || self.clock.next(now_ms(), self.me.position));
+        let mut work = Work { wish, ticket, attempts };
+        let first = match self.begin_here(&mut work) {
+            None => First::Elsewhere,
+            Some((hops, Some(Begun::Ended(Ended::Done(result))))) => {
+                First::Ended(match self.answered(&mut work, &result) {
+                    Afterwards::Tell => return Started::Ended(hops, result),
+                    Afterwards::TellOfDoubt => return Started::Ended(hops, Err(Unable::Uncertain)),
+                    Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
+                    Afterwards::TryAtOnce => Attempt::AtOnce,
+                })
+            }
+            Some((hops, begun)) => First::Here(hops, begun),
+        };
+        Started::GoesOn(Unfinished { work, first })
+    }
+
+    /// Takes an operation to its end that takes a while.
+    pub(crate) async fn go_on(&self, unfinished: Unfinished) -> Result<Outcome, OperationError> {
+        let Unfinished { mut work, first } = unfinished;
+        let attempt = match first {
+            First::Elsewhere => None,
+            First::Here(hops, begun) => Some(self.end_here(&mut work, hops, begun).await),
+            First::Ended(attempt) => Some(attempt),
         };
         let done = match attempt {
-            Some(Attempt::Ended(result)) => *result,
-            // On the heap: few need all of this, and each connection at the door has room for it.
-            other => Box::pin(self.keep_trying(work, other)).await,
+            Some(Attempt::Ended(result)) => result,
+            other => self.keep_trying(work, other).await,
         };
         done.map_err(|error| self.explained(error))
     }
@@ -163,10 +215,10 @@ impl Shared {
     /// Tries until the time is over; `attempt` is what became of the first, if it was made.
     async fn keep_trying(
         &self,
-        mut work: Work<'_>,
+        mut work: Work,
         mut attempt: Option<Attempt>,
     ) -> Result<Outcome, OperationError> {
-        let ticket = work.ticket;
+        let until = work.ticket.until;
         let done = async {
             loop {
                 let tried = match attempt.take() {
@@ -174,10 +226,10 @@ impl Shared {
                     None => self.try_operate(&mut work).await,
                 };
                 match tried {
-                    Attempt::Ended(result) => return *result,
+                    Attempt::Ended(result) => return result,
                     Attempt::AtOnce => {}
                     Attempt::Again(refusal) => {
-                        if let Err(error) = rest(ticket, refusal).await {
+                        if let Err(error) = rest(&work.ticket, refusal).await {
                             return Err(match work.attempts.expired() {
                                 Unable::Uncertain => Unable::Uncertain.into(),
                                 _ => error,
@@ -187,7 +239,7 @@ impl Shared {
                 }
             }
         };
-        let done = tokio::time::timeout_at(ticket.until, done).await;
+        let done = tokio::time::timeout_at(until, done).await;
         done.unwrap_or_else(|_| Err(work.attempts.expired().into()))
     }
 
@@ -199,10 +251,10 @@ impl Shared {
         }
     }
 
-    async fn try_operate(&self, work: &mut Work<'_>) -> Attempt {
+    async fn try_operate(&self, work: &mut Work) -> Attempt {
         let mut lookup = work.ticket.lookup(work.wish.key.position(self.ring.size));
         loop {
-            let (owner, path) = match self.advance_lookup(&mut lookup, work.ticket, Until::Named).await {
+            let (owner, path) = match self.advance_lookup(&mut lookup, &work.ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Attempt::Again(refusal),
                 Way::Here(found) => return self.operate_here(work, found.hops).await,
                 Way::Found(mut found) => {
@@ -219,21 +271,21 @@ impl Shared {
     }
 
     /// Begins an operation if this node owns its key, without asking anybody.
-    fn begin_here(&self, work: &mut Work<'_>) -> Option<(u32, Option<Begun>)> {
+    fn begin_here(&self, work: &mut Work) -> Option<(u32, Option<Begun>)> {
         let target = work.wish.key.position(self.ring.size);
         let hops = work.ticket.lookup(target).ends_here(&self.view.load())?;
         let begun = self.records.begin(work.order());
         Some((hops, begun))
     }
 
-    async fn end_here(&self, work: &mut Work<'_>, hops: u32, begun: Option<Begun>) -> Attempt {
+    async fn end_here(&self, work: &mut Work, hops: u32, begun: Option<Begun>) -> Attempt {
         let result = records::ended(begun, work.ticket.until).await;
         // Without an answer the time is over, or this node ends.
         let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
         self.conclude(work, self.me.name.clone(), hops, result)
     }
 
-    async fn operate_here(&self, work: &mut Work<'_>, hops: u32) -> Attempt {
+    async fn operate_here(&self, work: &mut Work, hops: u32) -> Attempt {
         let begun = self.records.begin(work.order());
         self.end_here(work, hops, begun).await
     }
@@ -243,7 +295,7 @@ impl Shared {
         &self,
         owner: &Peer,
         path: Vec<NodeName>,
-        work: &mut Work<'_>,
+        work: &mut Work,
     ) -> Result<Attempt, Failure> {
         let hops = u32::try_from(path.len()).unwrap_or(u32::MAX);
         let proposal = work.attempts.begin();
@@ -254,13 +306,13 @@ impl Shared {
         let answered = match asker.is_seed(&owner.name, &link).await {
             Ok(true) => {
                 let left = work.ticket.remaining();
-                let done = asker.operate_at_seed(owner, &link, work.wish, path, &sending, left);
+                let done = asker.operate_at_seed(owner, &link, &work.wish, path, &sending, left);
                 match Box::pin(done).await {
                     // An attempt at another may have been done.
                     Ok(Err(_)) if work.attempts.may_have_happened() => {
-                        return Ok(Attempt::Ended(Box::new(Err(Unable::Uncertain.into()))));
+                        return Ok(Attempt::Ended(Err(Unable::Uncertain.into())));
                     }
-                    Ok(result) => return Ok(Attempt::Ended(Box::new(result))),
+                    Ok(result) => return Ok(Attempt::Ended(result)),
                     Err(failure) => Err(failure),
                 }
             }
@@ -275,7 +327,7 @@ impl Shared {
         };
         let afterwards = match answered {
             Ok(Err(Unable::NotOwner)) => {
-                let _ = self.answered(work, Err(Unable::NotOwner));
+                let _ = self.answered(work, &Err(Unable::NotOwner));
                 return Err(Failure::Refused(Refusal::NoRoute));
             }
             Ok(result) => return Ok(self.conclude(work, owner.name.clone(), hops, result)),
@@ -283,22 +335,23 @@ impl Shared {
         };
         match afterwards {
             (Afterwards::TryAgain | Afterwards::TryAtOnce, failure) => Err(failure),
-            (Afterwards::Tell(result), _) => {
-                Ok(Attempt::Ended(Box::new(outcome(owner.name.clone(), hops, *result))))
+            (Afterwards::Tell | Afterwards::TellOfDoubt, _) => {
+                Ok(Attempt::Ended(Err(Unable::Uncertain.into())))
             }
         }
     }
 
     /// What an answer about an operation means.
-    fn conclude(&self, work: &mut Work<'_>, owner: NodeName, hops: u32, result: Operated) -> Attempt {
-        match self.answered(work, result) {
+    fn conclude(&self, work: &mut Work, owner: NodeName, hops: u32, result: Operated) -> Attempt {
+        match self.answered(work, &result) {
             Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
             Afterwards::TryAtOnce => Attempt::AtOnce,
-            Afterwards::Tell(result) => Attempt::Ended(Box::new(outcome(owner, hops, *result))),
+            Afterwards::Tell => Attempt::Ended(outcome(owner, hops, result)),
+            Afterwards::TellOfDoubt => Attempt::Ended(Err(Unable::Uncertain.into())),
         }
     }
 
-    fn answered(&self, work: &mut Work<'_>, result: Operated) -> Afterwards {
+    fn answered(&self, work: &mut Work, result: &Operated) -> Afterwards {
         let over = |stored: &Version| self.clock.next_over(now_ms(), self.me.position, stored);
         work.attempts.answered(result, over)
     }

@@ -23,8 +23,8 @@ use tokio::time::Instant;
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
 use crate::watch::Teller;
-pub(crate) use driver::Begun;
-use driver::{Driver, Ended};
+use driver::Driver;
+pub(crate) use driver::{Begun, Ended};
 
 /// What came of an operation.
 pub(crate) type Operated = Result<Outcome, OperationError>;

@@ -31,19 +31,21 @@ enum Repeats {
 }
 
 /// What to do after an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
     /// Look for the owner and try again after a pause, while there is time.
     TryAgain,
     /// The same without a pause.
     TryAtOnce,
-    /// Tell the client.
-    Tell(Box<Result<Outcome, OperationError>>),
+    /// Tell the client what was answered.
+    Tell,
+    /// Tell the client that nobody knows whether it was done.
+    TellOfDoubt,
 }
 
 impl Attempts {
-    /// Nothing was tried yet; a change is to have this version.
-    pub fn new(operation: &Operation, version: Version) -> Self {
+    /// Nothing was tried yet; a change is to have the version that `propose` makes.
+    pub fn new(operation: &Operation, propose: impl FnOnce() -> Version) -> Self {
         let repeats = match operation {
             Operation::Get => Repeats::Read,
             Operation::Change {
@@ -53,13 +55,11 @@ impl Attempts {
             } => Repeats::Same,
             Operation::Change { .. } => Repeats::Another,
         };
-        Self {
-            proposal: Proposal::Version(version),
-            repeats,
-            is_uncertain: false,
-            is_under_way: false,
-            is_overtaken: false,
-        }
+        let proposal = match repeats {
+            Repeats::Read => Proposal::LeftToOwner,
+            Repeats::Same | Repeats::Another => Proposal::Version(propose()),
+        };
+        Self { proposal, repeats, is_uncertain: false, is_under_way: false, is_overtaken: false }
     }
 
     /// An attempt begins, with this proposal.
@@ -72,7 +72,7 @@ impl Attempts {
     /// in the future.
     pub fn answered(
         &mut self,
-        result: Result<Outcome, OperationError>,
+        result: &Result<Outcome, OperationError>,
         propose: impl FnOnce(&Version) -> Option<Version>,
     ) -> Afterwards {
         self.is_under_way = false;
@@ -89,10 +89,10 @@ impl Attempts {
             Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
                 self.proposal = match self.proposal {
                     // Of many writers of one key some are always overtaken: with a version of its own each would be for long.
-                    Proposal::Version(_) if self.is_overtaken => Proposal::Soon(stored),
+                    Proposal::Version(_) if self.is_overtaken => Proposal::Soon(*stored),
                     // Over one from far in the future, two proposals could be the same.
                     Proposal::LeftToOwner | Proposal::Version(_) | Proposal::Soon(_) => {
-                        propose(&stored).map_or(Proposal::LeftToOwner, Proposal::Version)
+                        propose(stored).map_or(Proposal::LeftToOwner, Proposal::Version)
                     }
                 };
                 self.is_overtaken = true;
@@ -106,8 +106,8 @@ impl Attempts {
                 Afterwards::TryAgain
             }
             // Something else may have been written over what an attempt did.
-            Err(_) if self.is_uncertain => tell(Err(OperationError::Uncertain)),
-            result => tell(result),
+            Err(_) if self.is_uncertain => Afterwards::TellOfDoubt,
+            Ok(_) | Err(_) => Afterwards::Tell,
         }
     }
 
@@ -124,7 +124,7 @@ impl Attempts {
     fn lost(&mut self) -> Afterwards {
         self.is_under_way = false;
         self.is_uncertain |= self.repeats != Repeats::Read;
-        if self.may_arrive_twice() { Afterwards::TryAgain } else { tell(Err(OperationError::Uncertain)) }
+        if self.may_arrive_twice() { Afterwards::TryAgain } else { Afterwards::TellOfDoubt }
     }
 
     /// Whether an attempt that is done twice changes no more than one that is done once.
@@ -149,10 +149,6 @@ impl Attempts {
     }
 }
 
-fn tell(result: Result<Outcome, OperationError>) -> Afterwards {
-    Afterwards::Tell(Box::new(result))
-}
-
 #[cfg(test)]
 mod tests {
     use chord_ring::Position;
@@ -166,17 +162,17 @@ mod tests {
 
     fn put() -> Attempts {
         let value = Value::new(b"value", usize::MAX).unwrap();
-        Attempts::new(&Operation::put(value), version(5))
+        Attempts::new(&Operation::put(value), || version(5))
     }
 
     fn add() -> Attempts {
         let (change, condition) = (Change::Add(1), Condition::Always);
         let expiry = Expiry::Never;
-        Attempts::new(&Operation::Change { change, condition, expiry }, version(5))
+        Attempts::new(&Operation::Change { change, condition, expiry }, || version(5))
     }
 
     fn answered(attempts: &mut Attempts, error: OperationError) -> Afterwards {
-        attempts.answered(Err(error), |stored| Some(version(stored.time_ms() + 1)))
+        attempts.answered(&Err(error), |stored| Some(version(stored.time_ms() + 1)))
     }
 
     #[test]
@@ -210,7 +206,7 @@ mod tests {
         let outdated = OperationError::Outdated { stored: version(20) };
         assert_eq!(answered(&mut late, outdated), Afterwards::TryAtOnce);
         assert_eq!(late.begin(), Proposal::Version(version(21)), "it did not come soon");
-        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
+        assert_eq!(attempts.lost(), Afterwards::TellOfDoubt, "it would be another write");
     }
 
     #[test]
@@ -219,14 +215,14 @@ mod tests {
         attempts.begin();
         attempts.lost();
         let outdated = OperationError::Outdated { stored: version(9) };
-        assert_eq!(answered(&mut attempts, outdated), tell(Err(OperationError::Uncertain)));
+        assert_eq!(answered(&mut attempts, outdated), Afterwards::TellOfDoubt);
     }
 
     #[test]
     fn an_increment_without_an_answer_is_not_tried_again() {
         let mut attempts = add();
         attempts.begin();
-        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)));
+        assert_eq!(attempts.lost(), Afterwards::TellOfDoubt);
     }
 
     #[test]
@@ -235,10 +231,10 @@ mod tests {
         let ahead = OperationError::ClockAhead(ClockAhead { ahead_ms: 1_000_000 });
         assert_eq!(answered(&mut attempts, ahead), Afterwards::TryAgain);
         assert_eq!(attempts.begin(), Proposal::LeftToOwner);
-        assert_eq!(attempts.lost(), tell(Err(OperationError::Uncertain)), "it would be another write");
+        assert_eq!(attempts.lost(), Afterwards::TellOfDoubt, "it would be another write");
         let mut attempts = put();
         let outdated = OperationError::Outdated { stored: version(9) };
-        assert_eq!(attempts.answered(Err(outdated), |_| None), Afterwards::TryAtOnce);
+        assert_eq!(attempts.answered(&Err(outdated), |_| None), Afterwards::TryAtOnce);
         assert_eq!(attempts.begin(), Proposal::LeftToOwner);
     }
 
@@ -248,7 +244,7 @@ mod tests {
         assert_eq!(attempts.expired(), OperationError::Unanswered);
         attempts.begin();
         assert_eq!(attempts.expired(), OperationError::Uncertain);
-        let mut read = Attempts::new(&Operation::Get, version(5));
+        let mut read = Attempts::new(&Operation::Get, || version(5));
         assert_eq!(read.begin(), Proposal::LeftToOwner, "a read has no version");
         assert_eq!(read.lost(), Afterwards::TryAgain);
         assert_eq!(read.expired(), OperationError::Unanswered);

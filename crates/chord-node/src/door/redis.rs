@@ -45,7 +45,7 @@ use super::share::{Share, Spent};
 use super::sleep_until;
 use crate::shared::Shared;
 use answer::{Answer, Values};
-use call::{Begun, Call};
+use call::{Begun, Call, Running};
 use pipeline::Pipeline;
 use session::Session;
 use subscriptions::{Subscribing, Subscriptions};
@@ -88,7 +88,7 @@ pub(super) async fn serve(
         seat,
         shared: shared.clone(),
     };
-    connection.run(parser).await
+    connection.serve(parser).await
 }
 
 /// A connection at work.
@@ -155,7 +155,7 @@ impl Arriving {
 }
 
 impl Connection<'_> {
-    async fn run(mut self, mut parser: RequestParser) -> io::Result<()> {
+    async fn serve(mut self, mut parser: RequestParser) -> io::Result<()> {
         loop {
             let mut goes_on = self.begin_all(&mut parser).await?;
             if goes_on == GoesOn::Yes
@@ -269,20 +269,34 @@ impl Connection<'_> {
                     None => answer,
                 });
             }
-            Begun::Running(mut running) => {
-                let (shared, is_heard, is_read) =
-                    (self.shared.clone(), self.session.is_heard(), row.is_read());
-                let keep = move |answer: Answer| {
-                    drop(share);
-                    if is_heard { answer.held(&shared, is_read) } else { Answer::Nothing }
-                };
-                // What this node can answer by itself at once needs no place among those that wait.
-                if let Some(answer) = (&mut running).now_or_never() {
-                    return self.answer_at_once(keep(answer)).await;
-                }
-                self.pipeline.push(running, row.keys.touched(request), keep);
+            Begun::Ended(answer) => {
+                drop(share);
+                let (is_heard, is_read) = (self.session.is_heard(), row.is_read());
+                let answer = if is_heard { answer.held(&self.shared, is_read) } else { Answer::Nothing };
+                return self.answer_at_once(answer).await;
             }
+            Begun::Running(running) => return self.run_beside(running, row, request, share).await,
         }
+        Ok(())
+    }
+
+    /// Lets a command run beside others, unless it ends at the first look.
+    async fn run_beside(
+        &mut self,
+        mut running: Running,
+        row: &Row,
+        request: &Request<'_>,
+        share: Option<Share>,
+    ) -> io::Result<()> {
+        let (shared, is_heard, is_read) = (self.shared.clone(), self.session.is_heard(), row.is_read());
+        let keep = move |answer: Answer| {
+            drop(share);
+            if is_heard { answer.held(&shared, is_read) } else { Answer::Nothing }
+        };
+        if let Some(answer) = (&mut running).now_or_never() {
+            return self.answer_at_once(keep(answer)).await;
+        }
+        self.pipeline.push(running, row.keys.touched(request), keep);
         Ok(())
     }
 

@@ -148,7 +148,7 @@ impl Desk<'_> {
     }
 
     async fn operate(&self, wish: Wish) -> Result<Outcome, Refused> {
-        self.shared.operate(&wish, self.ticket()).await.map_err(|error| refused(&error))
+        self.shared.operate(wish, self.ticket()).await.map_err(|error| refused(&error))
     }
 
     async fn command(&self, command: RingCommand) -> Result<Answered, Refused> {

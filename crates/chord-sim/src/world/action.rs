@@ -70,7 +70,7 @@ impl World {
         let now = self.time_of(host);
         let me = self.hosts[host.0 as usize].me.position;
         let replicator = self.hosts[host.0 as usize].data.as_ref()?.replicator.as_ref()?;
-        let attempts = Attempts::new(&wish.operation, replicator.clock().next(now.wall_ms, me));
+        let attempts = Attempts::new(&wish.operation, || replicator.clock().next(now.wall_ms, me));
         let id = ActionId(u32::try_from(self.actions.len()).ok()?);
         let (began, until) = (self.now, self.now.after(patience));
         self.note(|world| format!("a client asks {}: {wish:?}", world.name(host)));
@@ -134,8 +134,8 @@ impl World {
         let replicator = self.hosts[host.0 as usize].data.as_ref().and_then(|data| data.replicator.as_ref());
         let Some(clock) = replicator.map(chord_kv::replication::Replicator::clock) else { return };
         let attempts = &mut self.actions[idx].attempts;
-        let afterwards = attempts.answered(result, |stored| clock.next_over(now.wall_ms, me, stored));
-        self.go_on(id, afterwards);
+        let afterwards = attempts.answered(&result, |stored| clock.next_over(now.wall_ms, me, stored));
+        self.go_on(id, afterwards, result);
     }
 
     /// An attempt brought no answer.
@@ -144,13 +144,19 @@ impl World {
             return;
         };
         let afterwards = action.attempts.failed(true);
-        self.go_on(id, afterwards);
+        self.go_on(id, afterwards, Err(OperationError::Uncertain));
     }
 
-    fn go_on(&mut self, id: ActionId, afterwards: Afterwards) {
+    fn go_on(
+        &mut self,
+        id: ActionId,
+        afterwards: Afterwards,
+        answered: Result<Outcome, OperationError>,
+    ) {
         match afterwards {
             Afterwards::TryAgain | Afterwards::TryAtOnce => self.attempt_later(id),
-            Afterwards::Tell(result) => self.end_action(id.0 as usize, *result),
+            Afterwards::Tell => self.end_action(id.0 as usize, answered),
+            Afterwards::TellOfDoubt => self.end_action(id.0 as usize, Err(OperationError::Uncertain)),
         }
     }
 

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::subscriptions::Subscribing;
 use super::table::Row;
 use crate::OperationError;
-use crate::operation::{Ticket, Wish};
+use crate::operation::{Started, Ticket, Wish};
 use crate::shared::Shared;
 
 /// What a command does, until it has its answer.
@@ -22,6 +22,8 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub(super) enum Begun {
     /// It has its answer.
     Done(Answer),
+    /// What it did to a key has ended, with this answer.
+    Ended(Answer),
     Running(Running),
     /// It changes what the connection is subscribed to.
     Subscription(Subscribing),
@@ -104,14 +106,26 @@ impl<'a> Call<'a> {
         operation: Operation,
         answer: impl FnOnce(Kept) -> Answer + Send + 'static,
     ) -> Begun {
-        let shared = self.shared.clone();
-        let running = async move {
-            match operate(&shared, key, operation).await {
-                Ok(kept) => answer(kept),
-                Err(error) => error.into(),
+        self.run_and_judge(key, operation, |done| done.map_or_else(Answer::from, answer))
+    }
+
+    /// The same, where what went wrong may have an answer of its own.
+    pub(super) fn run_and_judge(
+        &self,
+        key: Key,
+        operation: Operation,
+        answer: impl FnOnce(Result<Kept, OperationError>) -> Answer + Send + 'static,
+    ) -> Begun {
+        let ticket = Ticket::new(self.shared.limits.operation);
+        match self.shared.start(Wish::new(key, operation), ticket) {
+            Started::Ended(_, result) => Begun::Ended(answer(result.map_err(OperationError::Data))),
+            Started::GoesOn(unfinished) => {
+                let shared = self.shared.clone();
+                Begun::Running(Box::pin(async move {
+                    answer(shared.go_on(unfinished).await.map(|outcome| outcome.kept))
+                }))
             }
-        };
-        Begun::Running(Box::pin(running))
+        }
     }
 }
 
@@ -128,7 +142,7 @@ pub(super) async fn operate(
     operation: Operation,
 ) -> Result<Kept, OperationError> {
     let ticket = Ticket::new(shared.limits.operation);
-    let outcome = shared.operate(&Wish::new(key, operation), ticket).await?;
+    let outcome = shared.operate(Wish::new(key, operation), ticket).await?;
     Ok(outcome.kept)
 }
 

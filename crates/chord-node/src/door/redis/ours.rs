@@ -4,7 +4,7 @@ use chord_kv::Version;
 use chord_kv::replication::{Change, Condition, Expiry, Operation, OperationError as Unable};
 
 use super::answer::Answer;
-use super::call::{Begun, Call, operate};
+use super::call::{Begun, Call};
 use super::table::{KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
 use crate::operation::Ticket;
@@ -62,13 +62,11 @@ fn cas(call: &mut Call<'_>) -> Result<Begun, Answer> {
         (_, Ok(version)) => Condition::Version(version),
         (_, Err(error)) => return Err(Answer::mistake(error.to_string())),
     };
-    let (value, shared) = (call.value()?, call.shared.clone());
-    let operation = Operation::Change { change: Change::Set(value), condition, expiry: Expiry::Keep };
-    Ok(Begun::Running(Box::pin(async move {
-        match operate(&shared, key, operation).await {
-            Ok(kept) => kept.record.map_or(Answer::Null, |record| Answer::text(record.version.to_string())),
-            Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::Null,
-            Err(error) => error.into(),
-        }
-    })))
+    let change = Change::Set(call.value()?);
+    let operation = Operation::Change { change, condition, expiry: Expiry::Keep };
+    Ok(call.run_and_judge(key, operation, |done| match done {
+        Ok(kept) => kept.record.map_or(Answer::Null, |record| Answer::text(record.version.to_string())),
+        Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::Null,
+        Err(error) => error.into(),
+    }))
 }

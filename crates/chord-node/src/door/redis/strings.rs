@@ -1,6 +1,10 @@
 //! Strings: reading and writing values.
 
-use chord_kv::replication::{Change, Condition, Expiry, Operation, OperationError as Unable};
+use std::sync::Arc;
+
+use chord_kv::replication::{
+    Change, Condition, Expiry, Operation, OperationError as Unable, Outcome as Kept,
+};
 use chord_kv::{Key, Value};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -11,6 +15,7 @@ use super::swap::{Decision, swap};
 use super::table::{CHANGE, KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
 use crate::door::share::Share;
+use crate::shared::Shared;
 
 pub(super) const ROWS: &[Row] = &[
     command("get", 2, READ, KeyArgs::First, get),
@@ -75,12 +80,23 @@ fn set_options(call: &mut Call<'_>) -> Result<SetOptions, Answer> {
 fn set(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (key, value) = (call.key()?, call.value()?);
     let SetOptions { condition, expiry, tells_old } = set_options(call)?;
-    let shared = call.shared.clone();
-    Ok(Begun::Running(Box::pin(async move {
-        match operate(&shared, key.clone(), put(value, condition, expiry)).await {
-            Ok(kept) if tells_old => Answer::value(kept.before.and_then(|record| record.value)),
-            Ok(_) => Answer::OK,
-            Err(OperationError::Data(Unable::ConditionFailed { .. })) if !tells_old => Answer::Null,
+    let operation = put(value, condition, expiry);
+    if tells_old && condition != Condition::Always {
+        return Ok(set_or_tell(call.shared.clone(), key, operation));
+    }
+    Ok(call.run_and_judge(key, operation, move |done| match done {
+        Ok(kept) if tells_old => old_value(kept),
+        Ok(_) => Answer::OK,
+        Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::Null,
+        Err(error) => error.into(),
+    }))
+}
+
+/// Sets a value if its condition holds, and tells what was there either way.
+fn set_or_tell(shared: Arc<Shared>, key: Key, operation: Operation) -> Begun {
+    Begun::Running(Box::pin(async move {
+        match operate(&shared, key.clone(), operation).await {
+            Ok(kept) => old_value(kept),
             // What is there was not told.
             Err(OperationError::Data(Unable::ConditionFailed { .. })) => {
                 match operate(&shared, key, Operation::Get).await {
@@ -90,18 +106,21 @@ fn set(call: &mut Call<'_>) -> Result<Begun, Answer> {
             }
             Err(error) => error.into(),
         }
-    })))
+    }))
+}
+
+fn old_value(kept: Kept) -> Answer {
+    Answer::value(kept.before.and_then(|record| record.value))
 }
 
 fn setnx(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    let (key, value, shared) = (call.key()?, call.value()?, call.shared.clone());
-    Ok(Begun::Running(Box::pin(async move {
-        match operate(&shared, key, put(value, Condition::Absent, Expiry::Never)).await {
-            Ok(_) => Answer::yes(true),
-            Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::yes(false),
-            Err(error) => error.into(),
-        }
-    })))
+    let (key, value) = (call.key()?, call.value()?);
+    let operation = put(value, Condition::Absent, Expiry::Never);
+    Ok(call.run_and_judge(key, operation, |done| match done {
+        Ok(_) => Answer::yes(true),
+        Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::yes(false),
+        Err(error) => error.into(),
+    }))
 }
 
 fn setex(call: &mut Call<'_>) -> Result<Begun, Answer> {
@@ -121,13 +140,12 @@ fn set_for(call: &mut Call<'_>, unit: Unit) -> Result<Begun, Answer> {
 
 fn getset(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (key, value) = (call.key()?, call.value()?);
-    let old = |before: Option<chord_kv::Record>| Answer::value(before.and_then(|record| record.value));
-    Ok(call.run(key, put(value, Condition::Always, Expiry::Never), move |kept| old(kept.before)))
+    Ok(call.run(key, put(value, Condition::Always, Expiry::Never), old_value))
 }
 
 fn getdel(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let key = call.key()?;
-    Ok(call.run(key, Operation::delete(), |kept| Answer::value(kept.before.and_then(|record| record.value))))
+    Ok(call.run(key, Operation::delete(), old_value))
 }
 
 fn getex(call: &mut Call<'_>) -> Result<Begun, Answer> {

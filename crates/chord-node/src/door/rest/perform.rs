@@ -21,7 +21,7 @@ pub(super) async fn perform(shared: &Shared, wanted: Wanted, ticket: Ticket) -> 
         Precondition::Never => Operation::Get,
     };
     let is_get = operation == Operation::Get;
-    let outcome = shared.operate(&Wish { key, operation, consistency }, ticket).await;
+    let outcome = shared.operate(Wish { key, operation, consistency }, ticket).await;
     let outcome = outcome.map_err(|error| because(&error))?;
     if is_never {
         let found = outcome.kept.record.map(|record| record.version);
