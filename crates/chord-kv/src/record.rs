@@ -102,6 +102,15 @@ impl Value {
         }
     }
 
+    /// Whether it has no more than `limit_bytes`.
+    ///
+    /// # Errors
+    /// It has more.
+    pub fn fits(&self, limit_bytes: usize) -> Result<(), ValueTooLong> {
+        let bytes = self.0.len();
+        if bytes <= limit_bytes { Ok(()) } else { Err(ValueTooLong { bytes, limit_bytes }) }
+    }
+
     /// The value's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -231,7 +231,10 @@ impl Circumstances<'_> {
         }
         let value = live.and_then(|record| record.value.as_ref());
         let value = match change {
-            Change::Set(value) => Some(Value::new(value.as_bytes(), self.value_bytes_max)?),
+            Change::Set(value) => {
+                value.fits(self.value_bytes_max)?;
+                Some(value.clone())
+            }
             Change::Delete | Change::Keep if live.is_none() => return Ok(Effect::Nothing),
             Change::Delete => None,
             Change::Keep => value.cloned(),

@@ -241,15 +241,15 @@ impl Replicator {
         if self.notice_losses() {
             return self.inform(key);
         }
-        let work = self.works.first(key)?;
-        let Operation::Change { change, condition, expiry } = work.operation.clone() else {
+        if self.works.first(key)?.operation == Operation::Get {
             return match stored {
                 Some(record) if self.unconfirmed.contains_key(key) => self.confirm_earlier(key, record),
                 _ => Some(self.read_live(position, key)),
             };
-        };
-        if let Some(record) = stored.clone().filter(|record| proposal == Proposal::Version(record.version)) {
-            return self.begin_writing(key, record, None, Duplicate::Yes); // It came twice.
+        }
+        let came_twice = |record: &Record| proposal == Proposal::Version(record.version);
+        if stored.as_ref().is_some_and(came_twice) {
+            return self.begin_writing(key, stored?, None, Duplicate::Yes);
         }
         let version = match self.version_over(proposal, stored.as_ref()) {
             Ok(version) => version,
@@ -259,18 +259,20 @@ impl Replicator {
         let value_bytes_max = self.settings.value_bytes_max;
         let circumstances =
             Circumstances { position, key, stored: stored.as_ref(), version, now_ms, value_bytes_max };
-        let effect = circumstances.effect(&change, condition, expiry);
-        let shows_what_is_there =
-            matches!(effect, Ok(Effect::Nothing) | Err(OperationError::ConditionFailed { .. }));
-        if shows_what_is_there
-            && let Some(record) = stored.clone().filter(|_| self.unconfirmed.contains_key(key))
-        {
-            return self.confirm_earlier(key, record); // Then it is decided anew.
-        }
+        let effect = match &self.works.first(key)?.operation {
+            Operation::Change { change, condition, expiry } => circumstances.effect(change, *condition, *expiry),
+            Operation::Get => Ok(Effect::Nothing),
+        };
         match effect {
             Ok(Effect::Write(record)) => {
                 let before = stored.filter(|record| record.live_value(now_ms).is_some());
                 self.begin_writing(key, record, before, Duplicate::No)
+            }
+            // Then it is decided anew.
+            Ok(Effect::Nothing) | Err(OperationError::ConditionFailed { .. })
+                if stored.is_some() && self.unconfirmed.contains_key(key) =>
+            {
+                self.confirm_earlier(key, stored?)
             }
             Ok(Effect::Nothing) => Some(Ok(Outcome::default())),
             Err(error) => Some(Err(error)),
