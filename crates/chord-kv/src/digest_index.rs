@@ -73,6 +73,13 @@ impl DigestIndex {
             .then(|| Crowded { range: Range { after: self.before(up_to).unwrap_or(Position::MAX), up_to } })
     }
 
+    /// Counts a record in place of another at the same position.
+    pub fn replace(&mut self, position: Position, old: &Digest, new: &Digest) {
+        let (_, digest) = self.stretch_mut(position);
+        digest.take_away(old);
+        digest.combine(new);
+    }
+
     /// Counts a record out that is gone.
     pub fn remove(&mut self, position: Position, record: &Digest) {
         let (up_to, digest) = self.stretch_mut(position);

@@ -14,7 +14,7 @@ use crate::{
     Applied, Cursor, Digest, DigestIndex, Key, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
     Usage, Version,
 };
-use packed::{Layout, Packed, Summary, Writers};
+use packed::{Layout, Packed, Probe, Summary, Writers};
 use shelf::{Place, Shelf};
 
 /// The ring is cut into 2^this many shards, or one for each position of a smaller ring: several times the
@@ -27,7 +27,9 @@ const SHARD_BITS_MAX: u16 = 6;
 /// than it takes to copy a few pointers, and a mutex is cheaper to take.
 #[derive(Debug)]
 pub struct MemoryStore {
+    /// 2^`shard_bits` of them.
     shards: Vec<Shard>,
+    shard_bits: u16,
     layout: Layout,
     bytes_limit: u64,
     bytes: AtomicU64,
@@ -64,6 +66,7 @@ impl MemoryStore {
         let zero = || AtomicU64::new(0);
         Self {
             shards,
+            shard_bits,
             layout: Layout::new(size),
             bytes_limit,
             bytes: zero(),
@@ -72,26 +75,24 @@ impl MemoryStore {
         }
     }
 
-    /// The first shard begins at 0, so every position has one, be it on the ring or beyond its end.
-    fn shard_idx(&self, position: Position) -> usize {
-        self.shards.partition_point(|shard| shard.first <= position) - 1
+    fn shard_idx(&self, probe: &Probe<'_>) -> usize {
+        self.layout.part(probe.prefix, self.shard_bits)
     }
 
-    fn lock(&self, position: Position) -> MutexGuard<'_, Content> {
-        self.shards[self.shard_idx(position)].lock()
+    fn shard(&self, probe: &Probe<'_>) -> &Shard {
+        &self.shards[self.shard_idx(probe)]
     }
 
-    fn find(&self, content: &Content, position: Position, key: &Key) -> Result<Place, Place> {
-        let probe = self.layout.probe(position, key);
-        content.shelf.find(probe.prefix, |packed| self.layout.compare((probe.prefix, packed), &probe))
+    fn find(&self, content: &Content, probe: &Probe<'_>) -> Result<Place, Place> {
+        content.shelf.find(probe.prefix, |packed| self.layout.compare((probe.prefix, packed), probe))
     }
 
-    fn merge(&self, record: Record) -> Result<bool, StoreError> {
-        let (position, digest, bytes) = (record.position, Digest::of(&record), record.size_bytes() as u64);
-        let mut content = self.lock(position);
-        let found = self.find(&content, position, &record.key);
+    fn merge(&self, record: &Record) -> Result<bool, StoreError> {
+        let (position, digest, bytes) = (record.position, Digest::of(record), record.size_bytes() as u64);
+        let probe = self.layout.probe(position, &record.key);
+        let mut content = self.shard(&probe).lock();
         let content = &mut *content;
-        match found {
+        match self.find(content, &probe) {
             Ok(place) => {
                 let old = content.shelf.get(place);
                 let Summary { version, size_bytes } = self.layout.summary(old, &content.writers);
@@ -100,21 +101,24 @@ impl MemoryStore {
                 }
                 self.reserve(size_bytes as u64, bytes)?;
                 let old_digest = Digest::of_identity(position, record.key.as_bytes(), &version);
-                content.index.remove(position, &old_digest);
+                content.index.replace(position, &old_digest, &digest);
                 content.shelf.replace(place, self.layout.pack(record, &mut content.writers));
             }
             Err(place) => {
                 self.reserve(0, bytes)?;
                 self.records.fetch_add(1, Ordering::Relaxed);
-                let prefix = self.layout.probe(position, &record.key).prefix;
-                content.shelf.insert(place, prefix, self.layout.pack(record, &mut content.writers));
+                content.shelf.insert(place, probe.prefix, self.layout.pack(record, &mut content.writers));
+                if let Some(crowded) = content.index.add(position, &digest) {
+                    let records: Vec<_> = self.digests(content, &crowded.range).collect();
+                    content.index.split(crowded, &records);
+                }
             }
         }
-        if let Some(crowded) = content.index.add(position, &digest) {
-            let records: Vec<_> = self.digests(content, &crowded.range).collect();
-            content.index.split(crowded, &records);
-        }
         Ok(true)
+    }
+
+    fn applied(&self, news: usize) -> Applied {
+        Applied { sequence: Sequence(self.sequence.fetch_add(1, Ordering::AcqRel) + 1), news }
     }
 
     /// Counts a record of `new_bytes` that replaces one of `old_bytes`. One that is not larger always fits:
@@ -149,10 +153,10 @@ impl MemoryStore {
         let first = match &stretch.0 {
             Bound::Unbounded => Place::FIRST,
             Bound::Included((position, key)) => {
-                self.find(content, *position, key).unwrap_or_else(|place| place)
+                self.find(content, &layout.probe(*position, key)).unwrap_or_else(|place| place)
             }
             Bound::Excluded((position, key)) => {
-                self.find(content, *position, key).map_or_else(|place| place, Place::next)
+                self.find(content, &layout.probe(*position, key)).map_or_else(|place| place, Place::next)
             }
         };
         content.shelf.from(first).take_while(move |packed| match &stretch.1 {
@@ -169,7 +173,9 @@ impl MemoryStore {
     /// Adds the records of a stretch to the page, until that is full. One shard is locked at a time.
     fn fill(&self, stretch: &Stretch, filling: &mut Filling) {
         let first_idx = match &stretch.0 {
-            Bound::Included(slot) | Bound::Excluded(slot) => self.shard_idx(slot.0),
+            Bound::Included((position, key)) | Bound::Excluded((position, key)) => {
+                self.shard_idx(&self.layout.probe(*position, key))
+            }
             Bound::Unbounded => 0,
         };
         let reached = |shard: &&Shard| match &stretch.1 {
@@ -189,18 +195,23 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn read(&self, position: Position, key: &Key) -> Result<Option<Record>, StoreError> {
-        let content = self.lock(position);
-        let found = self.find(&content, position, key).ok().map(|place| content.shelf.get(place));
+        let probe = self.layout.probe(position, key);
+        let content = self.shard(&probe).lock();
+        let found = self.find(&content, &probe).ok().map(|place| content.shelf.get(place));
         Ok(found.map(|packed| self.layout.unpack(packed, &content.writers, Some(key))))
     }
 
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
         let mut news = 0;
-        for record in batch {
+        for record in &batch {
             news += usize::from(self.merge(record)?);
         }
-        let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
-        Ok(Applied { sequence: Sequence(sequence), news })
+        Ok(self.applied(news))
+    }
+
+    fn apply_one(&self, record: &Record) -> Result<Applied, StoreError> {
+        let is_new = self.merge(record)?;
+        Ok(self.applied(usize::from(is_new)))
     }
 
     fn durable(&self) -> Sequence {
@@ -216,8 +227,9 @@ impl Store for MemoryStore {
     }
 
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError> {
-        let mut content = self.lock(position);
-        let Ok(place) = self.find(&content, position, key) else { return Ok(false) };
+        let probe = self.layout.probe(position, key);
+        let mut content = self.shard(&probe).lock();
+        let Ok(place) = self.find(&content, &probe) else { return Ok(false) };
         let content = &mut *content;
         let old = content.shelf.get(place);
         let summary = self.layout.summary(old, &content.writers);

@@ -27,6 +27,14 @@ pub trait Store: Send + Sync {
     /// after it are not; merging all of them again is harmless.
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError>;
 
+    /// Merges one record, as [`Store::apply`] does.
+    ///
+    /// # Errors
+    /// Those of [`Store::apply`].
+    fn apply_one(&self, record: &Record) -> Result<Applied, StoreError> {
+        self.apply(vec![record.clone()])
+    }
+
     /// Up to which sequence everything that was applied survives a crash.
     fn durable(&self) -> Sequence;
 

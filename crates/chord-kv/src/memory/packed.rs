@@ -28,6 +28,8 @@ const SPELLED_WRITER: u8 = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     skipped: usize,
+    /// How many of the highest bits of the first byte that is not skipped are always 0.
+    spare_bits: u16,
 }
 
 /// Writers by number.
@@ -76,7 +78,8 @@ struct Parts<'a> {
 
 impl Layout {
     pub(super) fn new(size: RingSize) -> Self {
-        Self { skipped: usize::from((256 - size.bits()) / 8) }
+        let spare_bits = 256 - size.bits();
+        Self { skipped: usize::from(spare_bits / 8), spare_bits: spare_bits % 8 }
     }
 
     pub(super) fn probe(self, position: Position, key: &Key) -> Probe<'_> {
@@ -99,6 +102,13 @@ impl Layout {
         u64::from_be_bytes(prefix)
     }
 
+    /// In which of 2^`bits` equal parts of the ring a prefix lies, for at most as many as that has positions; what lies beyond
+    /// its end is in the last.
+    pub(super) fn part(self, prefix: u64, bits: u16) -> usize {
+        let part = prefix >> (64 - self.spare_bits - bits);
+        usize::try_from(part).unwrap_or(usize::MAX).min((1 << bits) - 1)
+    }
+
     /// Where the bytes begin that are neither skipped nor in the prefix.
     fn rest(self) -> usize {
         POSITION_BYTES.min(self.skipped + PREFIX_BYTES)
@@ -112,7 +122,7 @@ impl Layout {
         Position::from_be_bytes(bytes)
     }
 
-    pub(super) fn pack(self, record: Record, writers: &mut Writers) -> Packed {
+    pub(super) fn pack(self, record: &Record, writers: &mut Writers) -> Packed {
         let position = record.position.to_be_bytes();
         let value = record.value.as_ref().map_or(&[][..], Value::as_bytes);
         let is_large = value.len() > INLINE_BYTES_MAX;
@@ -149,8 +159,8 @@ impl Layout {
         bytes.extend_from_slice(key);
         bytes.extend_from_slice(inline);
         let bytes = bytes.into_boxed_slice();
-        match record.value {
-            Some(value) if is_large => Packed::Large(Box::new(Large { bytes, value })),
+        match &record.value {
+            Some(value) if is_large => Packed::Large(Box::new(Large { bytes, value: value.clone() })),
             Some(_) | None => Packed::Small(bytes),
         }
     }

@@ -31,7 +31,7 @@ impl Replicator {
         let stored = self.store.read(position, &key)?.map(|stored| stored.version);
         let version = Version::of_unknown_age(stored.as_ref(), self.me.position);
         let record = Record { position, key, value: Some(value), version, expires_at_ms: None };
-        let applied = self.store.apply(vec![record.clone()])?;
+        let applied = self.store.apply_one(&record)?;
         self.applied = self.applied.max(applied.sequence);
         if self.tenure.answers_for(position) {
             self.note_changes_found(std::slice::from_ref(&record));

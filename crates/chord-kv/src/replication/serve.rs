@@ -329,7 +329,7 @@ impl Replicator {
         duplicate: Duplicate,
     ) -> Option<Result<Outcome, OperationError>> {
         let sequence = match duplicate {
-            Duplicate::No => match self.store.apply(vec![record.clone()]) {
+            Duplicate::No => match self.store.apply_one(&record) {
                 Ok(applied) => applied.sequence,
                 Err(error) => return Some(Err(error.into())),
             },
@@ -394,18 +394,16 @@ impl Replicator {
         if !is_durable || copies < wanted {
             return None;
         }
-        let (record, before) = (writing.record.clone(), writing.before.clone());
-        let is_earlier = writing.is_earlier;
+        let work = self.works.first(key)?;
+        let is_decided = work_is_decided(work);
+        let Stage::Writing(writing) = std::mem::replace(&mut work.stage, Stage::Informed) else { return None };
+        let Writing { record, before, is_earlier, .. } = *writing;
         self.note_change(&record);
         // A newer one that some member has is brought here by the next comparison with it.
         if is_earlier || self.unconfirmed.get(key).is_some_and(|version| *version <= record.version) {
             self.unconfirmed.remove(key);
         }
-        let is_decided = work_is_decided(self.works.first(key)?);
         if !is_decided {
-            if let Some(work) = self.works.first(key) {
-                work.stage = Stage::Informed;
-            }
             return None;
         }
         // What an earlier one deleted, this one did not.
