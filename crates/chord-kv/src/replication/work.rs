@@ -63,6 +63,9 @@ pub(super) struct Writing {
 /// All operations under way, the first of each key being done.
 #[derive(Debug, Default)]
 pub(super) struct Works {
+    /// The one that began last, if it is the only one of its key: most end before another begins, and need no place among
+    /// the others.
+    newest: Option<(Key, Work)>,
     of_key: BTreeMap<Key, VecDeque<Work>>,
     count: usize,
 }
@@ -73,27 +76,49 @@ impl Works {
         if self.count >= OPERATIONS_MAX {
             return None;
         }
-        let line = self.of_key.entry(key.clone()).or_default();
-        if line.len() >= OPERATIONS_OF_KEY_MAX {
-            return None;
+        self.settle();
+        if let Some(line) = self.of_key.get_mut(key) {
+            if line.len() >= OPERATIONS_OF_KEY_MAX {
+                return None;
+            }
+            line.push_back(work);
+        } else {
+            self.newest = Some((key.clone(), work));
         }
         self.count += 1;
-        line.push_back(work);
-        Some(line.len() == 1)
+        Some(self.newest.is_some())
+    }
+
+    /// Puts the newest one among the others.
+    fn settle(&mut self) {
+        if let Some((key, work)) = self.newest.take() {
+            self.of_key.entry(key).or_insert_with(|| VecDeque::with_capacity(1)).push_back(work);
+        }
+    }
+
+    fn is_newest(&self, key: &Key) -> bool {
+        self.newest.as_ref().is_some_and(|(newest, _)| newest == key)
     }
 
     /// Whether none is under way for that key.
     pub(super) fn is_free(&self, key: &Key) -> bool {
-        !self.of_key.contains_key(key)
+        !self.is_newest(key) && !self.of_key.contains_key(key)
     }
 
     /// The one of that key that is being done.
     pub(super) fn first(&mut self, key: &Key) -> Option<&mut Work> {
+        if self.is_newest(key) {
+            return self.newest.as_mut().map(|(_, work)| work);
+        }
         self.of_key.get_mut(key).and_then(VecDeque::front_mut)
     }
 
     /// The first one of that key has ended.
     pub(super) fn end_first(&mut self, key: &Key) -> Option<Work> {
+        if self.is_newest(key) {
+            self.count -= 1;
+            return self.newest.take().map(|(_, work)| work);
+        }
         let line = self.of_key.get_mut(key)?;
         let ended = line.pop_front();
         if line.is_empty() {
@@ -104,21 +129,23 @@ impl Works {
     }
 
     /// The keys of all that are under way.
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(super) fn keys(&mut self) -> Vec<Key> {
+        self.settle();
         self.of_key.keys().cloned().collect()
     }
 
     /// The keys for which others are being asked.
-    pub(super) fn asking(&self) -> Vec<Key> {
+    pub(super) fn asking(&mut self) -> Vec<Key> {
         self.first_where(|work| matches!(work.stage, Stage::Asking(..) | Stage::Consulting(_)))
     }
 
     /// The keys of those that are being done and whose time is over.
-    pub(super) fn overdue(&self, now: Duration) -> Vec<Key> {
+    pub(super) fn overdue(&mut self, now: Duration) -> Vec<Key> {
         self.first_where(|work| work.until <= now)
     }
 
-    fn first_where(&self, is_wanted: impl Fn(&Work) -> bool) -> Vec<Key> {
+    fn first_where(&mut self, is_wanted: impl Fn(&Work) -> bool) -> Vec<Key> {
+        self.settle();
         let lines = self.of_key.iter().filter(|(_, line)| line.front().is_some_and(&is_wanted));
         lines.map(|(key, _)| key.clone()).collect()
     }
@@ -142,6 +169,7 @@ impl Works {
 
     /// The records that are being copied.
     pub(super) fn being_written_mut(&mut self) -> impl Iterator<Item = &mut Writing> {
+        self.settle();
         self.of_key.values_mut().filter_map(VecDeque::front_mut).filter_map(|work| match &mut work.stage {
             Stage::Writing(writing) => Some(&mut **writing),
             Stage::Waiting | Stage::Asking(..) | Stage::Consulting(_) | Stage::Informed => None,
