@@ -94,12 +94,12 @@ impl fmt::Debug for Digest {
 /// The parts of fixed length come first, so that no two identities are the same bytes.
 fn identity(position: Position, key: &[u8], version: &Version) -> [u64; 4] {
     use sha2::{Digest as _, Sha256};
-    let mut hasher = Sha256::new();
-    hasher.update(position.to_be_bytes());
-    hasher.update(version.time_ms().to_be_bytes());
-    hasher.update(version.counter().to_be_bytes());
-    hasher.update(version.writer().to_be_bytes());
-    hasher.update(key);
+    let mut parts = [0; 32 + 8 + 2 + 32];
+    parts[..32].copy_from_slice(&position.to_be_bytes());
+    parts[32..40].copy_from_slice(&version.time_ms().to_be_bytes());
+    parts[40..42].copy_from_slice(&version.counter().to_be_bytes());
+    parts[42..].copy_from_slice(&version.writer().to_be_bytes());
+    let hasher = Sha256::new().chain_update(parts).chain_update(key);
     let hash: [u8; 32] = hasher.finalize().into();
     let mut limbs = hash.chunks_exact(8).map(little_endian);
     std::array::from_fn(|_| limbs.next().unwrap_or(0))
