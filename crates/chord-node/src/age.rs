@@ -25,6 +25,11 @@ impl Age {
         Now { elapsed: self.at(Instant::now(), on_wall), wall_ms: ms_since_1970(on_wall) }
     }
 
+    /// The age at a moment to come, by what the last look has shown.
+    pub(crate) fn when(&self, moment: Instant) -> Duration {
+        self.lived.saturating_add(moment.saturating_duration_since(self.looked))
+    }
+
     /// The age at that moment, of which both clocks tell.
     fn at(&mut self, now: Instant, now_on_wall: SystemTime) -> Duration {
         let ran = now.saturating_duration_since(self.looked);

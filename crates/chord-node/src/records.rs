@@ -71,14 +71,7 @@ impl Records {
 
     /// Begins an operation; `None` if the node has closed.
     pub(crate) fn begin(&self, order: Order) -> Option<Begun> {
-        let Order { key, operation, proposal, consistency, until } = order;
-        let left = until.saturating_duration_since(Instant::now());
-        self.with(|driver| {
-            driver.ask(|token, now| {
-                let until = now.elapsed + left;
-                Input::Operate { token, key, operation, proposal, consistency, until }
-            })
-        })
+        self.with(|driver| driver.begin(order))
     }
 
     /// Has an operation done; `None` if it has no end by then.

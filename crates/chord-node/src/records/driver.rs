@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Operated;
+use super::{Operated, Order};
 use super::refusals::{Refusals, Word};
 use super::said::Said;
 use super::watchers::Watchers;
@@ -78,13 +78,22 @@ impl Driver {
         }
     }
 
+    /// Begins an operation.
+    pub(super) fn begin(&mut self, order: Order) -> Begun {
+        let Order { key, operation, proposal, consistency, until } = order;
+        self.ask(|token, age| {
+            let until = age.when(until.into_std());
+            Input::Operate { token, key, operation, proposal, consistency, until }
+        })
+    }
+
     /// Asks the machine for something that it ends at once, or some time.
-    pub(super) fn ask(&mut self, input: impl FnOnce(Token, Now) -> Input) -> Begun {
+    pub(super) fn ask(&mut self, input: impl FnOnce(Token, &Age) -> Input) -> Begun {
         self.tokens += 1;
         let token = Token(self.tokens);
         let mut ended = None;
         let now = self.now();
-        self.machine.handle(now, input(token, now));
+        self.machine.handle(now, input(token, &self.age));
         while let Some(output) = self.machine.poll() {
             match output {
                 Output::Done(whose, result) if whose == token => {
