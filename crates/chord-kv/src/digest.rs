@@ -78,9 +78,8 @@ impl Digest {
 
     /// The digest that [`Digest::to_bytes`] gave.
     pub fn from_bytes(bytes: [u8; 40]) -> Self {
-        let mut limbs = bytes.chunks_exact(8).map(little_endian);
-        let sum = std::array::from_fn(|_| limbs.next().unwrap_or(0));
-        Self { sum, records: limbs.next().unwrap_or(0) }
+        let [a, b, c, d, records] = little_endian(bytes);
+        Self { sum: [a, b, c, d], records }
     }
 }
 
@@ -101,10 +100,13 @@ fn identity(position: Position, key: &[u8], version: &Version) -> [u64; 4] {
     parts[42..].copy_from_slice(&version.writer().to_be_bytes());
     let hasher = Sha256::new().chain_update(parts).chain_update(key);
     let hash: [u8; 32] = hasher.finalize().into();
-    let mut limbs = hash.chunks_exact(8).map(little_endian);
-    std::array::from_fn(|_| limbs.next().unwrap_or(0))
+    little_endian(hash)
 }
 
-fn little_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+fn little_endian<const BYTES: usize, const LIMBS: usize>(bytes: [u8; BYTES]) -> [u64; LIMBS] {
+    let mut limbs = [0; LIMBS];
+    for (limb, chunk) in limbs.iter_mut().zip(bytes.as_chunks().0) {
+        *limb = u64::from_le_bytes(*chunk);
+    }
+    limbs
 }

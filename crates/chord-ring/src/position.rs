@@ -64,8 +64,8 @@ impl Position {
     /// The 32 big-endian bytes of this position; they sort as the positions do.
     pub fn to_be_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        for (chunk, limb) in bytes.chunks_exact_mut(8).zip(self.0) {
-            chunk.copy_from_slice(&limb.to_be_bytes());
+        for (chunk, limb) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *chunk = limb.to_be_bytes();
         }
         bytes
     }
