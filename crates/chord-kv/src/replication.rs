@@ -127,6 +127,8 @@ pub enum Input {
         token: Token,
         /// The key.
         key: Key,
+        /// Where it lies, as [`Key::position`] says.
+        position: Position,
         /// What to do.
         operation: Operation,
         /// What the node that was asked proposes for the version of what is written.
@@ -356,9 +358,8 @@ impl Replicator {
             Input::Recall(_) if self.settings.has(Defect::ForgetsItsLastLife) => {}
             Input::Recall(peers) => self.recall.add(peers),
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
-            Input::Operate { token, key, operation, proposal, consistency, until } => {
+            Input::Operate { token, key, position, operation, proposal, consistency, until } => {
                 self.budget.yield_to_client(now.elapsed);
-                let position = key.position(self.settings.size);
                 let stage = work::Stage::Waiting;
                 let work = work::Work { token, position, operation, consistency, proposal, until, stage };
                 self.operate(&key, work);

@@ -107,6 +107,7 @@ fn an_owner_that_has_lost_a_record_asks_the_others_before_it_says_that_nothing_i
     let get = |token| Input::Operate {
         token: Token(token),
         key: key.clone(),
+        position: record.position,
         operation: Operation::Get,
         proposal: Proposal::LeftToOwner,
         consistency: Consistency::Usual,

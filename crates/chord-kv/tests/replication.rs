@@ -261,6 +261,7 @@ fn anything() -> impl Strategy<Value = (u64, Happens)> {
     let operate = (any_key(), any_operation(), any_proposal(), consistency, 0..20_000_u64).prop_map(
         |(key, operation, proposal, consistency, until_ms)| Input::Operate {
             token: Token(until_ms),
+            position: key.position(size()),
             key,
             operation,
             proposal,
@@ -375,6 +376,7 @@ fn a_ring_of_one_answers_at_once() {
     let operate = |operation| Input::Operate {
         token: Token(1),
         key: key.clone(),
+        position: key.position(size()),
         operation,
         proposal: Proposal::LeftToOwner,
         consistency: Consistency::Usual,
@@ -518,6 +520,7 @@ impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
         let key = key.clone();
         self.feed(Input::Operate {
             token: Token(7),
+            position: key.position(size()),
             key,
             operation,
             proposal: Proposal::LeftToOwner,

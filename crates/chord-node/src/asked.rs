@@ -171,7 +171,8 @@ impl Shared {
         }
         let Operate { key, operation, proposal, consistency, remaining: waits } = operate;
         let until = self.until(remaining).min(Instant::now() + waits);
-        let order = Order { key, operation, proposal, consistency, until };
+        let (key, operation, position) = (&key, &operation, key.position(self.ring.size));
+        let order = Order { key, position, operation, proposal, consistency, until };
         // Without an answer it may be done, or be about to be.
         Ok(self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain)))
     }

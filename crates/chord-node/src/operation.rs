@@ -139,16 +139,19 @@ enum Way {
 /// An operation under way, through all its attempts.
 struct Work {
     wish: Wish,
+    /// Where its key lies.
+    position: Position,
     ticket: Ticket,
     attempts: Attempts,
 }
 
 impl Work {
     /// The next attempt, for the records of this node.
-    fn order(&mut self) -> Order {
+    fn order(&mut self) -> Order<'_> {
         let proposal = self.attempts.begin();
-        let Wish { key, operation, consistency } = self.wish.clone();
-        Order { key, operation, proposal, consistency, until: self.ticket.until }
+        let Wish { key, operation, consistency } = &self.wish;
+        let (position, until) = (self.position, self.ticket.until);
+        Order { key, position, operation, proposal, consistency: *consistency, until }
     }
 }
 
@@ -181,7 +184,8 @@ impl Shared {
     /// Begins to have a wish done. What this node can do by itself at once has ended then.
     pub(crate) fn start(&self, wish: Wish, ticket: Ticket) -> Started {
         let attempts = Attempts::new(&wish.operation, || self.clock.next(now_ms(), self.me.position));
-        let mut work = Work { wish, ticket, attempts };
+        let position = wish.key.position(self.ring.size);
+        let mut work = Work { wish, position, ticket, attempts };
         let first = match self.begin_here(&mut work) {
             None => First::Elsewhere,
             Some((hops, Some(Begun::Ended(Ended::Done(result))))) => {
@@ -252,7 +256,7 @@ impl Shared {
     }
 
     async fn try_operate(&self, work: &mut Work) -> Attempt {
-        let mut lookup = work.ticket.lookup(work.wish.key.position(self.ring.size));
+        let mut lookup = work.ticket.lookup(work.position);
         loop {
             let (owner, path) = match self.advance_lookup(&mut lookup, &work.ticket, Until::Named).await {
                 Way::Stuck(refusal) => return Attempt::Again(refusal),
@@ -272,9 +276,8 @@ impl Shared {
 
     /// Begins an operation if this node owns its key, without asking anybody.
     fn begin_here(&self, work: &mut Work) -> Option<(u32, Option<Begun>)> {
-        let target = work.wish.key.position(self.ring.size);
-        let hops = work.ticket.lookup(target).ends_here(&self.view.load())?;
-        let begun = self.records.begin(work.order());
+        let hops = work.ticket.lookup(work.position).ends_here(&self.view.load())?;
+        let begun = self.records.begin(&work.order());
         Some((hops, begun))
     }
 
@@ -286,7 +289,7 @@ impl Shared {
     }
 
     async fn operate_here(&self, work: &mut Work, hops: u32) -> Attempt {
-        let begun = self.records.begin(work.order());
+        let begun = self.records.begin(&work.order());
         self.end_here(work, hops, begun).await
     }
 

@@ -16,7 +16,7 @@ use chord_kv::replication::{
     Proposal, Replicator, Since, TICK,
 };
 use chord_kv::{Key, Store, Value};
-use chord_ring::{NodeName, Peer, View, jittered};
+use chord_ring::{NodeName, Peer, Position, View, jittered};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -30,9 +30,11 @@ pub(crate) use driver::{Begun, Ended};
 pub(crate) type Operated = Result<Outcome, OperationError>;
 
 /// An operation at the owner of its key.
-pub(crate) struct Order {
-    pub(crate) key: Key,
-    pub(crate) operation: Operation,
+pub(crate) struct Order<'a> {
+    pub(crate) key: &'a Key,
+    /// Where the key lies.
+    pub(crate) position: Position,
+    pub(crate) operation: &'a Operation,
     pub(crate) proposal: Proposal,
     pub(crate) consistency: Consistency,
     /// When nobody waits any more.
@@ -70,14 +72,14 @@ impl Records {
     }
 
     /// Begins an operation; `None` if the node has closed.
-    pub(crate) fn begin(&self, order: Order) -> Option<Begun> {
+    pub(crate) fn begin(&self, order: &Order<'_>) -> Option<Begun> {
         self.with(|driver| driver.begin(order))
     }
 
     /// Has an operation done; `None` if it has no end by then.
-    pub(crate) async fn operate(&self, order: Order) -> Option<Operated> {
+    pub(crate) async fn operate(&self, order: Order<'_>) -> Option<Operated> {
         let until = order.until;
-        ended(self.begin(order), until).await
+        ended(self.begin(&order), until).await
     }
 
     /// Takes a record that a node of another program leaves here; `None` if that has no end by then.

@@ -106,7 +106,8 @@ mod tests {
         let (key, operation) = (Key::new(b"written").unwrap(), Operation::put(value("written")));
         let (proposal, consistency) = (Proposal::LeftToOwner, Consistency::Usual);
         let until = Duration::from_secs(1);
-        outputs(&mut node, Input::Operate { token: Token(8), key, operation, proposal, consistency, until });
+        let (token, position) = (Token(8), key.position(SIZE));
+        outputs(&mut node, Input::Operate { token, key, position, operation, proposal, consistency, until });
         let outputs = outputs(&mut node, adopt("written", "old copy"));
         assert!(
             matches!(outputs[..], [Output::Done(Token(7), Ok(_))]),

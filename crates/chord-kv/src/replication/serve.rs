@@ -260,7 +260,9 @@ impl Replicator {
         let circumstances =
             Circumstances { position, key, stored: stored.as_ref(), version, now_ms, value_bytes_max };
         let effect = match &self.works.first(key)?.operation {
-            Operation::Change { change, condition, expiry } => circumstances.effect(change, *condition, *expiry),
+            Operation::Change { change, condition, expiry } => {
+                circumstances.effect(change, *condition, *expiry)
+            }
             Operation::Get => Ok(Effect::Nothing),
         };
         match effect {
@@ -396,7 +398,9 @@ impl Replicator {
         }
         let work = self.works.first(key)?;
         let is_decided = work_is_decided(work);
-        let Stage::Writing(writing) = std::mem::replace(&mut work.stage, Stage::Informed) else { return None };
+        let Stage::Writing(writing) = std::mem::replace(&mut work.stage, Stage::Informed) else {
+            return None;
+        };
         let Writing { record, before, is_earlier, .. } = *writing;
         self.note_change(&record);
         // A newer one that some member has is brought here by the next comparison with it.

@@ -171,7 +171,16 @@ mod tests {
             let token = chord_ring::Token(1);
             let key = key.clone();
             let (proposal, key_asked) = (Proposal::LeftToOwner, key.clone());
-            self.feed(Input::Operate { token, key: key_asked, operation, proposal, consistency, until });
+            let position = key.position(RingSize::new(6).unwrap());
+            self.feed(Input::Operate {
+                token,
+                key: key_asked,
+                position,
+                operation,
+                proposal,
+                consistency,
+                until,
+            });
             let about_it = |request: &PeerRequest| {
                 let PeerRequest::Fetch { keys } = request else { return false };
                 keys.iter().any(|(_, asked)| *asked == key)

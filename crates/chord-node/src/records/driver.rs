@@ -14,10 +14,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Operated, Order};
 use super::refusals::{Refusals, Word};
 use super::said::Said;
 use super::watchers::Watchers;
+use super::{Operated, Order};
 use crate::age::Age;
 use crate::operation::Ticket;
 use crate::shared::Shared;
@@ -79,11 +79,15 @@ impl Driver {
     }
 
     /// Begins an operation.
-    pub(super) fn begin(&mut self, order: Order) -> Begun {
-        let Order { key, operation, proposal, consistency, until } = order;
-        self.ask(|token, age| {
-            let until = age.when(until.into_std());
-            Input::Operate { token, key, operation, proposal, consistency, until }
+    pub(super) fn begin(&mut self, order: &Order<'_>) -> Begun {
+        self.ask(|token, age| Input::Operate {
+            token,
+            key: order.key.clone(),
+            position: order.position,
+            operation: order.operation.clone(),
+            proposal: order.proposal,
+            consistency: order.consistency,
+            until: age.when(order.until.into_std()),
         })
     }
 

@@ -56,10 +56,16 @@ pub struct Action {
 }
 
 impl Wish {
-    pub(super) fn into_input(self, token: Token, proposal: Proposal, until: Time) -> Input {
+    pub(super) fn into_input(
+        self,
+        position: Position,
+        token: Token,
+        proposal: Proposal,
+        until: Time,
+    ) -> Input {
         let Self { key, operation, consistency } = self;
         let until = until.since(Time::ZERO);
-        Input::Operate { token, key, operation, proposal, consistency, until }
+        Input::Operate { token, key, position, operation, proposal, consistency, until }
     }
 }
 
@@ -117,7 +123,8 @@ impl World {
             if let Some(data) = &mut self.host_mut(host).data {
                 data.waiting.push((token, Waiter::Client(id)));
             }
-            return self.feed_data(host, wish.into_input(token, proposal, until));
+            let position = self.position_of(&wish.key);
+            return self.feed_data(host, wish.into_input(position, token, proposal, until));
         }
         let patience = self.settings.patience.saturating_mul(4);
         let deadline = until.min(self.now.after(patience));
@@ -147,12 +154,7 @@ impl World {
         self.go_on(id, afterwards, Err(OperationError::Uncertain));
     }
 
-    fn go_on(
-        &mut self,
-        id: ActionId,
-        afterwards: Afterwards,
-        answered: Result<Outcome, OperationError>,
-    ) {
+    fn go_on(&mut self, id: ActionId, afterwards: Afterwards, answered: Result<Outcome, OperationError>) {
         match afterwards {
             Afterwards::TryAgain | Afterwards::TryAtOnce => self.attempt_later(id),
             Afterwards::Tell => self.end_action(id.0 as usize, answered),

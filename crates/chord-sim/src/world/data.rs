@@ -377,7 +377,8 @@ impl World {
                 (Waiter::Peer(from, call), Input::Request { token, from: from_peer, request })
             }
             DataRequest::Operate { wish, proposal, until } => {
-                (Waiter::Operator(from, call), wish.into_input(token, proposal, until))
+                let position = self.position_of(&wish.key);
+                (Waiter::Operator(from, call), wish.into_input(position, token, proposal, until))
             }
         };
         if let Some(data) = &mut self.host_mut(to).data {

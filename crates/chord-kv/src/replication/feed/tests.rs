@@ -137,8 +137,9 @@ impl Owner {
         let operation = Operation::Change { change, condition: Condition::Always, expiry };
         let until = Duration::from_millis(self.now_ms + 1000);
         let (proposal, consistency) = (Proposal::LeftToOwner, Consistency::Usual);
-        let key = key(text);
-        self.feed(Input::Operate { token: Token(2), key, operation, proposal, consistency, until });
+        let (token, key) = (Token(2), key(text));
+        let position = key.position(RingSize::new(6).unwrap());
+        self.feed(Input::Operate { token, key, position, operation, proposal, consistency, until });
     }
 
     fn set(&mut self, text: &str) {
