@@ -43,7 +43,7 @@ impl ArrayReader {
     }
 
     /// Goes on with what has come of the array, from its first byte on, and says where its arguments lie in that. Each
-    /// turn of the loop counts as work.
+    /// byte that is looked at counts as work.
     pub(super) fn read(
         &mut self,
         array: &[u8],
@@ -52,12 +52,15 @@ impl ArrayReader {
         work: &mut u64,
     ) -> Result<Arrived, ProtocolError> {
         while !self.is_whole() {
-            let Some(&byte) = array.get(self.n_read) else { return Ok(Arrived::InPart) };
+            let rest = array.get(self.n_read..).unwrap_or_default();
+            let Some(&byte) = rest.first() else { return Ok(Arrived::InPart) };
             *work += 1;
             match &mut self.expected {
                 Expected::Count(count) => {
-                    self.n_read += 1;
-                    if let Some(count) = count.push(byte).map_err(|_| ProtocolError::ArrayLength)? {
+                    let (n_bytes, count) = count.read(rest).map_err(|_| ProtocolError::ArrayLength)?;
+                    self.n_read += n_bytes;
+                    *work += n_bytes as u64 - 1;
+                    if let Some(count) = count {
                         self.n_args_left = n_args(count, limits)?;
                         self.expected = Expected::Mark;
                     }
@@ -68,8 +71,10 @@ impl ArrayReader {
                 }
                 Expected::Mark => return Err(ProtocolError::NotABulk { got: shown(byte) }),
                 Expected::Length(length) => {
-                    self.n_read += 1;
-                    if let Some(length) = length.push(byte).map_err(|_| ProtocolError::BulkLength)? {
+                    let (n_bytes, length) = length.read(rest).map_err(|_| ProtocolError::BulkLength)?;
+                    self.n_read += n_bytes;
+                    *work += n_bytes as u64 - 1;
+                    if let Some(length) = length {
                         self.expected = Expected::Bulk(self.bulk_bytes(length, limits)?);
                     }
                 }
