@@ -18,12 +18,12 @@ pub(super) struct Shelf {
     boards: Vec<Board>,
 }
 
-/// Some records, at least one: what they begin with, and beside it the rest.
+/// Some records, at least one.
 #[derive(Debug, Default)]
-struct Board {
-    prefixes: Vec<u64>,
-    records: Vec<Packed>,
-}
+struct Board(Vec<Entry>);
+
+/// What a record begins with, and beside it the rest: whoever has found the one has the other at hand.
+type Entry = (u64, Packed);
 
 /// A place on a shelf: which board, and where on it. It may be past the last record of its board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +46,25 @@ impl Shelf {
     /// Where the record is that compares as equal, or where it would be. `compare` is asked only about records that begin
     /// with `prefix`.
     pub(super) fn find(&self, prefix: u64, compare: impl Fn(&Packed) -> Ordering) -> Result<Place, Place> {
-        let (begin, end) = equal(&self.firsts, prefix);
-        let same = self.boards[begin..end].partition_point(|board| compare(&board.records[0]).is_le());
+        let (begin, end) = equal(&self.firsts, |first| *first, prefix);
+        let same = self.boards[begin..end].partition_point(|board| compare(&board.0[0].1).is_le());
         let board = (begin + same).saturating_sub(1);
-        let Some(Board { prefixes, records }) = self.boards.get(board) else { return Err(Place::FIRST) };
-        let (begin, end) = equal(prefixes, prefix);
-        match records[begin..end].binary_search_by(compare) {
+        let Some(Board(entries)) = self.boards.get(board) else { return Err(Place::FIRST) };
+        let (begin, end) = equal(entries, |entry| entry.0, prefix);
+        match entries[begin..end].binary_search_by(|entry| compare(&entry.1)) {
             Ok(at) => Ok(Place { board, at: begin + at }),
             Err(at) => Err(Place { board, at: begin + at }),
         }
     }
 
     pub(super) fn get(&self, place: Place) -> (u64, &Packed) {
-        let board = &self.boards[place.board];
-        (board.prefixes[place.at], &board.records[place.at])
+        let (prefix, record) = &self.boards[place.board].0[place.at];
+        (*prefix, record)
     }
 
     /// Puts another record with the same slot there.
     pub(super) fn replace(&mut self, place: Place, record: Packed) {
-        self.boards[place.board].records[place.at] = record;
+        self.boards[place.board].0[place.at].1 = record;
     }
 
     /// Puts a record where [`Shelf::find`] did not find it.
@@ -73,13 +73,13 @@ impl Shelf {
         let is_last = board + 1 >= self.boards.len();
         match self.boards.get_mut(board) {
             // Records that come in order fill their boards.
-            Some(full) if full.records.len() == BOARD_RECORDS_MAX && at == BOARD_RECORDS_MAX && is_last => {
+            Some(full) if full.0.len() == BOARD_RECORDS_MAX && at == BOARD_RECORDS_MAX && is_last => {
                 (board, at) = (board + 1, 0);
                 self.put_board(board, prefix, Board::default());
             }
-            Some(full) if full.records.len() == BOARD_RECORDS_MAX => {
+            Some(full) if full.0.len() == BOARD_RECORDS_MAX => {
                 let upper = full.split();
-                self.put_board(board + 1, upper.prefixes[0], upper);
+                self.put_board(board + 1, upper.0[0].0, upper);
                 if at > BOARD_RECORDS_MAX / 2 {
                     (board, at) = (board + 1, at - BOARD_RECORDS_MAX / 2);
                 }
@@ -88,14 +88,13 @@ impl Shelf {
             None => self.put_board(board, prefix, Board::default()),
         }
         self.boards[board].insert(at, prefix, record);
-        self.firsts[board] = self.boards[board].prefixes[0];
+        self.firsts[board] = self.boards[board].0[0].0;
     }
 
     pub(super) fn remove(&mut self, place: Place) {
         let board = &mut self.boards[place.board];
-        board.prefixes.remove(place.at);
-        board.records.remove(place.at);
-        if let Some(first) = board.prefixes.first() {
+        board.0.remove(place.at);
+        if let Some((first, _)) = board.0.first() {
             self.firsts[place.board] = *first;
             self.tidy(place.board);
         } else {
@@ -109,7 +108,7 @@ impl Shelf {
         let boards = self.boards.iter().skip(place.board);
         boards.enumerate().flat_map(move |(n, board)| {
             let skipped = if n == 0 { place.at } else { 0 };
-            board.prefixes.iter().copied().zip(&board.records).skip(skipped)
+            board.0.iter().skip(skipped).map(|(prefix, record)| (*prefix, record))
         })
     }
 
@@ -120,12 +119,11 @@ impl Shelf {
 
     /// Lets go of room that a board no longer needs, and of boards that are nearly empty.
     fn tidy(&mut self, at: usize) {
-        let next_records = self.boards.get(at + 1).map(|next| next.records.len());
-        if next_records.is_some_and(|next| next + self.boards[at].records.len() <= BOARD_RECORDS_MAX / 2) {
+        let next_records = self.boards.get(at + 1).map(|next| next.0.len());
+        if next_records.is_some_and(|next| next + self.boards[at].0.len() <= BOARD_RECORDS_MAX / 2) {
             let next = self.boards.remove(at + 1);
             self.firsts.remove(at + 1);
-            self.boards[at].prefixes.extend(next.prefixes);
-            self.boards[at].records.extend(next.records);
+            self.boards[at].0.extend(next.0);
         }
         self.boards[at].shrink();
     }
@@ -134,51 +132,47 @@ impl Shelf {
 impl Board {
     /// Keeps the lower half and gives the upper.
     fn split(&mut self) -> Self {
-        let prefixes = self.prefixes.split_off(BOARD_RECORDS_MAX / 2);
-        let records = self.records.split_off(BOARD_RECORDS_MAX / 2);
+        let mut upper = Self(self.0.split_off(BOARD_RECORDS_MAX / 2));
         self.shrink();
-        let mut upper = Self { prefixes, records };
         upper.shrink();
         upper
     }
 
     fn shrink(&mut self) {
-        let wanted = self.records.len() + BOARD_GROWTH;
-        if self.records.capacity() > wanted + BOARD_GROWTH {
-            self.records.shrink_to(wanted);
-            self.prefixes.shrink_to(wanted);
+        let wanted = self.0.len() + BOARD_GROWTH;
+        if self.0.capacity() > wanted + BOARD_GROWTH {
+            self.0.shrink_to(wanted);
         }
     }
 
     fn insert(&mut self, at: usize, prefix: u64, record: Packed) {
-        if self.records.len() == self.records.capacity() {
-            self.records.reserve_exact(BOARD_GROWTH);
-            self.prefixes.reserve_exact(BOARD_GROWTH);
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(BOARD_GROWTH);
         }
-        self.prefixes.insert(at, prefix);
-        self.records.insert(at, record);
+        self.0.insert(at, (prefix, record));
     }
 }
 
-/// Where the prefixes begin and end that are equal to this one; where it would be if there are none.
-fn equal(prefixes: &[u64], prefix: u64) -> (usize, usize) {
-    let begin = first_not_below(prefixes, prefix);
-    let same = prefixes[begin..].iter().take(2).take_while(|other| **other == prefix).count();
+/// Where those begin and end, of some in order, whose prefix is this one; where it would be if there are none.
+fn equal<T>(entries: &[T], prefix_of: impl Fn(&T) -> u64, prefix: u64) -> (usize, usize) {
+    let begin = first_not_below(entries, &prefix_of, prefix);
+    let same = entries[begin..].iter().take(2).take_while(|other| prefix_of(other) == prefix).count();
     if same < 2 {
         return (begin, begin + same);
     }
-    (begin, begin + prefixes[begin..].partition_point(|other| *other == prefix))
+    (begin, begin + entries[begin..].partition_point(|other| prefix_of(other) == prefix))
 }
 
 /// Positions are hashes, so where one stands among others can be guessed; from there it is not far. A wrong guess
 /// costs a few steps more than halving would.
-fn first_not_below(prefixes: &[u64], prefix: u64) -> usize {
-    let (Some(&first), Some(&last)) = (prefixes.first(), prefixes.last()) else { return 0 };
+fn first_not_below<T>(entries: &[T], prefix_of: impl Fn(&T) -> u64, prefix: u64) -> usize {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return 0 };
+    let (first, last) = (prefix_of(first), prefix_of(last));
     if prefix <= first {
         return 0;
     }
     if prefix > last {
-        return prefixes.len();
+        return entries.len();
     }
     #[expect(
         clippy::cast_precision_loss,
@@ -186,21 +180,21 @@ fn first_not_below(prefixes: &[u64], prefix: u64) -> usize {
         clippy::cast_sign_loss,
         reason = "a guess between 0 and the last place"
     )]
-    let guess = ((prefix - first) as f64 / (last - first) as f64 * (prefixes.len() - 1) as f64) as usize;
-    let guess = guess.min(prefixes.len() - 1);
+    let guess = ((prefix - first) as f64 / (last - first) as f64 * (entries.len() - 1) as f64) as usize;
+    let guess = guess.min(entries.len() - 1);
     let (mut low, mut high, mut step) = (guess, guess, 1);
-    while low > 0 && prefixes[low] >= prefix {
+    while low > 0 && prefix_of(&entries[low]) >= prefix {
         high = low;
         low = low.saturating_sub(step);
         step *= 2;
     }
     step = 1;
-    while high < prefixes.len() && prefixes[high] < prefix {
+    while high < entries.len() && prefix_of(&entries[high]) < prefix {
         low = high;
-        high = (high + step).min(prefixes.len());
+        high = (high + step).min(entries.len());
         step *= 2;
     }
-    low + prefixes[low..high].partition_point(|other| *other < prefix)
+    low + entries[low..high].partition_point(|other| prefix_of(other) < prefix)
 }
 
 #[cfg(test)]
@@ -220,7 +214,11 @@ mod tests {
             for prefix in near.chain([0, 6, 12345, u64::MAX]) {
                 let begin = prefixes.partition_point(|other| *other < prefix);
                 let end = prefixes.partition_point(|other| *other <= prefix);
-                assert_eq!(equal(&prefixes, prefix), (begin, end), "{prefix} in {prefixes:?}");
+                assert_eq!(
+                    equal(&prefixes, |other| *other, prefix),
+                    (begin, end),
+                    "{prefix} in {prefixes:?}"
+                );
             }
         }
     }
