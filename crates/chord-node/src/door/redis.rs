@@ -77,6 +77,7 @@ pub(super) async fn serve(
     let (reader, writer) = stream.split();
     let connection = Connection {
         session: Session::new(ends),
+        last: None,
         pipeline: Pipeline::default(),
         subscriptions: Subscriptions::default(),
         unsent: Vec::new(),
@@ -94,6 +95,8 @@ pub(super) async fn serve(
 /// A connection at work.
 struct Connection<'a> {
     session: Session,
+    /// The command that was called last.
+    last: Option<&'static Row>,
     pipeline: Pipeline,
     subscriptions: Subscriptions,
     unsent: Vec<u8>,
@@ -224,7 +227,9 @@ impl Connection<'_> {
             self.turn = Some(Turn::begin(&self.seat));
         }
         self.arriving.is_whole();
-        let row = match table::row(request).and_then(|row| self.session.transaction.admit(row)) {
+        let row = table::row(request, self.last);
+        self.last = row.as_ref().ok().copied();
+        let row = match row.and_then(|row| self.session.transaction.admit(row)) {
             Ok(row) => row,
             Err(_) if table::is_of_http(request.command()) => {
                 // Somebody has a browser send commands in what it takes for a request of its own.

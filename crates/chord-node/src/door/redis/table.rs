@@ -103,10 +103,11 @@ pub(super) fn named(name: &[u8]) -> Option<&'static Row> {
     BY_NAME.get(&*small).copied()
 }
 
-/// What a request calls, if it does so rightly.
-pub(super) fn row(request: &Request<'_>) -> Result<&'static Row, Answer> {
+/// What a request calls, if it does so rightly. `last` was called before it, and is called again as a rule.
+pub(super) fn row(request: &Request<'_>, last: Option<&'static Row>) -> Result<&'static Row, Answer> {
     let name = request.command();
-    let row = named(name).ok_or_else(|| unknown(name))?;
+    let again = last.filter(|last| name.eq_ignore_ascii_case(last.name.as_bytes()));
+    let row = again.or_else(|| named(name)).ok_or_else(|| unknown(name))?;
     let n_args = request.all().len();
     let wanted = usize::from(row.arity.unsigned_abs());
     let fits = if row.arity < 0 { n_args >= wanted } else { n_args == wanted };
