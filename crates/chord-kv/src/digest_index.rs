@@ -259,6 +259,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_took_the_place_of_another_counts_alone() {
+        let all = entries(1 << 20, 1000);
+        let (position, old) = all[500];
+        let new = Digest::of_identity(position, b"new", &Version::new(2, 0, Position::ZERO));
+        let mut replaced = filled(&all);
+        replaced.replace(position, &old, &new);
+        let scan = |_: &Range| Ok::<_, ()>(Digest::EMPTY);
+        let mut wanted = plain(&all, &Range::ALL);
+        wanted.take_away(&old);
+        wanted.combine(&new);
+        assert_eq!(replaced.digest(&Range::ALL, scan), Ok(wanted));
+    }
+
+    #[test]
     fn what_was_added_and_taken_away_leaves_nothing() {
         let all = entries(1 << 20, 4000);
         let mut index = filled(&all);

@@ -275,3 +275,25 @@ impl Shard {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_looked_for_in_the_shard_that_begins_last_before_it() {
+        for bits in 1..=256 {
+            let size = RingSize::new(bits).unwrap();
+            let store = MemoryStore::new(size, 0);
+            let key = Key::empty();
+            let shard_of = |position| store.shard_idx(&store.layout.probe(position, &key));
+            let last = store.shards.len() - 1;
+            for (idx, shard) in store.shards.iter().enumerate() {
+                assert_eq!(shard_of(shard.first), idx, "{bits} bits");
+                let before = shard_of(size.before(shard.first));
+                assert_eq!(before, idx.checked_sub(1).unwrap_or(last), "{bits} bits");
+            }
+            assert_eq!(shard_of(Position::MAX), last, "{bits} bits: beyond the end of the ring");
+        }
+    }
+}
