@@ -13,6 +13,7 @@ mod peer;
 mod records;
 mod round_trip;
 mod seed_records;
+mod sent;
 mod spoken;
 mod unsayable;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use chord_ring::{NodeName, RingTag};
 use chord_wire::Copies;
 use chord_wire::frame::{Hello, VERSIONS};
+use chord_wire::rest::SentBody;
 
 pub(crate) use ask::{Asker, onward};
 use budget::Budget;
@@ -37,6 +39,8 @@ pub(crate) use records::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, text};
 #[cfg(test)]
 pub(crate) use spoken::BREAKS_MAX;
 pub(crate) use spoken::Spoken;
+
+use sent::Sent;
 
 use crate::Limits;
 use crate::shared::{Shared, Stage};
@@ -54,6 +58,7 @@ pub(crate) struct Links {
     /// Who this node is in frames.
     terms: Arc<Terms>,
     by_name: Mutex<ByName>,
+    sent: Sent,
 }
 
 /// The links that there are.
@@ -75,12 +80,17 @@ impl Links {
         let hello =
             Hello { versions: VERSIONS, name: Some(me), ring: Some(ring.clone()), copies: Some(copies) };
         let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes });
-        Self { ring, copies, limits, first_language, terms, by_name: Mutex::default() }
+        Self { ring, copies, limits, first_language, terms, by_name: Mutex::default(), sent: Sent::default() }
     }
 
     /// How this node was told to keep copies.
     pub(crate) fn copies(&self) -> Copies {
         self.copies
+    }
+
+    /// How many requests this node has sent to its peers.
+    pub(crate) fn sent(&self) -> SentBody {
+        self.sent.told()
     }
 
     /// The link to a peer, made when it is first needed. The one unused for longest makes room.

@@ -246,14 +246,17 @@ async fn a_batch_begins_nothing_when_its_client_waits_no_longer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_node_tells_who_owns_a_key_and_how_many_have_it() {
     let nodes = ring().await;
+    let mut n_forwarded = 0;
     for idx in 0..20 {
         let path = format!("/v1/kv/key{idx}");
         let stored = put(&nodes[idx % 3], &format!("{path}?consistency=all"), "", b"v").await;
+        n_forwarded += u64::from(stored.header("chord-hops") == Some("1"));
         assert_eq!((stored.status, stored.header("chord-copies")), (201, Some("3")), "{stored:?}");
         let owner = stored.header("chord-owner").unwrap();
         for node in &nodes {
             let got = ask(node, &format!("GET {path}?consistency=quorum")).await;
             let hops = if node.name().as_str() == owner { "0" } else { "1" };
+            n_forwarded += u64::from(hops == "1");
             assert_eq!((got.header("chord-owner"), got.header("chord-hops")), (Some(owner), Some(hops)));
             assert_eq!((got.tag(), got.body), (stored.tag(), b"v".to_vec()));
             let lookup = ask(node, &format!("GET /v1/lookup/key{idx}")).await;
@@ -276,6 +279,11 @@ async fn any_node_tells_who_owns_a_key_and_how_many_have_it() {
     ] {
         assert!(ring.text().contains(&field), "{field} in {}", ring.text());
     }
+    // More often only if an owner had to be asked again.
+    assert!(n_forwarded > 0 && count_sent(&nodes, "operations").await >= n_forwarded);
+    for purpose in ["ring", "lookups", "copies"] {
+        assert!(count_sent(&nodes, purpose).await > 0, "{purpose}");
+    }
     for node in &nodes {
         node.shutdown().await;
     }
@@ -296,6 +304,18 @@ async fn a_deletion_tells_its_version_through_whichever_node_it_was_asked() {
     for node in &nodes {
         node.shutdown().await;
     }
+}
+
+/// How many requests for that purpose the nodes have sent each other.
+async fn count_sent(nodes: &[Node], purpose: &str) -> u64 {
+    let mut sum = 0;
+    for node in nodes {
+        let ring = ask(node, "GET /v1/ring").await;
+        let (_, sent) = ring.text().split_once("\"sent\":{").unwrap();
+        let (_, count) = sent.split_once(&format!("\"{purpose}\":")).unwrap();
+        sum += count.split([',', '}']).next().unwrap().parse::<u64>().unwrap();
+    }
+    sum
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use chord_ring::{
 use chord_wire::frame::VERSIONS;
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
+use super::sent::Purpose;
 use super::{Budget, Link, Links, Refused, Reply};
 
 /// Asks peers on behalf of one node.
@@ -27,6 +28,7 @@ impl Asker<'_> {
         request: Request,
         budget: Duration,
     ) -> Result<Answer, Failure> {
+        self.links.sent.count(Purpose::of_ring(&request));
         let link = self.links.to(to);
         let wait = budget.min(self.links.limits.request);
         let answer = tokio::time::timeout(wait, self.ask_peer(to, &link, request, budget)).await;

@@ -13,6 +13,7 @@ use chord_wire::replica::{DataAnswer, DataRequest, Operate, decode_answer, encod
 use super::ask::onward;
 use super::connection::{Answered, Sending};
 use super::language::Said;
+use super::sent::Purpose;
 use super::{Asker, Budget, Link};
 
 /// The path of what clients want done to records.
@@ -50,6 +51,7 @@ impl Asker<'_> {
         request: PeerRequest,
         answered: Answered,
     ) -> Result<PeerAnswer, Failure> {
+        self.links.sent.count(Purpose::about_records(&request));
         let link = self.links.to(&to.name);
         let budget = Budget::new(self.links.limits.request);
         // Pinned here: what is handed on takes its room twice.
@@ -94,6 +96,7 @@ impl Asker<'_> {
         path: Vec<NodeName>,
         sending: &Sending,
     ) -> Result<Result<Outcome, OperationError>, Failure> {
+        self.links.sent.count(Purpose::Operation);
         let link = self.links.to(to);
         let budget = Budget::new(operate.remaining);
         if !chord_wire::path_fits(&path) {

@@ -13,6 +13,7 @@ use chord_ring::{Answer, Failure, NodeName, Peer, Request};
 use chord_wire::{Code, seed};
 use tokio::time::Instant;
 
+use super::sent::Purpose;
 use super::{Asker, Link, Sending, lock, onward, text};
 use crate::OperationError;
 use crate::age::now_ms;
@@ -69,6 +70,7 @@ impl Asker<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let context = onward(self.of_ring(), path, true, budget)?;
+        self.links.sent.count(Purpose::Operation);
         let reply = link.send_onward(sending, &request, &context, budget).await?;
         let (storage_node, hops, value) = match self.granted(&owner.name, request.command(), reply)?.0 {
             seed::Answer::Get { storage_node, hops, value } => (storage_node, hops, value),

@@ -83,6 +83,23 @@ pub struct RingBody {
     pub is_ready: bool,
     /// Why it is not ready.
     pub not_ready_because: Option<String>,
+    /// What it has asked its peers since it started.
+    pub sent: SentBody,
+}
+
+/// How many requests a node has sent to its peers since it started, by what they were for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SentBody {
+    /// To maintain the ring.
+    pub ring: u64,
+    /// To find the owner of a position, for a client, a peer or the node itself.
+    pub lookups: u64,
+    /// To have an owner do what a client wants.
+    pub operations: u64,
+    /// To have copies kept, or to read them.
+    pub copies: u64,
+    /// For all else about records: whether copies are where they should be, lists, watches.
+    pub upkeep: u64,
 }
 
 /// Entries of the finger table that name one member.

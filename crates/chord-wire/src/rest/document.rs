@@ -14,7 +14,7 @@ use utoipa::openapi::{
 
 use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLine};
 use super::body::{
-    Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, SpelledKey, json,
+    Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, SentBody, SpelledKey, json,
 };
 use super::listing::{KEYS_TYPE, KeyLine};
 use super::problem::Problem;
@@ -83,6 +83,7 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<NodeBody>()
         .schema_from::<FingerBody>()
         .schema_from::<RangeBody>()
+        .schema_from::<SentBody>()
         .schema_from::<RingBody>()
         .schema_from::<LookupBody>()
         .schema_from::<SpelledKey>()

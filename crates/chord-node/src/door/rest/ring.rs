@@ -31,6 +31,7 @@ pub(super) async fn ring(call: Call<'_>) -> Result<Response<Content>, Rejected> 
         range: range(shared, &view),
         is_ready: readiness.is_ok(),
         not_ready_because: readiness.err(),
+        sent: shared.links.sent(),
     };
     Ok(say(StatusCode::OK, JSON, encode_body(&body)))
 }
