@@ -102,6 +102,10 @@ fn wrong_usage_is_one_line() {
         "bench --door xmlrpc --ring-size 64",
         "bench --node 127.0.0.1:4567 --replicas 2",
         "bench --data somewhere",
+        "bench grow --nodes 0",
+        "bench grow --nodes 1,65",
+        "bench grow --simulated 8,",
+        "bench grow --lookups 0",
         "bench idle --connections 0",
         "bench idle --connections 20001",
         "bench join --connections 1",
@@ -330,6 +334,7 @@ fn a_folder_that_cannot_be_made_is_named_with_the_remedy() {
 fn help_is_wrapped_once() {
     for command in [
         "bench",
+        "bench grow",
         "bench join",
         "bench repair",
         "bench slow-peer",

@@ -360,6 +360,62 @@ fn bench_measures_a_join_and_finds_the_records_at_the_newcomer() {
 }
 
 #[test]
+fn bench_measures_how_cost_grows_and_draws_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let small = ["--seconds", "1", "--keys", "100", "--lookups", "300", "--connections", "3"];
+    let arguments = ["bench", "grow", "--nodes", "3,1", "--simulated", "64", "--replicas", "1", "--json"];
+    let arguments = [&arguments[..], &small, &["--out", out]].concat();
+    let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
+    let [alone, three] = report["processes"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_eq!((&alone["nodes"], &three["nodes"]), (&1.into(), &3.into()), "{report}");
+    for (ring, hops_max) in [(alone, 0), (three, 1)] {
+        assert!(ring["lookup_hops"]["p99"].as_u64() == Some(hops_max), "{report}");
+        for operation in ["get", "put"] {
+            let cost = &ring[operation];
+            let figure = |name: &str| cost[name].as_f64().unwrap();
+            let hops = cost["hops"]["mean"].as_f64().unwrap();
+            assert_eq!(cost["hops"]["p99"].as_u64(), Some(hops_max), "{report}");
+            assert!(figure("count") > 0.0 && (hops > 0.2) == (hops_max > 0), "{report}");
+            // With one copy all that one of three nodes asks another for is to do the operation.
+            assert!((figure("to_operate") - hops).abs() < 0.02 && figure("to_copy") < 0.1, "{report}");
+            assert!((figure("requests") > 0.0) == (hops_max > 0), "{report}");
+            assert!(!cfg!(target_os = "linux") || figure("cpu_micros") > 0.0, "{report}");
+        }
+    }
+    let simulated = &report["simulated"][0];
+    assert!((simulated["hops"]["mean"].as_f64().unwrap() - 2.4).abs() < 0.5, "{report}");
+    for (plot, n_references) in [("hops.svg", 2), ("requests.svg", 2), ("cpu.svg", 0)] {
+        let svg = std::fs::read_to_string(folder.path().join(plot)).unwrap();
+        assert_eq!(dashed_lines(&svg), 2 * n_references, "in the plot and in its legend: {svg}");
+        assert_eq!(["½ log2 N", "one hop"].map(|label| svg.contains(label)), [n_references > 0; 2], "{svg}");
+    }
+    let rows = ["processes.csv", "simulated.csv"]
+        .map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap().lines().count());
+    assert_eq!(rows, [3, 2]);
+}
+
+/// How many lines of a plot are dashed, which must be well-formed XML.
+fn dashed_lines(svg: &str) -> usize {
+    let mut reader = quick_xml::Reader::from_str(svg);
+    let (mut open, mut dashed) = (0, 0);
+    loop {
+        match reader.read_event().unwrap() {
+            quick_xml::events::Event::Start(_) => open += 1,
+            quick_xml::events::Event::End(_) => open -= 1,
+            quick_xml::events::Event::Empty(element) => {
+                let dashes = element.try_get_attribute("stroke-dasharray").unwrap();
+                dashed += usize::from(dashes.is_some());
+            }
+            quick_xml::events::Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(open, 0, "{svg}");
+    dashed
+}
+
+#[test]
 fn bench_measures_lookups_in_a_large_ring() {
     let arguments = ["bench", "sim", "--nodes", "2000", "--lookups", "1000", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();
@@ -473,8 +529,14 @@ fn papers_that_are_stopped_end_soon_with_a_report_of_what_is_done() {
 
 #[test]
 fn bench_that_is_stopped_leaves_no_process() {
-    let mut bench = Running::start(&["bench", "--nodes", "1", "--seconds", "600"]);
-    bench.told("Writing ");
+    stop_and_look_for_processes(&["bench", "--nodes", "1", "--seconds", "600"], "Writing ");
+    let growing = ["bench", "grow", "--nodes", "1", "--simulated", "1", "--seconds", "600"];
+    stop_and_look_for_processes(&growing, "Measuring ");
+}
+
+fn stop_and_look_for_processes(arguments: &[&str], begins: &str) {
+    let mut bench = Running::start(arguments);
+    bench.told(begins);
     let children = format!("/proc/{0}/task/{0}/children", bench.child.id());
     let children = std::fs::read_to_string(children).unwrap_or_default();
     bench.signal("INT");

@@ -47,7 +47,7 @@ pub struct Series {
     pub label: &'static str,
     /// How it is drawn.
     pub look: Look,
-    /// Whether it measures a second quantity: its marks have another shape.
+    /// Whether it measures a second quantity: its marks, or its dashes, have another shape.
     pub is_second: bool,
     /// From left to right.
     pub points: Vec<Point>,
@@ -233,10 +233,11 @@ impl Series {
     }
 
     fn draw_line(&self, points: &[(f64, f64)], svg: &mut String) {
-        let dashes = match self.look {
-            Look::Paper => return,
-            Look::Model => " stroke-dasharray=\"6 4\"",
-            Look::Ours | Look::Shipped => "",
+        let dashes = match (self.look, self.is_second) {
+            (Look::Paper, _) => return,
+            (Look::Model, false) => " stroke-dasharray=\"6 4\"",
+            (Look::Model, true) => " stroke-dasharray=\"2 3\"",
+            (Look::Ours | Look::Shipped, _) => "",
         };
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = writeln!(

@@ -3,6 +3,7 @@
 mod churn;
 mod cluster;
 mod connection;
+mod grow;
 mod idle;
 mod join;
 mod keeping;
@@ -56,6 +57,7 @@ Examples:
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
   chord bench --nodes 5 --rest 30
   chord bench --disk --sync always --connections 64
+  chord bench grow
   chord bench idle
   chord bench join
   chord bench sim
@@ -127,6 +129,7 @@ pub(crate) struct BenchArgs {
 /// What can be measured beside a ring of processes.
 #[derive(Clone, Debug, Subcommand)]
 enum Other {
+    Grow(grow::GrowArgs),
     Idle(idle::IdleArgs),
     Join(join::JoinArgs),
     Repair(repair::RepairArgs),
@@ -165,8 +168,10 @@ impl Door {
 impl BenchArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        if let Some(Other::Sim(args)) = self.other {
-            return args.run(&mut signals).await;
+        match self.other {
+            Some(Other::Grow(args)) => return args.run(&mut signals).await,
+            Some(Other::Sim(args)) => return args.run(&mut signals).await,
+            Some(Other::Idle(_) | Other::Join(_) | Other::Repair(_)) | None => {}
         }
         let mut cluster = Cluster::new(self.setup());
         let ended = tokio::select! {
@@ -183,7 +188,7 @@ impl BenchArgs {
             Some(Other::Join(args)) => args.setup(),
             Some(Other::Repair(args)) => args.setup(),
             Some(Other::SlowPeer(args)) => args.setup(),
-            Some(Other::Sim(_)) | None => {
+            Some(Other::Grow(_) | Other::Sim(_)) | None => {
                 let keeping = self.keeping.clone();
                 Setup { door: self.door, ring_size: self.ring_size, keeping, connections: None }
             }
@@ -196,7 +201,7 @@ impl BenchArgs {
             Some(Other::Join(args)) => args.measure(cluster).await,
             Some(Other::Repair(args)) => args.measure(cluster).await,
             Some(Other::SlowPeer(args)) => args.measure(cluster).await,
-            Some(Other::Sim(_)) | None => self.measure(cluster).await,
+            Some(Other::Grow(_) | Other::Sim(_)) | None => self.measure(cluster).await,
         }
     }
 
