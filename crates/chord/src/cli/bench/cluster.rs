@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use chord::wire::{Answer, Request};
 use chord::{NodeName, RingSize};
+use chord_wire::seed::cut_at_repeat;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -200,7 +201,33 @@ async fn knows_its_neighbours(order: &[&NodeName]) -> anyhow::Result<bool> {
     else {
         bail!("{node} gave the answer to another question");
     };
-    let list_is_right = successors.iter().zip(others).all(|(known, wanted)| known == *wanted);
     let predecessor_is_right = others.is_empty() || predecessor.as_ref() == others.last().copied();
-    Ok(predecessor_is_right && list_is_right && (others.is_empty() || !successors.is_empty()))
+    Ok(predecessor_is_right && is_in_order(node, successors, others))
+}
+
+/// Whether the list begins with the node's successors in order. It goes through the node itself and round again, since the
+/// seed's does.
+fn is_in_order(node: &NodeName, list: Vec<NodeName>, others: &[&NodeName]) -> bool {
+    let known: Vec<NodeName> = cut_at_repeat(list).into_iter().take_while(|known| known != node).collect();
+    let is_right = known.iter().zip(others).all(|(known, wanted)| known == *wanted);
+    is_right && (others.is_empty() || !known.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_goes_round_before_it_has_named_all_is_right() {
+        let names: Vec<NodeName> = (1..=5).map(|port| format!("h:{port}").parse().unwrap()).collect();
+        let [node, others @ ..] = names.as_slice() else { panic!() };
+        let others: Vec<&NodeName> = others.iter().collect();
+        let list = |ports: &[usize]| ports.iter().map(|port| names[port - 1].clone()).collect();
+        // Two successors, as one of a larger ring has eight.
+        assert!(is_in_order(node, list(&[2, 3, 1, 2, 3, 1, 2]), &others));
+        assert!(is_in_order(node, list(&[2, 3, 4, 5, 1, 2, 3]), &others));
+        assert!(!is_in_order(node, list(&[3, 4, 1, 3, 4, 1, 3]), &others));
+        assert!(!is_in_order(node, list(&[1, 1, 1]), &others));
+        assert!(is_in_order(node, list(&[1, 1, 1]), &[]));
+    }
 }
