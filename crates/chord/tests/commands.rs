@@ -404,8 +404,8 @@ fn dashed_lines(svg: &str) -> usize {
             quick_xml::events::Event::Start(_) => open += 1,
             quick_xml::events::Event::End(_) => open -= 1,
             quick_xml::events::Event::Empty(element) => {
-                let dashes = element.try_get_attribute("stroke-dasharray").unwrap();
-                dashed += usize::from(dashes.is_some());
+                let attribute = element.try_get_attribute("stroke-dasharray").unwrap();
+                dashed += usize::from(attribute.is_some());
             }
             quick_xml::events::Event::Eof => break,
             _ => {}

@@ -10,8 +10,6 @@ use chord_sim::IdealRing;
 use chord_sim::paper::Tally;
 use tokio::task::JoinSet;
 
-use crate::cli::bench::workload::Random;
-
 /// How long one answer may take: a ring of processes that share a core is slow, not dead.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -102,12 +100,15 @@ impl Load {
 
     /// Sends requests of that kind for so long.
     pub(super) async fn run(&self, kind: Kind, measured: Duration) -> anyhow::Result<Done> {
-        let (contents, end) = (self.contents, Instant::now() + measured);
+        let (contents, n_connections) = (self.contents, self.connections.len());
+        let end = Instant::now() + measured;
         self.together(|number, client| async move {
-            let mut random = Random::new((number as u64) << 1 | u64::from(kind == Kind::Put));
+            // One key after the other is as good as drawing them: their positions are hashes.
+            let mut key = number as u64 * contents.keys / n_connections as u64;
             let mut hops = Tally::default();
             while Instant::now() < end {
-                hops.add(operate(&client, contents, kind, random.below(contents.keys)).await?);
+                hops.add(operate(&client, contents, kind, key % contents.keys).await?);
+                key += 1;
             }
             Ok(hops)
         })
