@@ -2,35 +2,47 @@
 
 mod churn;
 mod cluster;
-mod connection;
+mod door;
+mod draw;
 mod grow;
 mod idle;
 mod join;
 mod keeping;
+mod keys;
+mod lane;
 mod load;
-mod paced;
+mod measured;
+mod options;
+mod pacing;
 mod process;
+mod progress;
 mod ready;
 mod repair;
 mod report;
 mod response;
 mod rest;
 mod sim;
+mod slots;
 mod slow_peer;
+mod spread;
 mod workload;
 
 use std::time::Duration;
 
 use anyhow::bail;
 use chord::{NodeName, RingSize};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::output::{self, note};
 use super::signals::Signals;
 use super::{number, seed};
 use cluster::{Cluster, Setup};
+use door::Door;
 use keeping::KeepingArgs;
-use workload::Workload;
+use measured::Measured;
+use options::LoadArgs;
+use report::{Report, Run, Used};
+use workload::Operation;
 
 /// Most server processes that are spawned.
 const NODES_MAX: u64 = 64;
@@ -54,7 +66,10 @@ const WARMUP_AT_REST_DEFAULT: u64 = 15;
 Examples:
   chord bench
   chord bench --connections 32 --seconds 30 --json
+  chord bench --door redis --connections 50 --pipeline 16
+  chord bench --rate 5000 --reads 90 --zipf --value-bytes 16-1024
   chord bench --node 10.0.0.1:4567 --node 10.0.0.2:4567
+  chord bench --door redis --at 127.0.0.1:6379
   chord bench --nodes 5 --rest 30
   chord bench --disk --sync always --connections 64
   chord bench grow
@@ -65,17 +80,18 @@ Examples:
 
 Without --node it starts server processes of this program on loopback, forms a ring of them, and ends them.
 
-Each connection sends its next request when the last is answered, and the connections are spread evenly over the \
-nodes. Keys are uniform random, and all are written once before the measurement. Every value read is compared with the \
-one written. Latencies are in milliseconds, from sending a request to having read its answer."
+The connections are spread evenly over the nodes. All keys are written once before the measurement, and every value read \
+is compared with the one written. In the closed loop, which is the default, each connection sends its next request when \
+the last is answered; a latency is the time from sending a request to having read its answer, in milliseconds. A node \
+that stops for a second then stops who asks, too, and few requests show it. With --rate requests are due at a fixed rate \
+whatever the node does, and one that had to wait for an earlier one on its connection counts from when it was due."
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     other: Option<Other>,
 
-    /// Which of the node's doors to measure
-    #[arg(long, default_value = "http")]
-    door: Door,
+    #[command(flatten)]
+    load: LoadArgs,
 
     /// How many server processes to start, 1 to 64
     #[arg(long, value_name = "COUNT", default_value = "3", conflicts_with = "node",
@@ -85,34 +101,6 @@ pub(crate) struct BenchArgs {
     /// Ring size of the servers that are started
     #[arg(long, value_name = "BITS", default_value = "7", conflicts_with = "node")]
     ring_size: RingSize,
-
-    /// Measure this running node instead of starting any; may be repeated
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["rest", "KeepingArgs"])]
-    node: Vec<NodeName>,
-
-    /// How many connections, over all nodes
-    #[arg(long, value_name = "COUNT", default_value = "8",
-        value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
-    connections: u16,
-
-    /// How long to measure each operation
-    #[arg(long, default_value = "5", value_parser = number::seconds)]
-    seconds: u64,
-
-    /// Size of a value
-    #[arg(long, value_name = "BYTES", default_value = "64",
-        value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
-    value_bytes: usize,
-
-    /// How many different keys
-    #[arg(long, value_name = "COUNT", default_value = "10000",
-        value_parser = number::within::<u64>("the number of keys", 1..=KEYS_MAX))]
-    keys: u64,
-
-    /// Seconds before each measurement that do not count: 1 unless given, or 15 with --rest
-    #[arg(long, value_name = "SECONDS",
-        value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
-    warmup: Option<u64>,
 
     #[command(flatten)]
     keeping: KeepingArgs,
@@ -135,34 +123,6 @@ enum Other {
     Repair(repair::RepairArgs),
     Sim(sim::SimArgs),
     SlowPeer(slow_peer::SlowPeerArgs),
-}
-
-/// A way to speak to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Door {
-    /// The seed's HTTP and JSON
-    Http,
-    /// The seed's XML-RPC, among the nodes too
-    #[value(name = "xmlrpc")]
-    XmlRpc,
-}
-
-impl Door {
-    /// The name by which users know it; the command that serves it has the same.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::XmlRpc => "xmlrpc",
-        }
-    }
-
-    /// How much larger a value may become on its way: the longest escape of one byte.
-    fn growth(self) -> usize {
-        match self {
-            Self::Http => r"\u0000".len(),
-            Self::XmlRpc => "&quot;".len(),
-        }
-    }
 }
 
 impl BenchArgs {
@@ -190,7 +150,7 @@ impl BenchArgs {
             Some(Other::SlowPeer(args)) => args.setup(),
             Some(Other::Grow(_) | Other::Sim(_)) | None => {
                 let keeping = self.keeping.clone();
-                Setup { door: self.door, ring_size: self.ring_size, keeping, connections: None }
+                Setup { door: self.load.door, ring_size: self.ring_size, keeping, connections: None }
             }
         }
     }
@@ -207,9 +167,10 @@ impl BenchArgs {
 
     /// May be dropped at any point: every process started is in `cluster`.
     async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
-        let mut nodes = self.node.clone();
+        self.load.check()?;
+        let mut nodes = self.load.node.clone();
         if nodes.is_empty() {
-            if self.door == Door::XmlRpc {
+            if self.load.door == Door::XmlRpc {
                 seed::check_xml_rpc_bits(self.ring_size, "--door http")?;
             }
             nodes = cluster.start(self.nodes.into()).await?;
@@ -222,40 +183,48 @@ impl BenchArgs {
     }
 
     async fn measure_load(&self, cluster: &Cluster, nodes: Vec<NodeName>) -> anyhow::Result<()> {
-        let workload = Workload {
-            door: self.door,
-            nodes,
-            connections: self.connections,
-            keys: self.keys,
-            value_bytes: self.value_bytes,
-            warmup: self.warmup(WARMUP_DEFAULT),
-            measured: Duration::from_secs(self.seconds),
-        };
-        note(format_args!("Writing {} keys, then measuring put and get...", self.keys));
-        load::fill(&workload).await?;
+        let workload = self.load.workload(nodes).await?;
+        if !self.load.no_fill {
+            note(format_args!("Writing {} keys...", self.load.keys));
+            load::fill(&workload).await?;
+        }
+        note(format_args!("Measuring {}...", self.what()));
         let before = (cluster.samples(), process::own_sample());
-        let mut operations = Vec::new();
-        for operation in [workload::Operation::Put, workload::Operation::Get] {
+        let mut runs = Vec::new();
+        for reads_percent in self.load.reads.map_or(vec![0, 100], |percent| vec![percent]) {
             let idle = cluster.samples();
-            let measured = load::measure(&workload, operation).await?;
-            operations.push((measured, process::usage(&idle, &cluster.samples())));
+            let tally = load::measure(&workload, reads_percent).await?;
+            let servers = process::usage(&idle, &cluster.samples());
+            let operations = tally.operations.into_iter();
+            let operations =
+                operations.filter(|measured| is_asked(measured.operation, reads_percent)).collect();
+            runs.push(Run { operations, late: tally.late, servers });
         }
         let servers = process::usage(&before.0, &cluster.samples());
         let generator = process::usage(&before.1, &process::own_sample());
-        let report = report::Report::new(self, &workload, &operations, report::Used { servers, generator });
+        let report = Report::new(self, &workload, &runs, Used { servers, generator });
         if self.json {
             output::json(&report)?;
         } else {
             output::styled(&report.text())?;
         }
-        match operations.iter().find_map(|(measured, _)| measured.failure()) {
+        match runs.iter().flat_map(|run| &run.operations).find_map(Measured::failure) {
             Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
             None => Ok(()),
         }
     }
 
+    fn what(&self) -> &'static str {
+        match self.load.reads {
+            None => "put and get",
+            Some(0) => "put",
+            Some(100) => "get",
+            Some(_) => "put and get together",
+        }
+    }
+
     async fn measure_rest(&self, cluster: &Cluster, seconds: u64) -> anyhow::Result<()> {
-        let warmup = self.warmup(WARMUP_AT_REST_DEFAULT);
+        let warmup = Duration::from_secs(self.load.warmup.unwrap_or(WARMUP_AT_REST_DEFAULT));
         if cluster.samples().is_empty() {
             bail!("--rest needs /proc, which this system does not have");
         }
@@ -269,8 +238,12 @@ impl BenchArgs {
         let report = rest::Report::new(seconds, self.ring_size, process::usage(&before, &cluster.samples()));
         if self.json { output::json(&report) } else { output::styled(&report.text()) }
     }
+}
 
-    fn warmup(&self, default: u64) -> Duration {
-        Duration::from_secs(self.warmup.unwrap_or(default))
+/// Whether there are any of these among requests with so many reads.
+fn is_asked(operation: Operation, reads_percent: u8) -> bool {
+    match operation {
+        Operation::Put => reads_percent < 100,
+        Operation::Get => reads_percent > 0,
     }
 }

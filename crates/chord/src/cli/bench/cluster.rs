@@ -120,7 +120,7 @@ impl Cluster {
         let Setup { door, ring_size, keeping, connections } = &self.setup;
         let (host, port) = address::host_port(name);
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([door.name(), "server", host, port, &ring_size.to_string()]);
+        command.args([door.command(), "server", host, port, &ring_size.to_string()]);
         command.args(["--log", "error", "--end-with-input"]);
         if let Some(connections) = connections {
             command.args(["--connections", &connections.to_string()]);

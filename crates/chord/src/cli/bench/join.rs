@@ -10,8 +10,11 @@ use clap::Args;
 
 use super::cluster::{Cluster, Setup};
 use super::keeping::KeepingArgs;
-use super::load;
-use super::paced::Paced;
+use super::keys::{KEY_BYTES, Sizes};
+use super::load::{self, Load};
+use super::measured::Measured;
+use super::options::RATE_MAX;
+use super::pacing::Pacing;
 use super::process::Sample;
 use super::ready::wait_until_ready;
 use super::workload::Workload;
@@ -30,6 +33,9 @@ const PAGE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many keys are read through the newcomer, at most: a second or two.
 const CHECKED_MAX: u64 = 20_000;
+
+/// How many of the requests are reads.
+const READS_PERCENT: u8 = 50;
 
 /// Measure a join: how long the newcomer needs for its copies, and reads and writes meanwhile
 #[derive(Clone, Debug, Args)]
@@ -53,14 +59,14 @@ pub(crate) struct JoinArgs {
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,
 
-    /// How many connections, over all nodes; every other one reads, the rest write
+    /// How many connections, over all nodes; each reads and writes
     #[arg(long, value_name = "COUNT", default_value = "64",
-        value_parser = number::within::<u16>("the number of connections", 2..=CONNECTIONS_MAX))]
+        value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: u16,
 
     /// How many requests a second, half of them reads
     #[arg(long, value_name = "COUNT", default_value = "1000",
-        value_parser = number::within::<u32>("the rate of requests", 1..=1_000_000))]
+        value_parser = number::within::<u32>("the rate of requests", 1..=RATE_MAX))]
     rate: u32,
 
     /// How many seconds to measure at rest
@@ -102,23 +108,23 @@ impl JoinArgs {
         }
         let overhead = self.overhead(&before, &cluster.samples());
 
-        let mut load = Paced::start(&workload, self.rate)?;
+        let mut load = Load::start(&workload, READS_PERCENT).await?;
         tokio::time::sleep(workload.warmup).await;
         load.take()?;
         note(format_args!("Measuring at rest for {} s...", self.rest));
         tokio::time::sleep(workload.measured).await;
-        let at_rest = load.take()?;
+        let at_rest = load.take()?.operations;
         note("Measuring while one more joins...");
         let begun = Instant::now();
         let newcomer = cluster.add().await?;
         wait_until_ready(&newcomer, READY_WITHIN).await.context("the join did not come to its end")?;
         let took = begun.elapsed();
-        let joining = load.take()?;
+        let joining = load.take()?.operations;
         drop(load);
 
         let found = self.look(newcomer, &workload).await?;
         Report::new(self, took, &found, overhead, [&at_rest, &joining]).print(self.json)?;
-        match at_rest.iter().chain(&joining).find_map(load::Measured::failure) {
+        match at_rest.iter().chain(&joining).find_map(Measured::failure) {
             Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
             None => found.verdict(),
         }
@@ -126,13 +132,11 @@ impl JoinArgs {
 
     fn workload(&self, nodes: Vec<NodeName>) -> Workload {
         Workload {
-            door: Door::Http,
-            nodes,
-            connections: self.connections,
-            keys: self.records,
-            value_bytes: self.value_bytes,
+            sizes: Sizes::of(self.value_bytes),
+            pacing: Pacing::Open { per_second: self.rate },
             warmup: Duration::from_secs(super::WARMUP_DEFAULT),
             measured: Duration::from_secs(self.rest),
+            ..Workload::plain(Door::Http, nodes, self.connections, self.records)
         }
     }
 
@@ -145,7 +149,7 @@ impl JoinArgs {
         let sum = |samples: &[Sample]| samples.iter().map(Sample::resident_bytes).sum::<u64>();
         let grown = sum(after).saturating_sub(sum(before));
         let n_copies = self.records * self.keeping.copies(self.nodes.into()) as u64;
-        let content = (super::workload::KEY_BYTES + self.value_bytes) as u64;
+        let content = (KEY_BYTES + self.value_bytes) as u64;
         #[expect(clippy::cast_precision_loss, reason = "a figure for people, far below 2^52")]
         let overhead = grown as f64 / n_copies as f64 - content as f64;
         Some(overhead)

@@ -1,57 +1,38 @@
-//! The closed loop: every connection sends its next request when the last is answered.
+//! The load generator: threads that share the connections, so that one of them is never in the way of another.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Context, bail};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::connection::Connection;
-use super::workload::{Operation, Random, Workload};
+use super::door::Speeches;
+use super::draw::Drawing;
+use super::lane::{Lane, LaneSetup, Source, lock};
+use super::measured::Tally;
+use super::pacing::{Pace, Pacing};
+use super::progress::Progress;
+use super::workload::{Operation, Workload};
 
-/// Longest latency that is told apart: beyond every deadline. Longer ones would count as this.
-const LATENCY_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Significant digits of a latency: an error of at most 0.1 %.
-const LATENCY_DIGITS: u8 = 3;
-
-/// What a connection waits after a failure, so that a node that is down is not flooded.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(20);
-
-/// What came of one operation.
+/// Requests that are being sent. Dropped, it sends no more.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) operation: Operation,
-    pub(super) elapsed: Duration,
-    /// In nanoseconds, of requests that succeeded.
-    pub(super) latencies: Histogram<u64>,
-    pub(super) errors: u64,
-    first_failure: Option<String>,
+pub(super) struct Load {
+    tallies: Vec<Arc<Mutex<Tally>>>,
+    /// Tells which connection failed by a fault of this program; closed when all are done.
+    faults: mpsc::Receiver<anyhow::Error>,
+    began: Instant,
+    _stop: watch::Sender<()>,
 }
 
-impl Measured {
-    pub(super) fn new(operation: Operation) -> anyhow::Result<Self> {
-        let highest = u64::try_from(LATENCY_MAX.as_nanos()).unwrap_or(u64::MAX);
-        let latencies = Histogram::new_with_bounds(1, highest, LATENCY_DIGITS)?;
-        Ok(Self { operation, elapsed: Duration::ZERO, latencies, errors: 0, first_failure: None })
-    }
-
-    /// The first failure, if there was one.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.first_failure.as_deref()
-    }
-
-    pub(super) fn record(&mut self, ended: anyhow::Result<()>, latency: Duration) {
-        match ended {
-            Ok(()) => self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
-            Err(error) => {
-                self.errors += 1;
-                self.first_failure.get_or_insert_with(|| format!("{error:#}"));
-            }
-        }
-    }
+/// Makes connections of a workload.
+struct Lanes<'a> {
+    workload: &'a Workload,
+    /// What is said to each of the nodes.
+    speeches: Vec<Speeches>,
 }
 
 /// Writes every key once; the connections share them out.
@@ -65,92 +46,180 @@ pub(super) async fn check(workload: &Workload, step: u64) -> anyhow::Result<()> 
 }
 
 async fn each(workload: &Workload, operation: Operation, step: u64) -> anyhow::Result<()> {
-    let step = usize::try_from(step)?;
-    let bar = ProgressBar::new(workload.keys.div_ceil(step as u64)); // On standard error, and only if that is a terminal.
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} keys, {elapsed}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let mut tasks = JoinSet::new();
-    for number in 0..workload.connections {
-        let mut connection = Connection::new(workload, number, operation);
-        let keys = (0..workload.keys).step_by(step).skip(number.into()).step_by(workload.connections.into());
-        let bar = bar.clone();
-        tasks.spawn(async move {
-            for key in keys {
-                connection.exchange(key).await?;
-                bar.inc(1);
-            }
-            anyhow::Ok(())
-        });
+    let (step, lanes) = (usize::try_from(step)?, Lanes::of(workload).await?);
+    let now = Instant::now();
+    let mut load = lanes.start(Pacing::Closed, now, None, |number| lanes.each(number, operation, step))?;
+    let progress = Progress::of_keys(workload.keys.div_ceil(step as u64));
+    while !load.is_over_within(LOOK_EVERY).await? {
+        progress.at(load.n_ended());
+        if let Some(failure) = load.failure() {
+            bail!("{failure}");
+        }
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
-    bar.finish_and_clear();
-    Ok(())
+    load.failure().map_or(Ok(()), |failure| bail!("{failure}"))
 }
 
-/// Lets every connection send requests of that kind, first for the warm-up, then for the measured time.
-pub(super) async fn measure(workload: &Workload, operation: Operation) -> anyhow::Result<Measured> {
-    let measured = Arc::new(Mutex::new(Measured::new(operation)?));
-    let begin = Instant::now() + workload.warmup;
+/// Sends requests, of which so many percent are reads, first for the warm-up, then for the measured time.
+pub(super) async fn measure(workload: &Workload, reads_percent: u8) -> anyhow::Result<Tally> {
+    let lanes = Lanes::of(workload).await?;
+    let now = Instant::now();
+    let begin = now + workload.warmup;
     let end = begin + workload.measured;
-    let mut tasks = JoinSet::new();
-    for number in 0..workload.connections {
-        let connection = Connection::new(workload, number, operation);
-        let random = Random::new(u64::from(number) << 1 | u64::from(operation == Operation::Get));
-        let loop_ = Loop { connection, random, keys: workload.keys, begin, end };
-        tasks.spawn(loop_.run(Arc::clone(&measured)));
+    let mut load =
+        lanes.start(workload.pacing, now, Some(end), |number| lanes.drawn(number, reads_percent))?;
+    let mut failed = Tally::new()?;
+    if begin > now {
+        tokio::time::sleep_until(begin.into()).await;
+        failed = load.take()?.failures_only()?;
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+    let progress = Progress::of_time(workload.measured);
+    while !load.is_over_within(LOOK_EVERY).await? {
+        progress.after(begin.elapsed(), load.n_ended());
     }
-    let measured = Arc::into_inner(measured).context("no connection is left")?;
-    let measured = measured.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Measured { elapsed: begin.elapsed(), ..measured })
+    let mut measured = load.take()?;
+    measured.add(failed)?;
+    Ok(measured.over(begin, end))
 }
 
-/// One connection's work.
-struct Loop {
-    connection: Connection,
-    random: Random,
-    keys: u64,
-    begin: Instant,
-    end: Instant,
-}
+impl Load {
+    /// Sends requests as the workload has them, of which so many percent are reads, until this is dropped.
+    pub(super) async fn start(workload: &Workload, reads_percent: u8) -> anyhow::Result<Self> {
+        let lanes = Lanes::of(workload).await?;
+        lanes.start(workload.pacing, Instant::now(), None, |number| lanes.drawn(number, reads_percent))
+    }
 
-impl Loop {
-    async fn run(mut self, measured: Arc<Mutex<Measured>>) {
-        loop {
-            let sent = Instant::now();
-            if sent >= self.end {
-                return;
-            }
-            let ended = self.connection.exchange(self.random.below(self.keys)).await;
-            let (latency, failed) = (sent.elapsed(), ended.is_err());
-            if sent >= self.begin || failed {
-                // Held for the record alone, never while waiting.
-                measured.lock().unwrap_or_else(PoisonError::into_inner).record(ended, latency);
-            }
-            if failed {
-                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-            }
+    /// What was measured since the start or the last call; from now on it begins anew.
+    pub(super) fn take(&mut self) -> anyhow::Result<Tally> {
+        let mut all = Tally::new()?;
+        for tally in &self.tallies {
+            let fresh = Tally::new()?;
+            all.add(std::mem::replace(&mut *lock(tally), fresh))?;
+        }
+        let now = Instant::now();
+        Ok(all.over(std::mem::replace(&mut self.began, now), now))
+    }
+
+    /// How many requests ended since then.
+    fn n_ended(&self) -> u64 {
+        self.tallies.iter().map(|tally| lock(tally).n_ended()).sum()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.tallies.iter().find_map(|tally| lock(tally).failure().map(str::to_owned))
+    }
+
+    /// Waits so long at most; true if all that was to be sent was sent and answered.
+    async fn is_over_within(&mut self, time: Duration) -> anyhow::Result<bool> {
+        match tokio::time::timeout(time, self.faults.recv()).await {
+            Ok(Some(fault)) => Err(fault),
+            Ok(None) => Ok(true),
+            Err(_) => Ok(false),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl<'a> Lanes<'a> {
+    async fn of(workload: &'a Workload) -> anyhow::Result<Self> {
+        let mut speeches = Vec::new();
+        for node in &workload.nodes {
+            speeches.push(workload.door.speeches(node, workload.sizes).await?);
+        }
+        Ok(Self { workload, speeches })
+    }
 
-    #[test]
-    fn the_first_failure_is_kept_and_all_are_counted() {
-        let mut measured = Measured::new(Operation::Put).unwrap();
-        measured.record(Ok(()), Duration::from_millis(2));
-        measured.record(Err(anyhow::anyhow!("one")), Duration::ZERO);
-        measured.record(Err(anyhow::anyhow!("two")), Duration::ZERO);
-        measured.record(Ok(()), LATENCY_MAX * 2);
-        assert_eq!((measured.errors, measured.failure()), (2, Some("one")));
-        assert_eq!(measured.latencies.len(), 2);
-        assert!(measured.latencies.max() >= 60_000_000_000);
+    /// What that connection draws.
+    fn drawn(&self, number: u16, reads_percent: u8) -> Source {
+        let Workload { draw, keys, .. } = *self.workload;
+        let seed = u64::from(number) << 8 | u64::from(reads_percent);
+        let slots = self.workload.answers_for(number);
+        let is_of_node =
+            slots.map(|slots| -> Box<dyn Fn(u64) -> bool + Send> { Box::new(move |key| slots.hold(key)) });
+        Source::Drawn(Drawing::new(draw, keys, reads_percent, seed), is_of_node)
+    }
+
+    /// That connection's share of every `step`th key.
+    fn each(&self, number: u16, operation: Operation, step: usize) -> Source {
+        let Workload { keys, connections, .. } = *self.workload;
+        let all = (0..keys).step_by(step);
+        let Some(slots) = self.workload.answers_for(number) else {
+            return Source::Each(operation, Box::new(all.skip(number.into()).step_by(connections.into())));
+        };
+        // Those of its node, which it shares with the node's other connections.
+        let is_sibling = |other: &u16| self.workload.node_of(*other) == self.workload.node_of(number);
+        let (n_before, n_all) =
+            ((0..number).filter(is_sibling).count(), (0..connections).filter(is_sibling).count());
+        let own = all.filter(move |key| slots.hold(*key)).skip(n_before).step_by(n_all);
+        Source::Each(operation, Box::new(own))
+    }
+
+    /// Starts the threads.
+    fn start(
+        &self,
+        pacing: Pacing,
+        begin: Instant,
+        until: Option<Instant>,
+        source: impl Fn(u16) -> Source,
+    ) -> anyhow::Result<Load> {
+        let n_threads = self.workload.threads.min(self.workload.connections);
+        let (stop, stopped) = watch::channel(());
+        let (told, faults) = mpsc::channel(1);
+        let mut tallies = Vec::new();
+        for thread in 0..n_threads {
+            let tally = Arc::new(Mutex::new(Tally::new()?));
+            let numbers = (thread..self.workload.connections).step_by(n_threads.into());
+            let lanes = numbers.map(|number| {
+                let Workload { pipeline, connections, .. } = *self.workload;
+                let pace = Pace::new(pacing, pipeline, begin, until, number, connections);
+                Lane::new(self.setup(number, source(number), pace), Arc::clone(&tally))
+            });
+            run(lanes.collect(), stopped.clone(), told.clone())?;
+            tallies.push(tally);
+        }
+        Ok(Load { tallies, faults, began: begin, _stop: stop })
+    }
+
+    fn setup(&self, number: u16, source: Source, pace: Pace) -> LaneSetup {
+        let node = self.workload.node_of(number);
+        LaneSetup {
+            node: self.workload.nodes[node].clone(),
+            speech: self.speeches[node](),
+            source,
+            pace,
+            sizes: self.workload.sizes,
+            growth: self.workload.door.growth(),
+        }
     }
 }
+
+/// Runs those connections on a thread of their own, until they are done or nobody wants them any more.
+fn run(
+    lanes: Vec<Lane>,
+    mut stopped: watch::Receiver<()>,
+    told: mpsc::Sender<anyhow::Error>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let all = async move {
+        let mut tasks = JoinSet::new();
+        for lane in lanes {
+            tasks.spawn(lane.run());
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(fault) = ended {
+                let _ = told.try_send(fault.into()); // One that is told already is enough.
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("load".to_owned());
+    thread.spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = all => {}
+                _ = stopped.changed() => {}
+            }
+        });
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

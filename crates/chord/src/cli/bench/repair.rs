@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::cluster::{Cluster, Setup};
 use super::keeping::{KeepingArgs, Kept};
+use super::keys::Sizes;
 use super::process::{round, usage};
 use super::ready::wait_until_ready;
 use super::workload::Workload;
@@ -121,13 +122,8 @@ impl RepairArgs {
         let without = self.listen(cluster, &nodes, 0).await?;
         note(format_args!("Writing {} records...", thousands(self.records)));
         let workload = Workload {
-            door: Door::Http,
-            nodes,
-            connections: self.connections,
-            keys: self.records,
-            value_bytes: self.value_bytes,
-            warmup: Duration::ZERO,
-            measured: Duration::ZERO,
+            sizes: Sizes::of(self.value_bytes),
+            ..Workload::plain(Door::Http, nodes, self.connections, self.records)
         };
         load::fill(&workload).await?;
         note(format_args!("Measuring {} rounds with them...", self.rounds));

@@ -3,14 +3,22 @@
 use std::fmt::Write as _;
 
 use chord::RingSize;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::BenchArgs;
+use super::draw::Draw;
 use super::keeping::Kept;
-use super::load::Measured;
+use super::keys::Sizes;
+use super::measured::Measured;
+use super::pacing::Pacing;
 use super::process::{Usage, round};
+use super::spread::{Step, bars, steps};
 use super::workload::Workload;
 use crate::cli::table::{Side, Table, thousands};
+
+/// Of the time of its threads: who asks and is busier than that may be what is measured.
+const BUSY_PERCENT: f64 = 90.0;
 
 /// Results and the settings that led to them.
 #[derive(Debug, Serialize)]
@@ -19,6 +27,17 @@ pub(super) struct Report {
     operations: Vec<Cost>,
     #[serde(flatten)]
     used: Used,
+    #[serde(skip)]
+    shows_spread: bool,
+}
+
+/// Operations that were measured at the same time.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) operations: Vec<Measured>,
+    /// How much later than due requests were sent, in nanoseconds.
+    pub(super) late: Histogram<u64>,
+    pub(super) servers: Vec<Usage>,
 }
 
 /// What was used over all measurements, warm-up included.
@@ -35,12 +54,22 @@ struct Settings {
     version: &'static str,
     door: &'static str,
     nodes: Vec<String>,
+    /// Whether they are masters of a Redis cluster, each asked for its own keys.
+    cluster: bool,
     /// Null when the nodes ran already.
     ring_size: Option<u16>,
     connections: u16,
+    pipeline: u16,
+    threads: u16,
+    /// Requests a second in the open loop; null in the closed loop.
+    rate: Option<u32>,
+    /// Null when put and get were measured one after the other.
+    reads_percent: Option<u8>,
+    /// The exponent; null when keys were uniform.
+    zipf: Option<f64>,
     seconds: u64,
     warmup_seconds: u64,
-    value_bytes: usize,
+    value_bytes: Sizes,
     keys: u64,
     /// Null when the nodes ran already.
     keeping: Option<Kept>,
@@ -53,6 +82,9 @@ struct Cost {
     row: Row,
     /// CPU time of all servers for one operation, in microseconds; null where that is not known.
     server_cpu_us: Option<f64>,
+    /// How much later than due requests were sent by the fault of this program; null in the closed loop.
+    late_ms: Option<Latencies>,
+    histogram: Vec<Step>,
 }
 
 /// How often and how fast one operation was done.
@@ -61,6 +93,8 @@ pub(super) struct Row {
     operation: &'static str,
     count: u64,
     errors: u64,
+    /// Due in the open loop, and never sent: their wait counts among the latencies.
+    unsent: u64,
     per_second: f64,
     latency_ms: Latencies,
 }
@@ -75,30 +109,39 @@ struct Latencies {
 }
 
 impl Report {
-    pub(super) fn new(
-        args: &BenchArgs,
-        workload: &Workload,
-        operations: &[(Measured, Vec<Usage>)],
-        used: Used,
-    ) -> Self {
+    pub(super) fn new(args: &BenchArgs, workload: &Workload, runs: &[Run], used: Used) -> Self {
+        let starts = args.load.node.is_empty();
         let settings = Settings {
             version: env!("CARGO_PKG_VERSION"),
-            door: args.door.name(),
+            door: workload.door.name(),
             nodes: workload.nodes.iter().map(ToString::to_string).collect(),
-            ring_size: args.node.is_empty().then_some(args.ring_size).map(RingSize::bits),
+            cluster: workload.slots.is_some(),
+            ring_size: starts.then_some(args.ring_size).map(RingSize::bits),
             connections: workload.connections,
+            pipeline: workload.pipeline,
+            threads: workload.threads.min(workload.connections),
+            rate: match workload.pacing {
+                Pacing::Closed => None,
+                Pacing::Open { per_second } => Some(per_second),
+            },
+            reads_percent: args.load.reads,
+            zipf: match workload.draw {
+                Draw::Uniform => None,
+                Draw::Zipf(zipf) => Some(zipf.exponent()),
+            },
             seconds: workload.measured.as_secs(),
             warmup_seconds: workload.warmup.as_secs(),
-            value_bytes: workload.value_bytes,
+            value_bytes: workload.sizes,
             keys: workload.keys,
-            keeping: args.node.is_empty().then(|| args.keeping.kept(workload.nodes.len())),
+            keeping: starts.then(|| args.keeping.kept(workload.nodes.len())),
         };
-        Self { settings, operations: operations.iter().map(Cost::new).collect(), used }
+        let operations = runs.iter().flat_map(Run::costs).collect();
+        Self { settings, operations, used, shows_spread: args.load.histogram }
     }
 
     pub(super) fn text(&self) -> String {
         let mut table = Table::new(&[&COLUMNS[..], &[("server CPU us", Side::Right)]].concat());
-        for Cost { row, server_cpu_us } in &self.operations {
+        for Cost { row, server_cpu_us, .. } in &self.operations {
             let cost = server_cpu_us.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
             table.row([row.cells(), vec![cost]].concat());
         }
@@ -108,25 +151,82 @@ impl Report {
             text.push('\n');
             text.push_str(&usage_table(servers.iter().chain(generator)));
         }
-        let Settings { nodes, connections, value_bytes, keys, keeping, .. } = &self.settings;
-        let nodes = nodes.len();
-        let keeping = keeping.as_ref().map_or_else(String::new, |kept| format!(", {}", kept.text()));
-        writeln!(
-            text,
-            "\n{nodes} nodes, {connections} connections, {value_bytes}-byte values, {keys} keys{keeping}"
-        )
-        .expect("a string takes every text");
+        self.write_spread(&mut text).expect("a string takes every text");
+        self.write_remarks(&mut text).expect("a string takes every text");
+        writeln!(text, "\n{}", self.settings.text()).expect("a string takes every text");
         text
+    }
+
+    fn write_spread(&self, text: &mut String) -> std::fmt::Result {
+        for Cost { row, histogram, .. } in self.operations.iter().filter(|_| self.shows_spread) {
+            write!(text, "\n{}, up to:\n{}", row.operation, bars(histogram))?;
+        }
+        Ok(())
+    }
+
+    /// What must be known of these numbers.
+    fn write_remarks(&self, text: &mut String) -> std::fmt::Result {
+        let n_unsent: u64 = self.operations.iter().map(|cost| cost.row.unsent).sum();
+        if n_unsent > 0 {
+            writeln!(
+                text,
+                "\n{} requests were due and not sent before the end: their wait counts. The nodes do not keep this rate.",
+                thousands(n_unsent)
+            )?;
+        }
+        if let Some(late) = self.operations.first().and_then(|cost| cost.late_ms.as_ref()) {
+            writeln!(
+                text,
+                "\nRequests were sent up to {:.1} ms after they were due (p99 {:.1} ms), which does not count: a timer's fault.",
+                late.max, late.p99
+            )?;
+        }
+        let busy: f64 = self.used.generator.iter().map(|used| used.cpu_percent).sum();
+        if busy >= BUSY_PERCENT * f64::from(self.settings.threads) {
+            writeln!(
+                text,
+                "\nThe load generator itself was busy all the time: the nodes may be faster. More --threads help where there are cores."
+            )?;
+        }
+        Ok(())
     }
 }
 
-impl Cost {
-    fn new((measured, used): &(Measured, Vec<Usage>)) -> Self {
-        let row = Row::new(measured);
-        let cores: f64 = used.iter().map(|used| used.cpu_percent / 100.0).sum();
+impl Settings {
+    /// "3 nodes, 8 connections, 64-byte values, 10000 keys, R = 3, W = 2, in memory"
+    fn text(&self) -> String {
+        let nodes = match self.nodes.len() {
+            1 => "1 node".to_owned(),
+            n_nodes => format!("{n_nodes} nodes"),
+        };
+        let mut parts =
+            vec![nodes, format!("door {}", self.door), format!("{} connections", self.connections)];
+        parts.extend((self.pipeline > 1).then(|| format!("{} requests at a time on each", self.pipeline)));
+        parts.extend(self.rate.map(|rate| format!("{} requests/s", thousands(rate.into()))));
+        parts.extend(self.reads_percent.map(|percent| format!("{percent} % gets")));
+        parts.push(format!("{}-byte values", self.value_bytes));
+        parts.push(format!("{} keys", self.keys));
+        parts.extend(self.zipf.map(|exponent| format!("by Zipf's law with {exponent}")));
+        parts.extend(self.keeping.as_ref().map(Kept::text));
+        parts.join(", ")
+    }
+}
+
+impl Run {
+    fn costs(&self) -> impl Iterator<Item = Cost> {
+        let rows: Vec<Row> = self.operations.iter().map(Row::new).collect();
+        let per_second: f64 = rows.iter().map(|row| row.per_second).sum();
+        let cores: f64 = self.servers.iter().map(|used| used.cpu_percent / 100.0).sum();
         // Warm-up and measurement cost the same, so it is no matter that only the latter is counted.
-        let server_cpu_us = (!used.is_empty() && row.count > 0).then(|| round(cores / row.per_second * 1e6));
-        Self { row, server_cpu_us }
+        let server_cpu_us =
+            (!self.servers.is_empty() && per_second > 0.0).then(|| round(cores / per_second * 1e6));
+        let is_open = !self.late.is_empty();
+        rows.into_iter().zip(&self.operations).map(move |(row, measured)| Cost {
+            row,
+            server_cpu_us,
+            late_ms: is_open.then(|| Latencies::new(&self.late)),
+            histogram: steps(&measured.latencies),
+        })
     }
 }
 
@@ -144,24 +244,16 @@ pub(super) const COLUMNS: [(&str, Side); 8] = [
 
 impl Row {
     pub(super) fn new(measured: &Measured) -> Self {
-        let latencies = &measured.latencies;
+        let (count, seconds) = (measured.count(), measured.elapsed.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
-        let (per_second, ms) = (latencies.len() as f64 / measured.elapsed.as_secs_f64(), |ns: u64| {
-            (ns as f64 / 1e3).round() / 1e3
-        });
-        let at = |quantile| ms(latencies.value_at_quantile(quantile));
+        let per_second = if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Self {
             operation: measured.operation.name(),
-            count: latencies.len(),
+            count,
             errors: measured.errors,
+            unsent: measured.unsent,
             per_second: round(per_second),
-            latency_ms: Latencies {
-                p50: at(0.5),
-                p90: at(0.9),
-                p99: at(0.99),
-                p99_9: at(0.999),
-                max: ms(latencies.max()),
-            },
+            latency_ms: Latencies::new(&measured.latencies),
         }
     }
 
@@ -181,6 +273,15 @@ impl Row {
         cells.extend([p50, p90, p99, p99_9, max].map(|ms| format!("{ms:.3}")));
         cells.push(thousands(self.errors));
         cells
+    }
+}
+
+impl Latencies {
+    fn new(latencies: &Histogram<u64>) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
+        let ms = |ns: u64| (ns as f64 / 1e2).round() / 1e4;
+        let at = |quantile| ms(latencies.value_at_quantile(quantile));
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p99_9: at(0.999), max: ms(latencies.max()) }
     }
 }
 

@@ -20,6 +20,26 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
 }
 
+/// An answer that came whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole<'a> {
+    pub(super) head: Head,
+    pub(super) body: &'a [u8],
+    /// With its head.
+    pub(super) n_bytes: usize,
+}
+
+/// The answer at the beginning of `bytes`; `None` while it is not whole. `is_all`: no more bytes will come.
+pub(super) fn whole(bytes: &[u8], is_all: bool) -> anyhow::Result<Option<Whole<'_>>> {
+    let Some(head) = head(bytes)? else { return Ok(None) };
+    let n_bytes = match head.body_bytes {
+        Some(body_bytes) => head.bytes.saturating_add(body_bytes),
+        None if is_all => bytes.len(),
+        None => return Ok(None),
+    };
+    Ok(bytes.get(head.bytes..n_bytes).map(|body| Whole { head, body, n_bytes }))
+}
+
 /// The head at the beginning of `bytes`; `None` while it is not complete.
 pub(super) fn head(bytes: &[u8]) -> anyhow::Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -34,6 +54,9 @@ pub(super) fn head(bytes: &[u8]) -> anyhow::Result<Option<Head>> {
     let mut head = Head { status, bytes: end + 4, body_bytes: None, keep_alive: version == "HTTP/1.1" };
     for line in lines.take(HEADERS_MAX) {
         head.read_header(line)?;
+    }
+    if matches!(head.status, 204 | 304) {
+        head.body_bytes = Some(0); // By RFC 9112, 6.3: these never have a body, and no length.
     }
     Ok(Some(Head { keep_alive: head.keep_alive && head.body_bytes.is_some(), ..head }))
 }
@@ -85,6 +108,25 @@ mod tests {
         assert!(!closed.keep_alive);
         let unknown = parsed("HTTP/1.1 200 OK\r\n\r\n").unwrap();
         assert_eq!((unknown.body_bytes, unknown.keep_alive), (None, false));
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_its_body_is() {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1";
+        for cut in 0..text.len() - 8 {
+            assert_eq!(whole(&text[..cut], false).unwrap(), None);
+        }
+        let answer = whole(text, false).unwrap().unwrap();
+        assert_eq!((answer.body, answer.n_bytes), (&b"{}"[..], text.len() - 8));
+        let until_the_end = b"HTTP/1.0 200 OK\r\n\r\n{}";
+        assert_eq!(whole(until_the_end, false).unwrap(), None);
+        assert_eq!(whole(until_the_end, true).unwrap().unwrap().body, b"{}");
+    }
+
+    #[test]
+    fn no_content_has_no_body_and_the_connection_stays() {
+        let head = parsed("HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        assert_eq!((head.body_bytes, head.keep_alive), (Some(0), true));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::JoinArgs;
 use crate::cli::bench::keeping::Kept;
-use crate::cli::bench::load::Measured;
+use crate::cli::bench::measured::Measured;
 use crate::cli::bench::process::round;
 use crate::cli::bench::report::{COLUMNS, Row};
 use crate::cli::output;
