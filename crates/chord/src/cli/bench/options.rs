@@ -44,7 +44,8 @@ pub(super) struct LoadArgs {
         value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     pub(super) connections: u16,
 
-    /// How many requests are under way on each connection: so many are sent together, and the next when all are answered
+    /// How many requests are under way on each connection, at most: without --rate so many are sent together, and the next
+    /// when all are answered
     #[arg(long, value_name = "DEPTH", default_value = "1",
         value_parser = number::within::<u16>("the depth of the pipeline", 1..=PIPELINE_MAX))]
     pipeline: u16,

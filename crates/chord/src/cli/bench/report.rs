@@ -167,17 +167,19 @@ impl Report {
     /// What must be known of these numbers.
     fn write_remarks(&self, text: &mut String) -> std::fmt::Result {
         let n_unsent: u64 = self.operations.iter().map(|cost| cost.row.unsent).sum();
+        let n_done: u64 = self.operations.iter().map(|cost| cost.row.count).sum();
         if n_unsent > 0 {
+            let keeps = if n_unsent * 100 > n_done { ": the nodes do not keep this rate" } else { "" };
             writeln!(
                 text,
-                "\n{} requests were due and not sent before the end: their wait counts. The nodes do not keep this rate.",
+                "\nDue and not sent before the end, with a wait that counts: {} requests{keeps}.",
                 thousands(n_unsent)
             )?;
         }
         if let Some(late) = self.operations.first().and_then(|cost| cost.late_ms.as_ref()) {
             writeln!(
                 text,
-                "\nRequests were sent up to {:.1} ms after they were due (p99 {:.1} ms), which does not count: a timer's fault.",
+                "\nThis program sent requests up to {:.1} ms late (p99 {:.1} ms), which is its own fault and does not count.",
                 late.max, late.p99
             )?;
         }
