@@ -131,7 +131,7 @@ impl BenchArgs {
         match self.other {
             Some(Other::Grow(args)) => return args.run(&mut signals).await,
             Some(Other::Sim(args)) => return args.run(&mut signals).await,
-            Some(Other::Idle(_) | Other::Join(_) | Other::Repair(_)) | None => {}
+            Some(Other::Idle(_) | Other::Join(_) | Other::Repair(_) | Other::SlowPeer(_)) | None => {}
         }
         let mut cluster = Cluster::new(self.setup());
         let ended = tokio::select! {
