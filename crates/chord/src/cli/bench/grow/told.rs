@@ -98,13 +98,13 @@ pub(super) async fn wait_until_settled(ideal: &IdealRing) -> anyhow::Result<()> 
 }
 
 fn is_settled(told: &Told, view: &View) -> bool {
-    let successors = view.successors().as_slice().iter();
-    let fingers = view.fingers().runs().iter().map(|run| &run.peer);
-    told.is_ready && are_named(&told.successors, successors) && are_named(&told.fingers, fingers)
-}
-
-fn are_named<'a>(told: &[Named], peers: impl Iterator<Item = &'a Peer>) -> bool {
-    told.iter().map(|named| named.node.as_str()).eq(peers.map(|peer| peer.name.as_str()))
+    let named = |told: &[Named], peer: &Peer| told.iter().any(|named| named.node == peer.name.as_str());
+    let list = view.successors().as_slice();
+    // One that the list has overtaken may be left among the fingers, and does no harm.
+    told.is_ready
+        && told.successors.len() == list.len()
+        && list.iter().all(|peer| named(&told.successors, peer))
+        && view.fingers().runs().iter().all(|run| named(&told.fingers, &run.peer))
 }
 
 async fn told(node: &NodeName) -> anyhow::Result<Told> {
