@@ -111,7 +111,7 @@ impl Report {
                 two(ring.hops.mean),
                 ring.hops.p1.to_string(),
                 ring.hops.p99.to_string(),
-                format!("{:.1}", ring.micros),
+                ring.cpu_micros.map_or_else(|| "-".to_owned(), |micros| format!("{micros:.1}")),
             ]);
         }
         table.render()

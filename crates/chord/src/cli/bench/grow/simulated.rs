@@ -1,6 +1,6 @@
 //! The same ring without processes and network: the lookups as shipped, from node to node in one thread.
 
-use std::time::Instant;
+use std::fs;
 
 use anyhow::{bail, ensure};
 use chord::{RingName, RingSize};
@@ -25,8 +25,8 @@ pub(super) struct Simulated {
     pub(super) nodes: usize,
     pub(super) half_of_log2: f64,
     pub(super) hops: Hops,
-    /// Of one core, for all decisions on the way of one lookup.
-    pub(super) micros: f64,
+    /// Of one core, for all decisions on the way of one lookup; null where there is no /proc.
+    pub(super) cpu_micros: Option<f64>,
 }
 
 impl Plan {
@@ -36,9 +36,10 @@ impl Plan {
         let nodes = LargeRingNodes::draw(&ring, n_nodes, self.seed);
         let mut ring =
             nodes.map_err(|crowded: Crowded| Usage::new(crowded.to_string()))?.build(&Config::new(ring));
-        let begun = Instant::now();
+        let before = cpu_nanos();
         let lookups = ring.look_up(self.lookups, || !is_stopped());
-        let (took, n_lookups) = (begun.elapsed(), lookups.hops.n_values());
+        let cpu = cpu_nanos().zip(before).map(|(after, before)| after.saturating_sub(before));
+        let n_lookups = lookups.hops.n_values();
         if n_lookups < self.lookups {
             bail!("stopped before the measurement was done");
         }
@@ -47,9 +48,15 @@ impl Plan {
             nodes: n_nodes,
             half_of_log2: round(half_of_log2(n_nodes as u64)),
             hops: Hops::of(&lookups.hops),
-            micros: round(took.as_secs_f64() * 1e6 / real(n_lookups)),
+            cpu_micros: cpu.map(|nanos| round(real(nanos) / 1e3 / real(n_lookups))),
         })
     }
+}
+
+/// How long this thread has run on a core (`/proc/thread-self/schedstat`): the machine may do other things meanwhile.
+fn cpu_nanos() -> Option<u64> {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
