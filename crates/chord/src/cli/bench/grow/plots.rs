@@ -44,6 +44,7 @@ fn hops(grown: &[Grown], simulated: &[Simulated]) -> Chart {
     let mut sizes: Vec<u64> =
         simulated().chain(processes(|ring| ring.lookup_hops)).map(|(n_nodes, _)| n_nodes).collect();
     sizes.sort_unstable();
+    sizes.dedup();
     let [half, one] = references(&sizes);
     Chart {
         id: "hops",
