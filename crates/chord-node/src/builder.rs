@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chord_disk::OpenError;
+use chord_disk::{DiskStore, OpenError};
 use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
@@ -322,14 +322,19 @@ impl Builder {
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         if let Storage::Disk(disk) = storage {
-            let reporting = tokio::spawn(report_damage(shared.clone(), disk.clone()));
-            tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
-            let remembering = tokio::spawn(remember(shared.clone(), disk));
-            tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
+            look_after(disk, &shared);
         }
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
+}
+
+/// Says what turns out damaged on a disk, and writes down there whom the node knows.
+fn look_after(disk: Arc<DiskStore>, shared: &Arc<Shared>) {
+    let reporting = tokio::spawn(report_damage(shared.clone(), disk.clone()));
+    tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
+    let remembering = tokio::spawn(remember(shared.clone(), disk));
+    tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
 }
 
 /// A node of which one task broke would go on without it, and wait for it when it ends: it goes to that stage instead.

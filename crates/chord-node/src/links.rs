@@ -15,6 +15,7 @@ mod round_trip;
 mod seed_records;
 mod sent;
 mod spoken;
+mod unanswered;
 mod unsayable;
 
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ use budget::Budget;
 pub(crate) use connection::{
     Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
 };
-pub(crate) use dialogue::{Terms, Unanswered};
+pub(crate) use dialogue::Terms;
 pub use language::Language;
 pub(crate) use language::{Refused, Reply, Said};
 pub(crate) use link::Link;
@@ -39,6 +40,7 @@ pub(crate) use records::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, text};
 #[cfg(test)]
 pub(crate) use spoken::BREAKS_MAX;
 pub(crate) use spoken::Spoken;
+pub(crate) use unanswered::Unanswered;
 
 use sent::Sent;
 

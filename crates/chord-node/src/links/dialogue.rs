@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 
 use super::connection::{NoAnswer, Sending, prepare};
 use super::lock;
+use super::unanswered::Unanswered;
 
 /// Requests that wait to be sent to a peer, in bytes, at most and by one request: more of them wait for room, since they
 /// would only wait in memory.
@@ -59,29 +60,6 @@ impl Terms {
     fn limits(&self, theirs: RingSize) -> ReplicaLimits {
         let size = self.hello.ring.as_ref().map_or(theirs, |ring| ring.size);
         ReplicaLimits { size, value_bytes: self.value_bytes }
-    }
-}
-
-/// Why frames brought no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unanswered {
-    /// As it may be with any connection.
-    #[error(transparent)]
-    NoAnswer(#[from] NoAnswer),
-    /// The request has not left, and can go out on another connection.
-    #[error("the request was not sent")]
-    NotSent,
-    /// The peer speaks no frames with this side: it is asked in other words.
-    #[error("no frames are spoken: {0}")]
-    NotSpoken(String),
-    /// What came back makes no sense.
-    #[error("the answer makes no sense: {0}")]
-    Wrong(String),
-}
-
-impl From<MessageError> for Unanswered {
-    fn from(error: MessageError) -> Self {
-        Self::Wrong(error.to_string())
     }
 }
 

@@ -7,8 +7,8 @@ use chord_ring::{Answer, Failure, NodeName, Refusal, Request as RingRequest, bud
 use chord_wire::frame::{self, Asked, Request, Welcome};
 
 use super::connection::{Answered, Sending};
-use super::dialogue::Unanswered;
 use super::lane::Heard;
+use super::unanswered::Unanswered;
 use super::{Asker, Link, Refused, lock};
 
 impl Link {

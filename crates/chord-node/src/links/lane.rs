@@ -9,8 +9,9 @@ use chord_wire::frame::{Answer, Asked};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::connection::{NoAnswer, Sending};
-use super::dialogue::{DEAF_AFTER, Dialogue, Terms, Unanswered};
+use super::dialogue::{DEAF_AFTER, Dialogue, Terms};
 use super::lock;
+use super::unanswered::Unanswered;
 use crate::door::REQUESTS_MAX;
 
 /// How often a request is sent that did not leave, or was lost with a connection that the peer had closed meanwhile.
@@ -95,11 +96,12 @@ impl Lane {
             match dialogue.ask(sending, asked, permit).await {
                 Ok(answer) => return Ok(Heard { answer, from: dialogue }),
                 Err(Unanswered::NotSent) if attempts_left > 0 => {}
-                Err(Unanswered::NotSent) => return Err(self.broke(&dialogue)),
                 // A connection that was kept may have been closed meanwhile.
                 Err(Unanswered::NoAnswer(NoAnswer::Closed))
                     if attempts_left > 0 && !is_new && !sending.is_over() => {}
-                Err(Unanswered::NoAnswer(NoAnswer::Closed)) => return Err(self.broke(&dialogue)),
+                Err(Unanswered::NotSent | Unanswered::NoAnswer(NoAnswer::Closed)) => {
+                    return Err(self.broke(&dialogue));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -11,8 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Answered, Sending};
-use super::dialogue::{Terms, Unanswered};
+use super::dialogue::Terms;
 use super::lane::Lane;
+use super::unanswered::Unanswered;
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 

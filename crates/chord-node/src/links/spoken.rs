@@ -10,9 +10,10 @@ use chord_ring::NodeName;
 use chord_wire::frame::{Asked, VERSIONS, Versions};
 
 use super::connection::{Answered, NoAnswer, Sending};
-use super::dialogue::{Terms, Unanswered};
+use super::dialogue::Terms;
 use super::lane::{Heard, Lane};
 use super::lock;
+use super::unanswered::Unanswered;
 
 /// Pause before frames are tried again with a peer with which they have failed: the first one, and the longest to which it
 /// doubles. Trying costs a connection, and what is asked meanwhile some milliseconds.
