@@ -409,10 +409,9 @@ fn a_deletion_tells_its_version_also_when_it_comes_twice_and_one_of_nothing_tell
     let mut deletes = |now_ms: u64, operation, proposal| {
         let now = Now { elapsed: Duration::from_millis(now_ms), wall_ms: now_ms };
         let (until, consistency) = (Duration::from_secs(9), Consistency::Usual);
-        let key = key.clone();
-        driven
-            .node
-            .handle(now, Input::Operate { token: Token(1), key, operation, proposal, consistency, until });
+        let (token, position, key) = (Token(1), key.position(size()), key.clone());
+        let input = Input::Operate { token, position, key, operation, proposal, consistency, until };
+        driven.node.handle(now, input);
         match driven.node.poll() {
             Some(Output::Done(Token(1), Ok(outcome))) => (outcome.was_there(), outcome.deleted),
             other => panic!("{other:?}"),
