@@ -122,10 +122,10 @@ impl SlowPeerArgs {
     /// May be dropped at any point: every process started is in `cluster`.
     pub(super) async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
         let nodes = cluster.start(usize::from(self.nodes) - 1).await?;
-        let (faulty, there) = cluster.start_behind().await?;
-        let front = Front::open((faulty.host(), faulty.port()), (there.host(), there.port())).await?;
+        let (peer, there) = cluster.start_behind().await?;
+        let front = Front::open((peer.host(), peer.port()), (there.host(), there.port())).await?;
         cluster.form_ring().await?;
-        let ring = Ring { cluster, faulty, front, nodes };
+        let ring = Ring { cluster, faulty: peer, front, nodes };
         ring.until_well().await?;
         let load = Load::start(&self.plan(&ring)).await?;
         tokio::time::sleep(WARMUP).await;

@@ -178,7 +178,7 @@ fn frames_are_spoken_once_the_node_has_said_welcome() {
     let value = Some(chord::Value::new(VALUE, 1 << 20).unwrap());
     let position = operate.key.position(RingSize::DEFAULT);
     let record = chord::Record { position, key: operate.key, version, value, expires_at_ms: None };
-    let outcome = chord::Outcome { record: Some(record), before: None, copies: 1 };
+    let outcome = chord::Outcome { record: Some(record), copies: 1, ..chord::Outcome::default() };
     let answer = frame::Answer::Operated { result: Ok(outcome), owner: None, hops: Some(0) };
     outbox.put(answer.kind(), 7, |to| answer.write(to));
     let n_bytes = outbox.unsent().len();

@@ -42,11 +42,11 @@ pub(super) struct Done {
     pub(super) elapsed: Duration,
 }
 
-impl Contents {
-    fn key(self, number: u64) -> anyhow::Result<Key> {
-        Ok(Key::new(format!("grow{number}").as_bytes())?)
-    }
+fn key(number: u64) -> anyhow::Result<Key> {
+    Ok(Key::new(format!("grow{number}").as_bytes())?)
+}
 
+impl Contents {
     /// The number of the key again and again, so that a value is checked without being kept.
     fn value(self, number: u64) -> anyhow::Result<Value> {
         let digits = number.to_string();
@@ -148,7 +148,7 @@ async fn look_up(client: &Client, key: String, ideal: &IdealRing) -> anyhow::Res
 
 /// Gets or puts a key, and says how often the request was forwarded.
 async fn operate(client: &Client, contents: Contents, kind: Kind, number: u64) -> anyhow::Result<u64> {
-    let (key, operation) = (contents.key(number)?, contents.operation(kind, number)?);
+    let (key, operation) = (key(number)?, contents.operation(kind, number)?);
     let operated = client.operate(key, operation, Consistency::Usual, ANSWER_WITHIN).await?;
     let record = operated.outcome.record.context("a key that was written is not found")?;
     let is_right = record.value.is_some_and(|value| Some(value) == contents.value(number).ok());

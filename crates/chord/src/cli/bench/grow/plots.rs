@@ -105,9 +105,9 @@ fn csv_of_processes(grown: &[Grown]) -> String {
     let mut text = String::from("nodes,half_of_log2,lookup_hops,lookup_hops_p1,lookup_hops_p99");
     for operation in ["get", "put"] {
         for figure in ["hops", "requests", "to_find", "to_operate", "to_copy", "for_upkeep", "cpu_micros"] {
-            text.push_str(&format!(",{operation}_{figure}"));
+            let _ = write!(text, ",{operation}_{figure}");
         }
-        text.push_str(&format!(",{operation}s_per_second"));
+        let _ = write!(text, ",{operation}s_per_second");
     }
     text.push_str(",rest_requests_per_second,rest_cpu_percent\n");
     for ring in grown {

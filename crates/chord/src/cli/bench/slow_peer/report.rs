@@ -1,5 +1,6 @@
 //! What `chord bench slow-peer` found, for people and for programs.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -87,7 +88,7 @@ impl Report {
         let mut text = table.render();
         text.push_str("Times are in milliseconds.\n");
         for failure in self.rows.iter().filter_map(|row| row.first_failure.as_ref()) {
-            text.push_str(&format!("A request failed: {failure}\n"));
+            let _ = writeln!(text, "A request failed: {failure}");
         }
         text
     }
