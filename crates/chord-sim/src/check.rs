@@ -233,7 +233,8 @@ impl Settings {
         if self.start == Start::Two && self.claim == Claim::Proof {
             return Err(CheckError::NoMemory);
         }
-        if self.answers == Answers::Shortened && (self.claim != Claim::Proof || self.grain != Grain::Lists) {
+        let may_be_short = self.layer == Layer::C && self.claim == Claim::Proof && self.grain == Grain::Lists;
+        if self.answers == Answers::Shortened && !may_be_short {
             return Err(CheckError::Shortened);
         }
         Ok(())
@@ -267,7 +268,7 @@ pub enum CheckError {
     NoMemory,
     /// Answers that are shortened, where more of them is used or was not argued to be not.
     #[error(
-        "answers can be shortened where nodes remember nobody and the grain is that of lists: leave out the other choice"
+        "answers can be shortened in layer C, where nodes remember nobody and the grain is that of lists: leave out the other choice"
     )]
     Shortened,
     /// Answers that are shortened, of nodes that are not as they are shipped: what they will use of an answer was argued for

@@ -15,4 +15,5 @@ pub use merge::{Apart, Merge, Merged, Reached, merge};
 pub(crate) use plan::peers_of;
 pub use plan::{Fault, HOSTS_MAX, Kind, OneWay, Plan, Timed};
 pub use run::{Broken, Passed, ROUNDS_TO_IDEAL, Rule, Run};
+pub(crate) use shrink::only_faults;
 pub use shrink::{Shrunk, shrink};

@@ -184,6 +184,7 @@ fn what_cannot_be_checked_is_refused_with_the_remedy() {
         (Settings::new(Layer::B, 2, 2), CheckError::TooFewNodes { nodes: 2, successors: 2, needed: 3 }),
         (Settings { start: Start::Two, ..Settings::new(Layer::B, 4, 2) }, CheckError::NoMemory),
         (Settings { answers: Answers::Shortened, ..small(Claim::Together) }, CheckError::Shortened),
+        (Settings { answers: Answers::Shortened, ..Settings::new(Layer::B, 4, 2) }, CheckError::Shortened),
     ] {
         assert_eq!(check(&settings, &mut |_| ControlFlow::Continue(())).unwrap_err(), error);
     }

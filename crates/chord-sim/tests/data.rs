@@ -19,15 +19,14 @@ fn run_all(seeds: Range<u64>) -> Marks {
             Err(broken) => broken,
         };
         let small = shrink_data(&plan, &broken);
-        let numbers: Vec<String> = small.plan.mishaps.iter().map(|timed| timed.number.to_string()).collect();
         panic!(
-            "seed {seed}, {}, records {}: at {} s {}: {}\nreplay: chord sim data --seed {seed} --only-faults {} --trace",
+            "seed {seed}, {}, records {}: at {} s {}: {}\nreplay: {}",
             plan.class,
             plan.keeping,
             small.broken.at,
             small.broken.rule,
             small.broken.description,
-            numbers.join(",")
+            small.replay()
         );
     }
     marks

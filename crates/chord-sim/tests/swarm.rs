@@ -16,16 +16,6 @@ const SEEDS: u64 = 200;
 /// Rounds within which rings of 64 and 64 nodes, or three rings of any sizes, are one.
 const ROUNDS_TO_MERGE: u64 = 30;
 
-fn replay(small: &Shrunk) -> String {
-    let numbers: Vec<String> = small.plan.faults.iter().map(|timed| timed.number.to_string()).collect();
-    format!(
-        "chord sim run --seed {} --hosts {} --only-faults {} --trace",
-        small.plan.seed,
-        small.plan.hosts,
-        numbers.join(",")
-    )
-}
-
 #[test]
 fn rings_keep_the_invariant_and_heal_under_the_faults_of_many_seeds() {
     for seed in 0..SEEDS {
@@ -33,7 +23,7 @@ fn rings_keep_the_invariant_and_heal_under_the_faults_of_many_seeds() {
         if let Err(broken) = Run::new(plan.clone()).finish() {
             let small = shrink(&plan, &broken);
             let how = &small.broken;
-            panic!("seed {seed}: {} at {}: {}\n{}", how.rule, how.at, how.description, replay(&small));
+            panic!("seed {seed}: {} at {}: {}\n{}", how.rule, how.at, how.description, small.replay());
         }
     }
 }

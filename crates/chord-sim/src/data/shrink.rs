@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{DataBroken, DataPlan, DataRun};
+use crate::swarm::only_faults;
 
 /// How many smaller runs are tried.
 const TRIES_MAX: usize = 150;
@@ -14,6 +15,14 @@ pub struct DataShrunk {
     pub plan: DataPlan,
     /// How it fails.
     pub broken: DataBroken,
+}
+
+impl DataShrunk {
+    /// The command that replays it, event by event.
+    pub fn replay(&self) -> String {
+        let only = only_faults(self.plan.mishaps.iter().map(|timed| timed.number));
+        format!("chord sim data --seed {} {only} --trace", self.plan.seed)
+    }
 }
 
 /// Leaves out mishaps while the same rule breaks: first many at once, then fewer (delta debugging).

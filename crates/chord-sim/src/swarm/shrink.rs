@@ -16,6 +16,22 @@ pub struct Shrunk {
     pub broken: Broken,
 }
 
+impl Shrunk {
+    /// The command that replays it, event by event.
+    pub fn replay(&self) -> String {
+        let Plan { seed, hosts, faults, .. } = &self.plan;
+        let only = only_faults(faults.iter().map(|timed| timed.number));
+        format!("chord sim run --seed {seed} --hosts {hosts} {only} --trace")
+    }
+}
+
+/// The option that leaves only the faults of these numbers.
+pub(crate) fn only_faults(numbers: impl Iterator<Item = usize>) -> String {
+    let numbers: BTreeSet<usize> = numbers.collect();
+    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    if numbers.is_empty() { "--no-faults".to_owned() } else { format!("--only-faults {}", numbers.join(",")) }
+}
+
 /// Leaves out hosts and faults while the same rule breaks: first many at once, then fewer (delta debugging).
 pub fn shrink(plan: &Plan, broken: &Broken) -> Shrunk {
     let mut best = Shrunk { plan: plan.clone(), broken: broken.clone() };

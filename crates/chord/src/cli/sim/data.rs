@@ -1,5 +1,7 @@
 //! `chord sim data`: ring and records together under faults that seeds decide, with clients whose histories are checked.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
 use chord_sim::data::{
     DataBroken, DataPassed, DataPlan, DataRun, DataShrunk, Lost, READY_WITHIN, shrink_data,
@@ -44,7 +46,7 @@ ones when everything is mended. In steady runs no increment and no item of a lis
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct DataArgs {
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER", default_value = "0",
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
@@ -54,9 +56,13 @@ pub(crate) struct DataArgs {
     seeds: u64,
 
     /// Only the faults of these numbers, separated by commas; for one seed
-    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "seeds",
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', conflicts_with = "seeds",
         value_parser = number::within::<usize>("the number of a fault", 0..=u64::from(u32::MAX)))]
     only_faults: Option<Vec<usize>>,
+
+    /// No faults at all; for one seed
+    #[arg(long, conflicts_with_all = ["seeds", "only_faults"])]
+    no_faults: bool,
 
     /// Print everything that happens, one line an event; for one seed
     #[arg(long, conflicts_with_all = ["seeds", "json"])]
@@ -112,6 +118,9 @@ impl DataArgs {
 
     fn plan(&self) -> anyhow::Result<DataPlan> {
         let plan = DataPlan::draw(self.seed);
+        if self.no_faults {
+            return Ok(plan.with_only(&BTreeSet::new()));
+        }
         let Some(numbers) = &self.only_faults else { return Ok(plan) };
         if let Some(number) = numbers.iter().find(|number| **number >= plan.mishaps.len()) {
             let last = plan.mishaps.len() - 1; // A plan has one at least.
@@ -250,10 +259,5 @@ fn tell_shrunk(plan: &DataPlan, small: &DataShrunk) -> anyhow::Result<()> {
     ))?;
     tell_plan(&small.plan)?;
     tell_broken(&small.broken)?;
-    let numbers: Vec<String> = small.plan.mishaps.iter().map(|timed| timed.number.to_string()).collect();
-    output::answer(format_args!(
-        "replay: chord sim data --seed {} --only-faults {} --trace",
-        plan.seed,
-        numbers.join(",")
-    ))
+    output::answer(format_args!("replay: {}", small.replay()))
 }

@@ -46,7 +46,7 @@ pub(crate) struct MergeArgs {
     loss: u8,
 
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER", default_value = "0",
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 

@@ -37,7 +37,7 @@ is remembered for ever, those that knew of each other must be one ring each.
 A run that fails is made smaller before it is told, with the command that replays it. Exit code 1 if any failed.")]
 pub(crate) struct RunArgs {
     /// The first seed
-    #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER", default_value = "0",
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
@@ -52,9 +52,13 @@ pub(crate) struct RunArgs {
     hosts: Option<usize>,
 
     /// Only the faults of these numbers, separated by commas
-    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',',
         value_parser = number::within::<usize>("the number of a fault", 0..=u64::from(u32::MAX)))]
     only_faults: Option<Vec<usize>>,
+
+    /// No faults at all
+    #[arg(long, conflicts_with = "only_faults")]
+    no_faults: bool,
 
     /// Print everything that happens, one line an event; for one seed
     #[arg(long, conflicts_with_all = ["seeds", "json"])]
@@ -105,6 +109,7 @@ impl RunArgs {
         }
         match &self.only_faults {
             Some(numbers) => plan.with_only(&numbers.iter().copied().collect()),
+            None if self.no_faults => plan.with_only(&BTreeSet::new()),
             None => plan,
         }
     }
@@ -233,12 +238,5 @@ fn tell_shrunk(plan: &Plan, small: &Shrunk) -> anyhow::Result<()> {
     ))?;
     tell_plan(&small.plan)?;
     tell_broken(&small.broken)?;
-    let numbers: BTreeSet<usize> = small.plan.faults.iter().map(|timed| timed.number).collect();
-    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
-    output::answer(format_args!(
-        "replay: chord sim run --seed {} --hosts {} --only-faults {} --trace",
-        plan.seed,
-        small.plan.hosts,
-        numbers.join(",")
-    ))
+    output::answer(format_args!("replay: {}", small.replay()))
 }
