@@ -33,10 +33,11 @@ mod table;
 mod text;
 mod usage;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use chord::Language;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A Chord distributed hash table: a ring of equal nodes that keeps keys and values, and heals.
 #[derive(Debug, Parser)]
@@ -109,11 +110,24 @@ enum Command {
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let root = Cli::command();
-    match Cli::try_parse_from(&arguments) {
+    let root = with_negative_numbers(Cli::command());
+    match parse(&root, &arguments) {
         Ok(cli) => exit::report(run(cli), &usage::command_path(&root, &arguments)),
         Err(error) => usage::report(&error, &root, &arguments),
     }
+}
+
+fn parse(root: &clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = root.clone().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// A number below 0 is a value that is out of range, and no option that nobody knows: whoever gives one reads the range.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_values = |arg: &clap::Arg| arg.get_action().takes_values();
+    command
+        .mut_args(|arg| if takes_values(&arg) { arg.allow_negative_numbers(true) } else { arg })
+        .mut_subcommands(with_negative_numbers)
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {

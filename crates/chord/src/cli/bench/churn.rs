@@ -125,6 +125,8 @@ impl Report {
             "per CPU s",
             "joins",
             "gone",
+            "lookups",
+            "wrong",
             "MiB",
         ];
         let used =
@@ -140,6 +142,8 @@ impl Report {
             self.events_per_cpu_second.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
             thousands(self.joins),
             thousands(self.ends),
+            thousands(self.lookups_right + self.lookups_wrong),
+            thousands(self.lookups_wrong),
             used(|used| format!("{:.0}", used.resident_mib)),
         ]);
         table.render()

@@ -94,7 +94,7 @@ pub(crate) struct GrowArgs {
     lookups: u64,
 
     /// What decides the names of simulated nodes, and the lookups among them
-    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT, allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 

@@ -71,7 +71,7 @@ pub(crate) struct SimArgs {
     successors: u8,
 
     /// What decides the names of the nodes, and the lookups
-    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT, allow_negative_numbers = true,
+    #[arg(long, value_name = "NUMBER", default_value_t = SEED_DEFAULT,
         value_parser = number::within::<u64>("the seed", 0..=u64::MAX))]
     seed: u64,
 
