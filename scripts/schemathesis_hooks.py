@@ -60,7 +60,7 @@ def map_case(_context, case):
     wait = headers.get("chord-deadline-ms", "")
     if wait.isdigit() and 0 < int(wait) < PATIENCE_MS:
         headers["chord-deadline-ms"] = str(PATIENCE_MS)
-    if case.path.startswith("/v1/watch"):
+    if case.path.startswith(("/v1/watch", "/v1/ring/live")):
         query = case.query or {}
         lasts = query.get("for", WATCHING)
         # One that is no time is refused at once.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::age::now_ms;
 use crate::beginning::{Beginning, Meanwhile};
+use crate::crawl::Crawler;
 use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
 use crate::listen::bind;
@@ -309,6 +310,8 @@ impl Builder {
             join_refused: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Running),
             departure: OnceCell::new(),
+            started_at_ms: now.wall_ms,
+            crawler: Crawler::default(),
             violations: AtomicU64::new(0),
             limits: self.limits,
             may_flush: self.may_flush,

@@ -112,7 +112,11 @@ impl KeyPage {
 
 impl Shared {
     /// What a node has of a range, which may be this one.
-    async fn ask_for_list(&self, peer: &Peer, request: PeerRequest) -> Result<PeerAnswer, Failure> {
+    pub(crate) async fn ask_for_list(
+        &self,
+        peer: &Peer,
+        request: PeerRequest,
+    ) -> Result<PeerAnswer, Failure> {
         if peer.name != self.me.name {
             return self.asker().ask_for_list(peer, request).await;
         }

@@ -136,6 +136,12 @@ impl Links {
         }
     }
 
+    /// How long a peer's answers take, if any was measured.
+    pub(crate) fn round_trip(&self, name: &NodeName) -> Option<Duration> {
+        let link = lock(&self.by_name).links.get(name).cloned();
+        link.and_then(|link| link.round_trip())
+    }
+
     /// Whether the peer failed a moment ago: lookups go round it.
     pub(crate) fn is_suspect(&self, name: &NodeName) -> bool {
         let link = lock(&self.by_name).links.get(name).cloned();

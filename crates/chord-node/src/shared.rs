@@ -14,6 +14,7 @@ use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::askers::Askers;
+use crate::crawl::Crawler;
 use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
 use crate::records::Records;
@@ -81,6 +82,10 @@ pub(crate) struct Shared {
     pub(crate) join_refused: watch::Sender<Option<JoinError>>,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) departure: OnceCell<Departure>,
+    /// When the node was started, in milliseconds since 1970.
+    pub(crate) started_at_ms: u64,
+    /// Looks at the whole ring, for those who watch it.
+    pub(crate) crawler: Crawler,
     /// How often a rule of the ring was found broken at this node.
     pub(crate) violations: AtomicU64,
 }

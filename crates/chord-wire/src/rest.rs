@@ -5,26 +5,32 @@
 
 mod batch;
 mod body;
+mod copies;
 mod document;
 mod entity_tag;
 mod lifetime;
 mod listing;
+mod live;
 mod percent;
 mod precondition;
 mod problem;
 mod query;
+mod report;
 mod route;
 mod watch;
 
 pub use batch::*;
 pub use body::*;
+pub use copies::*;
 pub use document::{DocumentLimits, document};
 pub use entity_tag::*;
 pub use lifetime::*;
 pub use listing::*;
+pub use live::*;
 pub use percent::*;
 pub use precondition::*;
 pub use problem::*;
 pub use query::*;
+pub use report::*;
 pub use route::*;
 pub use watch::*;

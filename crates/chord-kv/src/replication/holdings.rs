@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chord_ring::{Peer, Position, between, owned};
+use chord_ring::{NodeName, Peer, Position, between, owned};
 
 use super::message::{Denial, Group};
 use crate::{Range, Version};
@@ -191,6 +191,12 @@ impl Holdings {
     pub(super) fn current(&self, now: Duration) -> Vec<Range> {
         let current = self.kept.iter().filter(|holding| holding.is_current(now));
         current.map(|holding| holding.group.range()).collect()
+    }
+
+    /// The owners that count on this node.
+    pub(super) fn owners(&self, now: Duration) -> impl Iterator<Item = &NodeName> {
+        let current = self.kept.iter().filter(move |holding| holding.is_current(now));
+        current.map(|holding| &holding.group.owner.name)
     }
 
     /// Forgets the holdings of which nothing is here any more: those that lapsed, all of whose records were dropped.

@@ -24,6 +24,10 @@ pub struct Status {
     pub missed: Vec<NodeName>,
     /// Operations under way.
     pub operations: usize,
+    /// The other members of its group, who keep copies of its range.
+    pub copies_at: Vec<NodeName>,
+    /// The owners that count on it for copies of theirs.
+    pub copies_for: Vec<NodeName>,
 }
 
 impl Status {
@@ -50,6 +54,8 @@ impl Replicator {
             copies_missing: if lacking == 0 { 0 } else { records().saturating_mul(lacking as u64) },
             missed: self.recall.missed(now),
             operations: self.works.len(),
+            copies_at: self.group.members.iter().map(|member| member.peer.name.clone()).collect(),
+            copies_for: self.holdings.owners(now).cloned().collect(),
         }
     }
 

@@ -6,6 +6,7 @@ mod batch;
 mod call;
 mod keys;
 mod kv;
+mod live;
 mod perform;
 mod ring;
 mod watch;
@@ -62,7 +63,10 @@ async fn answer(
         (Route::Incr, _) => kv::incr(call).await,
         (Route::Batch, _) => batch::run(call).await,
         (Route::Ring, _) => ring::ring(call).await,
+        (Route::Live, _) => live::live(call).await,
+        (Route::Node, _) => ring::node(call).await,
         (Route::Lookup, _) => ring::lookup(call).await,
+        (Route::Copies, _) => ring::copies(call).await,
         (Route::Keys, _) => keys::list(call).await,
         (Route::Watch | Route::WatchMany, _) => watch::watch(call, place.route).await,
         (Route::Document, _) => describe(call).await,
@@ -77,7 +81,8 @@ async fn describe(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     Ok(say(StatusCode::OK, JSON, document(&limits)))
 }
 
-const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/lookup/KEY, /v1/keys, \
+const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/ring/live, /v1/node, \
+    /v1/lookup/KEY, /v1/copies/KEY, /v1/keys, \
     /v1/watch/KEY, /v1/watch?prefix= and /openapi.json, which describes them";
 
 fn not_allowed(route: Route) -> Refused {

@@ -249,7 +249,8 @@ impl Connections {
 
     fn request(&self, said: &Said, context: &Context) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(said.body.clone()));
-        *request.method_mut() = Method::POST;
+        // Whatever is told has a body, and a question that needs none is asked as anybody asks it.
+        *request.method_mut() = if said.body.is_empty() { Method::GET } else { Method::POST };
         *request.uri_mut() = http::Uri::from_static(said.path);
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(said.content_type));

@@ -364,6 +364,11 @@ impl Link {
         true
     }
 
+    /// How long its answers take, smoothed, if any came.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        lock(&self.trip).smoothed()
+    }
+
     /// Whether the peer speaks the seed's words alone.
     pub(crate) fn is_seed(&self) -> bool {
         self.shown_seed().unwrap_or(false)

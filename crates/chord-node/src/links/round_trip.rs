@@ -31,6 +31,11 @@ impl RoundTrip {
         });
     }
 
+    /// How long an answer takes, smoothed, if any came.
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        self.measured.map(|measured| measured.smoothed)
+    }
+
     /// A deadline passed without an answer.
     pub(crate) fn missed(&mut self) {
         self.misses = (self.misses + 1).min(8);

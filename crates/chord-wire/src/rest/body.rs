@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chord_kv::Key;
 use chord_ring::{NodeName, Peer, Position, RingSize};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The content type of such a body.
@@ -33,14 +33,14 @@ impl From<&Key> for SpelledKey {
 }
 
 /// A node and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeBody {
     /// Its name: `HOST:PORT`, where it answers clients too.
     #[schema(example = "127.0.0.1:4567")]
-    node: String,
+    pub(super) node: String,
     /// Its position, in decimal; it may have 78 digits.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    position: String,
+    pub(super) position: String,
 }
 
 impl From<&Peer> for NodeBody {
@@ -57,7 +57,7 @@ pub struct Counter {
 }
 
 /// What one node believes about its ring.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RingBody {
     /// The node that answers.
     pub node: String,
@@ -84,11 +84,12 @@ pub struct RingBody {
     /// Why it is not ready.
     pub not_ready_because: Option<String>,
     /// What it has asked its peers since it started.
+    #[serde(default)]
     pub sent: SentBody,
 }
 
 /// How many requests a node has sent to its peers since it started, by what they were for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SentBody {
     /// To maintain the ring.
     pub ring: u64,
@@ -103,7 +104,7 @@ pub struct SentBody {
 }
 
 /// Entries of the finger table that name one member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FingerBody {
     /// The member.
     pub node: String,
@@ -117,19 +118,19 @@ pub struct FingerBody {
 }
 
 /// The positions that a node answers for.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RangeBody {
     /// They begin behind this position; that of the node itself if it answers for all.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    after: String,
+    pub(super) after: String,
     /// They end with this position, that of the node.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    up_to: String,
+    pub(super) up_to: String,
     /// Which part of the ring that is.
     #[schema(minimum = 0, maximum = 1)]
-    share: f64,
+    pub(super) share: f64,
     /// Whether the node has everything in it.
-    is_complete: bool,
+    pub(super) is_complete: bool,
 }
 
 impl RangeBody {

@@ -16,9 +16,12 @@ use super::batch::{BATCH_LINES_MAX, BATCH_TYPE, BatchAnswer, BatchDone, BatchLin
 use super::body::{
     Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, SentBody, SpelledKey, json,
 };
+use super::copies::{CopiesBody, CopyBody, CopyState};
 use super::listing::{KEYS_TYPE, KeyLine};
+use super::live::{PictureBody, SeenAs, SeenBody};
 use super::problem::Problem;
 use super::query::Parameter;
+use super::report::{LinkBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
 use failures::{Failure, failures};
@@ -47,6 +50,11 @@ A stream of events, for `EventSource` and the like. `watching` says that from no
 `set`, `deleted` and `expired` have a `ChangeData` as their data; `missed` has a `MissedData`, and says that changes may have \
 been missed. Each has an `id`, by which a client goes on: for one key it is told what it has missed, for many keys that it \
 may have. Between events comments keep the connection alive. It ends when the node leaves, and after `for`.";
+
+const LIVE: &str = "\
+A stream of events. `ring` comes first, with a `PictureBody` as its data that has every node; `changes` follow, whose \
+`PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself. \
+The ring is looked at only while somebody reads such a stream, and the more seldom the more nodes there are.";
 
 /// The document, for a node with these limits.
 pub fn document(limits: &DocumentLimits) -> Vec<u8> {
@@ -87,6 +95,15 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<RingBody>()
         .schema_from::<LookupBody>()
         .schema_from::<SpelledKey>()
+        .schema_from::<ReportBody>()
+        .schema_from::<StorageBody>()
+        .schema_from::<LinkBody>()
+        .schema_from::<SeenBody>()
+        .schema_from::<SeenAs>()
+        .schema_from::<PictureBody<'_>>()
+        .schema_from::<CopiesBody>()
+        .schema_from::<CopyBody>()
+        .schema_from::<CopyState>()
         .schema_from::<KeyLine>()
         .schema_from::<ChangeData>()
         .schema_from::<MissedData>();
@@ -126,7 +143,7 @@ impl Described<'_> {
             .summary(Some(summary))
             .description(Some(about).filter(|about| !about.is_empty()))
             .request_body(self.body());
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup | Route::Watch) {
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup | Route::Copies | Route::Watch) {
             operation = operation.parameter(parts::key());
         }
         for parameter in self.route.parameters(self.verb) {
@@ -145,7 +162,7 @@ impl Described<'_> {
         if matches!(self.route, Route::Watch | Route::WatchMany) {
             operation = operation.parameter(parts::last_event_id_header());
         }
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Lookup) {
+        if matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Lookup | Route::Copies) {
             operation = operation.parameter(parts::deadline());
         }
         for (status, response) in self.responses() {
@@ -158,7 +175,10 @@ impl Described<'_> {
     }
 
     const fn is_about_keys(self) -> bool {
-        !matches!(self.route, Route::Ring | Route::Lookup | Route::Document)
+        !matches!(
+            self.route,
+            Route::Ring | Route::Live | Route::Node | Route::Lookup | Route::Copies | Route::Document
+        )
     }
 
     /// Its name, what it does, and what else is to be said.
@@ -186,6 +206,11 @@ impl Described<'_> {
             ),
             (Route::Ring, Verb::Head) => ("head_ring", "Whether this node answers", ""),
             (Route::Ring, _) => ("get_ring", "What this node believes about its ring", ""),
+            (Route::Live, _) => ("watch_ring", "The ring as this node sees it, as it changes", LIVE),
+            (Route::Node, Verb::Head) => ("head_node", "Whether this node tells of itself", ""),
+            (Route::Node, _) => ("get_node", "What this node tells of itself", ""),
+            (Route::Copies, Verb::Head) => ("head_copies", "Whether a key's copies can be found", ""),
+            (Route::Copies, _) => ("get_copies", "Who keeps a key, and whether they agree", ""),
             (Route::Lookup, Verb::Head) => ("head_owner", "Whether a key's owner can be found", ""),
             (Route::Lookup, _) => ("get_owner", "The owner of a key, and the way to it", ""),
             (Route::Keys, _) => (
@@ -211,7 +236,10 @@ impl Described<'_> {
             | (
                 Route::Batch
                 | Route::Ring
+                | Route::Live
+                | Route::Node
                 | Route::Lookup
+                | Route::Copies
                 | Route::Keys
                 | Route::Watch
                 | Route::WatchMany
@@ -288,6 +316,12 @@ impl Described<'_> {
             (Route::Ring, _) => {
                 vec![(200, of("What it believes.").content(JSON_TYPE, body("RingBody")).build())]
             }
+            (Route::Node, _) => {
+                vec![(200, of("What it tells.").content(JSON_TYPE, body("ReportBody")).build())]
+            }
+            (Route::Copies, _) => {
+                vec![(200, of("Who keeps it.").content(JSON_TYPE, body("CopiesBody")).build())]
+            }
             (Route::Lookup, _) => {
                 vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
             }
@@ -295,7 +329,7 @@ impl Described<'_> {
                 let content = ContentBuilder::new().schema(Some(parts::lines("KeyLine", 0))).build();
                 vec![(200, of("The keys.").content(KEYS_TYPE, content).build())]
             }
-            (Route::Watch | Route::WatchMany, _) => {
+            (Route::Watch | Route::WatchMany | Route::Live, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::events())).build();
                 let stream = of("Events, until either side ends the connection.");
                 vec![(200, parts::with(stream.content(EVENTS_TYPE, content), &[Told::NoCache]))]

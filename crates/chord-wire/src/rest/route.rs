@@ -5,6 +5,9 @@ use std::fmt;
 use super::percent::{BadPercent, percent_decode};
 use super::query::Parameter;
 
+/// Where a node tells of itself.
+pub const NODE_PATH: &str = "/v1/node";
+
 /// Where the document is that describes REST.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
 
@@ -12,6 +15,8 @@ const PREFIX: &str = "/v1";
 const KV: &str = "/v1/kv/";
 const LOOKUP: &str = "/v1/lookup/";
 const RING: &str = "/v1/ring";
+const LIVE: &str = "/v1/ring/live";
+const COPIES: &str = "/v1/copies/";
 const BATCH: &str = "/v1/batch";
 const KEYS: &str = "/v1/keys";
 const WATCH: &str = "/v1/watch/";
@@ -71,8 +76,14 @@ pub enum Route {
     Batch,
     /// What the node believes of the ring.
     Ring,
+    /// The ring as the node sees it, as it changes.
+    Live,
+    /// What the node tells of itself.
+    Node,
     /// The way to the owner of a key.
     Lookup,
+    /// The copies of a key.
+    Copies,
     /// All keys, or all with one beginning.
     Keys,
     /// The changes of a key.
@@ -100,12 +111,15 @@ pub fn is_rest(path: &str) -> bool {
 
 impl Route {
     /// All routes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Kv,
         Self::Incr,
         Self::Batch,
         Self::Ring,
+        Self::Live,
+        Self::Node,
         Self::Lookup,
+        Self::Copies,
         Self::Keys,
         Self::Watch,
         Self::WatchMany,
@@ -114,7 +128,7 @@ impl Route {
 
     /// Where a path leads; `None` if nowhere.
     ///
-    /// All behind `/v1/kv/`, `/v1/lookup/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain
+    /// All behind `/v1/kv/`, `/v1/lookup/`, `/v1/copies/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain
     /// letters, it is what is asked for; as `%2Fincr` it is part of the key.
     ///
     /// # Errors
@@ -122,6 +136,8 @@ impl Route {
     pub fn of(path: &str) -> Result<Option<Place>, BadPercent> {
         let exact = match path {
             RING => Some(Self::Ring),
+            LIVE => Some(Self::Live),
+            NODE_PATH => Some(Self::Node),
             BATCH => Some(Self::Batch),
             KEYS => Some(Self::Keys),
             WATCH_MANY => Some(Self::WatchMany),
@@ -133,6 +149,8 @@ impl Route {
         }
         let (route, key) = if let Some(key) = path.strip_prefix(LOOKUP) {
             (Self::Lookup, key.as_bytes())
+        } else if let Some(key) = path.strip_prefix(COPIES) {
+            (Self::Copies, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(WATCH) {
             (Self::Watch, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(KV) {
@@ -151,8 +169,10 @@ impl Route {
         match self {
             Self::Kv => &[Verb::Get, Verb::Head, Verb::Put, Verb::Delete],
             Self::Incr | Self::Batch => &[Verb::Post],
-            Self::Ring | Self::Lookup | Self::Document => &[Verb::Get, Verb::Head],
-            Self::Keys | Self::Watch | Self::WatchMany => &[Verb::Get],
+            Self::Ring | Self::Node | Self::Lookup | Self::Copies | Self::Document => {
+                &[Verb::Get, Verb::Head]
+            }
+            Self::Keys | Self::Watch | Self::WatchMany | Self::Live => &[Verb::Get],
         }
     }
 
@@ -165,7 +185,8 @@ impl Route {
             (Self::Keys, _) => &[Parameter::Prefix],
             (Self::Watch, _) => &[Parameter::For, Parameter::LastEventId],
             (Self::WatchMany, _) => &[Parameter::Prefix, Parameter::For, Parameter::LastEventId],
-            (Self::Batch | Self::Ring | Self::Lookup | Self::Document, _) => &[],
+            (Self::Live, _) => &[Parameter::For],
+            (Self::Batch | Self::Ring | Self::Node | Self::Lookup | Self::Copies | Self::Document, _) => &[],
         }
     }
 
@@ -176,7 +197,10 @@ impl Route {
             Self::Incr => "/v1/kv/{key}/incr",
             Self::Batch => BATCH,
             Self::Ring => RING,
+            Self::Live => LIVE,
+            Self::Node => NODE_PATH,
             Self::Lookup => "/v1/lookup/{key}",
+            Self::Copies => "/v1/copies/{key}",
             Self::Keys => KEYS,
             Self::Watch => "/v1/watch/{key}",
             Self::WatchMany => WATCH_MANY,
@@ -228,7 +252,7 @@ mod tests {
 
     #[test]
     fn paths_that_lead_nowhere_are_still_rests() {
-        for path in ["/v1", "/v1/", "/v1/kv", "/v1/nothing", "/v1/ring/"] {
+        for path in ["/v1", "/v1/", "/v1/kv", "/v1/nothing", "/v1/ring/", "/v1/copies"] {
             assert!(is_rest(path) && leads(path).is_none(), "{path}");
         }
         for path in ["/", "/v1x", "/get", "/V1/ring"] {

@@ -48,10 +48,20 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
         (Route::Kv, Verb::Delete) => &[Code::Absent],
         (Route::Incr, _) => &[Code::NotANumber, Code::OutOfRange],
         (Route::Keys | Route::Watch | Route::WatchMany, _) => &[Code::NotMember],
-        (Route::Kv | Route::Batch | Route::Ring | Route::Lookup | Route::Document, _) => &[],
+        (
+            Route::Kv
+            | Route::Batch
+            | Route::Ring
+            | Route::Live
+            | Route::Node
+            | Route::Lookup
+            | Route::Copies
+            | Route::Document,
+            _,
+        ) => &[],
     };
     let is_change = matches!((route, verb), (Route::Kv, Verb::Put | Verb::Delete) | (Route::Incr, _));
-    let goes = matches!(route, Route::Kv | Route::Incr | Route::Lookup);
+    let goes = matches!(route, Route::Kv | Route::Incr | Route::Lookup | Route::Copies);
     let way = if goes { &WAY[..] } else { &[] };
     let change = if is_change { &CHANGE[..] } else { &[] };
     [&ANY, way, change, special].concat()

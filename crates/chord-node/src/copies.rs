@@ -1,0 +1,72 @@
+//! The copies of one key: who should have one, and what each of them says that it has.
+
+use std::sync::Arc;
+
+use chord_kv::replication::{AnswerBody, PeerRequest};
+use chord_kv::{Key, Range};
+use chord_ring::{NodeName, Peer, Position};
+use chord_wire::rest::{CopiesBody, CopyBody, CopyState, NodeBody};
+use futures_util::future::join_all;
+
+use crate::OperationError;
+use crate::age::now_ms;
+use crate::crawl::ask_once;
+use crate::links::lock;
+use crate::operation::Ticket;
+use crate::shared::Shared;
+
+/// Nodes that are asked for a copy, at most: as many as may keep one.
+const COPIES_MAX: usize = chord_kv::replication::REPLICAS_MAX as usize;
+
+impl Shared {
+    /// Who keeps a key, and what each of them has.
+    pub(crate) async fn copies(
+        self: &Arc<Self>,
+        key: &Key,
+        ticket: Ticket,
+    ) -> Result<CopiesBody, OperationError> {
+        let position = key.position(self.ring.size);
+        let owner = self.look_up(position, ticket).await?.owner;
+        let mut keepers = vec![owner.name.clone()];
+        let others = self.keepers_for(&owner).await;
+        keepers.extend(others.into_iter().filter(|name| *name != owner.name).take(COPIES_MAX - 1));
+        let copies = join_all(keepers.into_iter().map(|name| self.copy_at(name, key, position))).await;
+        let do_agree = copies.iter().all(|copy| {
+            let first = copies.first().map(|first| (first.has, &first.version));
+            copy.has != CopyState::Unknown && Some((copy.has, &copy.version)) == first
+        });
+        Ok(CopiesBody { position: position.to_string(), owner: NodeBody::from(&owner), copies, do_agree })
+    }
+
+    /// Those that an owner has chosen, by its own word.
+    async fn keepers_for(&self, owner: &Peer) -> Vec<NodeName> {
+        if owner.name == self.me.name {
+            return lock(&self.status).copies_at.clone();
+        }
+        let report = ask_once(self, &owner.name).await;
+        let names = report.map(|report| report.copies_at).unwrap_or_default();
+        names.iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
+    async fn copy_at(&self, name: NodeName, key: &Key, position: Position) -> CopyBody {
+        let before = self.ring.size.distance(Position::from(1), position);
+        let request = PeerRequest::List { range: Range { after: before, up_to: position }, cursor: None };
+        let peer = self.peer(name);
+        let answer = self.ask_for_list(&peer, request).await;
+        let (has, version) = match answer.map(|answer| answer.body) {
+            Ok(AnswerBody::Listed { headers, next, .. }) => {
+                match headers.iter().find(|header| header.key == *key) {
+                    Some(header) => {
+                        let has =
+                            if header.is_live(now_ms()) { CopyState::Value } else { CopyState::Deleted };
+                        (has, Some(header.version.to_string()))
+                    }
+                    None if next.is_none() => (CopyState::Nothing, None),
+                    None => (CopyState::Unknown, None), // So many keys lie at one position on a tiny ring only.
+                }
+            }
+            Ok(_) | Err(_) => (CopyState::Unknown, None),
+        };
+        CopyBody { node: peer.name.to_string(), has, version }
+    }
+}

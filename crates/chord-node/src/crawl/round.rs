@@ -1,0 +1,245 @@
+//! Round after round of asking all nodes, until nobody looks any more.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chord_ring::NodeName;
+use chord_wire::rest::{ReportBody, SeenAs, SeenBody, SeenText};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Picture;
+use super::ask::{ask, connections};
+use crate::age::now_ms;
+use crate::links::Connections;
+use crate::shared::{Shared, Stage};
+
+/// Nodes in a picture, at most: more than can be told apart on a screen. Whoever makes names up fills no more than this.
+const NODES_MAX: usize = 1024;
+
+/// Bytes of a picture, at most: eight KiB for each node, which is what one says that knows a hundred others.
+const PICTURE_BYTES_MAX: usize = NODES_MAX * (8 << 10);
+
+/// New names that one node's word brings into a round, at most: as many as a node with a long successor list and all of its
+/// distinct fingers has, so that one that makes names up does not crowd out those that others name.
+pub(super) const NEW_NAMES_MAX: usize = 64;
+
+/// Nodes that are asked at a time: enough that some that hang do not hold up the others.
+const ASKED_AT_ONCE: usize = 16;
+
+/// What it costs, about, to ask one node and to read what it says.
+const COST_OF_ONE: Duration = Duration::from_micros(100);
+
+/// A round costs at most this part of one core: the pause after it is as long as that takes.
+const PART_OF_A_CORE: u32 = 100;
+
+/// The shortest pause: what changes more quickly nobody sees.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// How long a round may take, so that many who are silent do not keep the others from being asked again.
+const ROUND_MAX: Duration = Duration::from_secs(3);
+
+/// Pause between two pictures of one round, in which some nodes may be slow.
+const SHOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause before a node is asked again that did not answer, and before one that never did: names cost nothing.
+const AGAIN_MAX: Duration = Duration::from_secs(3);
+const AGAIN_UNKNOWN_MAX: Duration = Duration::from_secs(30);
+
+/// How long numbers that change all the time, such as round trips, may be old: nobody should get every node anew for them.
+const NUMBERS_MAX: Duration = Duration::from_secs(5);
+
+/// How long a node stays in the picture that answers no more and that nobody names: long enough to be noticed.
+const GONE_FOR: Duration = Duration::from_secs(60);
+
+const _: () = assert!(NEW_NAMES_MAX * 8 <= NODES_MAX, "a few liars leave room for others");
+
+/// A node as it was seen last.
+struct Seen {
+    connections: Arc<Connections>,
+    written: SeenText,
+    written_at: Instant,
+    /// What that says beside numbers that change all the time.
+    essence: Result<ReportBody, SeenAs>,
+    /// When it answered last; nothing if it never did.
+    answered_at: Option<Instant>,
+    /// How often it has failed in a row, and when.
+    failures: u32,
+    failed_at: Instant,
+}
+
+impl Seen {
+    /// Whether it answered not long ago.
+    fn is_recent(&self) -> bool {
+        self.answered_at.is_some_and(|at| at.elapsed() < GONE_FOR)
+    }
+}
+
+/// What came of asking a node.
+struct Told {
+    name: NodeName,
+    connections: Arc<Connections>,
+    report: Result<ReportBody, SeenAs>,
+}
+
+/// Asks all nodes again and again. Ends when nobody looks, or the node closes.
+pub(super) async fn crawl(shared: Arc<Shared>) {
+    let mut crawl = Crawl { shared: shared.clone(), seen: BTreeMap::new(), left_out: 0, pause: PAUSE_MIN };
+    let closing = shared.reached(Stage::Closing);
+    tokio::pin!(closing);
+    while !shared.crawler.ends() {
+        let rounds = async {
+            crawl.round().await;
+            tokio::time::sleep(crawl.pause).await;
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = &mut closing => return,
+        }
+    }
+}
+
+struct Crawl {
+    shared: Arc<Shared>,
+    seen: BTreeMap<NodeName, Seen>,
+    left_out: u64,
+    pause: Duration,
+}
+
+impl Crawl {
+    async fn round(&mut self) {
+        let (began, me) = (Instant::now(), self.shared.me.name.clone());
+        let mut found: BTreeSet<NodeName> = BTreeSet::from([me.clone()]);
+        let mut waiting = VecDeque::new();
+        let mut asking = JoinSet::new();
+        let mut left_out = 0;
+        let own = self.shared.report();
+        let names = self.note(Told { connections: Arc::new(connections(&me)), name: me, report: Ok(own) });
+        // Those who have answered have the first claim to room.
+        let known: Vec<_> =
+            self.seen.iter().filter(|(_, seen)| seen.is_recent()).map(|(name, _)| name.clone()).collect();
+        left_out += enlist(&mut found, &mut waiting, known, NODES_MAX);
+        left_out += enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
+        loop {
+            while asking.len() < ASKED_AT_ONCE
+                && let Some(name) = waiting.pop_front()
+            {
+                if let Some(connections) = self.is_due(&name) {
+                    let shared = self.shared.clone();
+                    asking.spawn(async move {
+                        let report = ask(&shared, &connections, &name).await;
+                        Told { name, connections, report }
+                    });
+                }
+            }
+            // Whoever has answered is shown meanwhile.
+            let Ok(told) = tokio::time::timeout(SHOW_PAUSE, asking.join_next()).await else {
+                self.show();
+                continue;
+            };
+            let Some(told) = told else { break };
+            if let Ok(told) = told {
+                let names = self.note(told);
+                left_out += enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
+            }
+            if began.elapsed() >= ROUND_MAX {
+                break; // Those who are still asked are asked again, after those who answer.
+            }
+        }
+        self.left_out = left_out;
+        self.forget(&found);
+        let cost = COST_OF_ONE * PART_OF_A_CORE * u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
+        self.pause = cost.max(PAUSE_MIN);
+        self.show();
+    }
+
+    /// Over which connections to ask a node now; `None` if it failed a moment ago.
+    fn is_due(&self, name: &NodeName) -> Option<Arc<Connections>> {
+        let Some(seen) = self.seen.get(name) else { return Some(Arc::new(connections(name))) };
+        let again_max = if seen.answered_at.is_some() { AGAIN_MAX } else { AGAIN_UNKNOWN_MAX };
+        let again = (PAUSE_MIN * seen.failures).min(again_max);
+        (seen.failures == 0 || seen.failed_at.elapsed() >= again).then(|| seen.connections.clone())
+    }
+
+    /// Keeps what a node said. Returns whom it names.
+    fn note(&mut self, told: Told) -> Vec<NodeName> {
+        let Told { name, connections, report } = told;
+        let answer = report.as_ref().err().copied().unwrap_or(SeenAs::Answered);
+        let names: Vec<NodeName> =
+            report.iter().flat_map(|report| report.names()).filter_map(|name| name.parse().ok()).collect();
+        let before = self.seen.get(&name);
+        let is_there = answer == SeenAs::Answered;
+        let essence = report.clone().map(ReportBody::essence);
+        let is_as_before = |seen: &&Seen| seen.essence == essence && seen.written_at.elapsed() < NUMBERS_MAX;
+        let (written, written_at) = match before.filter(is_as_before) {
+            Some(seen) => (seen.written.clone(), seen.written_at),
+            None => {
+                let position = self.shared.peer(name.clone()).position.to_string();
+                let body = SeenBody { node: name.to_string(), position, answer, report: report.ok() };
+                (SeenText::from(&body), Instant::now())
+            }
+        };
+        let seen = Seen {
+            connections,
+            written,
+            written_at,
+            essence,
+            answered_at: if is_there { Some(Instant::now()) } else { before.and_then(|seen| seen.answered_at) },
+            failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
+            failed_at: Instant::now(),
+        };
+        self.seen.insert(name, seen);
+        names
+    }
+
+    /// Forgets those that are not there and that nobody names any more.
+    fn forget(&mut self, found: &BTreeSet<NodeName>) {
+        self.seen.retain(|name, seen| found.contains(name) || seen.is_recent());
+        while self.seen.len() > NODES_MAX {
+            let worst = self.seen.iter().max_by_key(|(_, seen)| seen.failures).map(|(name, _)| name.clone());
+            let Some(worst) = worst else { return };
+            self.seen.remove(&worst);
+        }
+    }
+
+    /// Shows what is seen now, as far as there is room: those who answer first.
+    fn show(&mut self) {
+        let mut order: Vec<_> = self.seen.iter().collect();
+        order.sort_by_key(|(_, seen)| seen.failures > 0);
+        let mut bytes = 0;
+        let fitting = order.into_iter().filter(|(_, seen)| {
+            bytes += seen.written.bytes();
+            bytes <= PICTURE_BYTES_MAX
+        });
+        let nodes: BTreeMap<_, _> =
+            fitting.map(|(name, seen)| (name.clone(), seen.written.clone())).collect();
+        let unfit = self.seen.len() - nodes.len();
+        let left_out = self.left_out + unfit as u64;
+        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause: self.pause };
+        self.shared.crawler.pictures.send_replace(Arc::new(picture));
+    }
+}
+
+/// Has those asked whom nobody named before, as far as there is room. Returns how many were left out.
+fn enlist(
+    found: &mut BTreeSet<NodeName>,
+    waiting: &mut VecDeque<NodeName>,
+    names: Vec<NodeName>,
+    new_max: usize,
+) -> u64 {
+    let (mut new, mut left_out) = (0, 0);
+    for name in names {
+        if found.contains(&name) {
+            continue;
+        }
+        if new == new_max || found.len() >= NODES_MAX {
+            left_out += 1;
+            continue;
+        }
+        new += 1;
+        found.insert(name.clone());
+        waiting.push_back(name);
+    }
+    left_out
+}

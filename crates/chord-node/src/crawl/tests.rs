@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use chord_ring::NodeName;
+use chord_wire::rest::REPORT_BYTES_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::Node;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Looks until what is shown holds these words, each in some event.
+async fn look_until(look: &mut Look, words: &[String]) -> String {
+    let mut shown = String::new();
+    let looking = async {
+        while !words.iter().all(|word| shown.contains(word)) {
+            let event = look.next().await.expect("the node runs");
+            shown.push_str(&String::from_utf8(event).expect("events are text"));
+        }
+    };
+    let ended = tokio::time::timeout(DEADLINE, looking).await;
+    assert!(ended.is_ok(), "not all of {words:?} are in {}", &shown[..shown.len().min(4000)]);
+    shown
+}
+
+fn seen(name: &NodeName, shared: &Shared, answer: &str) -> String {
+    let position = shared.peer(name.clone()).position;
+    format!("{{\"node\":\"{name}\",\"position\":\"{position}\",\"answer\":\"{answer}\"")
+}
+
+/// A peer that answers everything with these bytes, again and again if they are endless.
+async fn liar(says: impl Fn(&NodeName) -> Vec<u8>, is_endless: bool) -> NodeName {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name: NodeName = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let said = says(&name);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let said = said.clone();
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                while matches!(stream.read(&mut asked).await, Ok(1..)) {
+                    while stream.write_all(&said).await.is_ok() && is_endless {}
+                }
+            });
+        }
+    });
+    name
+}
+
+fn answer(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// What a node says that knows so many others.
+fn report(name: &NodeName, ring_name: &str, known: usize) -> String {
+    let links = (1..=known)
+        .map(|port| format!("{{\"node\":\"127.0.0.2:{port}\",\"round_trip_us\":null,\"is_suspect\":false}}"));
+    let links = links.collect::<Vec<_>>().join(",");
+    format!(
+        "{{\"ring\":{{\"node\":\"{name}\",\"position\":\"1\",\"ring_name\":\"{ring_name}\",\"ring_size\":160,\"is_member\":true,\
+        \"predecessor\":null,\"successors\":[],\"fingers\":[],\"range\":null,\"is_ready\":true,\"not_ready_because\":null}},\
+        \"version\":\"<b>\",\"started_at_ms\":1,\"records\":1,\"copies_missing\":0,\
+        \"storage\":{{\"is_durable\":false,\"records\":1,\"bytes\":1,\"trouble\":null}},\"links\":[{links}]}}"
+    )
+}
+
+async fn node() -> Node {
+    Node::builder().listen("127.0.0.1:0").start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_picture_has_every_node_by_its_own_word() {
+    let first = node().await;
+    let second = Node::builder().listen("127.0.0.1:0").join(first.name().clone()).start().await.unwrap();
+    tokio::time::timeout(DEADLINE, second.ready()).await.unwrap().unwrap();
+    let shared = first.shared();
+    let mut look = shared.look().expect("nobody else looks");
+    let names = [first.name(), second.name()];
+    let shown = look_until(&mut look, &names.map(|name| seen(name, shared, "answered"))).await;
+    assert!(shown.starts_with("event: ring\n"), "{shown}");
+    let name = second.name().clone();
+    second.shutdown().await;
+    look_until(&mut look, &[seen(&name, shared, "unreachable")]).await;
+    drop(look);
+    first.shutdown().await;
+}
+
+#[tokio::test]
+async fn whatever_a_peer_says_is_bounded_and_shown_as_what_it_is() {
+    let node = node().await;
+    let shared = node.shared().clone();
+    let ring_name = shared.ring.name.to_string();
+    let rubbish = liar(|_| answer("{\"ring\":[[[["), false).await;
+    let no_http = liar(|_| b"+PONG\r\n\r\n".to_vec(), false).await;
+    let endless = liar(|_| b"HTTP/1.1 200 OK\r\nx: ".to_vec(), true).await;
+    let large = liar(|_| answer(&" ".repeat(REPORT_BYTES_MAX + 1)), false).await;
+    let silent = liar(|_| Vec::new(), false).await;
+    let foreign = liar(|name| answer(&report(name, "another", 0)), false).await;
+    let another = liar(|name| answer(&report(&shared.me.name, name.as_str(), 0)), false).await;
+    let inventor = liar(|name| answer(&report(name, &ring_name, 1000)), false).await;
+    let older = liar(|_| b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec(), false).await;
+    let cases = [
+        (&rubbish, "garbled"),
+        (&no_http, "garbled"),
+        (&large, "garbled"),
+        (&silent, "silent"),
+        (&foreign, "other-ring"),
+        (&another, "other-ring"),
+        (&inventor, "answered"),
+        (&older, "other-program"),
+    ];
+    let all = cases.iter().map(|(name, _)| (*name).clone()).chain([endless.clone()]);
+    shared.acquaintances.send_replace(all.collect());
+    let mut look = shared.look().expect("nobody else looks");
+    let wanted: Vec<_> = cases.iter().map(|(name, answer)| seen(name, &shared, answer)).collect();
+    let shown = look_until(&mut look, &wanted).await;
+    assert!(!shown.contains(&seen(&endless, &shared, "answered")), "an answer without an end is none");
+    let picture = look.pictures.borrow().clone();
+    let made_up = picture.nodes.keys().filter(|name| name.host() == "127.0.0.2").count();
+    assert!(made_up <= round::NEW_NAMES_MAX, "{made_up}");
+    assert!(picture.left_out > 0, "and it is said that there were more");
+    drop(look);
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_ring_is_looked_at_only_while_somebody_wants_to_see_it() {
+    let node = node().await;
+    let shared = node.shared();
+    assert!(!*lock(&shared.crawler.is_at_work));
+    let mut looks: Vec<_> = (0..LOOKS_MAX).map(|_| shared.look().expect("there is room")).collect();
+    assert!(shared.look().is_none(), "one more is too many");
+    looks.truncate(2);
+    for look in &mut looks {
+        look_until(look, &[seen(node.name(), shared, "answered")]).await;
+    }
+    drop(looks);
+    let ends = async {
+        while *lock(&shared.crawler.is_at_work) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ends).await.expect("nobody looks any more");
+    let mut again = shared.look().expect("there is room again");
+    look_until(&mut again, &[seen(node.name(), shared, "answered")]).await;
+    drop(again);
+    node.shutdown().await;
+}

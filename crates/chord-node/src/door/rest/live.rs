@@ -1,0 +1,65 @@
+//! The ring as this node sees it, as a stream of events: see [`chord_wire::rest::picture_event`] for how they are written.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chord_wire::Code;
+use chord_wire::rest::{EVENTS_TYPE, KEEP_ALIVE};
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response};
+use tokio::time::Instant;
+
+use super::super::content::Content;
+use super::super::http::Rejected;
+use super::super::seed::Refused;
+use super::call::Call;
+use crate::crawl::Look;
+use crate::shared::{Shared, Stage};
+
+/// After so long without an event a comment is sent, as for those who watch keys.
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(15);
+
+const TOO_MANY: &str = "as many look at the ring through this node as may: ask another node, or close a page";
+
+/// Shows the ring until either side ends the connection.
+pub(super) async fn live(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let shared = call.shared.clone();
+    let until = call.query.lasts.map(|lasts| Instant::now() + lasts);
+    call.without_body().await?;
+    let look = shared.look().ok_or_else(|| Refused::new(Code::Busy, TOO_MANY))?;
+    let looking = Looking { look, until, shared };
+    let events = stream::unfold(looking, |mut looking| async {
+        let event = looking.next().await?;
+        Some((event, looking))
+    });
+    let mut response = Response::new(Content::Events(Box::pin(events)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENTS_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// A stream under way.
+struct Looking {
+    look: Look,
+    until: Option<Instant>,
+    shared: std::sync::Arc<Shared>,
+}
+
+impl Looking {
+    /// What is sent next; `None` if nothing more is, since its time is over or the node leaves.
+    async fn next(&mut self) -> Option<Bytes> {
+        let keep_alive = Instant::now() + KEEP_ALIVE_PAUSE;
+        let until = self.until.map_or(keep_alive, |until| until.min(keep_alive));
+        tokio::select! {
+            biased;
+            () = self.shared.reached(Stage::Departing) => None,
+            event = self.look.next() => event.map(Bytes::from),
+            () = tokio::time::sleep_until(until) => {
+                let is_over = self.until.is_some_and(|until| until <= Instant::now());
+                (!is_over).then(|| Bytes::from_static(KEEP_ALIVE))
+            }
+        }
+    }
+}
