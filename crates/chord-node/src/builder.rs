@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chord_disk::{DiskStore, OpenError};
+use chord_disk::OpenError;
 use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
@@ -324,16 +324,15 @@ impl Builder {
         tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
-        if let Storage::Disk(disk) = storage {
-            look_after(disk, &shared);
-        }
+        look_after(storage, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
 }
 
 /// Says what turns out damaged on a disk, and writes down there whom the node knows.
-fn look_after(disk: Arc<DiskStore>, shared: &Arc<Shared>) {
+fn look_after(storage: Storage, shared: &Arc<Shared>) {
+    let Storage::Disk(disk) = storage else { return };
     let reporting = tokio::spawn(report_damage(shared.clone(), disk.clone()));
     tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
     let remembering = tokio::spawn(remember(shared.clone(), disk));

@@ -6,6 +6,7 @@ mod farewell;
 mod frame;
 mod http;
 mod line;
+mod page;
 mod records;
 mod redis;
 mod rest;

@@ -167,25 +167,28 @@ impl Crawl {
         let Told { name, connections, report } = told;
         let answer = report.as_ref().err().copied().unwrap_or(SeenAs::Answered);
         let names: Vec<NodeName> =
-            report.iter().flat_map(|report| report.names()).filter_map(|name| name.parse().ok()).collect();
+            report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
         let is_there = answer == SeenAs::Answered;
         let essence = report.clone().map(ReportBody::essence);
         let is_as_before = |seen: &&Seen| seen.essence == essence && seen.written_at.elapsed() < NUMBERS_MAX;
-        let (written, written_at) = match before.filter(is_as_before) {
-            Some(seen) => (seen.written.clone(), seen.written_at),
-            None => {
-                let position = self.shared.peer(name.clone()).position.to_string();
-                let body = SeenBody { node: name.to_string(), position, answer, report: report.ok() };
-                (SeenText::from(&body), Instant::now())
-            }
+        let (written, written_at) = if let Some(seen) = before.filter(is_as_before) {
+            (seen.written.clone(), seen.written_at)
+        } else {
+            let position = self.shared.peer(name.clone()).position.to_string();
+            let body = SeenBody { node: name.to_string(), position, answer, report: report.ok() };
+            (SeenText::from(&body), Instant::now())
         };
         let seen = Seen {
             connections,
             written,
             written_at,
             essence,
-            answered_at: if is_there { Some(Instant::now()) } else { before.and_then(|seen| seen.answered_at) },
+            answered_at: if is_there {
+                Some(Instant::now())
+            } else {
+                before.and_then(|seen| seen.answered_at)
+            },
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
             failed_at: Instant::now(),
         };

@@ -26,7 +26,7 @@ use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
-use super::{Ends, records, rest, seed, xmlrpc};
+use super::{Ends, page, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::shared::Shared;
@@ -206,6 +206,10 @@ pub(super) async fn hang_up_late(stream: TcpStream) {
 const LATE_HEADERS: &str = "the request's headers did not arrive in time";
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
+    // A page of ours tells nothing by itself, so a link to it may lead here from anywhere.
+    if let Some(response) = page::respond(&request) {
+        return response;
+    }
     let path = request.uri().path();
     let (is_rest, language) = (is_rest(path), Language::of(path));
     let refuse = |language, rejected| {

@@ -1,0 +1,123 @@
+// The page: it listens to the ring, and shows it.
+
+import { copy, byId, say } from "./dom.js";
+import { showHealth } from "./health.js";
+import { History } from "./history.js";
+import { Ring } from "./model.js";
+import { showNode } from "./node.js";
+import { Picture } from "./ring.js";
+import { Table } from "./table.js";
+import { Trace } from "./trace.js";
+
+/** What of the ring is shown; the address of the page says the same, so that it can be passed on. */
+const view = { node: null, fingers: "none", sort: "position", isDown: false, trace: null, key: "" };
+
+let latest = Ring.empty();
+let wantedKey = null;
+const shown = () => history.shown ?? latest;
+
+const select = (name) => change({ node: name });
+const picture = new Picture(select);
+const history = new History(() => draw());
+const table = new Table(select, (column) => change({ sort: column, isDown: view.sort === column && !view.isDown }));
+const trace = new Trace(shown, select, (found) => change({ trace: found, key: found.key }));
+
+function change(what) {
+  Object.assign(view, what);
+  remember();
+  draw();
+}
+
+let isDrawn = true;
+
+/** Draws everything, once for all that happens until then. */
+function draw() {
+  if (!isDrawn) return;
+  isDrawn = false;
+  requestAnimationFrame(() => {
+    isDrawn = true;
+    const ring = shown();
+    picture.draw(ring, view);
+    table.draw(ring, view);
+    showNode(ring, view, select);
+    showHealth(ring, select);
+    document.title = `${byId("verdict").textContent} · chord`;
+    document.body.dataset.drawn = String(ring.at);
+  });
+}
+
+function remember() {
+  const hash = new URLSearchParams();
+  if (view.node) hash.set("node", view.node);
+  if (view.fingers !== "none") hash.set("fingers", view.fingers);
+  if (view.sort !== "position" || view.isDown) hash.set("sort", `${view.isDown ? "-" : ""}${view.sort}`);
+  if (view.key) hash.set("key", view.key);
+  const text = hash.toString();
+  window.history.replaceState(null, "", text ? `#${text}` : window.location.pathname);
+}
+
+/** Takes the view from the address. */
+function recall() {
+  const hash = new URLSearchParams(window.location.hash.slice(1));
+  const fingers = ["none", "selected", "all"].includes(hash.get("fingers")) ? hash.get("fingers") : "none";
+  const sort = hash.get("sort") ?? "position";
+  Object.assign(view, { node: hash.get("node"), fingers, sort: sort.replace(/^-/, ""), isDown: sort.startsWith("-") });
+  for (const radio of document.querySelectorAll("input[name=fingers]")) radio.checked = radio.value === fingers;
+  wantedKey = hash.get("key");
+  if (latest.at > 0) traceWanted();
+}
+
+/** Traces the key of the address, as soon as there are nodes to explain the way. */
+function traceWanted() {
+  const key = wantedKey;
+  wantedKey = null;
+  if (!key || key === view.key) return;
+  trace.key.value = key;
+  trace.run(() => trace.trace());
+}
+
+function listen() {
+  const events = new EventSource("/v1/ring/live");
+  const state = (name, text) => {
+    byId("live").dataset.state = name;
+    say(byId("live"), text);
+  };
+  const take = (isWhole) => (event) => {
+    const said = JSON.parse(event.data);
+    latest = latest.after(said, isWhole);
+    say(byId("seen-by"), said.seen_by);
+    const seconds = said.pause_ms / 1000;
+    state("live", seconds < 1 ? "live" : `live, every ${seconds.toFixed(0)} s`);
+    sayWhereWritesWork(said.seen_by);
+    history.add(latest);
+    draw();
+    if (isWhole) traceWanted();
+  };
+  events.addEventListener("ring", take(true));
+  events.addEventListener("changes", take(false));
+  events.addEventListener("error", () => {
+    const isOver = events.readyState === EventSource.CLOSED;
+    state("lost", isOver ? "not connected" : "connection lost, trying again");
+    if (isOver) setTimeout(listen, 2000);
+  });
+}
+
+/** A node takes changes only from pages under its own name: other names may have been made to lead here. */
+function sayWhereWritesWork(name) {
+  if (window.location.host === name) return;
+  const note = byId("elsewhere");
+  if (!note.hidden) return;
+  note.hidden = false;
+  const link = document.createElement("a");
+  link.href = `http://${name}/${window.location.hash}`;
+  link.textContent = `http://${name}/`;
+  note.append("You see this page as ", window.location.host, ". To put and delete from it, open it as ", link, ".");
+}
+
+byId("copy-link").addEventListener("click", () => copy("a link to this view", window.location.href));
+for (const radio of document.querySelectorAll("input[name=fingers]")) {
+  radio.addEventListener("change", () => change({ fingers: radio.value }));
+}
+window.addEventListener("hashchange", recall);
+recall();
+listen();

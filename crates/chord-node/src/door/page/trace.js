@@ -1,0 +1,177 @@
+// A key: the way to its owner hop by hop, who keeps it and whether they agree, and get, put and delete.
+
+import { brief, micros, percent, sweep } from "./angle.js";
+import { announce, byId, copyButton, h } from "./dom.js";
+import { nodeLink } from "./node.js";
+
+/** Letters of a value that are shown. */
+const SHOWN_MAX = 2000;
+
+const HAS = { value: "has the value", deleted: "knows that it was deleted", nothing: "has nothing", unknown: "did not say" };
+
+/** The form for a key, and what came of it. */
+export class Trace {
+  constructor(current, select, onTrace) {
+    this.current = current;
+    this.select = select;
+    this.onTrace = onTrace;
+    this.key = h("input", { id: "key", type: "text", autocomplete: "off", spellcheck: "false", maxlength: 4096, required: true, placeholder: "greeting" });
+    this.value = h("textarea", { id: "value", rows: 2, spellcheck: "false", placeholder: "what to put" });
+    this.result = h("div", { class: "result", role: "status" });
+    this.way = h("div", { class: "way" });
+    const button = (text, act, kind) => h("button", { type: "button", class: kind, onclick: () => this.run(act) }, text);
+    this.form = h(
+      "form",
+      { onsubmit: (event) => { event.preventDefault(); this.run(() => this.trace()); } },
+      h("label", { for: "key" }, "Key"),
+      h("div", { class: "row" }, this.key, h("button", { type: "submit", class: "primary" }, "Trace")),
+      h("label", { for: "value" }, "Value"),
+      this.value,
+      h("div", { class: "row" }, button("Get", () => this.get()), button("Put", () => this.put()), button("Delete", () => this.remove(), "danger")),
+    );
+    byId("trace").append(h("h2", {}, "Trace a key"), this.form, this.result, this.way);
+  }
+
+  /** Does something with the key, and says what came of it. */
+  async run(act) {
+    if (!this.form.reportValidity()) return;
+    const buttons = this.form.querySelectorAll("button");
+    buttons.forEach((button) => (button.disabled = true));
+    try {
+      await act();
+    } catch (error) {
+      this.say("trouble", error instanceof TypeError ? "This node does not answer: is it still running?" : error.message);
+    } finally {
+      buttons.forEach((button) => (button.disabled = false));
+    }
+  }
+
+  /** The path of what is asked about the key. */
+  path(of) {
+    const key = this.key.value;
+    if (key === "." || key === "..") throw new Error("A browser takes this key for a step in a path: use a batch, or curl --path-as-is.");
+    return `/v1/${of}/${encodeURIComponent(key)}`;
+  }
+
+  async ask(of, options = {}) {
+    const began = performance.now();
+    const response = await fetch(this.path(of), { cache: "no-store", ...options });
+    const took = performance.now() - began;
+    const isText = (response.headers.get("content-type") ?? "").includes("json");
+    if (response.ok || (response.status === 404 && of === "kv")) return { response, took };
+    const problem = isText ? await response.json() : {};
+    throw new Error(problem.detail ? `${problem.detail[0].toUpperCase()}${problem.detail.slice(1)}.` : `The node answered with ${response.status}.`);
+  }
+
+  async trace() {
+    const { response, took } = await this.ask("lookup");
+    const found = await response.json();
+    const copies = await (await this.ask("copies")).response.json();
+    this.found = { key: this.key.value, ...found, took, copies };
+    this.say("", null);
+    this.draw();
+    this.onTrace(this.found);
+    announce(`${found.owner.node} owns the key, ${found.hops} ${found.hops === 1 ? "hop" : "hops"} away`, false);
+  }
+
+  async get() {
+    const { response, took } = await this.ask("kv");
+    const from = response.headers.get("chord-owner");
+    if (response.status === 404) return this.say("", `Nothing is stored under this key. ${from ? `${from} says so.` : ""}`);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const shown = readable(bytes);
+    this.say("", h("div", {}, h("p", {}, `${bytes.length.toLocaleString("en")} bytes from ${from}, in ${took.toFixed(1)} ms. Version ${response.headers.get("etag") ?? "unknown"}.`), h("pre", { id: "got" }, shown), copyButton("the value", shown)));
+    return undefined;
+  }
+
+  async put() {
+    const { response, took } = await this.ask("kv", { method: "PUT", body: this.value.value });
+    this.say("", `Stored by ${response.headers.get("chord-owner")}, ${response.headers.get("chord-copies")} copies, in ${took.toFixed(1)} ms.`);
+    await this.again();
+  }
+
+  async remove() {
+    const { response } = await this.ask("kv", { method: "DELETE" });
+    this.say("", response.status === 404 ? "Nothing was stored under this key." : `Deleted by ${response.headers.get("chord-owner")}.`);
+    await this.again();
+  }
+
+  /** The copies have changed. */
+  async again() {
+    if (this.found?.key !== this.key.value) return;
+    this.found.copies = await (await this.ask("copies")).response.json();
+    this.draw();
+  }
+
+  say(kind, content) {
+    this.result.className = `result ${kind}`;
+    this.result.replaceChildren(...(content === null ? [] : [content]));
+  }
+
+  /** Shows the way, as the nodes on it explain it by what they told of themselves. */
+  draw() {
+    const { found } = this;
+    if (!found) return;
+    const ring = this.current();
+    const link = (name) => nodeLink(ring, name, this.select);
+    const hops = found.path.map(({ node }, idx) => {
+      const next = found.path[idx + 1];
+      if (!next) return h("li", { class: "owner" }, link(node), h("p", {}, found.path.length === 1 ? "owns the key itself: nobody else is asked." : "owns the key, by its own word."));
+      const { why, took, leap } = explain(ring, node, next.node, found.position);
+      return h("li", {}, link(node), h("p", {}, `asks ${next.node}: ${why}`), h("p", { class: "hint" }, [took && `about ${took} away`, leap].filter(Boolean).join(" · ")));
+    });
+    const rows = found.copies.copies.map((copy, idx) => h("li", { "data-has": copy.has }, link(copy.node), ` ${idx === 0 ? "(owner) " : ""}${HAS[copy.has]}`, copy.version ? h("code", { title: copy.version }, ` ${briefVersion(copy.version)}`) : null));
+    const verdict = found.copies.do_agree ? "They agree." : "They do not agree yet: the owner brings them up to date.";
+    this.way.replaceChildren(
+      h("p", { class: "found" }, "The key lies at ", h("code", { title: found.position }, brief(found.position)), copyButton("its position", found.position), ` and was found in ${found.took.toFixed(1)} ms, with ${found.hops === 1 ? "one hop" : `${found.hops} hops`}.`),
+      h("h3", {}, "The way to its owner"),
+      h("ol", { class: "hops" }, hops),
+      h("h3", {}, "Who keeps it"),
+      h("ul", { class: "copies" }, rows),
+      h("p", { class: found.copies.do_agree ? "hint" : "trouble" }, verdict),
+    );
+  }
+}
+
+/** Why a node asks that one next: by its own fingers and successors. */
+export function explain(ring, from, to, position) {
+  const node = ring.nodes.get(from);
+  const target = ring.nodes.get(to);
+  if (!node?.isMember) return { why: "it was not seen since, so nobody knows why." };
+  const { successors, fingers } = node.ring;
+  const key = ring.turnOf(position);
+  const own = ring.turnOf(node.position);
+  const there = target ? ring.turnOf(target.position) : null;
+  const us = node.report.links.find((link) => link.node === to)?.round_trip_us;
+  const took = us === null || us === undefined ? null : micros(us);
+  const isPast = there !== null && sweep(own, key) <= sweep(own, there);
+  const step = successors.findIndex((peer) => peer.node === to);
+  const finger = fingers.find((each) => each.node === to);
+  const leap = there === null || isPast ? null : `covers ${percent(sweep(own, there) / sweep(own, key))} of the way to the key`;
+  if (isPast && step === 0) return { why: "the key lies between it and this successor, which therefore owns it.", took };
+  if (isPast && step > 0) return { why: `of its successors, number ${step + 1} is the first at or after the key.`, took };
+  if (isPast) return { why: "it is the first node known at or after the key.", took };
+  if (finger) {
+    const entries = finger.first === finger.last ? `entry ${finger.first}` : `entries ${finger.first} – ${finger.last}`;
+    return { why: `of all that it knows, this finger (${entries}) is the closest before the key.`, took, leap };
+  }
+  if (step >= 0) return { why: `of all that it knows, successor ${step + 1} is the closest before the key.`, took, leap };
+  return { why: "it knew this node when it was asked, and has changed its mind since.", took, leap };
+}
+
+/** When a version was written and by whom, without most of the digits. */
+function briefVersion(version) {
+  const [ms, again, writer] = version.split(".");
+  return writer ? `${ms}.${again}.${brief(writer)}` : version;
+}
+
+/** A value as text, or as hexadecimal digits where it is none. */
+function readable(bytes) {
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    text = Array.from(bytes.slice(0, SHOWN_MAX / 3), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  }
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
+}

@@ -1,0 +1,135 @@
+"""A Chromium without a window, driven by the WebDriver protocol: no more than the page's test and pictures need."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from local_ring import Server, Wrong
+
+WAIT_SECONDS = 30
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+KEYS = {
+    "tab": "\ue004", "enter": "\ue007", "escape": "\ue00c", "space": " ", "end": "\ue010", "home": "\ue011",
+    "left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015", "shift": "\ue008",
+}
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, width=1400, height=1000, dark=False, phone=False, still=False):
+        for program in ("chromium", "chromedriver"):
+            if not shutil.which(program):
+                raise Wrong(f"there is no {program}: install the packages chromium and chromium-driver of Debian")
+        started = re.compile(r"started successfully on port (\d+)")
+        self.driver = Server(["chromedriver", "--port=0"], lambda server: started.search(server.printed))
+        self.at = f"http://127.0.0.1:{started.search(self.driver.printed).group(1)}"
+        switches = ["--headless=new", "--hide-scrollbars", f"--window-size={width},{height}"]
+        if os.geteuid() == 0:
+            switches.append("--no-sandbox")
+        if dark:
+            switches += ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
+        if still:
+            switches.append("--force-prefers-reduced-motion")
+        options = {"args": switches}
+        if phone:
+            metrics = {"width": width, "height": height, "pixelRatio": 2.0, "touch": True}
+            options["mobileEmulation"] = {"deviceMetrics": metrics}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        try:
+            session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            self.session = f"/session/{session['sessionId']}"
+            if dark:
+                self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        except BaseException:
+            self.driver.kill()
+            raise
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.at + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            problem = json.load(error)["value"]
+            raise Wrong(f"{method} {path}: {problem['error']}: {problem['message'][:500]}") from None
+
+    def devtools(self, command, **parameters):
+        return self.call("POST", f"{self.session}/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def open(self, address):
+        self.call("POST", f"{self.session}/url", {"url": address})
+
+    def run(self, script, *arguments):
+        """Runs the body of a function in the page."""
+        return self.call("POST", f"{self.session}/execute/sync", {"script": script, "args": list(arguments)})
+
+    def wait(self, what, script, *arguments, seconds=WAIT_SECONDS):
+        """Waits until the script returns something true, and returns that."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.run(script, *arguments)
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                seen = self.run("return document.body.innerText")
+                raise Wrong(f"not within {seconds} s: {what}. The page says:\n{seen[:3000]}\n{self.complaints()}")
+            time.sleep(0.05)
+
+    def press(self, *keys):
+        """Presses keys, as a user does who has no mouse."""
+        actions = []
+        for key in keys:
+            value = KEYS.get(key, key)
+            actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
+        self.call("POST", f"{self.session}/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def press_back(self):
+        """Shift and tab."""
+        shift, tab = KEYS["shift"], KEYS["tab"]
+        actions = [("keyDown", shift), ("keyDown", tab), ("keyUp", tab), ("keyUp", shift)]
+        actions = [{"type": kind, "value": value} for kind, value in actions]
+        self.call("POST", f"{self.session}/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def element(self, selector):
+        found = self.call("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
+        return f"{self.session}/element/{found[ELEMENT]}"
+
+    def click(self, selector):
+        self.call("POST", f"{self.element(selector)}/click", {})
+
+    def write(self, selector, text):
+        """Puts a text in place of what a field has."""
+        self.call("POST", f"{self.element(selector)}/clear", {})
+        self.call("POST", f"{self.element(selector)}/value", {"text": text})
+
+    def text(self, selector):
+        return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+    def complaints(self):
+        """What the browser complains of since it was asked last."""
+        lines = self.call("POST", f"{self.session}/se/log", {"type": "browser"})
+        return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
+
+    def picture(self, path, whole=False):
+        """Saves what is to be seen, or the whole page."""
+        parameters = {"format": "png"}
+        if whole:
+            parameters["captureBeyondViewport"] = True
+            size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
+            parameters["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        path.write_bytes(base64.b64decode(self.devtools("Page.captureScreenshot", **parameters)["data"]))
+
+    def end(self):
+        try:
+            self.call("DELETE", self.session)
+        except (Wrong, OSError) as error:
+            print(f"the browser did not end well: {error}", file=sys.stderr)
+        self.driver.end()
