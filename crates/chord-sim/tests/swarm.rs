@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chord_ring::{Config, Peer, Phase, RingSize, RingTag, View, is_ideal};
-use chord_sim::swarm::{
-    Apart, Churn, Fault, Kind, LargeChurn, Merge, Plan, Run, Shrunk, Timed, merge, shrink,
-};
+use chord_sim::swarm::{Apart, Churn, Fault, Kind, LargeChurn, Merge, Plan, Run, Timed, merge, shrink};
 use chord_sim::world::{Down, HostId, Latency, LookupId, Network, Outcome, Settings, World};
 
 /// Seeds that every run of the tests tries. Many more: `chord sim run --seeds 10000`.
@@ -70,7 +68,7 @@ fn a_run_that_fails_is_shrunk_to_less_that_fails_by_the_same_rule_again() {
     assert_eq!(again, small.broken);
     let numbers: BTreeSet<usize> = small.plan.faults.iter().map(|timed| timed.number).collect();
     let replayed = Run::new(plan.with_hosts(small.plan.hosts).with_only(&numbers)).finish().unwrap_err();
-    assert_eq!(replayed, small.broken, "{}", replay(&small));
+    assert_eq!(replayed, small.broken, "{}", small.replay());
 }
 
 #[test]
