@@ -154,10 +154,10 @@ fn a_node_that_was_alone_founds_its_ring_again() {
     assert_eq!(second.wait(), Some(0), "{}", second.stderr());
     wait_until_ready(&names[..1]);
     let known = dir.path().join(names[0].replace(':', "-")).join("peers.json");
-    wait_for("it is written down that it is alone", IDEAL_LIMIT, || {
+    wait_for("it is written down that it is alone, and that the other has left", IDEAL_LIMIT, || {
         let text = std::fs::read_to_string(&known).map_err(|error| error.to_string())?;
-        let first: Vec<String> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        if first.first() == Some(&names[0]) { Ok(()) } else { Err(text) }
+        let written: Vec<String> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        if written == names[..1] { Ok(()) } else { Err(text) }
     });
     founder.crash();
     let _founder = server(&names[0], dir.path(), &[]);
