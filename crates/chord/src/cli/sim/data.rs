@@ -56,12 +56,12 @@ pub(crate) struct DataArgs {
     seeds: u64,
 
     /// Only the faults of these numbers, separated by commas; for one seed
-    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', conflicts_with = "seeds",
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', conflicts_with_all = ["seeds", "json"],
         value_parser = number::within::<usize>("the number of a fault", 0..=u64::from(u32::MAX)))]
     only_faults: Option<Vec<usize>>,
 
     /// No faults at all; for one seed
-    #[arg(long, conflicts_with_all = ["seeds", "only_faults"])]
+    #[arg(long, conflicts_with_all = ["seeds", "only_faults", "json"])]
     no_faults: bool,
 
     /// Print everything that happens, one line an event; for one seed
