@@ -42,6 +42,8 @@ pub(crate) struct Engine {
     records: AtomicU64,
     bytes: AtomicU64,
     pub(crate) commits: AtomicU64,
+    /// How long these took together, in nanoseconds.
+    pub(crate) commit_ns: AtomicU64,
     pub(crate) damaged_reads: AtomicU64,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
             records: AtomicU64::new(usage.records),
             bytes: AtomicU64::new(usage.bytes),
             commits: AtomicU64::new(0),
+            commit_ns: AtomicU64::new(0),
             damaged_reads: AtomicU64::new(0),
         }
     }

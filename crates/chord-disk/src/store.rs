@@ -106,6 +106,8 @@ impl fmt::Debug for DiskStore {
 pub struct Statistics {
     /// How many commits became durable.
     pub commits: u64,
+    /// How long these took together, the waits for a disk that was full or broken among them.
+    pub commit_time: Duration,
     /// How often the file was synced.
     pub syncs: u64,
     /// How often a record was read whose checksum is wrong.
@@ -167,6 +169,7 @@ impl DiskStore {
     pub fn statistics(&self) -> Statistics {
         Statistics {
             commits: self.engine.commits.load(Ordering::Relaxed),
+            commit_time: Duration::from_nanos(self.engine.commit_ns.load(Ordering::Relaxed)),
             syncs: self.engine.medium.trouble().syncs(),
             damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
             set_aside: self.engine.damaged().records,

@@ -58,7 +58,7 @@ use repair::Budget;
 #[cfg(feature = "defects")]
 pub use settings::Defect;
 pub use settings::Settings;
-pub use status::Status;
+pub use status::{Repaired, Status, Traffic};
 use stray::Sweep;
 use succession::Succession;
 use takeover::Takeover;
@@ -289,6 +289,7 @@ pub struct Replicator {
     has_met_others: bool,
     /// How many records the store was known to have lost.
     lost: u64,
+    repaired: Repaired,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
     requests: u64,
     outputs: VecDeque<Output>,
@@ -335,6 +336,7 @@ impl Replicator {
             alone_since: Some(now.elapsed),
             has_met_others: false,
             lost: 0,
+            repaired: Repaired::default(),
             asked: BTreeMap::new(),
             requests: 0,
             outputs: VecDeque::new(),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::error::refusal_code;
 use crate::links::lock;
+use crate::metrics::{Arrival, Deed, Door};
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::records::{Operated, Order};
 use crate::shared::{Shared, Stage};
@@ -121,7 +122,8 @@ impl Shared {
         self.admit(whom.ring.as_ref())?;
         match request {
             Request::FindSuccessor(Question { target, named, path }) => {
-                let ticket = Ticket { path, named, until: self.until(remaining) };
+                let wait = self.wait(remaining);
+                let ticket = Ticket { path, named, ..Ticket::new(Door::Peer, wait) };
                 self.look_up(target, ticket).await.map(Answer::Found).map_err(|error| (&error).into())
             }
             request => {
@@ -170,11 +172,14 @@ impl Shared {
             ));
         }
         let Operate { key, operation, proposal, consistency, remaining: waits } = operate;
-        let until = self.until(remaining).min(Instant::now() + waits);
+        let (arrival, deed) = (Arrival { door: Door::Peer, at: Instant::now() }, Deed::of(&operation));
+        let until = self.until(remaining).min(arrival.at + waits);
         let (key, operation, position) = (&key, &operation, key.position(self.ring.size));
         let order = Order { key, position, operation, proposal, consistency, until };
         // Without an answer it may be done, or be about to be.
-        Ok(self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain)))
+        let done = self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain));
+        self.metrics.ended_for_peer(arrival, deed, &done);
+        Ok(done)
     }
 
     /// Sees to it that an operation is done, wherever the owner of its key is.
@@ -186,14 +191,19 @@ impl Shared {
     ) -> Result<Outcome, Refused> {
         self.admit(whom.ring.as_ref())?;
         let Operate { key, operation, consistency, remaining, proposal: _ } = operate;
-        let ticket = Ticket { path, named: false, until: self.until(Some(remaining)) };
+        let ticket = Ticket { path, ..Ticket::new(Door::Binary, self.wait(Some(remaining))) };
         let done = self.operate(Wish { key, operation, consistency }, ticket).await;
         done.map_err(|error| (&error).into())
     }
 
     /// Until when somebody waits: never longer than an operation may take.
     fn until(&self, remaining: Option<Duration>) -> Instant {
+        Instant::now() + self.wait(remaining)
+    }
+
+    /// How long somebody waits: never longer than an operation may take.
+    fn wait(&self, remaining: Option<Duration>) -> Duration {
         let limit = self.limits.operation;
-        Instant::now() + remaining.map_or(limit, |remaining| remaining.min(limit))
+        remaining.map_or(limit, |remaining| remaining.min(limit))
     }
 }

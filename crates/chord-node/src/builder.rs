@@ -23,6 +23,7 @@ use crate::crawl::Crawler;
 use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
 use crate::listen::bind;
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::records::{Records, keep_time};
@@ -313,6 +314,7 @@ impl Builder {
             started_at_ms: now.wall_ms,
             crawler: Crawler::default(),
             violations: AtomicU64::new(0),
+            metrics: Metrics::default(),
             limits: self.limits,
             may_flush: self.may_flush,
         });

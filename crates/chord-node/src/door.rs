@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use crate::Limits;
 use crate::links::prepare;
 use crate::listen::follow;
+use crate::metrics::{Present, Speech};
 use crate::shared::{Shared, Stage};
 use crate::storage;
 use farewell::turn_away;
@@ -142,6 +143,7 @@ impl Door {
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
         if permit.is_none() && !self.seats.make_room() {
+            self.shared.metrics.turns_away();
             if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
                 self.tasks.spawn(async move {
                     turn_away(stream).await;
@@ -227,10 +229,17 @@ impl Newcomer {
         prepare(&stream)?;
         let ends = Ends { peer, local: stream.local_addr()? };
         match Opening::hear(&mut stream, &shared.limits, &seat).await? {
-            Opening::Speaks(Sniffed::Resp, first) => redis::serve(stream, ends, shared, seat, &first).await,
-            Opening::Speaks(Sniffed::Frames, first) => frame::serve(stream, shared, seat, first).await,
+            Opening::Speaks(Sniffed::Resp, first) => {
+                let _present = Present::new(&shared, Speech::Redis);
+                redis::serve(stream, ends, shared, seat, &first).await
+            }
+            Opening::Speaks(Sniffed::Frames, first) => {
+                let _present = Present::new(&shared, Speech::Frames);
+                frame::serve(stream, shared, seat, first).await
+            }
             // HTTP has an answer for bytes that nobody understands.
             Opening::Speaks(_, first) => {
+                let _present = Present::new(&shared, Speech::Http);
                 http::serve(stream, first.freeze(), ends, shared, seat).await;
                 Ok(())
             }

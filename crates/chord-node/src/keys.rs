@@ -10,6 +10,7 @@ use chord_ring::{Failure, NodeName, Peer, Position, Refusal};
 
 use crate::OperationError;
 use crate::age::now_ms;
+use crate::metrics::Door;
 use crate::operation::Ticket;
 use crate::shared::Shared;
 
@@ -56,7 +57,7 @@ impl Keys {
                 Step::End => return Ok(None),
                 Step::Pause(pause) => tokio::time::sleep(pause).await,
                 Step::FindOwner(position) => {
-                    let ticket = Ticket::new(self.shared.limits.operation);
+                    let ticket = Ticket::new(Door::Library, self.shared.limits.operation);
                     let found = self.shared.look_up(position, ticket).await.ok();
                     self.tour.found(self.began.elapsed(), found.map(|found| found.owner));
                 }

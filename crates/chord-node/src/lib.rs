@@ -20,6 +20,7 @@ mod keys;
 mod limits;
 mod links;
 mod listen;
+mod metrics;
 mod node;
 mod operation;
 mod owner;

@@ -9,6 +9,7 @@ use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
 use crate::links::lock;
+use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
 use crate::{Departure, JoinEnded, Keys, OperationError, Watch, WatchError};
@@ -194,7 +195,7 @@ impl Node {
     }
 
     fn ticket(&self) -> Ticket {
-        Ticket::new(self.shared.limits.operation)
+        Ticket::new(Door::Library, self.shared.limits.operation)
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::links::{Answered, Sending};
+use crate::metrics::{Arrival, Deed, Door};
 use crate::records::{self, Begun, Ended, Operated, Order};
 use crate::shared::{Mail, Shared};
 
@@ -29,18 +30,20 @@ pub(crate) struct Ticket {
     pub(crate) path: Vec<NodeName>,
     pub(crate) named: bool,
     pub(crate) until: Instant,
+    pub(crate) arrival: Arrival,
 }
 
 impl Ticket {
     /// The ticket of a request that begins here.
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { path: Vec::new(), named: false, until: Instant::now() + limit }
+    pub(crate) fn new(door: Door, limit: Duration) -> Self {
+        let at = Instant::now();
+        Self { path: Vec::new(), named: false, until: at + limit, arrival: Arrival { door, at } }
     }
 
     /// The ticket that a request's context is.
-    pub(crate) fn of(context: &Context, limit: Duration) -> Self {
+    pub(crate) fn of(door: Door, context: &Context, limit: Duration) -> Self {
         let wait = context.remaining.map_or(limit, |remaining| remaining.min(limit));
-        Self { path: context.path.clone(), named: context.named, until: Instant::now() + wait }
+        Self { path: context.path.clone(), named: context.named, ..Self::new(door, wait) }
     }
 
     fn lookup(&self, target: Position) -> Lookup {
@@ -169,7 +172,9 @@ impl Shared {
             }
         };
         let found = tokio::time::timeout_at(ticket.until, found).await;
-        found.unwrap_or(Err(Unable::Unanswered.into())).map_err(|error| self.explained(error))
+        let found = found.unwrap_or(Err(Unable::Unanswered.into()));
+        self.metrics.looked_up(&found);
+        found.map_err(|error| self.explained(error))
     }
 
     /// Has a wish done at the owner of its key.
@@ -190,8 +195,16 @@ impl Shared {
             None => First::Elsewhere,
             Some((hops, Some(Begun::Ended(Ended::Done(result))))) => {
                 First::Ended(match self.answered(&mut work, &result) {
-                    Afterwards::Tell => return Started::Ended(hops, result),
-                    Afterwards::TellOfDoubt => return Started::Ended(hops, Err(Unable::Uncertain)),
+                    Afterwards::Tell => {
+                        let Work { ticket, wish, .. } = &work;
+                        self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &result);
+                        return Started::Ended(hops, result);
+                    }
+                    Afterwards::TellOfDoubt => {
+                        let (Work { ticket, wish, .. }, doubt) = (&work, Err(Unable::Uncertain));
+                        self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &doubt);
+                        return Started::Ended(hops, doubt);
+                    }
                     Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
                     Afterwards::TryAtOnce => Attempt::AtOnce,
                 })
@@ -204,6 +217,7 @@ impl Shared {
     /// Takes an operation to its end that takes a while.
     pub(crate) async fn go_on(&self, unfinished: Unfinished) -> Result<Outcome, OperationError> {
         let Unfinished { mut work, first } = unfinished;
+        let (arrival, deed) = (work.ticket.arrival, Deed::of(&work.wish.operation));
         let attempt = match first {
             First::Elsewhere => None,
             First::Here(hops, begun) => Some(self.end_here(&mut work, hops, begun).await),
@@ -213,6 +227,7 @@ impl Shared {
             Some(Attempt::Ended(result)) => result,
             other => self.keep_trying(work, other).await,
         };
+        self.metrics.ended(arrival, deed, &done);
         done.map_err(|error| self.explained(error))
     }
 

@@ -86,6 +86,7 @@ impl Owner {
                 }
                 wake = due(timer) => {
                     self.timers.remove(&wake);
+                    self.shared.metrics.wakes(wake);
                     Input::Wake(wake)
                 }
             };
@@ -244,6 +245,7 @@ impl Owner {
 
     pub(crate) fn log(shared: &Shared, event: &Event) {
         let node = &shared.me.name;
+        shared.metrics.happened(event);
         match event {
             Event::SuccessorChanged(Some(peer)) => tracing::info!(%node, "successor is now {peer}"),
             Event::SuccessorChanged(None) => tracing::info!(%node, "no successor: this node is alone"),

@@ -11,7 +11,8 @@ use crate::shared::Shared;
 impl Shared {
     /// What this node tells of itself.
     pub(crate) fn report(&self) -> ReportBody {
-        let Status { copies_missing, operations, copies_at, copies_for, .. } = lock(&self.status).clone();
+        let Status { copies_missing, operations, copies_at, copies_for, repaired, .. } =
+            lock(&self.status).clone();
         let usage = self.store.usage();
         let trouble = match self.store.health() {
             Health::NotWriting { reason, remedy } => Some(format!("{reason}; {remedy}")),
@@ -34,6 +35,7 @@ impl Shared {
             },
             links: self.company(),
             violations: self.violations.load(std::sync::atomic::Ordering::Relaxed),
+            work: self.metrics.told(&repaired),
         }
     }
 

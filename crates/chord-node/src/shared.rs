@@ -17,6 +17,7 @@ use crate::askers::Askers;
 use crate::crawl::Crawler;
 use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
+use crate::metrics::Metrics;
 use crate::records::Records;
 use crate::{Departure, Limits, OperationError};
 
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) crawler: Crawler,
     /// How often a rule of the ring was found broken at this node.
     pub(crate) violations: AtomicU64,
+    pub(crate) metrics: Metrics,
 }
 
 /// How far a node has gone with its departure.

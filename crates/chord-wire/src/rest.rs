@@ -18,6 +18,7 @@ mod query;
 mod report;
 mod route;
 mod watch;
+mod work;
 
 pub use batch::*;
 pub use body::*;
@@ -34,3 +35,4 @@ pub use query::*;
 pub use report::*;
 pub use route::*;
 pub use watch::*;
+pub use work::*;

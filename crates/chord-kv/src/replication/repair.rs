@@ -138,6 +138,7 @@ impl Replicator {
             Ok(Move::Ask(request)) => self.send(&peer, request, Purpose::Sync(id)),
             Ok(Move::Store(records)) => {
                 self.budget.spend_on(&records);
+                self.repaired.sent.note(&records);
                 let group = self.group.group.clone();
                 self.send(&peer, PeerRequest::Store { group, records }, Purpose::Sync(id));
             }

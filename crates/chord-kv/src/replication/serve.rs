@@ -547,6 +547,7 @@ impl Replicator {
             return Ok(());
         }
         self.budget.spend_on(&records);
+        self.repaired.fetched.note(&records);
         self.note_versions(&records);
         let watched = self.watched_of(&records);
         match self.store.apply(records) {

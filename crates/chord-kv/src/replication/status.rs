@@ -5,6 +5,7 @@ use std::time::Duration;
 use chord_ring::NodeName;
 
 use super::{Neighbours, Replicator, group};
+use crate::Record;
 
 /// How long a new member waits to hear from those who may count on it before it takes it that no more do.
 const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
@@ -28,6 +29,34 @@ pub struct Status {
     pub copies_at: Vec<NodeName>,
     /// The owners that count on it for copies of theirs.
     pub copies_for: Vec<NodeName>,
+    /// What it has sent and fetched to have copies where they should be.
+    pub repaired: Repaired,
+}
+
+/// Records that were on their way so that copies are where they should be: not those that a write makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Sent to those who lacked them.
+    pub sent: Traffic,
+    /// Fetched, since they were lacking here.
+    pub fetched: Traffic,
+}
+
+/// So many records, and what they weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Records.
+    pub records: u64,
+    /// What they weigh.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// These went, too.
+    pub(super) fn note(&mut self, records: &[Record]) {
+        self.records += records.len() as u64;
+        self.bytes += records.iter().map(|record| record.size_bytes() as u64).sum::<u64>();
+    }
 }
 
 impl Status {
@@ -56,6 +85,7 @@ impl Replicator {
             operations: self.works.len(),
             copies_at: self.group.members.iter().map(|member| member.peer.name.clone()).collect(),
             copies_for: self.holdings.owners(now).cloned().collect(),
+            repaired: self.repaired,
         }
     }
 

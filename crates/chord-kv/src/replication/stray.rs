@@ -239,6 +239,7 @@ impl Replicator {
             return self.continue_sweep();
         }
         self.budget.spend_on(&records);
+        self.repaired.sent.note(&records);
         self.send(owner, PeerRequest::Deliver { records }, Purpose::Deliver);
     }
 

@@ -29,6 +29,7 @@ use super::share::{Share, Spent};
 use super::{Ends, page, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
+use crate::metrics::Door;
 use crate::shared::Shared;
 
 /// What is spoken in a request, by its path.
@@ -274,7 +275,8 @@ async fn handle(
         Language::Json(command) => {
             let request = chord_wire::seed::decode_request(command, &body.bytes)
                 .map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
-            let Answered { answer, context } = seed::answer(shared, ends, request, context).await?;
+            let Answered { answer, context } =
+                seed::answer(shared, (Door::Json, ends), request, context).await?;
             Ok(response(StatusCode::OK, JSON, chord_wire::seed::encode_answer(&answer), &context))
         }
         Language::XmlRpc => {

@@ -15,6 +15,7 @@ pub(super) use crate::asked::Refused;
 use crate::asked::Whom;
 use crate::error::command_code;
 use crate::links::text;
+use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::Shared;
 
@@ -27,7 +28,7 @@ pub(super) struct Answered {
 /// Does what one request asks.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
-    ends: Ends,
+    (door, ends): (Door, Ends),
     request: seed::Request,
     context: Context,
 ) -> Result<Answered, Refused> {
@@ -36,7 +37,7 @@ pub(super) async fn answer(
         let sentence = format!("{command} is obeyed only when it comes from the node's own machine");
         return Err(Refused::new(Code::Forbidden, sentence));
     }
-    let desk = Desk { shared, whom: Whom::of(shared, &context), context };
+    let desk = Desk { shared, door, whom: Whom::of(shared, &context), context };
     if command != Command::Node {
         shared.admit(desk.whom.ring.as_ref())?; // `node` is the ring's `Ping`: see `View::admit_request`.
     }
@@ -65,6 +66,7 @@ pub(super) async fn answer(
 /// One request at the door.
 struct Desk<'a> {
     shared: &'a Arc<Shared>,
+    door: Door,
     whom: Whom,
     context: Context,
 }
@@ -182,7 +184,7 @@ impl Desk<'_> {
     }
 
     fn ticket(&self) -> Ticket {
-        Ticket::of(&self.context, self.shared.limits.operation)
+        Ticket::of(self.door, &self.context, self.shared.limits.operation)
     }
 }
 

@@ -11,6 +11,7 @@ use super::Ends;
 use super::content::Content;
 use super::seed::{self, Answered, Refused};
 use super::share::{Share, Unread};
+use crate::metrics::Door;
 use crate::shared::Shared;
 
 /// The body that answers a body, and what is said beside it.
@@ -60,7 +61,7 @@ async fn one(
 ) -> Result<(CallAnswer, Context), Refused> {
     let answer = match call {
         Call::Seed(request) => {
-            let answered = Box::pin(seed::answer(shared, ends, request, context));
+            let answered = Box::pin(seed::answer(shared, (Door::XmlRpc, ends), request, context));
             let Answered { answer, context } = answered.await?;
             return Ok((CallAnswer::Seed(answer), context));
         }

@@ -19,6 +19,7 @@ use super::said::Said;
 use super::watchers::Watchers;
 use super::{Operated, Order};
 use crate::age::Age;
+use crate::metrics::Door;
 use crate::operation::Ticket;
 use crate::shared::Shared;
 use crate::watch::Teller;
@@ -293,7 +294,7 @@ impl Drop for Owed {
 
 impl Shared {
     async fn find_owner(&self, position: Position) -> Option<Peer> {
-        let found = self.look_up(position, Ticket::new(self.limits.request)).await;
+        let found = self.look_up(position, Ticket::new(Door::Library, self.limits.request)).await;
         found
             .inspect_err(|error| tracing::debug!("no owner for a record: {error}"))
             .ok()

@@ -24,6 +24,7 @@ use super::query::Parameter;
 use super::report::{LinkBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
+use super::work::{LookupsBody, OperationsBody, RepairBody, WorkBody};
 use failures::{Failure, failures};
 use parts::{Condition, Next, Told};
 
@@ -98,6 +99,10 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<ReportBody>()
         .schema_from::<StorageBody>()
         .schema_from::<LinkBody>()
+        .schema_from::<WorkBody>()
+        .schema_from::<OperationsBody>()
+        .schema_from::<LookupsBody>()
+        .schema_from::<RepairBody>()
         .schema_from::<SeenBody>()
         .schema_from::<SeenAs>()
         .schema_from::<PictureBody<'_>>()

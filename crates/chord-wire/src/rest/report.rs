@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{FingerBody, NodeBody, RingBody, SentBody};
+use super::work::WorkBody;
 
 /// Bytes of a report, at most: a node with 32 successors and 256 fingers whose names have 64 letters needs half.
 pub const REPORT_BYTES_MAX: usize = 128 << 10;
@@ -45,6 +46,9 @@ pub struct ReportBody {
     /// How often it found a rule of the ring broken; anything but 0 is a defect.
     #[serde(default)]
     pub violations: u64,
+    /// What it has done since it started; it may be missing from one of an earlier version.
+    #[serde(default)]
+    pub work: WorkBody,
 }
 
 /// Where a node keeps records, and how many.
@@ -124,6 +128,7 @@ impl ReportBody {
         }
         report.links.truncate(REPORT_NAMES_MAX);
         report.links.retain(|link| link.node.parse::<NodeName>().is_ok());
+        report.work.cut();
         Ok(report)
     }
 
@@ -131,6 +136,7 @@ impl ReportBody {
     pub fn essence(mut self) -> Self {
         self.ring.sent = SentBody::default();
         self.operations = 0;
+        self.work = WorkBody::default();
         self.links.iter_mut().for_each(|link| link.round_trip_us = None);
         self
     }
@@ -232,6 +238,7 @@ mod tests {
         let mut later = report.clone();
         later.links[0].round_trip_us = Some(13);
         later.ring.sent.lookups = 7;
+        later.work.reads.ok = 7;
         assert_eq!(later.clone().essence(), report.clone().essence());
         later.copies_missing = 1;
         assert_ne!(later.essence(), report.essence());
@@ -243,8 +250,10 @@ mod tests {
         let peer = json!({"node": "127.0.0.1:4568", "position": "99"});
         said["ring"]["successors"] = Value::Array(vec![peer; REPORT_NAMES_MAX + 1]);
         said["version"] = json!("ü".repeat(REPORT_TEXT_MAX + 1));
+        said["work"] = json!({"hops": vec![1; 1000]});
         let report = read(&said).unwrap();
         assert_eq!(report.ring.successors.len(), REPORT_NAMES_MAX);
         assert_eq!(report.version.chars().count(), REPORT_TEXT_MAX);
+        assert_eq!(report.work.hops.len(), crate::rest::WORK_NUMBERS_MAX);
     }
 }

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::subscriptions::Subscribing;
 use super::table::Row;
 use crate::OperationError;
+use crate::metrics::Door;
 use crate::operation::{Started, Ticket, Wish};
 use crate::shared::Shared;
 
@@ -116,7 +117,7 @@ impl<'a> Call<'a> {
         operation: Operation,
         answer: impl FnOnce(Result<Kept, OperationError>) -> Answer + Send + 'static,
     ) -> Begun {
-        let ticket = Ticket::new(self.shared.limits.operation);
+        let ticket = Ticket::new(Door::Redis, self.shared.limits.operation);
         match self.shared.start(Wish::new(key, operation), ticket) {
             Started::Ended(_, result) => Begun::Ended(answer(result.map_err(OperationError::Data))),
             Started::GoesOn(unfinished) => {
@@ -141,7 +142,7 @@ pub(super) async fn operate(
     key: Key,
     operation: Operation,
 ) -> Result<Kept, OperationError> {
-    let ticket = Ticket::new(shared.limits.operation);
+    let ticket = Ticket::new(Door::Redis, shared.limits.operation);
     let outcome = shared.operate(Wish::new(key, operation), ticket).await?;
     Ok(outcome.kept)
 }

@@ -7,6 +7,7 @@ use super::answer::Answer;
 use super::call::{Begun, Call};
 use super::table::{KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
+use crate::metrics::Door;
 use crate::operation::Ticket;
 
 pub(super) const ROWS: &[Row] = &[
@@ -20,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
 fn owner(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (key, shared) = (call.key()?, call.shared.clone());
     Ok(Begun::Running(Box::pin(async move {
-        let ticket = Ticket::new(shared.limits.operation);
+        let ticket = Ticket::new(Door::Redis, shared.limits.operation);
         match shared.look_up(key.position(shared.ring.size), ticket).await {
             Ok(found) => Answer::text(found.owner.name.to_string()),
             Err(error) => error.into(),

@@ -23,6 +23,7 @@ use super::super::share;
 use super::call::Call;
 use super::mistake;
 use super::perform::{number, perform};
+use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket};
 use crate::shared::Shared;
 
@@ -136,7 +137,9 @@ async fn one(shared: &Shared, wanted: Wanted, until: Instant) -> BatchAnswer {
     }
     let wait = shared.limits.operation.min(until.saturating_duration_since(Instant::now()));
     let action = wanted.action.clone();
-    let done = perform(shared, wanted, Ticket::new(wait)).await.and_then(|outcome| done(&action, &outcome));
+    let done = perform(shared, wanted, Ticket::new(Door::Rest, wait))
+        .await
+        .and_then(|outcome| done(&action, &outcome));
     match done {
         Ok(done) => BatchAnswer::Done(done),
         Err(Refused { code, sentence, context }) => {

@@ -18,6 +18,7 @@ use super::perform::{context_of, number, perform};
 use super::{JSON, mistake, say};
 use crate::OperationError;
 use crate::links::write_context;
+use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket};
 use crate::shared::Shared;
 
@@ -101,7 +102,7 @@ impl<'a> Asked<'a> {
         let Query { ttl, consistency, .. } = query;
         let consistency = consistency.unwrap_or(Consistency::Usual);
         let wanted = Wanted { key, action, precondition, ttl, consistency };
-        perform(shared, wanted, Ticket::new(wait)).await
+        perform(shared, wanted, Ticket::new(Door::Rest, wait)).await
     }
 }
 

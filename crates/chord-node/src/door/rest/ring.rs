@@ -8,6 +8,7 @@ use super::super::http::Rejected;
 use super::super::seed::refused;
 use super::call::Call;
 use super::{JSON, say};
+use crate::metrics::Door;
 use crate::operation::Ticket;
 
 /// What this node believes of the ring.
@@ -26,7 +27,7 @@ pub(super) async fn node(call: Call<'_>) -> Result<Response<Content>, Rejected> 
 
 /// Who keeps a key, and what each has.
 pub(super) async fn copies(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let (shared, ticket, key) = (call.shared, Ticket::new(call.wait()), call.key.clone());
+    let (shared, ticket, key) = (call.shared, Ticket::new(Door::Rest, call.wait()), call.key.clone());
     call.without_body().await?;
     let copies = shared.copies(&key, ticket).await.map_err(|error| refused(&error))?;
     Ok(say(StatusCode::OK, JSON, encode_body(&copies)))
@@ -34,7 +35,7 @@ pub(super) async fn copies(call: Call<'_>) -> Result<Response<Content>, Rejected
 
 /// The way to the owner of a key.
 pub(super) async fn lookup(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let (shared, ticket) = (call.shared, Ticket::new(call.wait()));
+    let (shared, ticket) = (call.shared, Ticket::new(Door::Rest, call.wait()));
     let position = call.key.position(shared.ring.size);
     call.without_body().await?;
     let found = shared.look_up(position, ticket).await.map_err(|error| refused(&error))?;

@@ -1,0 +1,164 @@
+//! Metrics: what a node counts of what it does, and how it tells that to those who collect numbers.
+//!
+//! What there is, is one table (`table.rs`): the text at `/metrics` and the documentation are held to it. Counting is a few
+//! additions to atomic numbers, since it is done within each operation; all else is read when somebody asks.
+
+mod count;
+mod operations;
+
+pub(crate) use count::BOUNDS_US;
+pub(crate) use operations::{Arrival, Deed, Deeds, Door, End};
+
+use std::sync::Arc;
+
+use chord_kv::replication::{Operation, OperationError as Unable, Outcome as Kept, Repaired};
+use chord_ring::{Event, Found, Wake};
+use chord_wire::rest::{LookupsBody, RepairBody, WorkBody};
+
+use crate::OperationError;
+use crate::operation::Outcome;
+use crate::shared::Shared;
+use count::{Counter, Gauge, Hops};
+use operations::Operations;
+
+/// What one node has counted since it started.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    operations: Operations,
+    operation_hops: Hops,
+    lookups_found: Counter,
+    lookups_failed: Counter,
+    lookup_hops: Hops,
+    rounds: Counter,
+    successor_changes: Counter,
+    predecessor_changes: Counter,
+    dropped: Counter,
+    merges: Counter,
+    connections: [Gauge; Speech::ALL.len()],
+    connections_opened: [Counter; Speech::ALL.len()],
+    turned_away: Counter,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Http,
+    Redis,
+    Frames,
+}
+
+impl Speech {
+    pub(crate) const ALL: [Self; 3] = [Self::Http, Self::Redis, Self::Frames];
+    pub(crate) const WORDS: [&str; 3] = ["http", "redis", "frames"];
+}
+
+/// A connection that is open, for as long as this is kept.
+pub(crate) struct Present {
+    shared: Arc<Shared>,
+    spoken: Speech,
+}
+
+impl Present {
+    pub(crate) fn new(shared: &Arc<Shared>, spoken: Speech) -> Self {
+        shared.metrics.connections[spoken as usize].up();
+        shared.metrics.connections_opened[spoken as usize].add(1);
+        Self { shared: shared.clone(), spoken }
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.shared.metrics.connections[self.spoken as usize].down();
+    }
+}
+
+impl Metrics {
+    /// An operation has ended at this node itself, where it was forwarded so often before.
+    pub(crate) fn ended_here(
+        &self,
+        arrival: Arrival,
+        operation: &Operation,
+        hops: u32,
+        result: &Result<Kept, Unable>,
+    ) {
+        let deed = Deed::of(operation);
+        self.operations.note(arrival, deed, End::here(deed, result));
+        if result.is_ok() {
+            self.operation_hops.note(hops);
+        }
+    }
+
+    /// An operation has ended, wherever it was done.
+    pub(crate) fn ended(&self, arrival: Arrival, deed: Deed, result: &Result<Outcome, OperationError>) {
+        let kept = result.as_ref().map(|outcome| &outcome.kept);
+        self.operations.note(arrival, deed, End::anywhere(deed, kept));
+        if let Ok(outcome) = result {
+            self.operation_hops.note(outcome.hops);
+        }
+    }
+
+    /// Another node had this one do something as the owner of a key.
+    pub(crate) fn ended_for_peer(&self, arrival: Arrival, deed: Deed, result: &Result<Kept, Unable>) {
+        self.operations.note(arrival, deed, End::here(deed, result));
+    }
+
+    pub(crate) fn looked_up(&self, found: &Result<Found, OperationError>) {
+        match found {
+            Ok(found) => {
+                self.lookups_found.add(1);
+                self.lookup_hops.note(found.hops);
+            }
+            Err(_) => self.lookups_failed.add(1),
+        }
+    }
+
+    /// A connection found no place.
+    pub(crate) fn turns_away(&self) {
+        self.turned_away.add(1);
+    }
+
+    /// The ring wakes up, perhaps for a round of maintenance.
+    pub(crate) fn wakes(&self, wake: Wake) {
+        match wake {
+            Wake::Maintain => self.rounds.add(1),
+            Wake::RetryJoin => {}
+        }
+    }
+
+    /// Something happened to the ring.
+    pub(crate) fn happened(&self, event: &Event) {
+        match event {
+            Event::SuccessorChanged(_) => self.successor_changes.add(1),
+            Event::PredecessorChanged(_) => self.predecessor_changes.add(1),
+            Event::Dropped(..) => self.dropped.add(1),
+            Event::Merging(_) => self.merges.add(1),
+            // Violations are counted where they are told; whoever has lost its position is no member any more.
+            _ => {}
+        }
+    }
+
+    /// What a node tells of what it has done.
+    pub(crate) fn told(&self, repaired: &Repaired) -> WorkBody {
+        let Repaired { sent, fetched } = repaired;
+        let of_clients = |door| door != Door::Peer;
+        WorkBody {
+            bounds_us: BOUNDS_US.to_vec(),
+            reads: self.operations.told(&[Deeds::Reads], of_clients),
+            writes: self.operations.told(&[Deeds::Writes], of_clients),
+            as_owner: self.operations.told(&Deeds::ALL, |door| door == Door::Peer),
+            hops: self.operation_hops.read().counts,
+            lookups: LookupsBody { found: self.lookups_found.read(), failed: self.lookups_failed.read() },
+            repair: RepairBody {
+                sent_records: sent.records,
+                sent_bytes: sent.bytes,
+                fetched_records: fetched.records,
+                fetched_bytes: fetched.bytes,
+            },
+            rounds: self.rounds.read(),
+            successor_changes: self.successor_changes.read(),
+            predecessor_changes: self.predecessor_changes.read(),
+            dropped: self.dropped.read(),
+            connections: self.connections.iter().map(Gauge::read).sum(),
+        }
+    }
+}
