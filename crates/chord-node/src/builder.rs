@@ -26,6 +26,7 @@ use crate::listen::bind;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::owner::Owner;
+use crate::probe::{Probe, probe};
 use crate::records::{Records, keep_time};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::storage::{DataDir, Storage, remember, report_damage};
@@ -315,6 +316,7 @@ impl Builder {
             crawler: Crawler::default(),
             violations: AtomicU64::new(0),
             metrics: Metrics::default(),
+            probe: Probe::default(),
             limits: self.limits,
             may_flush: self.may_flush,
         });
@@ -322,9 +324,11 @@ impl Builder {
         let timing = tokio::spawn(keep_time(shared.clone()));
         let door = tokio::spawn(door::serve(listener, follows, shared.clone()));
         let tidying = tokio::spawn(tidy(shared.clone()));
+        let probing = tokio::spawn(probe(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
+        tokio::spawn(watch_over("probe", probing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         look_after(storage, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;

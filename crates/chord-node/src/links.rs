@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chord_ring::{NodeName, RingTag};
+use chord_ring::{Failure, NodeName, RingTag};
 use chord_wire::Copies;
 use chord_wire::frame::{Hello, VERSIONS};
 use chord_wire::rest::SentBody;
@@ -42,9 +42,11 @@ pub(crate) use spoken::BREAKS_MAX;
 pub(crate) use spoken::Spoken;
 pub(crate) use unanswered::Unanswered;
 
+pub(crate) use sent::Purpose;
 use sent::Sent;
 
 use crate::Limits;
+use crate::metrics::LinkState;
 use crate::shared::{Shared, Stage};
 
 /// Pause between two looks for connections that are no longer used: how much longer than they must they are kept.
@@ -93,6 +95,22 @@ impl Links {
     /// How many requests this node has sent to its peers.
     pub(crate) fn sent(&self) -> SentBody {
         self.sent.told()
+    }
+
+    /// How many of these requests were sent, and how many of them failed.
+    pub(crate) fn counted(&self, purpose: Purpose) -> (u64, u64) {
+        self.sent.counted(purpose)
+    }
+
+    /// Such a request failed.
+    pub(crate) fn failed(&self, purpose: Purpose, failure: &Failure) {
+        self.sent.ended(purpose, failure);
+    }
+
+    /// How the peers are to which there are links, and how long their answers take.
+    pub(crate) fn seen(&self) -> Vec<(LinkState, Option<Duration>)> {
+        let links: Vec<Arc<Link>> = lock(&self.by_name).links.values().cloned().collect();
+        links.iter().map(|link| (link.state(), link.round_trip())).collect()
     }
 
     /// The link to a peer, made when it is first needed. The one unused for longest makes room.

@@ -4,10 +4,18 @@
 //! additions to atomic numbers, since it is done within each operation; all else is read when somebody asks.
 
 mod count;
+mod exposition;
+mod gather;
 mod operations;
+mod process;
+mod table;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use count::BOUNDS_US;
-pub(crate) use operations::{Arrival, Deed, Deeds, Door, End};
+pub(crate) use exposition::Format;
+pub(crate) use gather::exposition;
+pub(crate) use operations::{Arrival, Deed, Door};
+pub(crate) use process::Process;
 
 use std::sync::Arc;
 
@@ -16,10 +24,30 @@ use chord_ring::{Event, Found, Wake};
 use chord_wire::rest::{LookupsBody, RepairBody, WorkBody};
 
 use crate::OperationError;
+use crate::links::Purpose;
 use crate::operation::Outcome;
 use crate::shared::Shared;
-use count::{Counter, Gauge, Hops};
-use operations::Operations;
+use count::{BOUNDS_US, Counter, Gauge, Hops};
+use operations::{Deeds, End, Operations};
+
+/// What is asked of other nodes, and of this one's list: see [`Shared::contradictions`].
+pub(crate) const CHECKS: [&str; 4] = ["found", "successor", "predecessor", "list"];
+
+/// Which peers' round trips are told.
+const OF_TRIPS: [&str; 3] = ["fastest", "median", "slowest"];
+
+/// How a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    Well,
+    /// It failed a moment ago.
+    Suspect,
+}
+
+impl LinkState {
+    const ALL: [Self; 2] = [Self::Well, Self::Suspect];
+    const WORDS: [&str; 2] = ["well", "suspect"];
+}
 
 /// What one node has counted since it started.
 #[derive(Debug, Default)]

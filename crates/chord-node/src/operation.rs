@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::OperationError;
 use crate::age::now_ms;
-use crate::links::{Answered, Sending};
+use crate::links::{Answered, Purpose, Sending};
 use crate::metrics::{Arrival, Deed, Door};
 use crate::records::{self, Begun, Ended, Operated, Order};
 use crate::shared::{Mail, Shared};
@@ -339,7 +339,8 @@ impl Shared {
                 let remaining = work.ticket.remaining();
                 let operate = Operate { key, operation, proposal, consistency, remaining };
                 // On the heap: whoever asks has room for all that may come before and after, too.
-                Box::pin(asker.operate_at(&owner.name, operate, path, &sending)).await
+                let done = Box::pin(asker.operate_at(&owner.name, operate, path, &sending)).await;
+                done.inspect_err(|failure| self.links.failed(Purpose::Operation, failure))
             }
             Err(failure) => Err(failure),
         };

@@ -73,7 +73,13 @@ impl Shared {
         }
     }
 
-    fn own_records(&self) -> u64 {
+    /// The part of all positions for which this node answers.
+    pub(crate) fn share(&self) -> f64 {
+        let range = self.range_of(&self.view());
+        range.map_or(0.0, |range| RangeBody::new(self.ring.size, range.after, range.up_to, true).share())
+    }
+
+    pub(crate) fn own_records(&self) -> u64 {
         let range = self.range_of(&self.view());
         let digest = range.and_then(|range| self.store.digest(&range).ok());
         digest.map_or(0, |digest| digest.records())

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_disk::DiskStore;
-use chord_kv::replication::{MISSED_FOR, Status};
-use chord_kv::{Health, Store, VersionClock};
+use chord_kv::replication::Status;
+use chord_kv::{Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use crate::crawl::Crawler;
 use crate::departed::Departed;
 use crate::links::{Asker, Links, lock};
 use crate::metrics::Metrics;
+use crate::probe::Probe;
 use crate::records::Records;
 use crate::{Departure, Limits, OperationError};
 
@@ -90,6 +91,8 @@ pub(crate) struct Shared {
     /// How often a rule of the ring was found broken at this node.
     pub(crate) violations: AtomicU64,
     pub(crate) metrics: Metrics,
+    /// What others say of where this node is.
+    pub(crate) probe: Probe,
 }
 
 /// How far a node has gone with its departure.
@@ -166,44 +169,6 @@ impl Shared {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::AskedBy(asker.clone()));
         }
-    }
-
-    /// Whether this node has everything that it should have, and others of its own, so that another may be stopped.
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub(crate) fn readiness(&self) -> Result<(), String> {
-        if self.stage() != Stage::Running {
-            return Err("this node is leaving".to_owned());
-        }
-        if !self.view.load().is_member() {
-            let waits = self.waits().map(|waits| waits.to_string());
-            return Err(waits.unwrap_or_else(|| "this node is in no ring yet".to_owned()));
-        }
-        if let Health::NotWriting { reason, remedy } = self.store.health() {
-            return Err(format!("the store takes no writes: {reason}; {remedy}"));
-        }
-        let Status { is_complete, is_replicated, is_caught_up, copies_missing, missed, .. } =
-            lock(&self.status).clone();
-        if !is_complete {
-            return Err("this node asks others for what it may lack of its range".to_owned());
-        }
-        if !is_replicated {
-            return Err(format!("others lack copies of this node's records: up to {copies_missing}"));
-        }
-        if !is_caught_up {
-            return Err("this node may lack copies that it keeps for others".to_owned());
-        }
-        if let Some(one) = missed.first() {
-            let others = missed.len() - 1;
-            let more = if others == 0 { String::new() } else { format!(" and {others} more") };
-            return Err(format!(
-                "{one}{more}, with which this node was in a ring before, is not back: what only such a one has is missing; \
-                 start it, or wait until this node does without it, {} minutes after it began",
-                MISSED_FOR.as_secs() / 60
-            ));
-        }
-        Ok(())
     }
 
     /// Gives a peer's request to the ring; `None` if the owner task does not come to it in time.

@@ -238,11 +238,6 @@ async fn respond_in_seeds_words(
     language: Option<Language>,
     request: Request<Incoming>,
 ) -> Response<Content> {
-    if request.uri().path() == READY_PATH
-        && (request.method() == Method::GET || request.method() == Method::HEAD)
-    {
-        return readiness(shared);
-    }
     match handle(shared, ends, language, request).await {
         Ok(response) => response,
         Err(rejected) => reject(language, rejected),
@@ -295,15 +290,6 @@ async fn handle(
     }
 }
 
-/// Whether this node is ready, for whoever restarts the nodes of a ring one after the other.
-fn readiness(shared: &Shared) -> Response<Content> {
-    let (status, text) = match shared.readiness() {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
-    };
-    response(status, TEXT, text.into_bytes(), &Context::default())
-}
-
 /// The answer to a request that was not even given to the node.
 fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
     let Rejected { refused: Refused { code, sentence, mut context }, closes } = rejected;
@@ -343,7 +329,7 @@ fn is_from_foreign_page(headers: &HeaderMap, me: &NodeName) -> bool {
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
     /get_predecessor, /get_successor_list, /get, /put or /shutdown, or XML-RPC to /RPC2; REST is below /v1, as \
-    /openapi.json describes it, and /readyz says whether this node is ready";
+    /openapi.json describes it, and /healthz, /readyz and /metrics say how this node is";
 
 pub(super) fn read_context(headers: &HeaderMap) -> Result<Context, Rejected> {
     context(headers).map_err(|bad| Rejected::closing(Code::BadRequest, bad.to_string()))
@@ -419,10 +405,6 @@ async fn drain(body: &mut Incoming) {
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const BINARY: HeaderValue = HeaderValue::from_static(REPLICA_TYPE);
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-
-/// Where it is asked whether this node is ready.
-const READY_PATH: &str = "/readyz";
 
 fn response(
     status: StatusCode,

@@ -7,6 +7,7 @@ mod call;
 mod keys;
 mod kv;
 mod live;
+mod numbers;
 mod perform;
 mod ring;
 mod watch;
@@ -69,6 +70,9 @@ async fn answer(
         (Route::Copies, _) => ring::copies(call).await,
         (Route::Keys, _) => keys::list(call).await,
         (Route::Watch | Route::WatchMany, _) => watch::watch(call, place.route).await,
+        (Route::Metrics, _) => numbers::metrics(call).await,
+        (Route::Healthy, _) => numbers::healthy(call).await,
+        (Route::Ready, _) => numbers::ready(call).await,
         (Route::Document, _) => describe(call).await,
     }
 }
@@ -83,7 +87,7 @@ async fn describe(call: Call<'_>) -> Result<Response<Content>, Rejected> {
 
 const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/ring/live, /v1/node, \
     /v1/lookup/KEY, /v1/copies/KEY, /v1/keys, \
-    /v1/watch/KEY, /v1/watch?prefix= and /openapi.json, which describes them";
+    /v1/watch/KEY, /v1/watch?prefix=, /metrics, /healthz, /readyz and /openapi.json, which describes them";
 
 fn not_allowed(route: Route) -> Refused {
     Refused::new(Code::MethodNotAllowed, format!("this path is asked by {}", verbs(route)))

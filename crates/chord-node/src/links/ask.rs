@@ -28,14 +28,16 @@ impl Asker<'_> {
         request: Request,
         budget: Duration,
     ) -> Result<Answer, Failure> {
-        self.links.sent.count(Purpose::of_ring(&request));
+        let purpose = Purpose::of_ring(&request);
+        self.links.sent.count(purpose);
         let link = self.links.to(to);
         let wait = budget.min(self.links.limits.request);
         let answer = tokio::time::timeout(wait, self.ask_peer(to, &link, request, budget)).await;
-        answer.unwrap_or_else(|_| {
+        let answer = answer.unwrap_or_else(|_| {
             link.gave_up();
             Err(Failure::Silent)
-        })
+        });
+        answer.inspect_err(|failure| self.links.sent.ended(purpose, failure))
     }
 
     async fn ask_peer(

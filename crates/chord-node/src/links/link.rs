@@ -15,6 +15,7 @@ use super::round_trip::RoundTrip;
 use super::spoken::Spoken;
 use super::unsayable::Unsayable;
 use crate::Limits;
+use crate::metrics::LinkState;
 
 /// How long a peer that answers wrongly is not reported again.
 const REPORT_PAUSE: Duration = Duration::from_secs(60);
@@ -362,6 +363,11 @@ impl Link {
             tokio::spawn(async move { link.pings().await });
         }
         true
+    }
+
+    /// Whether it failed a moment ago, for those who only look.
+    pub(super) fn state(&self) -> LinkState {
+        if lock(&self.suspect_until).is_some() { LinkState::Suspect } else { LinkState::Well }
     }
 
     /// How long its answers take, smoothed, if any came.

@@ -51,7 +51,8 @@ impl Asker<'_> {
         request: PeerRequest,
         answered: Answered,
     ) -> Result<PeerAnswer, Failure> {
-        self.links.sent.count(Purpose::about_records(&request));
+        let purpose = Purpose::about_records(&request);
+        self.links.sent.count(purpose);
         let link = self.links.to(&to.name);
         let budget = Budget::new(self.links.limits.request);
         // Pinned here: what is handed on takes its room twice.
@@ -82,10 +83,11 @@ impl Asker<'_> {
                 DataAnswer::Operated(_) => Err(Failure::Silent),
             }
         });
-        tokio::time::timeout(self.links.limits.request, asked).await.unwrap_or_else(|_| {
+        let answer = tokio::time::timeout(self.links.limits.request, asked).await.unwrap_or_else(|_| {
             link.gave_up();
             Err(Failure::Silent)
-        })
+        });
+        answer.inspect_err(|failure| self.links.sent.ended(purpose, failure))
     }
 
     /// Has a peer of ours that is named as the owner do an operation, to which `path` led.

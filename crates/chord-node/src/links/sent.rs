@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chord_kv::replication::PeerRequest;
-use chord_ring::Request;
+use chord_ring::{Failure, Request};
 use chord_wire::rest::SentBody;
 
 /// What a request to a peer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// The ring itself.
     Ring,
     /// To find an owner: for a client, for a peer that asked, or for a finger.
@@ -24,38 +24,39 @@ pub(super) enum Purpose {
 /// Counters that only grow. A request counts once, however often it has to be sent until it arrives.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    ring: AtomicU64,
-    lookups: AtomicU64,
-    operations: AtomicU64,
-    copies: AtomicU64,
-    upkeep: AtomicU64,
+    sent: [AtomicU64; Purpose::ALL.len()],
+    failed: [AtomicU64; Purpose::ALL.len()],
 }
 
 impl Sent {
     pub(super) fn count(&self, purpose: Purpose) {
-        let counter = match purpose {
-            Purpose::Ring => &self.ring,
-            Purpose::Lookup => &self.lookups,
-            Purpose::Operation => &self.operations,
-            Purpose::Copy => &self.copies,
-            Purpose::Upkeep => &self.upkeep,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.sent[purpose as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// No answer came, or none that makes sense. A refusal is an answer.
+    pub(super) fn ended(&self, purpose: Purpose, failure: &Failure) {
+        if !matches!(failure, Failure::Refused(_)) {
+            self.failed[purpose as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many were sent, and how many of them failed.
+    pub(super) fn counted(&self, purpose: Purpose) -> (u64, u64) {
+        let read =
+            |counters: &[AtomicU64; Purpose::ALL.len()]| counters[purpose as usize].load(Ordering::Relaxed);
+        (read(&self.sent), read(&self.failed))
     }
 
     pub(super) fn told(&self) -> SentBody {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        SentBody {
-            ring: read(&self.ring),
-            lookups: read(&self.lookups),
-            operations: read(&self.operations),
-            copies: read(&self.copies),
-            upkeep: read(&self.upkeep),
-        }
+        let [ring, lookups, operations, copies, upkeep] = Purpose::ALL.map(|purpose| self.counted(purpose).0);
+        SentBody { ring, lookups, operations, copies, upkeep }
     }
 }
 
 impl Purpose {
+    pub(crate) const ALL: [Self; 5] = [Self::Ring, Self::Lookup, Self::Operation, Self::Copy, Self::Upkeep];
+    pub(crate) const WORDS: [&str; 5] = ["ring", "lookup", "operation", "copy", "upkeep"];
+
     pub(super) fn of_ring(request: &Request) -> Self {
         match request {
             Request::FindSuccessor(_) => Self::Lookup,

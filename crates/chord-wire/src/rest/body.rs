@@ -140,6 +140,11 @@ impl RangeBody {
         let share = if after == up_to { 1.0 } else { size.fraction(distance) };
         Self { after: after.to_string(), up_to: up_to.to_string(), share, is_complete }
     }
+
+    /// Which part of the ring it is.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
 }
 
 /// The way to the owner of a key.

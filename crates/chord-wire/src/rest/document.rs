@@ -17,9 +17,10 @@ use super::body::{
     Counter, FingerBody, JSON_TYPE, LookupBody, NodeBody, RangeBody, RingBody, SentBody, SpelledKey, json,
 };
 use super::copies::{CopiesBody, CopyBody, CopyState};
+use super::health::{Checked, HealthBody, ProbeBody, Reason, ReasonBody};
 use super::listing::{KEYS_TYPE, KeyLine};
 use super::live::{PictureBody, SeenAs, SeenBody};
-use super::problem::Problem;
+use super::problem::{PROBLEM_TYPE, Problem};
 use super::query::Parameter;
 use super::report::{LinkBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
@@ -56,6 +57,22 @@ const LIVE: &str = "\
 A stream of events. `ring` comes first, with a `PictureBody` as its data that has every node; `changes` follow, whose \
 `PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself. \
 The ring is looked at only while somebody reads such a stream, and the more seldom the more nodes there are.";
+
+const METRICS: &str = "\
+Of this node alone, in the text format of Prometheus, or in that of OpenMetrics where `Accept` names it. Parameters are passed \
+over.";
+
+const HEALTHY: &str = "\
+503 says that the node hangs and is to be started anew. `reasons` also has what keeps it from being ready, and what other nodes \
+say otherwise than it believes: that heals by itself, and is worse when the node is gone. Parameters are passed over.";
+
+const READY: &str = "\
+Whether it has everything that it should have, and others of its own, so that the next node may be stopped. Parameters are \
+passed over.";
+
+/// What the numbers are written in.
+const METRICS_TYPE: &str = "text/plain";
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text";
 
 /// The document, for a node with these limits.
 pub fn document(limits: &DocumentLimits) -> Vec<u8> {
@@ -100,6 +117,11 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<StorageBody>()
         .schema_from::<LinkBody>()
         .schema_from::<WorkBody>()
+        .schema_from::<HealthBody>()
+        .schema_from::<ReasonBody>()
+        .schema_from::<Reason>()
+        .schema_from::<ProbeBody>()
+        .schema_from::<Checked>()
         .schema_from::<OperationsBody>()
         .schema_from::<LookupsBody>()
         .schema_from::<RepairBody>()
@@ -182,7 +204,15 @@ impl Described<'_> {
     const fn is_about_keys(self) -> bool {
         !matches!(
             self.route,
-            Route::Ring | Route::Live | Route::Node | Route::Lookup | Route::Copies | Route::Document
+            Route::Ring
+                | Route::Live
+                | Route::Node
+                | Route::Lookup
+                | Route::Copies
+                | Route::Metrics
+                | Route::Healthy
+                | Route::Ready
+                | Route::Document
         )
     }
 
@@ -227,6 +257,16 @@ impl Described<'_> {
             ),
             (Route::Watch, _) => ("watch_key", "The changes of a key, as they happen", WATCHING),
             (Route::WatchMany, _) => ("watch_keys", "The changes of many keys, as they happen", WATCHING),
+            (Route::Metrics, Verb::Head) => ("head_metrics", "Whether this node tells its numbers", ""),
+            (Route::Metrics, _) => ("get_metrics", "This node's numbers, for Prometheus", METRICS),
+            (Route::Healthy, Verb::Head) => {
+                ("head_health", "Whether this node works, in the status alone", "")
+            }
+            (Route::Healthy, _) => ("get_health", "Whether this node works, and what is wrong", HEALTHY),
+            (Route::Ready, Verb::Head) => {
+                ("head_readiness", "Whether this node is ready, in the status alone", "")
+            }
+            (Route::Ready, _) => ("get_readiness", "Whether this node is ready, and why not", READY),
             (Route::Document, Verb::Head) => ("head_document", "Whether this document is here", ""),
             (Route::Document, _) => ("get_document", "This document", ""),
         }
@@ -248,6 +288,9 @@ impl Described<'_> {
                 | Route::Keys
                 | Route::Watch
                 | Route::WatchMany
+                | Route::Metrics
+                | Route::Healthy
+                | Route::Ready
                 | Route::Document,
                 _,
             ) => &[],
@@ -338,6 +381,17 @@ impl Described<'_> {
                 let content = ContentBuilder::new().schema(Some(parts::events())).build();
                 let stream = of("Events, until either side ends the connection.");
                 vec![(200, parts::with(stream.content(EVENTS_TYPE, content), &[Told::NoCache]))]
+            }
+            (Route::Metrics, _) => {
+                let content = || ContentBuilder::new().schema(Some(parts::events())).build();
+                let told = of("All metrics of `docs/metrics.md`.").content(METRICS_TYPE, content());
+                vec![(200, told.content(OPEN_METRICS_TYPE, content()).build())]
+            }
+            (Route::Healthy | Route::Ready, _) => {
+                let well = of("It is.").content(JSON_TYPE, body("HealthBody"));
+                let ill = of("It is not, by its own word; or `busy`: the node has too much to do.");
+                let ill = ill.content(JSON_TYPE, body("HealthBody")).content(PROBLEM_TYPE, body("Problem"));
+                vec![(200, well.build()), (503, parts::with(ill, &[Told::RetryAfter]))]
             }
             (Route::Document, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::object())).build();

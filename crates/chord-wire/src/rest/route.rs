@@ -11,6 +11,15 @@ pub const NODE_PATH: &str = "/v1/node";
 /// Where the document is that describes REST.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
 
+/// Where a node tells its numbers.
+pub const METRICS_PATH: &str = "/metrics";
+
+/// Where it is asked whether a node works.
+pub const HEALTHY_PATH: &str = "/healthz";
+
+/// Where it is asked whether a node is ready.
+pub const READY_PATH: &str = "/readyz";
+
 const PREFIX: &str = "/v1";
 const KV: &str = "/v1/kv/";
 const LOOKUP: &str = "/v1/lookup/";
@@ -90,6 +99,12 @@ pub enum Route {
     Watch,
     /// The changes of all keys with one beginning.
     WatchMany,
+    /// The node's numbers.
+    Metrics,
+    /// Whether the node works.
+    Healthy,
+    /// Whether it is ready.
+    Ready,
     /// The document that describes all this.
     Document,
 }
@@ -106,12 +121,13 @@ pub struct Place {
 /// Whether a path is REST's, also one that leads nowhere.
 pub fn is_rest(path: &str) -> bool {
     let below = path.strip_prefix(PREFIX);
-    path == DOCUMENT_PATH || below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    matches!(path, DOCUMENT_PATH | METRICS_PATH | HEALTHY_PATH | READY_PATH)
+        || below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
 impl Route {
     /// All routes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Kv,
         Self::Incr,
         Self::Batch,
@@ -123,6 +139,9 @@ impl Route {
         Self::Keys,
         Self::Watch,
         Self::WatchMany,
+        Self::Metrics,
+        Self::Healthy,
+        Self::Ready,
         Self::Document,
     ];
 
@@ -141,6 +160,9 @@ impl Route {
             BATCH => Some(Self::Batch),
             KEYS => Some(Self::Keys),
             WATCH_MANY => Some(Self::WatchMany),
+            METRICS_PATH => Some(Self::Metrics),
+            HEALTHY_PATH => Some(Self::Healthy),
+            READY_PATH => Some(Self::Ready),
             DOCUMENT_PATH => Some(Self::Document),
             _ => None,
         };
@@ -169,9 +191,14 @@ impl Route {
         match self {
             Self::Kv => &[Verb::Get, Verb::Head, Verb::Put, Verb::Delete],
             Self::Incr | Self::Batch => &[Verb::Post],
-            Self::Ring | Self::Node | Self::Lookup | Self::Copies | Self::Document => {
-                &[Verb::Get, Verb::Head]
-            }
+            Self::Ring
+            | Self::Node
+            | Self::Lookup
+            | Self::Copies
+            | Self::Metrics
+            | Self::Healthy
+            | Self::Ready
+            | Self::Document => &[Verb::Get, Verb::Head],
             Self::Keys | Self::Watch | Self::WatchMany | Self::Live => &[Verb::Get],
         }
     }
@@ -186,8 +213,24 @@ impl Route {
             (Self::Watch, _) => &[Parameter::For, Parameter::LastEventId],
             (Self::WatchMany, _) => &[Parameter::Prefix, Parameter::For, Parameter::LastEventId],
             (Self::Live, _) => &[Parameter::For],
-            (Self::Batch | Self::Ring | Self::Node | Self::Lookup | Self::Copies | Self::Document, _) => &[],
+            (
+                Self::Batch
+                | Self::Ring
+                | Self::Node
+                | Self::Lookup
+                | Self::Copies
+                | Self::Metrics
+                | Self::Healthy
+                | Self::Ready
+                | Self::Document,
+                _,
+            ) => &[],
         }
+    }
+
+    /// Whether it is asked by programs that add parameters of their own, which mean nothing here.
+    pub const fn takes_any_parameters(self) -> bool {
+        matches!(self, Self::Metrics | Self::Healthy | Self::Ready)
     }
 
     /// Its path, with `{key}` for the key.
@@ -204,6 +247,9 @@ impl Route {
             Self::Keys => KEYS,
             Self::Watch => "/v1/watch/{key}",
             Self::WatchMany => WATCH_MANY,
+            Self::Metrics => METRICS_PATH,
+            Self::Healthy => HEALTHY_PATH,
+            Self::Ready => READY_PATH,
             Self::Document => DOCUMENT_PATH,
         }
     }

@@ -44,7 +44,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self, Rejected> {
         let headers = &head.headers;
         check_single(headers)?;
-        let query = head.uri.query().unwrap_or_default();
+        let query = head.uri.query().filter(|_| !route.takes_any_parameters()).unwrap_or_default();
         let query = Query::read(query, route.parameters(verb)).map_err(|bad| mistake(&bad))?;
         let context = read_context(headers)?;
         check_deadline(headers)?;

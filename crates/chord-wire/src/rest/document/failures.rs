@@ -56,6 +56,9 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
             | Route::Node
             | Route::Lookup
             | Route::Copies
+            | Route::Metrics
+            | Route::Healthy
+            | Route::Ready
             | Route::Document,
             _,
         ) => &[],
@@ -78,7 +81,10 @@ pub(super) struct Failure {
 /// The answers of an operation that fails, in the order of their statuses.
 pub(super) fn failures(route: Route, verb: Verb) -> Vec<Failure> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in codes(route, verb) {
+    // Of these the node itself says that it is not well, by a status that others say too.
+    let says_itself = matches!(route, Route::Healthy | Route::Ready);
+    let codes = codes(route, verb).into_iter().filter(|code| !says_itself || code.http_status() != 503);
+    for code in codes {
         by_status.entry(code.http_status()).or_default().push(code);
     }
     let mut failures: Vec<_> = by_status.into_iter().map(|(status, codes)| failure(status, &codes)).collect();

@@ -1,0 +1,171 @@
+//! Gathers what there is to tell, metric by metric.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chord_kv::Health;
+use tokio::runtime::Handle;
+
+use super::count::{BOUNDS_US, Distribution, HOPS_MAX};
+use super::exposition::{Exposition, Format, Number};
+use super::operations::{Deed, Deeds, Door, End};
+use super::process::Process;
+use super::table as all;
+use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
+use crate::door::BUDGET_UNIT;
+use crate::links::lock;
+use crate::shared::Shared;
+
+/// Everything, as text.
+pub(crate) fn exposition(shared: &Shared, process: &Process, format: Format) -> String {
+    let mut to = Exposition::new(format);
+    to.begin(&all::BUILD_INFO).one(&[env!("CARGO_PKG_VERSION")], true);
+    to.tell(&all::START_TIME, seconds(Duration::from_millis(shared.started_at_ms)));
+    operations(shared, &mut to);
+    links(shared, &mut to);
+    ring(shared, &mut to);
+    records(shared, &mut to);
+    store(shared, &mut to);
+    doors(shared, &mut to);
+    runtime(&mut to);
+    to.tell(&all::PROCESS_CPU, process.cpu_s);
+    to.tell(&all::PROCESS_MEMORY, process.memory_bytes);
+    to.tell(&all::PROCESS_FILES, process.files);
+    to.end()
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn operations(shared: &Shared, to: &mut Exposition) {
+    let metrics = &shared.metrics;
+    let mut ended = to.begin(&all::OPERATIONS);
+    for (door, by) in Door::ALL.into_iter().zip(Door::WORDS) {
+        for (deed, does) in Deed::ALL.into_iter().zip(Deed::WORDS) {
+            for (end, how) in End::ALL.into_iter().zip(End::WORDS) {
+                ended.one(&[by, does, how], metrics.operations.count(door, deed, end));
+            }
+        }
+    }
+    let mut took = to.begin(&all::OPERATION_DURATION);
+    let bounds = BOUNDS_US.map(|bound| seconds(Duration::from_micros(bound)));
+    for (door, by) in Door::ALL.into_iter().zip(Door::WORDS) {
+        for (deeds, sort) in Deeds::ALL.into_iter().zip(Deeds::WORDS) {
+            let times = metrics.operations.times(door, deeds);
+            let total = seconds(Duration::from_nanos(times.total));
+            took.distribution(&[by, sort], &times, &bounds, Number::Real(total));
+        }
+    }
+    hops(to, &all::OPERATION_HOPS, &metrics.operation_hops.read());
+    to.tell(&all::OPERATIONS_UNDER_WAY, lock(&shared.status).operations);
+    let mut lookups = to.begin(&all::LOOKUPS);
+    lookups.one(&["found"], metrics.lookups_found.read()).one(&["failed"], metrics.lookups_failed.read());
+    hops(to, &all::LOOKUP_HOPS, &metrics.lookup_hops.read());
+}
+
+fn hops(to: &mut Exposition, metric: &'static all::Metric, counted: &Distribution) {
+    let bounds: Vec<f64> = (0..=HOPS_MAX).map(|bound| bound as u32).map(f64::from).collect();
+    to.begin(metric).distribution(&[], counted, &bounds, Number::Whole(counted.total));
+}
+
+fn links(shared: &Shared, to: &mut Exposition) {
+    let seen = shared.links.seen();
+    let mut peers = to.begin(&all::PEERS);
+    for (state, word) in LinkState::ALL.into_iter().zip(LinkState::WORDS) {
+        peers.one(&[word], seen.iter().filter(|(of, _)| *of == state).count());
+    }
+    let mut trips: Vec<Duration> = seen.iter().filter_map(|(_, trip)| *trip).collect();
+    trips.sort_unstable();
+    let picked = [trips.first(), trips.get(trips.len() / 2), trips.last()];
+    let mut round_trip = to.begin(&all::PEER_ROUND_TRIP);
+    for (word, trip) in OF_TRIPS.into_iter().zip(picked) {
+        // Where nothing was measured there is no number.
+        trip.into_iter().for_each(|trip| _ = round_trip.one(&[word], seconds(*trip)));
+    }
+    let mut sent = to.begin(&all::PEER_REQUESTS);
+    for (purpose, word) in Purpose::ALL.into_iter().zip(Purpose::WORDS) {
+        sent.one(&[word], shared.links.counted(purpose).0);
+    }
+    let mut failed = to.begin(&all::PEER_REQUESTS_FAILED);
+    for (purpose, word) in Purpose::ALL.into_iter().zip(Purpose::WORDS) {
+        failed.one(&[word], shared.links.counted(purpose).1);
+    }
+}
+
+fn ring(shared: &Shared, to: &mut Exposition) {
+    let (view, metrics) = (shared.view(), &shared.metrics);
+    to.tell(&all::MEMBER, view.is_member());
+    to.tell(&all::READY, shared.readiness().is_ok());
+    to.tell(&all::SUCCESSORS, view.successors().as_slice().len());
+    to.tell(&all::SUCCESSORS_WANTED, view.config().successors());
+    to.tell(&all::FINGERS, view.fingers().runs().len());
+    to.tell(&all::RANGE_SHARE, shared.share());
+    to.tell(&all::MAINTENANCE_ROUNDS, metrics.rounds.read());
+    to.tell(&all::SUCCESSOR_CHANGES, metrics.successor_changes.read());
+    to.tell(&all::PREDECESSOR_CHANGES, metrics.predecessor_changes.read());
+    to.tell(&all::NEIGHBOURS_DROPPED, metrics.dropped.read());
+    to.tell(&all::MERGES, metrics.merges.read());
+    to.tell(&all::RING_VIOLATIONS, shared.violations.load(Ordering::Relaxed));
+    let mut disagreement = to.begin(&all::RING_DISAGREEMENT);
+    for (check, is_contradicted) in CHECKS.into_iter().zip(shared.contradictions()) {
+        disagreement.one(&[check], is_contradicted);
+    }
+    let probes = shared.probe.counted();
+    let mut told = to.begin(&all::SELF_PROBES);
+    for (word, count) in ["agrees", "contradicts", "unanswered"].into_iter().zip(probes) {
+        told.one(&[word], count);
+    }
+}
+
+fn records(shared: &Shared, to: &mut Exposition) {
+    let status = lock(&shared.status).clone();
+    to.tell(&all::RECORDS, shared.own_records());
+    to.tell(&all::COPIES_MISSING, status.copies_missing);
+    let (sent, fetched) = (status.repaired.sent, status.repaired.fetched);
+    to.begin(&all::REPAIR_RECORDS).one(&["sent"], sent.records).one(&["fetched"], fetched.records);
+    to.begin(&all::REPAIR_BYTES).one(&["sent"], sent.bytes).one(&["fetched"], fetched.bytes);
+}
+
+fn store(shared: &Shared, to: &mut Exposition) {
+    let usage = shared.store.usage();
+    to.tell(&all::STORE_RECORDS, usage.records);
+    to.tell(&all::STORE_BYTES, usage.bytes);
+    to.tell(&all::STORE_WRITABLE, !matches!(shared.store.health(), Health::NotWriting { .. }));
+    let done = shared.disk.as_ref().map(|disk| disk.statistics()).unwrap_or_default();
+    to.tell(&all::STORE_COMMITS, done.commits);
+    to.tell(&all::STORE_COMMIT_DURATION, seconds(done.commit_time));
+    to.tell(&all::STORE_SYNCS, done.syncs);
+    to.tell(&all::STORE_PENDING, done.pending_bytes);
+    to.tell(&all::STORE_DAMAGED_READS, done.damaged_reads);
+    to.tell(&all::STORE_SET_ASIDE, done.set_aside);
+}
+
+fn doors(shared: &Shared, to: &mut Exposition) {
+    let metrics = &shared.metrics;
+    let mut open = to.begin(&all::CONNECTIONS);
+    for (gauge, word) in metrics.connections.iter().zip(Speech::WORDS) {
+        open.one(&[word], gauge.read());
+    }
+    let mut opened = to.begin(&all::CONNECTIONS_OPENED);
+    for (counter, word) in metrics.connections_opened.iter().zip(Speech::WORDS) {
+        opened.one(&[word], counter.read());
+    }
+    to.tell(&all::CONNECTIONS_REFUSED, metrics.turned_away.read());
+    to.tell(&all::CONNECTIONS_LIMIT, shared.limits.connections);
+    let units = shared.limits.bodies_bytes / BUDGET_UNIT;
+    let taken = units.saturating_sub(shared.body_budget.available_permits());
+    to.tell(&all::BODIES, taken * BUDGET_UNIT);
+    to.tell(&all::BODIES_LIMIT, units * BUDGET_UNIT);
+    to.tell(&all::WATCHED, shared.watched_bytes.load(Ordering::Relaxed));
+}
+
+fn runtime(to: &mut Exposition) {
+    let runtime = Handle::current().metrics();
+    let busy = (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker));
+    let busy: Duration = busy.sum();
+    to.tell(&all::RUNTIME_WORKERS, runtime.num_workers());
+    to.tell(&all::RUNTIME_TASKS, runtime.num_alive_tasks());
+    to.tell(&all::RUNTIME_QUEUE, runtime.global_queue_depth());
+    to.tell(&all::RUNTIME_BUSY, seconds(busy));
+}

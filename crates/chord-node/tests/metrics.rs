@@ -1,0 +1,164 @@
+//! What a node tells of itself in numbers, against what was counted from outside; and whether it says that it is well.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+#[allow(dead_code, reason = "other tests need more of it")]
+mod rest_client;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chord_node::{Limits, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use rest_client::{DEADLINE, ask, ask_with, put, ring};
+
+/// All numbers of a node, by the name and the labels of each.
+async fn numbers(node: &Node) -> BTreeMap<String, f64> {
+    let answer = ask(node, "GET /metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let series = answer.text().lines().filter(|line| !line.starts_with('#'));
+    let pairs = series.map(|line| line.rsplit_once(' ').unwrap());
+    pairs.map(|(name, number)| (name.to_owned(), number.parse().unwrap())).collect()
+}
+
+fn sum(numbers: &BTreeMap<String, f64>, begins: &str, has: &str) -> f64 {
+    numbers
+        .iter()
+        .filter(|(name, _)| name.starts_with(begins) && name.contains(has))
+        .map(|(_, number)| number)
+        .sum()
+}
+
+async fn redis(node: &Node, commands: &str) -> String {
+    let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+    stream.write_all(format!("{commands}QUIT\r\n").as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answers)).await.unwrap().unwrap();
+    answers
+}
+
+#[tokio::test]
+async fn the_numbers_are_those_of_what_was_asked() {
+    let nodes = ring().await;
+    for count in 0..30 {
+        let stored = put(&nodes[0], &format!("/v1/kv/key-{count}"), "", b"v").await;
+        assert_eq!(stored.status, 201);
+    }
+    for count in 0..40 {
+        let expected = if count < 30 { 200 } else { 404 };
+        assert_eq!(ask(&nodes[1], &format!("GET /v1/kv/key-{count}")).await.status, expected);
+    }
+    assert_eq!(put(&nodes[0], "/v1/kv/key-1", "if-none-match: *\r\n", b"v").await.status, 412);
+    let answers =
+        redis(&nodes[0], "SET a 1\r\nINCR a\r\nGET a\r\nGET nothing\r\nINCR key-1\r\nDEL a\r\nDEL a\r\n")
+            .await;
+    assert!(answers.contains("+OK") && answers.contains("-ERR"), "{answers}");
+
+    let [first, second, third] =
+        [numbers(&nodes[0]).await, numbers(&nodes[1]).await, numbers(&nodes[2]).await];
+    let count = |of: &BTreeMap<String, f64>, door: &str, operation: &str, result: &str| {
+        of[&format!(
+            "chord_operations_total{{door=\"{door}\",operation=\"{operation}\",result=\"{result}\"}}"
+        )]
+    };
+    let expected = [
+        (&first, "rest", "set", "ok", 30.0),
+        (&first, "rest", "set", "refused", 1.0),
+        (&second, "rest", "get", "ok", 30.0),
+        (&second, "rest", "get", "absent", 10.0),
+        (&first, "redis", "set", "ok", 1.0),
+        (&first, "redis", "add", "ok", 1.0),
+        (&first, "redis", "add", "refused", 1.0),
+        (&first, "redis", "get", "ok", 1.0),
+        (&first, "redis", "get", "absent", 1.0),
+        (&first, "redis", "delete", "ok", 1.0),
+        (&first, "redis", "delete", "absent", 1.0),
+    ];
+    for (of, door, operation, result, number) in expected {
+        assert_eq!(count(of, door, operation, result), number, "{door} {operation} {result}");
+    }
+    // All that clients asked, and nothing else, is counted: by how it ended, by how long it took and by its hops.
+    for (of, rest, redis) in [(&first, 31.0, 7.0), (&second, 40.0, 0.0), (&third, 0.0, 0.0)] {
+        for (door, number) in [("rest", rest), ("redis", redis), ("xmlrpc", 0.0), ("library", 0.0)] {
+            let label = format!("door=\"{door}\"");
+            assert_eq!(sum(of, "chord_operations_total", &label), number, "{door}");
+            assert_eq!(sum(of, "chord_operation_duration_seconds_count", &label), number, "{door}");
+        }
+    }
+    assert_eq!(second["chord_operation_hops_count"], 40.0);
+    // In a ring of three everybody knows everybody, so what was forwarded was so once: to an owner, which counts it too.
+    let by_peers = |of| sum(of, "chord_operations_total", "door=\"peer\"");
+    let forwarded: f64 = [&first, &second, &third].into_iter().map(by_peers).sum();
+    let hops = first["chord_operation_hops_sum"] + second["chord_operation_hops_sum"];
+    // A change that is refused has no hops.
+    assert!((forwarded - hops - 1.0).abs() <= 1.0 && hops > 0.0, "{forwarded} and {hops}");
+    let stored: f64 = [&first, &second, &third].into_iter().map(|of| of["chord_records"]).sum();
+    assert_eq!(stored, 31.0, "thirty keys, and a deletion");
+    assert_eq!(first["chord_connections{protocol=\"redis\"}"], 0.0);
+    assert_eq!(first["chord_connections_opened_total{protocol=\"redis\"}"], 1.0);
+    assert_eq!((first["chord_member"], first["chord_ready"], first["chord_successors"]), (1.0, 1.0, 2.0));
+    assert_eq!(first["chord_peers{state=\"well\"}"], 2.0);
+    let told = ask(&nodes[1], "GET /v1/node").await;
+    assert!(
+        told.text().contains("\"reads\":{\"ok\":30,\"absent\":10,\"refused\":0,\"failed\":0,"),
+        "{}",
+        told.text()
+    );
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_says_whether_it_is_well_and_ready_and_why_not() {
+    let alone = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
+    let ready = ask(&alone, "GET /readyz").await;
+    assert_eq!((ready.status, ready.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        ready.text(),
+        "{\"ok\":false,\"reasons\":[{\"code\":\"not-member\",\"detail\":\"this node is in no ring yet\"}],\
+         \"probe\":{\"found\":\"unknown\",\"successor\":\"unknown\",\"predecessor\":\"unknown\"}}\n"
+    );
+    let healthy = ask(&alone, "GET /healthz?verbose").await;
+    assert_eq!(healthy.status, 200);
+    assert!(
+        healthy.text().starts_with("{\"ok\":true,\"reasons\":[{\"code\":\"not-member\""),
+        "{}",
+        healthy.text()
+    );
+    alone.create().await.unwrap();
+    tokio::time::timeout(DEADLINE, async {
+        while ask(&alone, "GET /readyz").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it becomes ready");
+    let ready = ask(&alone, "GET /readyz").await;
+    assert!(ready.text().starts_with("{\"ok\":true,\"reasons\":[],"), "{}", ready.text());
+    for path in ["/readyz", "/healthz", "/metrics"] {
+        let head = ask(&alone, &format!("HEAD {path}")).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        assert_eq!(ask(&alone, &format!("DELETE {path}")).await.problem(), (405, "method-not-allowed"));
+        let foreign = ask_with(&alone, &format!("GET {path}"), "origin: http://elsewhere\r\n", b"").await;
+        assert_eq!(foreign.problem(), (403, "forbidden"));
+    }
+    let open =
+        ask_with(&alone, "GET /metrics", "accept: application/openmetrics-text; version=1.0.0\r\n", b"")
+            .await;
+    assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(open.text().ends_with("# EOF\n"));
+    alone.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_key_is_in_the_numbers() {
+    let node = rest_client::node(Limits::default()).await;
+    assert_eq!(put(&node, "/v1/kv/%22%7D%0Asecret", "", b"treasure").await.status, 201);
+    let answer = ask(&node, "GET /metrics").await;
+    assert!(!answer.text().contains("secret") && !answer.text().contains("treasure"));
+    node.shutdown().await;
+}
