@@ -75,7 +75,7 @@ impl Beginning {
             (_, Past::With(_), Meanwhile::Found) | (_, Past::Alone(_), _) => (Vec::new(), Meanwhile::Found),
             (_, Past::With(_), _) => (Vec::new(), Meanwhile::FoundWithOthers),
             (Self::Found, Past::Forgotten, Meanwhile::Wait | Meanwhile::FoundWithOthers) => {
-                tracing::error!("{PAST_FORGOTTEN}");
+                tracing::error!(event = "past-forgotten", "{PAST_FORGOTTEN}");
                 return;
             }
             (Self::Found, ..) => return shared.found().await,
@@ -124,7 +124,11 @@ impl Patience {
         let waited = self.begun.elapsed();
         if waited >= self.word_after {
             self.word_after = waited + WORD_PAUSE;
-            tracing::warn!("none of the nodes to join ({}) {what}: {HOW_TO_END_IT}", listed(contacts));
+            tracing::warn!(
+                event = "waits-to-join",
+                "none of the nodes to join ({}) {what}: {HOW_TO_END_IT}",
+                listed(contacts)
+            );
         }
     }
 }
@@ -183,7 +187,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
                 Asked::NotNow => 0,
             };
             if meanwhile != Meanwhile::Wait && rounds_alone >= FOUND_ROUNDS {
-                tracing::info!("none of the nodes to join is in a ring: founding one");
+                tracing::info!(event = "founds", "none of the nodes to join is in a ring: founding one");
                 return shared.found().await;
             }
             patience.say(&contacts, asked);
@@ -229,7 +233,7 @@ impl Shared {
                 }
                 Err(error) => {
                     if complaints.is_due(contact, &error, Instant::now()) {
-                        tracing::warn!("{error}; trying again");
+                        tracing::warn!(event = "join-failed", "{error}; trying again");
                     }
                     match (&error, asked) {
                         (CommandError::Join(JoinError::Contact { .. }), _) | (_, Asked::NotNow) => {}

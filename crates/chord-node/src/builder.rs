@@ -324,11 +324,9 @@ impl Builder {
         let timing = tokio::spawn(keep_time(shared.clone()));
         let door = tokio::spawn(door::serve(listener, follows, shared.clone()));
         let tidying = tokio::spawn(tidy(shared.clone()));
-        let probing = tokio::spawn(probe(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("probe", probing, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         look_after(storage, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
@@ -336,8 +334,10 @@ impl Builder {
     }
 }
 
-/// Says what turns out damaged on a disk, and writes down there whom the node knows.
+/// Asks others whether they find this node, says what turns out damaged on a disk, and writes down there whom the node knows.
 fn look_after(storage: Storage, shared: &Arc<Shared>) {
+    let probing = tokio::spawn(probe(shared.clone()));
+    tokio::spawn(watch_over("probe", probing, shared.clone(), Stage::Closing));
     let Storage::Disk(disk) = storage else { return };
     let reporting = tokio::spawn(report_damage(shared.clone(), disk.clone()));
     tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
@@ -348,7 +348,7 @@ fn look_after(storage: Storage, shared: &Arc<Shared>) {
 /// A node of which one task broke would go on without it, and wait for it when it ends: it goes to that stage instead.
 async fn watch_over(name: &'static str, task: JoinHandle<()>, shared: Arc<Shared>, stage: Stage) {
     if let Err(error) = task.await {
-        tracing::error!("the {name} task broke, the node stops: {error}");
+        tracing::error!(event = "task-broke", "the {name} task broke, the node stops: {error}");
         shared.advance(stage);
     }
 }

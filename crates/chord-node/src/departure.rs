@@ -51,7 +51,7 @@ impl Shared {
         let leaving =
             tokio::spawn(async move { *shared.departure.get_or_init(|| shared.clone().leave()).await });
         leaving.await.unwrap_or_else(|error| {
-            tracing::error!("the departure broke: {error}");
+            tracing::error!(event = "departure-broke", "the departure broke: {error}");
             Departure { left_behind: self.store.usage().records, ..Departure::default() }
         })
     }
@@ -79,9 +79,17 @@ impl Shared {
             self.tell_others().await;
         }
         if left_behind > 0 && departure.ended_ring {
-            tracing::info!(left_behind, "no other node of the ring stays, and these records end with it");
+            tracing::info!(
+                event = "left-alone",
+                left_behind,
+                "no other node of the ring stays, and these records end with it"
+            );
         } else if left_behind > 0 {
-            tracing::warn!(left_behind, "others may lack copies of records that this node had");
+            tracing::warn!(
+                event = "left-incomplete",
+                left_behind,
+                "others may lack copies of records that this node had"
+            );
         }
         departure
     }
@@ -91,8 +99,13 @@ impl Shared {
         let limit = self.limits.departure.max(self.limits.request);
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
-            Ok(Err(error)) => tracing::warn!("left without farewell: {error}"),
-            Err(_) => tracing::warn!("left without farewell: the neighbours did not answer in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(event = "left-without-farewell", "left without farewell: {error}")
+            }
+            Err(_) => tracing::warn!(
+                event = "left-without-farewell",
+                "left without farewell: the neighbours did not answer in time"
+            ),
         }
     }
 

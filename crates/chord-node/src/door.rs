@@ -96,7 +96,7 @@ pub(crate) async fn serve(mut listener: TcpListener, follows: Option<NodeName>, 
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) => {
-                    tracing::warn!("accepting a connection: {error}");
+                    tracing::warn!(event = "accept-failed", "accepting a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -104,7 +104,7 @@ pub(crate) async fn serve(mut listener: TcpListener, follows: Option<NodeName>, 
     }
     drop(listener);
     if tokio::time::timeout(CLOSING_WAIT, door.close()).await.is_err() {
-        tracing::warn!("closed connections whose answers were still under way");
+        tracing::warn!(event = "connections-cut", "closed connections whose answers were still under way");
     }
     storage::close(&shared).await;
     shared.advance(Stage::Stopped);
@@ -172,7 +172,7 @@ impl Door {
                 id
             }
             Err(error) => {
-                tracing::error!("a connection's task broke: {error}");
+                tracing::error!(event = "connection-broke", "a connection's task broke: {error}");
                 error.id()
             }
         };

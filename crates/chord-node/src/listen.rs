@@ -116,14 +116,20 @@ async fn follow_by<Found: Future<Output = Vec<SocketAddr>>>(
         for address in found.into_iter().filter(|address| !address.ip().is_unspecified()) {
             match listen(address) {
                 Ok(listener) => {
-                    tracing::info!("the node's name has a new address: listening on {address}");
+                    tracing::info!(
+                        event = "moved",
+                        "the node's name has a new address: listening on {address}"
+                    );
                     bound = address;
                     if listeners.send(listener).await.is_err() {
                         return;
                     }
                     break;
                 }
-                Err(error) => tracing::warn!("the node's name has a new address, {address}: {error}"),
+                Err(error) => tracing::warn!(
+                    event = "cannot-move",
+                    "the node's name has a new address, {address}: {error}"
+                ),
             }
         }
     }

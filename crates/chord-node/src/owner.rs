@@ -131,7 +131,7 @@ impl Owner {
         let (id, answer) = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                tracing::error!(%error, "a request to a peer broke");
+                tracing::error!(event = "request-broke", %error, "a request to a peer broke");
                 (error.id(), Err(Failure::Silent))
             }
         };
@@ -178,6 +178,7 @@ impl Owner {
     fn publish(&mut self) {
         let view = self.ring.view().clone();
         self.shared.records.tell(&view);
+        self.log_membership(&view);
         self.log_smallness(&view);
         self.introduce();
         self.shared.view.store(Arc::new(view));
@@ -226,6 +227,18 @@ impl Owner {
         });
     }
 
+    /// Says when the node becomes a member of a ring, and when it is one no more.
+    fn log_membership(&self, view: &View) {
+        let (node, was_member) = (&self.shared.me.name, self.shared.view.load().is_member());
+        match (was_member, view.is_member()) {
+            (false, true) => {
+                tracing::info!(event = "joined", %node, "is a member of the ring {}", view.ring().name)
+            }
+            (true, false) => tracing::info!(event = "left", %node, "is a member no more"),
+            _ => {}
+        }
+    }
+
     /// Says whether the ring is small when that becomes known. A list that is neither full nor comes round, as that of a
     /// newcomer or after a failure, tells nothing.
     fn log_smallness(&mut self, view: &View) {
@@ -236,9 +249,9 @@ impl Owner {
             self.said_small = None;
         } else if is_known && self.said_small.replace(is_small) != Some(is_small) {
             if is_small {
-                tracing::info!(%node, "the ring is small: it has at most {length} members");
+                tracing::info!(event = "ring-small", %node, "the ring is small: it has at most {length} members");
             } else {
-                tracing::info!(%node, "the ring has more than {length} members");
+                tracing::info!(event = "ring-large", %node, "the ring has more than {length} members");
             }
         }
     }
@@ -247,25 +260,37 @@ impl Owner {
         let node = &shared.me.name;
         shared.metrics.happened(event);
         match event {
-            Event::SuccessorChanged(Some(peer)) => tracing::info!(%node, "successor is now {peer}"),
-            Event::SuccessorChanged(None) => tracing::info!(%node, "no successor: this node is alone"),
-            Event::PredecessorChanged(Some(peer)) => tracing::info!(%node, "predecessor is now {peer}"),
-            Event::PredecessorChanged(None) => tracing::info!(%node, "predecessor unknown"),
+            Event::SuccessorChanged(Some(peer)) => {
+                tracing::info!(event = "successor", %node, "successor is now {peer}")
+            }
+            Event::SuccessorChanged(None) => {
+                tracing::info!(event = "alone", %node, "no successor: this node is alone")
+            }
+            Event::PredecessorChanged(Some(peer)) => {
+                tracing::info!(event = "predecessor", %node, "predecessor is now {peer}")
+            }
+            Event::PredecessorChanged(None) => {
+                tracing::info!(event = "predecessor-unknown", %node, "predecessor unknown")
+            }
             Event::Dropped(peer, Failure::Refused(Refusal::NotMember)) => {
                 lock(&shared.departed).is_no_member(&peer.name);
-                tracing::info!(%node, "{} has left", peer.name);
+                tracing::info!(event = "peer-left", %node, "{} has left", peer.name);
             }
-            Event::Dropped(peer, failure) => tracing::warn!(%node, "dropped {peer}: {failure}"),
-            Event::Merging(peer) => tracing::warn!(%node, "merging with the ring of {peer}"),
+            Event::Dropped(peer, failure) => {
+                tracing::warn!(event = "peer-dropped", %node, "dropped {peer}: {failure}")
+            }
+            Event::Merging(peer) => {
+                tracing::warn!(event = "merging", %node, "merging with the ring of {peer}")
+            }
             Event::Violation { rule, view } => {
                 shared.violations.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%node, ?view, "a defect of this program: {rule}; what broke the rule is let go of");
+                tracing::error!(event = "ring-violation", %node, ?view, "a defect of this program: {rule}; what broke the rule is let go of");
             }
             Event::PositionTaken(peer) => tracing::error!(
-                %node,
+                event = "position-taken", %node,
                 "left the ring: {peer} has the same position; give one of them another address"
             ),
-            other => tracing::info!(%node, ?other, "ring event"),
+            other => tracing::info!(event = "ring-event", %node, ?other, "ring event"),
         }
     }
 }

@@ -177,7 +177,7 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
                 if let Some(status) = status {
                     *lock(&shared.status) = status;
                 } else {
-                    tracing::error!("the state machine of the records broke, the node stops");
+                    tracing::error!(event = "records-broke", "the state machine of the records broke, the node stops");
                     shared.advance(Stage::Closing);
                 }
             }

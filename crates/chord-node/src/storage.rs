@@ -83,9 +83,9 @@ impl Storage {
         let disk = blocking(move || DiskStore::open(&path, options)).await?;
         let report = disk.report();
         if report.is_clean() {
-            tracing::info!(node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
+            tracing::info!(event = "opened", node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
         } else {
-            tracing::warn!(node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
+            tracing::warn!(event = "opened-damaged", node = %me, dir = %dir.path.display(), "opened the data directory: {report}");
         }
         Ok(Self::Disk(Arc::new(disk)))
     }
@@ -126,6 +126,7 @@ impl Storage {
             Ok(peers) => {
                 if let Some(damaged) = peers.damaged {
                     tracing::warn!(
+                        event = "peers-damaged",
                         "the names of peers were damaged and are set aside as {}",
                         damaged.display()
                     );
@@ -133,7 +134,7 @@ impl Storage {
                 peers.names.iter().filter_map(|name| name.parse().ok()).collect()
             }
             Err(error) => {
-                tracing::warn!(dir = %disk.dir().display(), "cannot read the names of peers: {error}");
+                tracing::warn!(event = "peers-unread", dir = %disk.dir().display(), "cannot read the names of peers: {error}");
                 Vec::new()
             }
         }
@@ -159,7 +160,7 @@ pub(crate) async fn remember(shared: Arc<Shared>, disk: Arc<DiskStore>) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let (disk, dir) = (disk.clone(), disk.dir().to_path_buf());
         if let Err(error) = blocking(move || disk.remember_peers(&names)).await {
-            tracing::warn!(dir = %dir.display(), "cannot write down the names of peers: {error}");
+            tracing::warn!(event = "peers-unwritten", dir = %dir.display(), "cannot write down the names of peers: {error}");
         }
         let mut company = shared.acquaintances.subscribe();
         tokio::select! {
@@ -176,7 +177,7 @@ pub(crate) async fn close(shared: &Shared) {
     let Some(disk) = shared.disk.clone() else { return };
     let dir = disk.dir().to_path_buf();
     if let Err(error) = blocking(move || disk.seal()).await {
-        tracing::error!(dir = %dir.display(), "closing the data directory: {error}");
+        tracing::error!(event = "close-failed", dir = %dir.display(), "closing the data directory: {error}");
     }
 }
 
@@ -191,7 +192,7 @@ pub(crate) async fn report_damage(shared: Arc<Shared>, disk: Arc<DiskStore>) {
         let set_aside = disk.statistics().set_aside;
         if set_aside > reported {
             let (node, dir) = (&shared.me.name, disk.dir().display());
-            tracing::error!(%node, %dir, "{}; other nodes have copies, and this disk may be failing", disk.damaged());
+            tracing::error!(event = "records-damaged", %node, %dir, "{}; other nodes have copies, and this disk may be failing", disk.damaged());
             reported = set_aside;
         }
     }

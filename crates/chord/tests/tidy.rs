@@ -278,3 +278,29 @@ fn last() {}
     let expected = [("short", 1), ("long", 5), ("last", 1)].map(|(name, lines)| (name.to_owned(), lines));
     assert_eq!(functions(source), expected);
 }
+
+/// The calls of these macros in a source, each up to its end.
+fn lines_of_log(source: &str) -> impl Iterator<Item = &str> {
+    let begins = ["tracing::info!(", "tracing::warn!(", "tracing::error!("];
+    let found = begins.into_iter().flat_map(|begin| source.match_indices(begin));
+    found.map(|(at, _)| source[at..].split_once(");").map_or(&source[at..], |(call, _)| call))
+}
+
+#[test]
+fn every_line_of_the_log_has_an_event_that_the_documentation_lists() {
+    let documentation =
+        std::fs::read_to_string(root().join("docs/metrics.md")).expect("the documentation is there");
+    let (_, table) = documentation.split_once("| event | level | what |").expect("it lists the events");
+    let rows = table.lines().filter_map(|row| row.strip_prefix("| ")?.split(" |").next());
+    let listed: BTreeSet<String> =
+        rows.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect();
+    let mut used = BTreeSet::new();
+    for (name, source) in &sources() {
+        for call in lines_of_log(shipped(name, source)) {
+            let event = call.split_once("event = \"").and_then(|(_, behind)| behind.split('"').next());
+            let event = event.unwrap_or_else(|| panic!("{name} logs without an event: {call}"));
+            used.insert(event.to_owned());
+        }
+    }
+    assert_eq!(used, listed);
+}

@@ -291,7 +291,7 @@ impl Link {
         let mut reported = lock(&self.reported);
         if reported.is_none_or(|at| at.elapsed() >= REPORT_PAUSE) {
             *reported = Some(Instant::now());
-            tracing::warn!(peer = %self.name, asked, "a peer answered wrongly: {what}");
+            tracing::warn!(event = "peer-wrong", peer = %self.name, asked, "a peer answered wrongly: {what}");
         } else {
             tracing::debug!(peer = %self.name, asked, "a peer answered wrongly: {what}");
         }
@@ -304,7 +304,7 @@ impl Link {
         let reported = std::mem::replace(&mut *lock(&self.copies_reported), differing);
         if differing.is_some() && reported != differing {
             tracing::warn!(
-                peer = %self.name,
+                event = "peer-differs", peer = %self.name,
                 "a peer was started with {}, this node with {}: a key is kept as its owner was told, so start all nodes of the \
                  ring, one after the other, with the same",
                 options(theirs),

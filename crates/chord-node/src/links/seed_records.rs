@@ -147,6 +147,7 @@ fn leave_here(to: &NodeName, link: &Link, record: &Record) {
     // Where a value has expired meanwhile, nothing is left to carry.
     if record.live_value(now_ms()).is_some() && lock(&link.unsayable).add(record.position, record.version) {
         tracing::warn!(
+            event = "peer-cannot-take",
             "{to} owns records that it cannot be given, since its program knows only text: they stay with nodes of this program, which clients that ask {to} do not see"
         );
     }
@@ -184,7 +185,7 @@ impl Shared {
             let page = match self.store.range(&Range::ALL, cursor.as_ref(), PAGE) {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::error!("reading the records to leave: {error}");
+                    tracing::error!(event = "records-unread", "reading the records to leave: {error}");
                     return left + 1;
                 }
             };

@@ -165,7 +165,7 @@ impl Spoken {
         }
         state.pause();
         drop(state);
-        tracing::info!(peer = %self.name, "asks by HTTP instead of in frames: {why}");
+        tracing::info!(event = "asks-by-http", peer = %self.name, "asks by HTTP instead of in frames: {why}");
         for lane in self.lanes() {
             lane.leave();
         }

@@ -60,7 +60,7 @@ impl Farewells {
     pub(super) async fn next(&mut self) -> Option<Option<NodeName>> {
         let ended = self.0.join_next().await?;
         Some(ended.unwrap_or_else(|error| {
-            tracing::error!(%error, "the check of a farewell broke");
+            tracing::error!(event = "farewell-broke", %error, "the check of a farewell broke");
             None
         }))
     }

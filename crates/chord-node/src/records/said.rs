@@ -21,11 +21,13 @@ impl Said {
         match self {
             Self::Event(event) => tell(node, event),
             Self::Refuses(error, Word::More(count)) => {
-                tracing::error!(%node, "{error} ({count} more records were refused)");
+                tracing::error!(event = "store-refuses", %node, "{error} ({count} more records were refused)");
             }
-            Self::Refuses(error, Word::Begun | Word::Over(_)) => tracing::error!(%node, "{error}"),
+            Self::Refuses(error, Word::Begun | Word::Over(_)) => {
+                tracing::error!(event = "store-refuses", %node, "{error}")
+            }
             Self::TakesAgain(count) => {
-                tracing::info!(%node, "the store takes records again, of which it has refused {count}");
+                tracing::info!(event = "store-takes-again", %node, "the store takes records again, of which it has refused {count}");
             }
         }
     }
@@ -34,20 +36,22 @@ impl Said {
 fn tell(node: &NodeName, event: &Event) {
     match event {
         Event::WasStopped => {
-            tracing::info!(%node, "this node was stopped for a while: it asks before it answers");
+            tracing::info!(event = "was-stopped", %node, "this node was stopped for a while: it asks before it answers");
         }
-        Event::Complete(_) => tracing::info!(%node, "has everything of its range that others had before"),
+        Event::Complete(_) => {
+            tracing::info!(event = "range-complete", %node, "has everything of its range that others had before")
+        }
         Event::Missed(missed) => {
             let names: Vec<String> = missed.iter().map(ToString::to_string).collect();
             let names = names.join(", ");
-            tracing::warn!(%node, "answers from now on without what only {names} may have, which did not come back: start it soon");
+            tracing::warn!(event = "goes-on-without", %node, "answers from now on without what only {names} may have, which did not come back: start it soon");
         }
         Event::Lost(count) => {
-            tracing::warn!(%node, count, "records here turned out damaged: others are asked for them");
+            tracing::warn!(event = "records-lost", %node, count, "records here turned out damaged: others are asked for them");
         }
         Event::TooManyOwners(limit) => {
-            tracing::warn!(%node, "keys are watched that more than {limit} nodes own: that watch does not begin; let it name fewer keys");
+            tracing::warn!(event = "watch-too-wide", %node, "keys are watched that more than {limit} nodes own: that watch does not begin; let it name fewer keys");
         }
-        other => tracing::info!(%node, ?other, "event of the records"),
+        other => tracing::info!(event = "records-event", %node, ?other, "event of the records"),
     }
 }

@@ -382,22 +382,27 @@ impl Described<'_> {
                 let stream = of("Events, until either side ends the connection.");
                 vec![(200, parts::with(stream.content(EVENTS_TYPE, content), &[Told::NoCache]))]
             }
-            (Route::Metrics, _) => {
-                let content = || ContentBuilder::new().schema(Some(parts::events())).build();
-                let told = of("All metrics of `docs/metrics.md`.").content(METRICS_TYPE, content());
-                vec![(200, told.content(OPEN_METRICS_TYPE, content()).build())]
-            }
-            (Route::Healthy | Route::Ready, _) => {
-                let well = of("It is.").content(JSON_TYPE, body("HealthBody"));
-                let ill = of("It is not, by its own word; or `busy`: the node has too much to do.");
-                let ill = ill.content(JSON_TYPE, body("HealthBody")).content(PROBLEM_TYPE, body("Problem"));
-                vec![(200, well.build()), (503, parts::with(ill, &[Told::RetryAfter]))]
-            }
+            (Route::Metrics | Route::Healthy | Route::Ready, _) => self.responses_about_the_node(),
             (Route::Document, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::object())).build();
                 vec![(200, of("OpenAPI 3.1.").content(JSON_TYPE, content).build())]
             }
         }
+    }
+
+    /// The same of what tells how the node itself is.
+    fn responses_about_the_node(self) -> Vec<(u16, Response)> {
+        let of = |about: &str| ResponseBuilder::new().description(about);
+        let body = |name: &str| ContentBuilder::new().schema(Some(parts::of(name))).build();
+        if self.route == Route::Metrics {
+            let content = || ContentBuilder::new().schema(Some(parts::events())).build();
+            let told = of("All metrics of `docs/metrics.md`.").content(METRICS_TYPE, content());
+            return vec![(200, told.content(OPEN_METRICS_TYPE, content()).build())];
+        }
+        let well = of("It is.").content(JSON_TYPE, body("HealthBody"));
+        let ill = of("It is not, by its own word; or `busy`: the node has too much to do.");
+        let ill = ill.content(JSON_TYPE, body("HealthBody")).content(PROBLEM_TYPE, body("Problem"));
+        vec![(200, well.build()), (503, parts::with(ill, &[Told::RetryAfter]))]
     }
 }
 

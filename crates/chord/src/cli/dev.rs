@@ -140,18 +140,18 @@ async fn form_ring(nodes: &[Node]) -> anyhow::Result<()> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-    tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "every node is a member");
+    tracing::info!(event = "all-members", nodes = nodes.len(), elapsed = ?begin.elapsed(), "every node is a member");
     while !is_ideal(views(nodes).iter().map(AsRef::as_ref)) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    tracing::info!(nodes = nodes.len(), elapsed = ?begin.elapsed(), "the ring is ideal");
+    tracing::info!(event = "ring-ideal", nodes = nodes.len(), elapsed = ?begin.elapsed(), "the ring is ideal");
     Ok(())
 }
 
 /// Joins however often it takes: a ring that is changing may refuse for a moment.
 async fn join(node: &Node, contact: &NodeName) {
     while let Err(error) = node.join(contact.clone()).await {
-        tracing::info!(node = %node.name(), "{error}; trying again");
+        tracing::info!(event = "join-failed", node = %node.name(), "{error}; trying again");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -17,6 +17,10 @@ pub(crate) struct LoggingArgs {
     #[arg(long, value_name = "LEVEL", env = "CHORD_LOG", global = true, value_parser = filter)]
     log: Option<String>,
 
+    /// How to write the log
+    #[arg(long, value_name = "FORMAT", env = "CHORD_LOG_FORMAT", global = true, default_value = "text")]
+    log_format: LogFormat,
+
     /// When to use colours
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     color: Color,
@@ -30,6 +34,14 @@ enum Color {
     Always,
     /// Not even on a terminal
     Never,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line, for programs
+    Json,
 }
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -64,21 +76,32 @@ impl LoggingArgs {
             anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
             anstream::ColorChoice::Auto => io::stderr().is_terminal(),
         };
+        let colored = colored && matches!(self.log_format, LogFormat::Text);
         let directives = self.log.clone().map_or_else(|| filter(level).map_err(Usage::new), Ok)?;
+        let chosen = EnvFilter::builder().parse(directives)?;
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::builder().parse(directives)?)
             .with_ansi(colored)
             .with_writer(io::stderr)
             // It would say so on standard error, and panic since that cannot be written.
-            .log_internal_errors(false)
-            .with_filter_reloading();
-        let filter = subscriber.reload_handle();
-        subscriber.init();
-        let only_errors = move || {
-            let errors = EnvFilter::builder().parse_lossy("error");
-            let _ = filter.reload(errors); // fails only when there is no log any more
+            .log_internal_errors(false);
+        let errors = || EnvFilter::builder().parse_lossy("error");
+        // Reloading fails only when there is no log any more.
+        let only_errors: Box<dyn Fn()> = match self.log_format {
+            LogFormat::Text => {
+                let subscriber = subscriber.with_env_filter(chosen).with_filter_reloading();
+                let filter = subscriber.reload_handle();
+                subscriber.init();
+                Box::new(move || _ = filter.reload(errors()))
+            }
+            LogFormat::Json => {
+                let subscriber = subscriber.json().flatten_event(true).with_env_filter(chosen);
+                let subscriber = subscriber.with_filter_reloading();
+                let filter = subscriber.reload_handle();
+                subscriber.init();
+                Box::new(move || _ = filter.reload(errors()))
+            }
         };
-        Ok(Log { chosen: self.log.is_some(), only_errors: Box::new(only_errors) })
+        Ok(Log { chosen: self.log.is_some(), only_errors })
     }
 }
 

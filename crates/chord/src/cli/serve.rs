@@ -220,7 +220,10 @@ impl ServeOptions {
         let node = self.builder().start().await?;
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
         if self.member.storage.data.is_none() {
-            tracing::info!("records are kept in memory: what this node alone has ends with its process");
+            tracing::info!(
+                event = "memory-only",
+                "records are kept in memory: what this node alone has ends with its process"
+            );
         }
         tokio::select! {
             ended = self.belong(&node) => ended,

@@ -21,6 +21,8 @@ mod durable;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod many_nodes;
 #[cfg(test)]
 mod mixed_rings;
