@@ -167,3 +167,6 @@ fn judge(me: &Peer, check: Check, peer: &Peer, answer: Result<Answer, Failure>) 
         Some(_) | None => Said::Contradicts,
     }
 }
+
+#[cfg(test)]
+mod tests;

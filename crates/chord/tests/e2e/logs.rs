@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Connection, Process, free_port, program, wait_for};
+use super::support::{Connection, Process, free_port, program};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -75,10 +75,8 @@ fn every_line_is_one_object_with_its_event_and_none_has_a_key_or_a_value() {
     connection.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it listens");
     let numbers = connection.read_response().expect("it answers").body;
     node.signal("TERM");
-    wait_for("its last word", LIMIT, || {
-        node.stderr().contains("\"event\":\"left\"").ok_or("it has not left")
-    });
-    node.wait();
+    assert_eq!(node.wait(), Some(0));
+    node.wait_until_it_says("\"event\":\"left\"").expect("it says that it has left");
 
     let lines = lines(&node);
     for line in &lines {
