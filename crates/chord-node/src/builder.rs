@@ -323,10 +323,8 @@ impl Builder {
         let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
         let timing = tokio::spawn(keep_time(shared.clone()));
         let door = tokio::spawn(door::serve(listener, follows, shared.clone()));
-        let tidying = tokio::spawn(tidy(shared.clone()));
         tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
         tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
         look_after(storage, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
@@ -334,8 +332,11 @@ impl Builder {
     }
 }
 
-/// Asks others whether they find this node, says what turns out damaged on a disk, and writes down there whom the node knows.
+/// Closes connections that nobody uses, asks others whether they find this node, says what turns out damaged on a disk, and
+/// writes down there whom the node knows.
 fn look_after(storage: Storage, shared: &Arc<Shared>) {
+    let tidying = tokio::spawn(tidy(shared.clone()));
+    tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
     let probing = tokio::spawn(probe(shared.clone()));
     tokio::spawn(watch_over("probe", probing, shared.clone(), Stage::Closing));
     let Storage::Disk(disk) = storage else { return };

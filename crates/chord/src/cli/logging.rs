@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::Usage;
+use super::output::is_read_by_programs;
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -98,6 +99,7 @@ impl LoggingArgs {
                 let subscriber = subscriber.with_filter_reloading();
                 let filter = subscriber.reload_handle();
                 subscriber.init();
+                is_read_by_programs();
                 Box::new(move || _ = filter.reload(errors()))
             }
         };

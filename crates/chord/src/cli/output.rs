@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 
@@ -56,12 +57,31 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     answer(serde_json::to_string(value)?)
 }
 
+/// Whether programs read what goes to standard error: then everything there is a line of the log.
+static IS_FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// From now on programs read it.
+pub(crate) fn is_read_by_programs() {
+    IS_FOR_PROGRAMS.store(true, Ordering::Relaxed);
+}
+
+fn is_for_programs() -> bool {
+    IS_FOR_PROGRAMS.load(Ordering::Relaxed)
+}
+
 /// Tells the user something. A standard error that is closed is no reason to stop.
 pub(crate) fn note(line: impl fmt::Display) {
+    if is_for_programs() {
+        return tracing::info!(event = "note", "{line}");
+    }
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Tells the user why the command failed.
 pub(crate) fn error(sentence: &str) -> io::Result<()> {
+    if is_for_programs() {
+        tracing::error!(event = "failed", "{sentence}");
+        return Ok(());
+    }
     writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {sentence}")
 }
