@@ -100,7 +100,7 @@ impl Shared {
         match tokio::time::timeout(limit, self.command(Command::Leave)).await {
             Ok(Ok(()) | Err(CommandError::NotMember)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(event = "left-without-farewell", "left without farewell: {error}")
+                tracing::warn!(event = "left-without-farewell", "left without farewell: {error}");
             }
             Err(_) => tracing::warn!(
                 event = "left-without-farewell",

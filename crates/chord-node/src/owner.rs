@@ -232,7 +232,7 @@ impl Owner {
         let (node, was_member) = (&self.shared.me.name, self.shared.view.load().is_member());
         match (was_member, view.is_member()) {
             (false, true) => {
-                tracing::info!(event = "joined", %node, "is a member of the ring {}", view.ring().name)
+                tracing::info!(event = "joined", %node, "is a member of the ring {}", view.ring().name);
             }
             (true, false) => tracing::info!(event = "left", %node, "is a member no more"),
             _ => {}
@@ -261,26 +261,26 @@ impl Owner {
         shared.metrics.happened(event);
         match event {
             Event::SuccessorChanged(Some(peer)) => {
-                tracing::info!(event = "successor", %node, "successor is now {peer}")
+                tracing::info!(event = "successor", %node, "successor is now {peer}");
             }
             Event::SuccessorChanged(None) => {
-                tracing::info!(event = "alone", %node, "no successor: this node is alone")
+                tracing::info!(event = "alone", %node, "no successor: this node is alone");
             }
             Event::PredecessorChanged(Some(peer)) => {
-                tracing::info!(event = "predecessor", %node, "predecessor is now {peer}")
+                tracing::info!(event = "predecessor", %node, "predecessor is now {peer}");
             }
             Event::PredecessorChanged(None) => {
-                tracing::info!(event = "predecessor-unknown", %node, "predecessor unknown")
+                tracing::info!(event = "predecessor-unknown", %node, "predecessor unknown");
             }
             Event::Dropped(peer, Failure::Refused(Refusal::NotMember)) => {
                 lock(&shared.departed).is_no_member(&peer.name);
                 tracing::info!(event = "peer-left", %node, "{} has left", peer.name);
             }
             Event::Dropped(peer, failure) => {
-                tracing::warn!(event = "peer-dropped", %node, "dropped {peer}: {failure}")
+                tracing::warn!(event = "peer-dropped", %node, "dropped {peer}: {failure}");
             }
             Event::Merging(peer) => {
-                tracing::warn!(event = "merging", %node, "merging with the ring of {peer}")
+                tracing::warn!(event = "merging", %node, "merging with the ring of {peer}");
             }
             Event::Violation { rule, view } => {
                 shared.violations.fetch_add(1, Ordering::Relaxed);

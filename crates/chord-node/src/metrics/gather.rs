@@ -65,8 +65,8 @@ fn operations(shared: &Shared, to: &mut Exposition) {
 }
 
 fn hops(to: &mut Exposition, metric: &'static all::Metric, counted: &Distribution) {
-    let bounds: Vec<f64> = (0..=HOPS_MAX).map(|bound| bound as u32).map(f64::from).collect();
-    to.begin(metric).distribution(&[], counted, &bounds, Number::Whole(counted.total));
+    let bounds: [u8; HOPS_MAX + 1] = std::array::from_fn(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
+    to.begin(metric).distribution(&[], counted, &bounds.map(f64::from), Number::Whole(counted.total));
 }
 
 fn links(shared: &Shared, to: &mut Exposition) {
@@ -81,7 +81,9 @@ fn links(shared: &Shared, to: &mut Exposition) {
     let mut round_trip = to.begin(&all::PEER_ROUND_TRIP);
     for (word, trip) in OF_TRIPS.into_iter().zip(picked) {
         // Where nothing was measured there is no number.
-        trip.into_iter().for_each(|trip| _ = round_trip.one(&[word], seconds(*trip)));
+        if let Some(trip) = trip {
+            round_trip.one(&[word], seconds(*trip));
+        }
     }
     let mut sent = to.begin(&all::PEER_REQUESTS);
     for (purpose, word) in Purpose::ALL.into_iter().zip(Purpose::WORDS) {

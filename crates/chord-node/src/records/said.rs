@@ -24,7 +24,7 @@ impl Said {
                 tracing::error!(event = "store-refuses", %node, "{error} ({count} more records were refused)");
             }
             Self::Refuses(error, Word::Begun | Word::Over(_)) => {
-                tracing::error!(event = "store-refuses", %node, "{error}")
+                tracing::error!(event = "store-refuses", %node, "{error}");
             }
             Self::TakesAgain(count) => {
                 tracing::info!(event = "store-takes-again", %node, "the store takes records again, of which it has refused {count}");
@@ -39,7 +39,7 @@ fn tell(node: &NodeName, event: &Event) {
             tracing::info!(event = "was-stopped", %node, "this node was stopped for a while: it asks before it answers");
         }
         Event::Complete(_) => {
-            tracing::info!(event = "range-complete", %node, "has everything of its range that others had before")
+            tracing::info!(event = "range-complete", %node, "has everything of its range that others had before");
         }
         Event::Missed(missed) => {
             let names: Vec<String> = missed.iter().map(ToString::to_string).collect();
