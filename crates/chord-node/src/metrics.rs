@@ -17,6 +17,7 @@ pub(crate) use gather::exposition;
 pub(crate) use operations::{Arrival, Deed, Door};
 pub(crate) use process::Process;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use chord_kv::replication::{Operation, OperationError as Unable, Outcome as Kept, Repaired};
@@ -117,9 +118,14 @@ impl Metrics {
     }
 
     /// An operation has ended, wherever it was done.
-    pub(crate) fn ended(&self, arrival: Arrival, deed: Deed, result: &Result<Outcome, OperationError>) {
-        let kept = result.as_ref().map(|outcome| &outcome.kept);
-        self.operations.note(arrival, deed, End::anywhere(deed, kept));
+    pub(crate) fn ended(
+        &self,
+        arrival: Arrival,
+        deed: Deed,
+        result: &Result<impl Borrow<Outcome>, OperationError>,
+    ) {
+        let result = result.as_ref().map(Borrow::borrow);
+        self.operations.note(arrival, deed, End::anywhere(deed, result.map(|outcome| &outcome.kept)));
         if let Ok(outcome) = result {
             self.operation_hops.note(outcome.hops);
         }
