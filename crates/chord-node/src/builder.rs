@@ -320,16 +320,22 @@ impl Builder {
             limits: self.limits,
             may_flush: self.may_flush,
         });
-        let owner = tokio::spawn(Owner::new(machine, shared.clone(), letters).run());
-        let timing = tokio::spawn(keep_time(shared.clone()));
-        let door = tokio::spawn(door::serve(listener, follows, shared.clone()));
-        tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
-        tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
+        let owner = Owner::new(machine, shared.clone(), letters);
+        run(owner, door::serve(listener, follows, shared.clone()), &shared);
         look_after(storage, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
+}
+
+/// Starts the tasks without which the node is none.
+fn run(owner: Owner, door: impl Future<Output = ()> + Send + 'static, shared: &Arc<Shared>) {
+    let owner = tokio::spawn(owner.run());
+    let timing = tokio::spawn(keep_time(shared.clone()));
+    let door = tokio::spawn(door);
+    tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
+    tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));
+    tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
 }
 
 /// Closes connections that nobody uses, asks others whether they find this node, says what turns out damaged on a disk, and
