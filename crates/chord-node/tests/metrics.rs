@@ -162,3 +162,10 @@ async fn no_key_is_in_the_numbers() {
     assert!(!answer.text().contains("secret") && !answer.text().contains("treasure"));
     node.shutdown().await;
 }
+
+#[tokio::test]
+async fn the_numbers_are_told_when_there_is_no_room_for_anything_else() {
+    let node = rest_client::node(Limits { bodies_bytes: 0, ..Limits::default() }).await;
+    assert_eq!(numbers(&node).await["chord_bodies_limit_bytes"], 0.0);
+    node.shutdown().await;
+}

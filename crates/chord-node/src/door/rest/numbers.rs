@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::super::content::Content;
 use super::super::http::Rejected;
+use super::super::share::held_if_there_is_room;
 use super::call::Call;
 use super::{JSON, say};
 use crate::metrics::{Format, Process, exposition};
@@ -25,7 +26,10 @@ pub(super) async fn metrics(call: Call<'_>) -> Result<Response<Content>, Rejecte
     // On a thread that may wait, since it reads as many entries of a folder as there are connections.
     let process = tokio::task::spawn_blocking(Process::read).await.unwrap_or_default();
     let content_type = HeaderValue::from_static(format.content_type());
-    let mut response = say(StatusCode::OK, content_type, exposition(shared, &process, format));
+    let mut response = say(StatusCode::OK, content_type, "");
+    let text = exposition(shared, &process, format);
+    // They are wanted most when there is no room for anything else.
+    *response.body_mut() = Content::Held(held_if_there_is_room(shared, text.into()));
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(response)
