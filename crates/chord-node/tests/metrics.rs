@@ -1,6 +1,7 @@
 //! What a node tells of itself in numbers, against what was counted from outside; and whether it says that it is well.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+#![allow(clippy::float_cmp, reason = "whole numbers are told exactly")]
 
 #[allow(dead_code, reason = "other tests need more of it")]
 mod rest_client;

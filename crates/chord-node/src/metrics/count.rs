@@ -122,7 +122,9 @@ mod tests {
     #[test]
     fn more_hops_than_are_counted_apart_are_counted_together() {
         let hops = Hops::default();
-        [0, 3, 20, 21, u32::MAX].into_iter().for_each(|count| hops.note(count));
+        for count in [0, 3, 20, 21, u32::MAX] {
+            hops.note(count);
+        }
         let Distribution { counts, total } = hops.read();
         assert_eq!((counts[0], counts[3], counts[HOPS_MAX], counts[HOPS_MAX + 1]), (1, 1, 1, 2));
         assert_eq!(total, 3 + 20 + 2 * 21);
