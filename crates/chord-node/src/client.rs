@@ -1,6 +1,8 @@
 //! A client of one node, in any language that the node speaks.
 
 mod keys;
+mod live;
+mod rest;
 
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -22,6 +24,7 @@ use crate::links::{
 };
 use crate::{Language, Limits};
 pub use keys::{ClientKeys, KeysError};
+pub use live::{LiveRing, RingEvent};
 
 /// Talks to one node, on kept connections.
 pub struct Client {

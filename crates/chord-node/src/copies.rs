@@ -1,12 +1,15 @@
-//! The copies of one key: who should have one, and what each of them says that it has.
+//! One key: the way to it, who should have a copy, and what each of them says that it has.
 
 use std::sync::Arc;
 
 use chord_kv::replication::{AnswerBody, PeerRequest};
 use chord_kv::{Key, Range};
 use chord_ring::{NodeName, Peer, Position};
-use chord_wire::rest::{CopiesBody, CopyBody, CopyState, NodeBody};
-use futures_util::future::join_all;
+use chord_wire::rest::{
+    CopiesBody, CopyBody, CopyState, NodeBody, ReportBody, STEPS_EXPLAINED_MAX, SeenAs, TraceBody, WayFound,
+};
+use futures_util::future::{join, join_all};
+use tokio::time::Instant;
 
 use crate::OperationError;
 use crate::age::now_ms;
@@ -27,15 +30,43 @@ impl Shared {
     ) -> Result<CopiesBody, OperationError> {
         let position = key.position(self.ring.size);
         let owner = self.look_up(position, ticket).await?.owner;
+        Ok(self.copies_at(key, &owner).await)
+    }
+
+    /// The way to a key, why each node on it named the next, and what each keeper has.
+    pub(crate) async fn trace(
+        self: &Arc<Self>,
+        key: &Key,
+        ticket: Ticket,
+    ) -> Result<TraceBody, OperationError> {
+        let (position, size) = (key.position(self.ring.size), self.ring.size);
+        let began = Instant::now();
+        let found = self.look_up(position, ticket).await?;
+        let (took, hops, mut path) = (began.elapsed(), found.hops, found.path);
+        if path.last() != Some(&found.owner.name) {
+            path.push(found.owner.name.clone());
+        }
+        let explained = path.iter().take(STEPS_EXPLAINED_MAX).map(|name| self.report_of(name));
+        let (reports, copies) = join(join_all(explained), self.copies_at(key, &found.owner)).await;
+        let way = WayFound { size, position, hops, path: &path, took };
+        Ok(TraceBody::new(&way, &reports, copies))
+    }
+
+    async fn report_of(&self, name: &NodeName) -> Result<ReportBody, SeenAs> {
+        if *name == self.me.name { Ok(self.report()) } else { ask_once(self, name).await }
+    }
+
+    async fn copies_at(self: &Arc<Self>, key: &Key, owner: &Peer) -> CopiesBody {
+        let position = key.position(self.ring.size);
         let mut keepers = vec![owner.name.clone()];
-        let others = self.keepers_for(&owner).await;
+        let others = self.keepers_for(owner).await;
         keepers.extend(others.into_iter().filter(|name| *name != owner.name).take(COPIES_MAX - 1));
         let copies = join_all(keepers.into_iter().map(|name| self.copy_at(name, key, position))).await;
         let do_agree = copies.iter().all(|copy| {
             let first = copies.first().map(|first| (first.has, &first.version));
             copy.has != CopyState::Unknown && Some((copy.has, &copy.version)) == first
         });
-        Ok(CopiesBody { position: position.to_string(), owner: NodeBody::from(&owner), copies, do_agree })
+        CopiesBody { position: position.to_string(), owner: NodeBody::from(owner), copies, do_agree }
     }
 
     /// Those that an owner has chosen, by its own word.

@@ -33,6 +33,8 @@ pub(crate) struct Picture {
     left_out: u64,
     /// How long it is until the next.
     pause: Duration,
+    /// Whether everybody has been asked.
+    has_asked_all: bool,
 }
 
 /// Looks at the ring while somebody wants to see it.
@@ -111,9 +113,8 @@ impl Look {
         let former = last.iter().flat_map(|last| last.nodes.keys());
         let gone: Vec<&str> =
             former.filter(|name| !picture.nodes.contains_key(*name)).map(NodeName::as_str).collect();
-        let is_same = last
-            .as_ref()
-            .is_some_and(|last| (last.left_out, last.pause) == (picture.left_out, picture.pause));
+        let numbers = |picture: &Picture| (picture.left_out, picture.pause, picture.has_asked_all);
+        let is_same = last.as_ref().is_some_and(|last| numbers(last) == numbers(picture));
         if is_same && nodes.is_empty() && gone.is_empty() {
             return None;
         }
@@ -124,6 +125,7 @@ impl Look {
             gone,
             left_out: picture.left_out,
             pause_ms: u64::try_from(picture.pause.as_millis()).unwrap_or(u64::MAX),
+            has_asked_all: picture.has_asked_all,
         };
         Some(picture_event(last.is_none(), &body))
     }

@@ -33,7 +33,7 @@ mod storage;
 mod watch;
 
 pub use builder::{Builder, StartError};
-pub use client::{Client, ClientError, ClientKeys, KeysError, Listed, Operated, Reply};
+pub use client::{Client, ClientError, ClientKeys, KeysError, Listed, LiveRing, Operated, Reply, RingEvent};
 pub use departure::Departure;
 pub use error::{JoinEnded, OperationError};
 pub use keys::{KeyPage, Keys};

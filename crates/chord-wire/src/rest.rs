@@ -18,6 +18,7 @@ mod problem;
 mod query;
 mod report;
 mod route;
+mod trace;
 mod watch;
 mod work;
 
@@ -36,5 +37,6 @@ pub use problem::*;
 pub use query::*;
 pub use report::*;
 pub use route::*;
+pub use trace::*;
 pub use watch::*;
 pub use work::*;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chord_ring::NodeName;
-use chord_wire::rest::{ReportBody, SeenAs, SeenBody, SeenText};
+use chord_wire::rest::{
+    PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, ReportBody, SeenAs, SeenBody, SeenText,
+};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -14,12 +16,6 @@ use super::ask::{ask, connections};
 use crate::age::now_ms;
 use crate::links::Connections;
 use crate::shared::{Shared, Stage};
-
-/// Nodes in a picture, at most: more than can be told apart on a screen. Whoever makes names up fills no more than this.
-const NODES_MAX: usize = 1024;
-
-/// Bytes of a picture, at most: eight KiB for each node, which is what one says that knows a hundred others.
-const PICTURE_BYTES_MAX: usize = NODES_MAX * (8 << 10);
 
 /// New names that one node's word brings into a round, at most: as many as a node with a long successor list and all of its
 /// distinct fingers has, so that one that makes names up does not crowd out those that others name.
@@ -85,7 +81,13 @@ struct Told {
 
 /// Asks all nodes again and again. Ends when nobody looks, or the node closes.
 pub(super) async fn crawl(shared: Arc<Shared>) {
-    let mut crawl = Crawl { shared: shared.clone(), seen: BTreeMap::new(), left_out: 0, pause: PAUSE_MIN };
+    let mut crawl = Crawl {
+        shared: shared.clone(),
+        seen: BTreeMap::new(),
+        left_out: 0,
+        pause: PAUSE_MIN,
+        has_asked_all: false,
+    };
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
     while !shared.crawler.ends() {
@@ -105,6 +107,8 @@ struct Crawl {
     seen: BTreeMap<NodeName, Seen>,
     left_out: u64,
     pause: Duration,
+    /// Whether a round is over.
+    has_asked_all: bool,
 }
 
 impl Crawl {
@@ -148,6 +152,7 @@ impl Crawl {
             }
         }
         self.left_out = left_out;
+        self.has_asked_all = true;
         self.forget(&found);
         let cost = COST_OF_ONE * PART_OF_A_CORE * u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
         self.pause = cost.max(PAUSE_MIN);
@@ -219,7 +224,8 @@ impl Crawl {
             fitting.map(|(name, seen)| (name.clone(), seen.written.clone())).collect();
         let unfit = self.seen.len() - nodes.len();
         let left_out = self.left_out + unfit as u64;
-        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause: self.pause };
+        let (pause, has_asked_all) = (self.pause, self.has_asked_all);
+        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }
 }

@@ -68,6 +68,7 @@ async fn answer(
         (Route::Node, _) => ring::node(call).await,
         (Route::Lookup, _) => ring::lookup(call).await,
         (Route::Copies, _) => ring::copies(call).await,
+        (Route::Trace, _) => ring::trace(call).await,
         (Route::Keys, _) => keys::list(call).await,
         (Route::Watch | Route::WatchMany, _) => watch::watch(call, place.route).await,
         (Route::Metrics, _) => numbers::metrics(call).await,
@@ -86,7 +87,7 @@ async fn describe(call: Call<'_>) -> Result<Response<Content>, Rejected> {
 }
 
 const NO_SUCH_PATH: &str = "no such path: there are /v1/kv/KEY, /v1/kv/KEY/incr, /v1/batch, /v1/ring, /v1/ring/live, /v1/node, \
-    /v1/lookup/KEY, /v1/copies/KEY, /v1/keys, \
+    /v1/lookup/KEY, /v1/copies/KEY, /v1/trace/KEY, /v1/keys, \
     /v1/watch/KEY, /v1/watch?prefix=, /metrics, /healthz, /readyz and /openapi.json, which describes them";
 
 fn not_allowed(route: Route) -> Refused {

@@ -85,7 +85,7 @@ pub(crate) enum NoAnswer {
 }
 
 impl NoAnswer {
-    pub(super) fn to_connect(error: io::Error) -> Self {
+    pub(crate) fn to_connect(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             _ => Self::NoConnection(error),

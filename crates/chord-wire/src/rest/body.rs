@@ -37,10 +37,10 @@ impl From<&Key> for SpelledKey {
 pub struct NodeBody {
     /// Its name: `HOST:PORT`, where it answers clients too.
     #[schema(example = "127.0.0.1:4567")]
-    pub(super) node: String,
+    pub node: String,
     /// Its position, in decimal; it may have 78 digits.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    pub(super) position: String,
+    pub position: String,
 }
 
 impl From<&Peer> for NodeBody {
@@ -122,15 +122,15 @@ pub struct FingerBody {
 pub struct RangeBody {
     /// They begin behind this position; that of the node itself if it answers for all.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    pub(super) after: String,
+    pub after: String,
     /// They end with this position, that of the node.
     #[schema(pattern = "^[0-9]{1,78}$")]
-    pub(super) up_to: String,
+    pub up_to: String,
     /// Which part of the ring that is.
     #[schema(minimum = 0, maximum = 1)]
-    pub(super) share: f64,
+    pub share: f64,
     /// Whether the node has everything in it.
-    pub(super) is_complete: bool,
+    pub is_complete: bool,
 }
 
 impl RangeBody {

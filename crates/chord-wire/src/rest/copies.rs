@@ -1,6 +1,6 @@
 //! The copies of one key: who should have one, and what each has.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::NodeBody;
@@ -20,7 +20,7 @@ pub struct CopiesBody {
 }
 
 /// What one node has of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopyBody {
     /// The node.
     pub node: String,
@@ -31,7 +31,7 @@ pub struct CopyBody {
 }
 
 /// What a node has of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyState {
     /// A value.

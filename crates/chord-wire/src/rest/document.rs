@@ -24,6 +24,7 @@ use super::problem::{PROBLEM_TYPE, Problem};
 use super::query::Parameter;
 use super::report::{LinkBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
+use super::trace::{StepBody, TraceBody, Why};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
 use super::work::{LookupsBody, OperationsBody, RepairBody, WorkBody};
 use failures::{Failure, failures};
@@ -57,6 +58,10 @@ const LIVE: &str = "\
 A stream of events. `ring` comes first, with a `PictureBody` as its data that has every node; `changes` follow, whose \
 `PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself. \
 The ring is looked at only while somebody reads such a stream, and the more seldom the more nodes there are.";
+
+const TRACE: &str = "\
+Each node on the way is asked what it knows, and by that it is told why it named the next. That is a moment after the key was \
+looked up, so it may have changed its mind.";
 
 const METRICS: &str = "\
 Of this node alone, in the text format of Prometheus, or in that of OpenMetrics where `Accept` names it. Parameters are passed \
@@ -131,6 +136,9 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<CopiesBody>()
         .schema_from::<CopyBody>()
         .schema_from::<CopyState>()
+        .schema_from::<TraceBody>()
+        .schema_from::<StepBody>()
+        .schema_from::<Why>()
         .schema_from::<KeyLine>()
         .schema_from::<ChangeData>()
         .schema_from::<MissedData>();
@@ -152,6 +160,13 @@ const fn method(verb: Verb) -> HttpMethod {
     }
 }
 
+impl Route {
+    /// Whether a client may say how long it waits for the one answer that there is.
+    const fn has_deadline(self) -> bool {
+        matches!(self, Self::Kv | Self::Incr | Self::Batch | Self::Lookup | Self::Copies | Self::Trace)
+    }
+}
+
 /// One operation as it is described.
 #[derive(Clone, Copy)]
 struct Described<'a> {
@@ -170,7 +185,7 @@ impl Described<'_> {
             .summary(Some(summary))
             .description(Some(about).filter(|about| !about.is_empty()))
             .request_body(self.body());
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Lookup | Route::Copies | Route::Watch) {
+        if self.route.template().contains("{key}") {
             operation = operation.parameter(parts::key());
         }
         for parameter in self.route.parameters(self.verb) {
@@ -189,7 +204,7 @@ impl Described<'_> {
         if matches!(self.route, Route::Watch | Route::WatchMany) {
             operation = operation.parameter(parts::last_event_id_header());
         }
-        if matches!(self.route, Route::Kv | Route::Incr | Route::Batch | Route::Lookup | Route::Copies) {
+        if self.route.has_deadline() {
             operation = operation.parameter(parts::deadline());
         }
         for (status, response) in self.responses() {
@@ -209,6 +224,7 @@ impl Described<'_> {
                 | Route::Node
                 | Route::Lookup
                 | Route::Copies
+                | Route::Trace
                 | Route::Metrics
                 | Route::Healthy
                 | Route::Ready
@@ -246,6 +262,8 @@ impl Described<'_> {
             (Route::Node, _) => ("get_node", "What this node tells of itself", ""),
             (Route::Copies, Verb::Head) => ("head_copies", "Whether a key's copies can be found", ""),
             (Route::Copies, _) => ("get_copies", "Who keeps a key, and whether they agree", ""),
+            (Route::Trace, Verb::Head) => ("head_trace", "Whether the way to a key can be explained", ""),
+            (Route::Trace, _) => ("get_trace", "The way to a key, why it was taken, and its copies", TRACE),
             (Route::Lookup, Verb::Head) => ("head_owner", "Whether a key's owner can be found", ""),
             (Route::Lookup, _) => ("get_owner", "The owner of a key, and the way to it", ""),
             (Route::Keys, _) => (
@@ -285,6 +303,7 @@ impl Described<'_> {
                 | Route::Node
                 | Route::Lookup
                 | Route::Copies
+                | Route::Trace
                 | Route::Keys
                 | Route::Watch
                 | Route::WatchMany
@@ -361,18 +380,11 @@ impl Described<'_> {
                              If the connection ends before the last of them, the others may be done or not.";
                 vec![(200, of(about).content(BATCH_TYPE, content).build())]
             }
-            (Route::Ring, _) => {
-                vec![(200, of("What it believes.").content(JSON_TYPE, body("RingBody")).build())]
-            }
-            (Route::Node, _) => {
-                vec![(200, of("What it tells.").content(JSON_TYPE, body("ReportBody")).build())]
-            }
-            (Route::Copies, _) => {
-                vec![(200, of("Who keeps it.").content(JSON_TYPE, body("CopiesBody")).build())]
-            }
-            (Route::Lookup, _) => {
-                vec![(200, of("Who owns it.").content(JSON_TYPE, body("LookupBody")).build())]
-            }
+            (Route::Ring, _) => told("What it believes.", "RingBody"),
+            (Route::Node, _) => told("What it tells.", "ReportBody"),
+            (Route::Copies, _) => told("Who keeps it.", "CopiesBody"),
+            (Route::Trace, _) => told("The way, and who keeps it.", "TraceBody"),
+            (Route::Lookup, _) => told("Who owns it.", "LookupBody"),
             (Route::Keys, _) => {
                 let content = ContentBuilder::new().schema(Some(parts::lines("KeyLine", 0))).build();
                 vec![(200, of("The keys.").content(KEYS_TYPE, content).build())]
@@ -404,6 +416,12 @@ impl Described<'_> {
         let ill = ill.content(JSON_TYPE, body("HealthBody")).content(PROBLEM_TYPE, body("Problem"));
         vec![(200, well.build()), (503, parts::with(ill, &[Told::RetryAfter]))]
     }
+}
+
+/// An answer that is one body, and nothing beside it.
+fn told(about: &str, body: &str) -> Vec<(u16, Response)> {
+    let content = ContentBuilder::new().schema(Some(parts::of(body))).build();
+    vec![(200, ResponseBuilder::new().description(about).content(JSON_TYPE, content).build())]
 }
 
 #[cfg(test)]

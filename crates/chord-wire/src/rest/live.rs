@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use chord_ring::{NodeName, Peer, RingSize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::body::json;
-use super::report::ReportBody;
+use super::report::{BadReport, ReportBody};
+
+/// Nodes in a picture, at most: more than can be told apart on a screen. Whoever makes names up fills no more than this.
+pub const PICTURE_NODES_MAX: usize = 1024;
+
+/// Bytes of a picture, at most: eight KiB for each node, which is what one says that knows a hundred others.
+pub const PICTURE_BYTES_MAX: usize = PICTURE_NODES_MAX * (8 << 10);
 
 /// A node of the picture, and what it said.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeenBody {
     /// Its name.
     pub node: String,
@@ -24,7 +31,7 @@ pub struct SeenBody {
 }
 
 /// What came of asking a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeenAs {
     /// It told of itself.
@@ -57,6 +64,67 @@ pub struct PictureBody<'a> {
     pub left_out: u64,
     /// How long it is until the next look, in milliseconds: the more nodes, the longer.
     pub pause_ms: u64,
+    /// Whether everybody who is named has been asked by now, however slow: before, nodes may be missing.
+    pub has_asked_all: bool,
+}
+
+/// A [`PictureBody`] as it is read.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct PictureRead {
+    /// The node that looks.
+    pub seen_by: String,
+    /// When it looked, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The nodes.
+    pub nodes: Vec<SeenBody>,
+    /// The nodes that are no more to be seen.
+    pub gone: Vec<String>,
+    /// How many nodes were left out.
+    pub left_out: u64,
+    /// Whether everybody who is named has been asked.
+    #[serde(default = "asked_all")]
+    pub has_asked_all: bool,
+}
+
+/// A node that does not say so shows pictures as they are.
+fn asked_all() -> bool {
+    true
+}
+
+impl PictureRead {
+    /// Reads the data of `ring` or of `changes` on a ring of that name and size. Names that are none are left out, positions
+    /// follow from names, and a report that is none, or another's, is taken for garbled.
+    ///
+    /// # Errors
+    /// It is no picture.
+    pub fn decode(bytes: &[u8], ring_name: &str, size: RingSize) -> Result<Self, BadReport> {
+        let mut picture: Self = serde_json::from_slice(bytes).map_err(|_| BadReport::Garbled)?;
+        let is_name = |name: &str| name.parse::<NodeName>().is_ok();
+        if !is_name(&picture.seen_by) {
+            return Err(BadReport::Garbled);
+        }
+        picture.nodes.truncate(PICTURE_NODES_MAX);
+        picture.gone.truncate(PICTURE_NODES_MAX);
+        picture.gone.retain(|name| is_name(name));
+        picture.nodes = picture.nodes.into_iter().filter_map(|seen| seen.checked(ring_name, size)).collect();
+        Ok(picture)
+    }
+}
+
+impl SeenBody {
+    fn checked(self, ring_name: &str, size: RingSize) -> Option<Self> {
+        let name: NodeName = self.node.parse().ok()?;
+        let report = self.report.map(|report| report.checked(&name, ring_name, size));
+        let (answer, report) = match report {
+            Some(Ok(report)) => (self.answer, Some(report)),
+            Some(Err(BadReport::OtherRing)) => (SeenAs::OtherRing, None),
+            Some(Err(_)) => (SeenAs::Garbled, None),
+            None if self.answer == SeenAs::Answered => (SeenAs::Garbled, None),
+            None => (self.answer, None),
+        };
+        let position = Peer::of_name(name, size).position.to_string();
+        Some(Self { node: self.node, position, answer, report })
+    }
 }
 
 /// A [`SeenBody`] as JSON, which is written once for all who look.
@@ -118,10 +186,35 @@ mod tests {
             gone: vec!["c:1"],
             left_out: 2,
             pause_ms: 250,
+            has_asked_all: true,
         };
         let expected = "event: ring\ndata: {\"seen_by\":\"b:1\",\"at_ms\":5,\"nodes\":[{\"node\":\"a\\n\\nevent: x\\r:1\",\
-            \"position\":\"7\",\"answer\":\"other-ring\",\"report\":null}],\"gone\":[\"c:1\"],\"left_out\":2,\"pause_ms\":250}\n\n";
+            \"position\":\"7\",\"answer\":\"other-ring\",\"report\":null}],\"gone\":[\"c:1\"],\"left_out\":2,\"pause_ms\":250,\
+            \"has_asked_all\":true}\n\n";
         assert_eq!(String::from_utf8(picture_event(true, &picture)).unwrap(), expected);
         assert!(picture_event(false, &picture).starts_with(b"event: changes\n"));
+    }
+
+    #[test]
+    fn whatever_a_picture_says_it_is_bounded_and_has_nothing_but_names_in_it() {
+        let size = RingSize::new(160).unwrap();
+        let node = |idx: usize| serde_json::json!({"node": format!("h{idx}:1"), "position": "x", "answer": "silent", "report": null});
+        let mut nodes: Vec<_> = (0..PICTURE_NODES_MAX + 5).map(node).collect();
+        nodes[0] =
+            serde_json::json!({"node": "\u{1b}[2J:1", "position": "1", "answer": "silent", "report": null});
+        nodes[1]["answer"] = "answered".into();
+        let said = serde_json::json!({"seen_by": "h1:1", "at_ms": 1, "nodes": nodes, "gone": ["<b>", "h2:1"],
+            "left_out": 0, "pause_ms": 250});
+        let read = |said: &serde_json::Value| PictureRead::decode(said.to_string().as_bytes(), "r", size);
+        let picture = read(&said).unwrap();
+        assert_eq!(picture.nodes.len(), PICTURE_NODES_MAX - 1);
+        assert_eq!((picture.nodes[0].node.as_str(), picture.nodes[0].answer), ("h1:1", SeenAs::Garbled));
+        let own = Peer::of_name("h1:1".parse().unwrap(), size).position.to_string();
+        assert_eq!(picture.nodes[0].position, own, "a position follows from a name");
+        assert_eq!((picture.gone.as_slice(), picture.has_asked_all), (&["h2:1".to_owned()][..], true));
+        let mut unnamed = said;
+        unnamed["seen_by"] = "no name".into();
+        assert_eq!(read(&unnamed), Err(BadReport::Garbled));
+        assert_eq!(read(&serde_json::json!([])), Err(BadReport::Garbled));
     }
 }

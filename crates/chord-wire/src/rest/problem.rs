@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::Code;
+use crate::error_body::shown;
 
 /// The content type of a problem.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
@@ -52,6 +53,20 @@ impl Problem {
     pub fn encode(&self) -> Vec<u8> {
         super::body::json(self)
     }
+}
+
+/// A problem as another node tells it: its code, if it is one that is known, and its sentence, fit to be shown. `None` if the
+/// body is nothing of the kind.
+pub fn decode_problem(body: &[u8]) -> Option<(Option<Code>, String)> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        detail: String,
+        code: String,
+    }
+    let told: Told = serde_json::from_slice(body).ok()?;
+    let code = Code::ALL.into_iter().find(|code| code.as_str() == told.code);
+    let sentence = shown(&told.detail);
+    (!sentence.trim().is_empty()).then_some((code, sentence))
 }
 
 /// The name of each status that a code can have.

@@ -97,8 +97,18 @@ impl ReportBody {
     /// # Errors
     /// It is no report, or that of another node or ring.
     pub fn decode(bytes: &[u8], name: &NodeName, ring_name: &str, size: RingSize) -> Result<Self, BadReport> {
-        let mut report: Self = serde_json::from_slice(bytes).map_err(|_| BadReport::Garbled)?;
-        let ring = &mut report.ring;
+        let report: Self = serde_json::from_slice(bytes).map_err(|_| BadReport::Garbled)?;
+        report.checked(name, ring_name, size)
+    }
+
+    /// The same, for a report that came with others.
+    pub(super) fn checked(
+        mut self,
+        name: &NodeName,
+        ring_name: &str,
+        size: RingSize,
+    ) -> Result<Self, BadReport> {
+        let ring = &mut self.ring;
         if ring.ring_name != ring_name || ring.ring_size != size.bits() {
             return Err(BadReport::OtherRing);
         }
@@ -119,17 +129,17 @@ impl ReportBody {
             *range =
                 super::RangeBody::new(size, size.reduce(after), own_position(name, size), range.is_complete);
         }
-        cut(&mut report.version);
+        cut(&mut self.version);
         ring.not_ready_because.as_mut().map(cut);
-        report.storage.trouble.as_mut().map(cut);
-        for names in [&mut report.copies_at, &mut report.copies_for] {
+        self.storage.trouble.as_mut().map(cut);
+        for names in [&mut self.copies_at, &mut self.copies_for] {
             names.truncate(REPORT_NAMES_MAX);
             names.retain(|name| name.parse::<NodeName>().is_ok());
         }
-        report.links.truncate(REPORT_NAMES_MAX);
-        report.links.retain(|link| link.node.parse::<NodeName>().is_ok());
-        report.work.cut();
-        Ok(report)
+        self.links.truncate(REPORT_NAMES_MAX);
+        self.links.retain(|link| link.node.parse::<NodeName>().is_ok());
+        self.work.cut();
+        Ok(self)
     }
 
     /// The report without what changes all the time although nothing happens.

@@ -8,6 +8,9 @@ use super::query::Parameter;
 /// Where a node tells of itself.
 pub const NODE_PATH: &str = "/v1/node";
 
+/// Where the whole ring is to be seen.
+pub const LIVE_PATH: &str = LIVE;
+
 /// Where the document is that describes REST.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
 
@@ -26,6 +29,7 @@ const LOOKUP: &str = "/v1/lookup/";
 const RING: &str = "/v1/ring";
 const LIVE: &str = "/v1/ring/live";
 const COPIES: &str = "/v1/copies/";
+const TRACE: &str = "/v1/trace/";
 const BATCH: &str = "/v1/batch";
 const KEYS: &str = "/v1/keys";
 const WATCH: &str = "/v1/watch/";
@@ -93,6 +97,8 @@ pub enum Route {
     Lookup,
     /// The copies of a key.
     Copies,
+    /// The way to a key and its copies, explained.
+    Trace,
     /// All keys, or all with one beginning.
     Keys,
     /// The changes of a key.
@@ -127,7 +133,7 @@ pub fn is_rest(path: &str) -> bool {
 
 impl Route {
     /// All routes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kv,
         Self::Incr,
         Self::Batch,
@@ -136,6 +142,7 @@ impl Route {
         Self::Node,
         Self::Lookup,
         Self::Copies,
+        Self::Trace,
         Self::Keys,
         Self::Watch,
         Self::WatchMany,
@@ -147,7 +154,7 @@ impl Route {
 
     /// Where a path leads; `None` if nowhere.
     ///
-    /// All behind `/v1/kv/`, `/v1/lookup/`, `/v1/copies/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain
+    /// All behind `/v1/kv/`, `/v1/lookup/`, `/v1/copies/`, `/v1/trace/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain
     /// letters, it is what is asked for; as `%2Fincr` it is part of the key.
     ///
     /// # Errors
@@ -173,6 +180,8 @@ impl Route {
             (Self::Lookup, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(COPIES) {
             (Self::Copies, key.as_bytes())
+        } else if let Some(key) = path.strip_prefix(TRACE) {
+            (Self::Trace, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(WATCH) {
             (Self::Watch, key.as_bytes())
         } else if let Some(key) = path.strip_prefix(KV) {
@@ -195,6 +204,7 @@ impl Route {
             | Self::Node
             | Self::Lookup
             | Self::Copies
+            | Self::Trace
             | Self::Metrics
             | Self::Healthy
             | Self::Ready
@@ -219,6 +229,7 @@ impl Route {
                 | Self::Node
                 | Self::Lookup
                 | Self::Copies
+                | Self::Trace
                 | Self::Metrics
                 | Self::Healthy
                 | Self::Ready
@@ -244,6 +255,7 @@ impl Route {
             Self::Node => NODE_PATH,
             Self::Lookup => "/v1/lookup/{key}",
             Self::Copies => "/v1/copies/{key}",
+            Self::Trace => "/v1/trace/{key}",
             Self::Keys => KEYS,
             Self::Watch => "/v1/watch/{key}",
             Self::WatchMany => WATCH_MANY,
@@ -265,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_path_leads_to_its_key() {
-        let cases: [(&str, Route, &[u8]); 15] = [
+        let cases: [(&str, Route, &[u8]); 16] = [
             ("/v1/kv/greeting", Route::Kv, b"greeting"),
             ("/v1/kv/a/b", Route::Kv, b"a/b"),
             ("/v1/kv/a%2Fb", Route::Kv, b"a/b"),
@@ -277,6 +289,7 @@ mod tests {
             ("/v1/kv/visits/incr/incr", Route::Incr, b"visits/incr"),
             ("/v1/kv//incr", Route::Incr, b""),
             ("/v1/lookup/a/incr", Route::Lookup, b"a/incr"),
+            ("/v1/trace/a/b", Route::Trace, b"a/b"),
             ("/v1/watch/a/incr", Route::Watch, b"a/incr"),
             ("/v1/watch/", Route::Watch, b""),
             ("/v1/watch", Route::WatchMany, b""),

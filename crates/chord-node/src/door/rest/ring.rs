@@ -33,6 +33,14 @@ pub(super) async fn copies(call: Call<'_>) -> Result<Response<Content>, Rejected
     Ok(say(StatusCode::OK, JSON, encode_body(&copies)))
 }
 
+/// The way to a key, why it was taken, and who keeps it.
+pub(super) async fn trace(call: Call<'_>) -> Result<Response<Content>, Rejected> {
+    let (shared, ticket, key) = (call.shared, Ticket::new(Door::Rest, call.wait()), call.key.clone());
+    call.without_body().await?;
+    let trace = shared.trace(&key, ticket).await.map_err(|error| refused(&error))?;
+    Ok(say(StatusCode::OK, JSON, encode_body(&trace)))
+}
+
 /// The way to the owner of a key.
 pub(super) async fn lookup(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     let (shared, ticket) = (call.shared, Ticket::new(Door::Rest, call.wait()));

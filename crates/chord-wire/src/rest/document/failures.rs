@@ -56,6 +56,7 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
             | Route::Node
             | Route::Lookup
             | Route::Copies
+            | Route::Trace
             | Route::Metrics
             | Route::Healthy
             | Route::Ready
@@ -64,7 +65,7 @@ fn codes(route: Route, verb: Verb) -> Vec<Code> {
         ) => &[],
     };
     let is_change = matches!((route, verb), (Route::Kv, Verb::Put | Verb::Delete) | (Route::Incr, _));
-    let goes = matches!(route, Route::Kv | Route::Incr | Route::Lookup | Route::Copies);
+    let goes = matches!(route, Route::Kv | Route::Incr | Route::Lookup | Route::Copies | Route::Trace);
     let way = if goes { &WAY[..] } else { &[] };
     let change = if is_change { &CHANGE[..] } else { &[] };
     [&ANY, way, change, special].concat()
