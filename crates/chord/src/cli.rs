@@ -10,28 +10,37 @@ mod completions;
 mod data;
 mod del;
 mod dev;
+mod draw;
 mod exit;
 mod files;
+mod follow;
 mod get;
 mod hosts;
 mod incr;
 mod keys;
 mod logging;
 mod lookup;
+mod node;
 mod number;
 mod operate;
 mod output;
 mod pair;
 mod ports;
 mod put;
+mod ring;
 mod seed;
 mod seed_client;
+mod seen;
 mod serve;
 mod signals;
 mod sim;
 mod table;
+mod terminal;
 mod text;
+mod top;
+mod trace;
 mod usage;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,7 +66,8 @@ Examples:
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
   chord put greeting hello
   chord get greeting
-  chord keys                                what the whole ring keeps";
+  chord keys                                what the whole ring keeps
+  chord ring --watch                        the whole ring, drawn, as it changes";
 
 const LONG_HELP: &str = "\
 Examples:
@@ -67,6 +77,7 @@ Examples:
   chord put greeting hello
   chord get greeting
   chord keys                                what the whole ring keeps
+  chord ring --watch                        the whole ring, drawn, as it changes
 
 Exit codes:
   0  done
@@ -89,6 +100,10 @@ enum Command {
     Incr(incr::IncrArgs),
     Keys(keys::KeysArgs),
     Lookup(lookup::LookupArgs),
+    Ring(ring::RingArgs),
+    Trace(trace::TraceArgs),
+    Node(node::NodeCommand),
+    Top(top::TopArgs),
     Dev(dev::DevArgs),
     Bench(bench::BenchArgs),
     /// Serve or call a node as chord.py does, over HTTP
@@ -144,6 +159,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Incr(args) => Box::pin(args.run()).await,
             Command::Keys(args) => Box::pin(args.run()).await,
             Command::Lookup(args) => Box::pin(args.run()).await,
+            Command::Ring(args) => Box::pin(args.run()).await,
+            Command::Trace(args) => Box::pin(args.run()).await,
+            Command::Node(args) => Box::pin(args.run()).await,
+            Command::Top(args) => Box::pin(args.run()).await,
             Command::Dev(args) => Box::pin(args.run(&log)).await,
             Command::Bench(args) => Box::pin(args.run()).await,
             Command::Http(command) => Box::pin(command.run(Language::Http)).await,
@@ -173,6 +192,10 @@ impl Command {
             | Self::Incr(_)
             | Self::Keys(_)
             | Self::Lookup(_)
+            | Self::Ring(_)
+            | Self::Trace(_)
+            | Self::Node(_)
+            | Self::Top(_)
             | Self::Dev(_)
             | Self::Bench(_)
             | Self::Sim(_)

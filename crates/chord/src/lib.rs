@@ -58,6 +58,16 @@ pub mod data {
     };
 }
 
+/// What nodes tell of themselves and show of the ring: see [`Client::report`], [`Client::trace`] and [`Client::live_ring`].
+pub mod seen {
+    pub use chord_node::{LiveRing, RingEvent};
+    pub use chord_wire::rest::{
+        CopyBody, CopyState, FingerBody, LinkBody, NodeBody, OperationsBody, PICTURE_NODES_MAX, PictureRead,
+        RangeBody, ReportBody, RingBody, SeenAs, SeenBody, SentBody, StepBody, StorageBody, TraceBody, Why,
+        WorkBody,
+    };
+}
+
 /// The seed's languages: what [`Client`] sends and gets, and how the seed's command line shows it.
 pub mod wire {
     pub use chord_wire::seed::{Answer, Request, Target};

@@ -28,6 +28,25 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// The same without a column.
+    pub(crate) fn without(mut self, column: usize) -> Self {
+        self.columns.remove(column);
+        for row in &mut self.rows {
+            row.remove(column);
+        }
+        self
+    }
+
+    /// Letters of its longest line, at most.
+    pub(crate) fn total_width(&self) -> usize {
+        (0..self.columns.len()).map(|column| self.width(column) + 2).sum::<usize>().saturating_sub(2)
+    }
+
+    /// Which column has that heading.
+    pub(crate) fn column(&self, heading: &str) -> Option<usize> {
+        self.columns.iter().position(|(column, _)| *column == heading)
+    }
+
     /// The table as text, each line ended.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();

@@ -1,0 +1,178 @@
+//! Rings made up for tests, and what follows from them.
+
+use serde_json::json;
+
+use super::health::{Level, level, reasons};
+use super::*;
+
+/// When these rings are seen, and how long their nodes have been up.
+pub(crate) const AT_MS: u64 = 1_800_000_000_000;
+const UP_MS: u64 = 3_700_000;
+
+pub(crate) fn size() -> RingSize {
+    RingSize::new(160).unwrap()
+}
+
+/// What a node tells that is alone and fine.
+pub(crate) fn report(name: &str) -> ReportBody {
+    serde_json::from_value(json!({
+        "ring": {"node": name, "position": "0", "ring_name": "chord", "ring_size": 160, "is_member": true,
+            "predecessor": null, "successors": [], "fingers": [],
+            "range": null, "is_ready": true, "not_ready_because": null},
+        "version": "0.1.0", "started_at_ms": AT_MS - UP_MS, "records": 100, "copies_missing": 0,
+        "storage": {"is_durable": false, "records": 300, "bytes": 5000, "trouble": null}
+    }))
+    .unwrap()
+}
+
+fn position(name: &str) -> Position {
+    size().position_of(name.as_bytes())
+}
+
+/// So many names, in the order of the ring.
+pub(crate) fn names(count: u16) -> Vec<String> {
+    let mut names: Vec<String> = (1..=count).map(|idx| format!("127.0.0.1:{}", 5700 + idx)).collect();
+    names.sort_by_key(|name| position(name));
+    names
+}
+
+/// The ring of these, each of which believes what is so.
+pub(crate) fn ideal(names: &[String]) -> Vec<SeenBody> {
+    let node = |name: &String| json!({"node": name, "position": position(name).to_string()});
+    let told = |idx: usize| {
+        let mut said = serde_json::to_value(report(&names[idx])).unwrap();
+        let count = names.len();
+        let before = &names[(idx + count - 1) % count];
+        let after = position(before);
+        if count > 1 {
+            said["ring"]["predecessor"] = node(before);
+        }
+        let successors = (1..count.min(5)).map(|step| node(&names[(idx + step) % count]));
+        said["ring"]["successors"] = successors.collect();
+        let distance = size().distance(after, position(&names[idx]));
+        let share = if count > 1 { size().fraction(distance) } else { 1.0 };
+        said["ring"]["range"] = json!({"after": after.to_string(), "up_to": position(&names[idx]).to_string(),
+            "share": share, "is_complete": true});
+        serde_json::from_value(said).unwrap()
+    };
+    let seen = |idx: usize| SeenBody {
+        node: names[idx].clone(),
+        position: position(&names[idx]).to_string(),
+        answer: SeenAs::Answered,
+        report: Some(told(idx)),
+    };
+    (0..names.len()).map(seen).collect()
+}
+
+pub(crate) fn ring(nodes: Vec<SeenBody>) -> Ring {
+    let mut ring = Ring::new(size());
+    ring.take(RingEvent::Ring(picture(nodes)));
+    ring
+}
+
+pub(crate) fn picture(nodes: Vec<SeenBody>) -> PictureRead {
+    let seen_by = nodes.first().map_or_else(|| "127.0.0.1:1".to_owned(), |seen| seen.node.clone());
+    PictureRead { seen_by, at_ms: AT_MS, nodes, gone: Vec::new(), left_out: 0, has_asked_all: true }
+}
+
+/// One that does not answer any more, while the others have not noticed.
+pub(crate) fn dead(nodes: &mut [SeenBody], idx: usize) {
+    nodes[idx].answer = SeenAs::Unreachable;
+    nodes[idx].report = None;
+}
+
+/// Every second node of a ring in one ring, and the others in another.
+pub(crate) fn cut(names: &[String]) -> Vec<SeenBody> {
+    let half = |odd: usize| names.iter().skip(odd).step_by(2).cloned().collect::<Vec<_>>();
+    [ideal(&half(0)), ideal(&half(1))].concat()
+}
+
+fn levels(ring: &Ring) -> Vec<(Level, String)> {
+    reasons(ring).into_iter().map(|reason| (reason.level, reason.what)).collect()
+}
+
+#[test]
+fn a_ring_in_which_all_agree_is_whole() {
+    for count in [2, 3, 8, 40] {
+        let ring = ring(ideal(&names(count)));
+        assert_eq!(levels(&ring), []);
+        assert_eq!((ring.n_cycles(), ring.torn().len(), ring.claims().len()), (1, 0, 0));
+        assert_eq!((ring.records(), ring.n_absent()), (100 * u64::from(count), 0));
+        assert!(ring.order().iter().all(|place| ring.state(place) == State::Ready));
+    }
+    let alone = ring(ideal(&names(1)));
+    assert_eq!(level(&reasons(&alone)), Level::Note);
+    assert_eq!((alone.n_cycles(), alone.claims().len()), (1, 0));
+}
+
+#[test]
+fn a_dead_node_leaves_torn_links_and_a_part_for_which_nobody_answers() {
+    let names = names(8);
+    let mut nodes = ideal(&names);
+    dead(&mut nodes, 3);
+    let ring = ring(nodes);
+    let torn: Vec<_> = ring.torn().iter().map(|belief| (belief.of.to_owned(), belief.side)).collect();
+    assert_eq!(torn, [(names[2].clone(), Side::Successor), (names[4].clone(), Side::Predecessor)]);
+    let claims = ring.claims();
+    assert_eq!(claims.iter().map(|arc| arc.owners).collect::<Vec<_>>(), [0]);
+    assert!((claims[0].to - ring.node(&names[3]).unwrap().turn).abs() < 1e-9);
+    assert_eq!(level(&reasons(&ring)), Level::Heals);
+    assert_eq!(ring.n_cycles(), 0, "who follows successors comes to a node that does not answer");
+}
+
+#[test]
+fn a_ring_that_was_cut_is_two_and_says_so_first() {
+    let ring = ring(cut(&names(8)));
+    assert_eq!((ring.n_cycles(), ring.torn().len()), (2, 0));
+    assert!(ring.claims().iter().all(|arc| arc.owners == 2) && !ring.claims().is_empty());
+    let levels = levels(&ring);
+    assert_eq!(levels[0], (Level::Act, "The nodes form 2 rings instead of one.".to_owned()));
+}
+
+#[test]
+fn what_each_node_says_of_itself_is_told_with_what_to_do() {
+    let names = names(3);
+    let mut nodes = ideal(&names);
+    let edit = |seen: &mut SeenBody, change: fn(&mut ReportBody)| change(seen.report.as_mut().unwrap());
+    edit(&mut nodes[0], |report| report.copies_missing = 2);
+    edit(&mut nodes[1], |report| {
+        report.ring.is_ready = false;
+        report.ring.not_ready_because = Some("\u{1b}[31mcopies\nare made".to_owned());
+        report.version = "0.2.0".to_owned();
+    });
+    edit(&mut nodes[2], |report| {
+        report.violations = 1;
+        report.ring.range.as_mut().unwrap().is_complete = false;
+    });
+    let ring = ring(nodes);
+    let levels = levels(&ring);
+    let whats: Vec<_> = levels.iter().map(|(_, what)| what.as_str()).collect();
+    assert!(whats[0].ends_with("found a rule of the ring broken 1 time."), "{whats:?}");
+    assert_eq!(whats[1], "Up to 2 copies are missing.");
+    assert!(whats[2].ends_with(r"is not ready: \u{1b}[31mcopies\nare made."), "{whats:?}");
+    assert_eq!(whats[3], "The nodes run 2 versions: 0.1.0, 0.2.0.");
+    assert_eq!(ring.state(ring.node(&names[2]).unwrap()), State::Incomplete);
+    assert_eq!(ring.state(ring.node(&names[1]).unwrap()), State::NotReady);
+}
+
+#[test]
+fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
+    let names = names(3);
+    let mut ring = ring(ideal(&names));
+    assert_eq!([ring.label(&names[0]), ring.label("h:5701")], [&names[0][10..], "h:5701"]);
+    let mut changes = picture(Vec::new());
+    changes.gone = vec![names[0].clone()];
+    ring.take(RingEvent::Changes(changes));
+    assert_eq!(ring.order().len(), 2);
+    for round in 0..3 {
+        let made_up = |idx: usize| SeenBody {
+            node: format!("h{round}-{idx}:1"),
+            position: idx.to_string(),
+            answer: SeenAs::Silent,
+            report: None,
+        };
+        ring.take(RingEvent::Changes(picture((0..PICTURE_NODES_MAX).map(made_up).collect())));
+    }
+    assert_eq!(ring.order().len(), PICTURE_NODES_MAX);
+    assert_eq!(ring.label(&names[1]), names[1], "with other hosts in it a name is told whole");
+}

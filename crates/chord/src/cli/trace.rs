@@ -1,0 +1,236 @@
+//! `chord trace`: the way to a key hop by hop, why each node named the next, and who keeps the key.
+
+use std::fmt::Write as _;
+
+use chord::seen::{CopyBody, CopyState, StepBody, TraceBody, Why};
+use chord::{Client, Key};
+use clap::Args;
+use serde::Serialize;
+
+use super::client::{self, NodeArgs};
+use super::draw::{BAD, GOOD, HEALING};
+use super::operate;
+use super::output::{self, HEADING};
+use super::text::{Spelled, escaped};
+use super::words::{brief, count, cut, micros, percent, shown};
+
+/// Letters of a key that are shown.
+const KEY_CHARS_MAX: usize = 200;
+
+/// Steps that are told one by one: a lookup among a million nodes has ten.
+const STEPS_TOLD_MAX: usize = 40;
+
+/// Show the way to a key hop by hop, why it was taken, and who keeps the key
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chord trace greeting
+  chord trace greeting --node 127.0.0.1:4568 --json
+
+Each node on the way is asked what it knows, and by that it is told why it named the next; it is a moment later, so it may have \
+changed its mind. Times beside hops are round trips that the node itself has measured. chord lookup says the owner alone.
+With --json, a key that is not UTF-8 is in key_base64; docs/terminal.md has all fields.
+Exit codes: 0 the owner was found, whether its copies agree or not, or nothing is stored; 1 or 2 as for every command.")]
+pub(crate) struct TraceArgs {
+    /// The key
+    #[arg(allow_hyphen_values = true, value_parser = operate::key())]
+    key: Key,
+
+    #[command(flatten)]
+    node: NodeArgs,
+
+    /// Print a JSON object: key, position, owner, hops, steps, copies and more
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(flatten)]
+    trace: &'a TraceBody,
+}
+
+impl TraceArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let client = Client::new(self.node.node.clone());
+        let trace = match client.trace(&self.key, self.node.wait.deadline()).await {
+            Ok(trace) => trace,
+            Err(error) => return Err(client::explained(error).await),
+        };
+        if self.json {
+            let (key, key_base64) = Spelled::new(self.key.as_bytes()).parts();
+            return output::json(&Report { key, key_base64, trace: &trace });
+        }
+        output::styled(&page(&self.key, &trace))
+    }
+}
+
+fn page(key: &Key, trace: &TraceBody) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    let key = cut(&escaped(key.as_bytes()), KEY_CHARS_MAX);
+    line(format!("{HEADING}key{HEADING:#}       {key}"));
+    line(format!("{HEADING}position{HEADING:#}  {}", trace.position));
+    let hops = count(u64::from(trace.hops), "hop", "hops");
+    line(format!(
+        "{HEADING}owner{HEADING:#}     {}, {hops} away, found in {}",
+        trace.owner.node,
+        micros(trace.took_us)
+    ));
+    line(format!("\n{HEADING}The way to its owner{HEADING:#}"));
+    for (idx, step) in trace.steps.iter().take(STEPS_TOLD_MAX).enumerate() {
+        line(format!("{:>3}. {}", idx + 1, hop(step, trace.steps.len() == 1)));
+    }
+    if let Some(more) = trace.steps.len().checked_sub(STEPS_TOLD_MAX).filter(|more| *more > 0) {
+        line(format!("     and {more} more"));
+    }
+    line(format!("\n{HEADING}Who keeps it{HEADING:#}"));
+    for (idx, copy) in trace.copies.iter().enumerate() {
+        line(kept(copy, idx == 0));
+    }
+    line(verdict(trace));
+    text
+}
+
+fn hop(step: &StepBody, is_alone: bool) -> String {
+    let StepBody { node, why, successor, leap, round_trip_us, .. } = step;
+    let Some(next) = &step.next else {
+        let why = if is_alone {
+            "owns the key itself: nobody else is asked"
+        } else {
+            "owns the key, by its own word"
+        };
+        return format!("{node} {why}.");
+    };
+    let rank = successor.unwrap_or(0);
+    let why = match (why, step.entries) {
+        (Why::Owner, _) => "it is the owner".to_owned(),
+        (Why::NextIsOwner, _) => {
+            "the key lies between it and this successor, which therefore owns it".to_owned()
+        }
+        (Why::FirstAtOrAfter, _) => {
+            format!("of its successors, number {rank} is the first at or after the key")
+        }
+        (Why::KnownAtOrAfter, _) => "it is the first node known at or after the key".to_owned(),
+        (Why::ClosestFinger, Some((first, last))) if first == last => {
+            format!("of all that it knows, this finger (entry {first}) is the closest before the key")
+        }
+        (Why::ClosestFinger, Some((first, last))) => {
+            format!(
+                "of all that it knows, this finger (entries {first} to {last}) is the closest before the key"
+            )
+        }
+        (Why::ClosestFinger, None) => {
+            "of all that it knows, this finger is the closest before the key".to_owned()
+        }
+        (Why::ClosestSuccessor, _) => {
+            format!("of all that it knows, successor {rank} is the closest before the key")
+        }
+        (Why::Changed, _) => "it knew this node when it was asked, and has changed its mind since".to_owned(),
+        (Why::Untold, _) => "why, it did not tell".to_owned(),
+    };
+    let mut text = format!("{node} names {next}: {why}");
+    let took = round_trip_us.map(|us| format!("about {} away", micros(us)));
+    let leap = leap.map(|leap| format!("{} of the way to the key", percent(leap.clamp(0.0, 1.0))));
+    let more: Vec<_> = took.into_iter().chain(leap).collect();
+    if !more.is_empty() {
+        write!(text, " ({})", more.join(", ")).expect("a string takes every text");
+    }
+    text + "."
+}
+
+fn kept(copy: &CopyBody, is_owner: bool) -> String {
+    let (style, has) = match copy.has {
+        CopyState::Value => (GOOD, "has the value"),
+        CopyState::Deleted => (HEALING, "knows that it was deleted"),
+        CopyState::Nothing => (HEALING, "has nothing"),
+        CopyState::Unknown => (BAD, "did not say"),
+    };
+    let owner = if is_owner { " (owner)" } else { "" };
+    let version = copy
+        .version
+        .as_deref()
+        .map_or_else(String::new, |version| format!(", version {}", brief_version(version)));
+    format!("  {}{owner} {style}{has}{style:#}{version}", copy.node)
+}
+
+fn verdict(trace: &TraceBody) -> String {
+    let is_anywhere = trace.copies.iter().any(|copy| copy.has != CopyState::Nothing);
+    match (trace.do_agree, is_anywhere) {
+        (true, false) => "Nothing is stored under this key.".to_owned(),
+        (true, true) => format!("{GOOD}They agree.{GOOD:#}"),
+        (false, _) => format!("{BAD}They do not agree yet{BAD:#}: the owner brings them up to date."),
+    }
+}
+
+/// When a version was written and by whom, without most of the digits.
+fn brief_version(version: &str) -> String {
+    let parts: Vec<&str> = version.splitn(3, '.').collect();
+    match parts[..] {
+        [ms, again, writer] => format!("{}.{}.{}", shown(ms, 20), shown(again, 10), brief(writer)),
+        _ => shown(version, 40),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(said: &serde_json::Value) -> TraceBody {
+        serde_json::from_value(said.clone()).unwrap()
+    }
+
+    fn plain(key: &str, trace: &TraceBody) -> String {
+        anstream::adapter::strip_str(&page(&Key::new(key.as_bytes()).unwrap(), trace)).to_string()
+    }
+
+    fn said() -> serde_json::Value {
+        let step = |node: &str, next: Option<&str>, why: &str| {
+            serde_json::json!({"node": node, "position": "1", "next": next, "why": why, "entries": [150, 157],
+                "successor": 2, "round_trip_us": 1500, "leap": 0.75})
+        };
+        serde_json::json!({
+            "position": "42", "owner": {"node": "h:3", "position": "50"}, "hops": 2, "took_us": 900,
+            "steps": [step("h:1", Some("h:2"), "closest-finger"), step("h:2", Some("h:3"), "next-is-owner"),
+                step("h:3", None, "owner")],
+            "copies": [{"node": "h:3", "has": "value", "version": "1790000000000.0.123456789012345678901234"},
+                {"node": "h:4", "has": "unknown", "version": null}],
+            "do_agree": false
+        })
+    }
+
+    #[test]
+    fn a_way_is_told_hop_by_hop_with_its_reasons() {
+        let expected = "\
+key       greeting
+position  42
+owner     h:3, 2 hops away, found in 900 us
+
+The way to its owner
+  1. h:1 names h:2: of all that it knows, this finger (entries 150 to 157) is the closest before the key (about 1.5 ms away, 75 % of the way to the key).
+  2. h:2 names h:3: the key lies between it and this successor, which therefore owns it (about 1.5 ms away, 75 % of the way to the key).
+  3. h:3 owns the key, by its own word.
+
+Who keeps it
+  h:3 (owner) has the value, version 1790000000000.0.123456...1234
+  h:4 did not say
+They do not agree yet: the owner brings them up to date.
+";
+        assert_eq!(plain("greeting", &trace(&said())), expected);
+    }
+
+    #[test]
+    fn a_key_steers_no_terminal_and_fills_none() {
+        let page = plain(&format!("\u{1b}]0;x\u{7}<b>'\"{}", "\u{1f600}".repeat(1000)), &trace(&said()));
+        assert!(page.starts_with(r#"key       \u{1b}]0;x\u{7}<b>'""#), "{page}");
+        assert!(page.lines().next().unwrap().chars().count() < 220, "{page}");
+        assert!(!page.contains('\u{1b}'));
+    }
+}
