@@ -356,6 +356,10 @@ fn help_is_wrapped_once() {
         "put",
         "get",
         "lookup",
+        "ring",
+        "trace",
+        "node",
+        "top",
         "sim script",
     ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();

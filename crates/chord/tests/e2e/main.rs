@@ -35,6 +35,8 @@ mod slow_peers;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod xmlrpc;
