@@ -394,6 +394,10 @@ impl Connection<'_> {
             ended = self.running.next(), if !self.running.is_empty() => {
                 if let Some(Ended { id, answer, sort }) = ended {
                     self.put(id, &answer, sort);
+                    if !self.running.is_empty() {
+                        // What is about to end does so first, and shares the write.
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
             received = self.reader.read_buf(&mut self.arrived), if has_room && self.state == State::Open => {

@@ -561,7 +561,11 @@ async fn converse(inner: &Inner, ear: &mut Ear) -> Result<(), Why> {
         }
         tokio::select! {
             biased;
-            () = inner.call.notified(), if sends != Sends::No => sends = Sends::go_on(inner),
+            () = inner.call.notified(), if sends != Sends::No => {
+                // Those who are about to ask go first: what they ask shares the write.
+                tokio::task::yield_now().await;
+                sends = Sends::go_on(inner);
+            }
             received = ear.read() => {
                 if received? == 0 {
                     return Err(Why::Closed);
