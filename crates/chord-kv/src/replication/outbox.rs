@@ -1,4 +1,4 @@
-//! Copies on their way to the members of a group: many in one message, a few messages at a time.
+//! Copies on their way to the members of a group: many in one message, and a few messages at a time where those are full.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,8 +7,8 @@ use chord_ring::{NodeName, Peer};
 use super::message::{MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX};
 use crate::{Key, Record, Version};
 
-/// Messages with copies that one peer is sent before it has answered: enough to keep it busy while answers travel, few
-/// enough that many copies share a message when there are many.
+/// Messages with copies that one peer is sent before it has answered: enough to keep it busy while answers travel. Only full
+/// ones go beside others: what does not fill one waits for the answer to the last, so that many copies share a message.
 pub const FLIGHTS_MAX: usize = 4;
 
 /// Copies that wait for one peer, at most. More are left to repair.
@@ -56,8 +56,7 @@ impl Outboxes {
 
     /// Some peer to which a message can go now, and what is in it.
     pub(super) fn next(&mut self) -> Option<(Peer, Vec<Record>)> {
-        let ready = |outbox: &&mut Outbox| outbox.in_flight < FLIGHTS_MAX && !outbox.waiting.is_empty();
-        let outbox = self.0.values_mut().find(ready)?;
+        let outbox = self.0.values_mut().find(|outbox| outbox.may_send())?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(record) = outbox.waiting.front() {
             bytes += record.size_bytes();
@@ -98,8 +97,63 @@ impl Outboxes {
     }
 }
 
+impl Outbox {
+    fn may_send(&self) -> bool {
+        let is_full = self.waiting.len() >= MESSAGE_RECORDS_MAX || self.bytes >= MESSAGE_BYTES_MAX;
+        !self.waiting.is_empty() && (self.in_flight == 0 || is_full && self.in_flight < FLIGHTS_MAX)
+    }
+}
+
 impl Batch {
     pub(super) fn of(records: &[Record]) -> Self {
         Self { writes: records.iter().map(|record| (record.key.clone(), record.version)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chord_ring::{Position, RingSize};
+
+    use super::*;
+    use crate::{VALUE_BYTES_DEFAULT, Value};
+
+    fn record(number: usize) -> Record {
+        let key = Key::new(number.to_string().as_bytes()).expect("a short key");
+        Record {
+            position: key.position(RingSize::DEFAULT),
+            key,
+            value: Some(Value::new(b"v", VALUE_BYTES_DEFAULT).expect("a short value")),
+            version: Version::new(1, 0, Position::ZERO),
+            expires_at_ms: None,
+        }
+    }
+
+    #[test]
+    fn copies_that_fill_no_message_wait_for_the_answer_to_the_last_and_those_that_do_go_beside_it() {
+        let peer = Peer::of_name("127.0.0.1:1".parse().expect("a name"), RingSize::DEFAULT);
+        let mut outboxes = Outboxes::default();
+        let sent = |outboxes: &mut Outboxes| outboxes.next().map(|(_, records)| records.len());
+        outboxes.add(&peer, record(0));
+        assert_eq!(sent(&mut outboxes), Some(1), "nothing is under way");
+        for number in 1..MESSAGE_RECORDS_MAX {
+            outboxes.add(&peer, record(number));
+        }
+        assert_eq!(sent(&mut outboxes), None, "one more fits");
+        for number in 0..FLIGHTS_MAX * MESSAGE_RECORDS_MAX + 2 {
+            outboxes.add(&peer, record(number));
+        }
+        for _ in 1..FLIGHTS_MAX {
+            assert_eq!(sent(&mut outboxes), Some(MESSAGE_RECORDS_MAX));
+        }
+        assert_eq!(sent(&mut outboxes), None, "as many are under way as may be");
+        for _ in 0..FLIGHTS_MAX {
+            outboxes.ended(&peer.name);
+        }
+        assert_eq!(sent(&mut outboxes), Some(MESSAGE_RECORDS_MAX));
+        assert_eq!(sent(&mut outboxes), Some(MESSAGE_RECORDS_MAX));
+        assert_eq!(sent(&mut outboxes), None, "what is left fills none");
+        outboxes.ended(&peer.name);
+        outboxes.ended(&peer.name);
+        assert!(sent(&mut outboxes).is_some_and(|n_records| n_records < MESSAGE_RECORDS_MAX));
     }
 }
