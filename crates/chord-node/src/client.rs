@@ -326,7 +326,7 @@ impl Client {
             }
             Err(_) => return Err(ClientError::Silent { node: self.node.clone(), waited: deadline }),
         };
-        match heard.answer {
+        match *heard.answer {
             frame::Answer::Records(answer) => Ok(Some((DataAnswer::Peer(answer), Context::default()))),
             frame::Answer::Operated { result, owner, hops } => {
                 Ok(Some((DataAnswer::Operated(result), Context { owner, hops, ..Context::default() })))

@@ -85,9 +85,9 @@ impl Outcome {
 }
 
 /// What became of one attempt at an operation.
-#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 enum Attempt {
-    Ended(Result<Outcome, OperationError>),
+    /// On the heap: it is handed on through all who have part in the operation.
+    Ended(Result<Box<Outcome>, OperationError>),
     /// The ring is changing: another lookup may lead elsewhere.
     Again(Refusal),
     /// Another write was newer; the next attempt has a better version.
@@ -110,6 +110,7 @@ pub(crate) struct Unfinished {
 }
 
 /// What has become of the first attempt.
+#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 enum First {
     /// It was not made: another node owns the key.
     Elsewhere,
@@ -182,7 +183,7 @@ impl Shared {
         match self.start(wish, ticket) {
             Started::Ended(hops, result) => outcome(self.me.name.clone(), hops, result),
             // On the heap: few need all of this, and each connection at the door has room for it.
-            Started::GoesOn(unfinished) => Box::pin(self.go_on(unfinished)).await,
+            Started::GoesOn(unfinished) => Box::pin(self.go_on(unfinished)).await.map(|outcome| *outcome),
         }
     }
 
@@ -215,7 +216,7 @@ impl Shared {
     }
 
     /// Takes an operation to its end that takes a while.
-    pub(crate) async fn go_on(&self, unfinished: Unfinished) -> Result<Outcome, OperationError> {
+    pub(crate) async fn go_on(&self, unfinished: Unfinished) -> Result<Box<Outcome>, OperationError> {
         let Unfinished { mut work, first } = unfinished;
         let (arrival, deed) = (work.ticket.arrival, Deed::of(&work.wish.operation));
         let attempt = match first {
@@ -236,7 +237,7 @@ impl Shared {
         &self,
         mut work: Work,
         mut attempt: Option<Attempt>,
-    ) -> Result<Outcome, OperationError> {
+    ) -> Result<Box<Outcome>, OperationError> {
         let until = work.ticket.until;
         let done = async {
             loop {
@@ -330,7 +331,7 @@ impl Shared {
                     Ok(Err(_)) if work.attempts.may_have_happened() => {
                         return Ok(Attempt::Ended(Err(Unable::Uncertain.into())));
                     }
-                    Ok(result) => return Ok(Attempt::Ended(result)),
+                    Ok(result) => return Ok(Attempt::Ended(result.map(Box::new))),
                     Err(failure) => Err(failure),
                 }
             }
@@ -365,7 +366,7 @@ impl Shared {
         match self.answered(work, &result) {
             Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
             Afterwards::TryAtOnce => Attempt::AtOnce,
-            Afterwards::Tell => Attempt::Ended(outcome(owner, hops, result)),
+            Afterwards::Tell => Attempt::Ended(outcome(owner, hops, result).map(Box::new)),
             Afterwards::TellOfDoubt => Attempt::Ended(Err(Unable::Uncertain.into())),
         }
     }

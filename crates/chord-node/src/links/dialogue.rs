@@ -64,9 +64,9 @@ impl Terms {
 }
 
 /// How one request ended.
-#[allow(clippy::large_enum_variant, reason = "it is the large one as a rule")]
 enum Ended {
-    Answered(Result<Answer, MessageError>),
+    /// On the heap: it is handed on through all who have part in the exchange.
+    Answered(Result<Box<Answer>, MessageError>),
     NotSent,
     /// It has left, and no answer will come.
     Lost,
@@ -186,7 +186,7 @@ impl Dialogue {
         sending: &Sending,
         asked: &Asked,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Answer, Unanswered> {
+    ) -> Result<Box<Answer>, Unanswered> {
         if !self.inner.has_room() {
             self.inner.wait_for_room().await;
         }
@@ -426,7 +426,7 @@ impl Inner {
     fn hand(&self, id: u32, answer: impl FnOnce(&Self) -> Result<Answer, MessageError>) {
         let pending = lock(&self.talk).pending.remove(&id);
         if let Some(reply) = pending.and_then(|pending| pending.reply) {
-            let _ = reply.send(Ended::Answered(answer(self))); // It may just have been given up.
+            let _ = reply.send(Ended::Answered(answer(self).map(Box::new))); // It may just have been given up.
         }
     }
 

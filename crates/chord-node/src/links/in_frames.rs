@@ -81,8 +81,10 @@ impl Asker<'_> {
         };
         match heard.map(|heard| self.understand(to, link, heard)).transpose()? {
             None => Ok(None),
-            Some(Ok(frame::Answer::Ring(answer))) => Ok(Some(answer)),
-            Some(Ok(_)) => Err(Failure::Garbled),
+            Some(Ok(answer)) => match *answer {
+                frame::Answer::Ring(answer) => Ok(Some(answer)),
+                _ => Err(Failure::Garbled),
+            },
             Some(Err(refused)) => {
                 link.report("a request of the ring", &refused.sentence);
                 Err(Failure::Garbled)
@@ -98,7 +100,7 @@ impl Asker<'_> {
         sending: &Sending,
         asked: &Asked,
         budget: Duration,
-    ) -> Result<Option<frame::Answer>, Failure> {
+    ) -> Result<Option<Box<frame::Answer>>, Failure> {
         let heard = link.ask_with_others(sending, asked, budget).await?;
         match heard.map(|heard| self.understand(to, link, heard)).transpose()? {
             None => Ok(None),
@@ -117,7 +119,7 @@ impl Asker<'_> {
         to: &NodeName,
         link: &Link,
         heard: Heard,
-    ) -> Result<Result<frame::Answer, Refused>, Failure> {
+    ) -> Result<Result<Box<frame::Answer>, Refused>, Failure> {
         let Heard { answer, from } = heard;
         let welcome = &from.welcome;
         if link.is_news(welcome) {
@@ -127,7 +129,9 @@ impl Asker<'_> {
                 link.compare_copies(self.links.copies, welcome.copies);
             }
         }
-        let frame::Answer::Refused(frame::Refused { code, sentence }) = answer else { return Ok(Ok(answer)) };
+        let frame::Answer::Refused(frame::Refused { code, sentence }) = *answer else {
+            return Ok(Ok(answer));
+        };
         let refused = Refused { code, sentence };
         match self.failure(to, &refused, Some(&welcome.ring)) {
             Some(failure) => Err(failure),

@@ -32,7 +32,7 @@ pub(crate) struct Lane {
 
 /// What came back, and from whom.
 pub(crate) struct Heard {
-    pub(crate) answer: Answer,
+    pub(crate) answer: Box<Answer>,
     pub(crate) from: Arc<Dialogue>,
 }
 

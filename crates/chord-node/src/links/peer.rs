@@ -62,7 +62,7 @@ impl Peer {
         let asked = Asked { request: Request::Ring(RingRequest::ForgetPredecessor), remaining: None };
         let terms = terms();
         let asking = lane.ask(&self.name, &terms, sending, &asked);
-        tokio::time::timeout(DEADLINE, asking).await.expect("an end in time").map(|heard| heard.answer)
+        tokio::time::timeout(DEADLINE, asking).await.expect("an end in time").map(|heard| *heard.answer)
     }
 }
 

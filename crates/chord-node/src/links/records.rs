@@ -1,6 +1,5 @@
 //! Requests about records: to a node of ours in binary, and to a seed node in the words that it has.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,40 +53,71 @@ impl Asker<'_> {
         let purpose = Purpose::about_records(&request);
         self.links.sent.count(purpose);
         let link = self.links.to(&to.name);
+        let answer = self.ask_within(to, &link, request, answered).await;
+        answer.inspect_err(|failure| self.links.sent.ended(purpose, failure))
+    }
+
+    async fn ask_within(
+        &self,
+        to: &Peer,
+        link: &Link,
+        mut request: PeerRequest,
+        answered: Answered,
+    ) -> Result<PeerAnswer, Failure> {
         let budget = Budget::new(self.links.limits.request);
-        // Pinned here: what is handed on takes its room twice.
-        let asked = pin!(async {
-            // That it keeps no copies is known of a seed node alone: not of one that answers with nonsense.
-            let is_seed = self.is_seed(&to.name, &link).await.map_err(|failure| match failure {
-                Failure::Garbled => Failure::Silent,
-                failure => failure,
-            })?;
-            if is_seed {
-                return Box::pin(self.ask_seed(&to.name, &link, request)).await;
-            }
-            let sending = Sending::new(answered);
+        // Of one that has shown that it keeps records, this alone is waited for, as a rule; and it keeps to its time itself.
+        if link.shown_seed() == Some(false) {
             let remaining = Some(budget_onward(budget.left()));
             let asked = Asked { request: Request::Records(request), remaining };
-            match self.tell_in_frames(&to.name, &link, &sending, &asked, budget.left()).await? {
-                Some(frame::Answer::Records(answer)) => return Ok(answer),
-                Some(_) => return Err(Failure::Silent),
-                None => {}
+            let sending = Sending::new(answered);
+            if let Some(answer) =
+                self.tell_in_frames(&to.name, link, &sending, &asked, budget.left()).await?
+            {
+                return about_records(*answer);
             }
-            let Request::Records(request) = asked.request else { return Err(Failure::Silent) };
-            // What was tried in frames has taken its time.
-            let left = budget.left();
-            let context = Context { remaining: Some(budget_onward(left)), ..self.identity() };
-            let request = encode_request(&DataRequest::Peer(request));
-            match Box::pin(self.exchange(&to.name, &link, &sending, request, &context, left)).await? {
-                DataAnswer::Peer(answer) => Ok(answer),
-                DataAnswer::Operated(_) => Err(Failure::Silent),
-            }
-        });
-        let answer = tokio::time::timeout(self.links.limits.request, asked).await.unwrap_or_else(|_| {
+            let Request::Records(untold) = asked.request else { return Err(Failure::Silent) };
+            request = untold;
+        }
+        // On the heap: it is seldom.
+        let asked = Box::pin(self.ask_in_any_words(to, link, request, answered, &budget));
+        // What was tried in frames has taken its time.
+        tokio::time::timeout(budget.left(), asked).await.unwrap_or_else(|_| {
             link.gave_up();
             Err(Failure::Silent)
-        });
-        answer.inspect_err(|failure| self.links.sent.ended(purpose, failure))
+        })
+    }
+
+    /// The same, of one of which less is known, or that speaks no frames.
+    async fn ask_in_any_words(
+        &self,
+        to: &Peer,
+        link: &Link,
+        request: PeerRequest,
+        answered: Answered,
+        budget: &Budget,
+    ) -> Result<PeerAnswer, Failure> {
+        // That it keeps no copies is known of a seed node alone: not of one that answers with nonsense.
+        let is_seed = self.is_seed(&to.name, link).await.map_err(|failure| match failure {
+            Failure::Garbled => Failure::Silent,
+            failure => failure,
+        })?;
+        if is_seed {
+            return self.ask_seed(&to.name, link, request).await;
+        }
+        let sending = Sending::new(answered);
+        let remaining = Some(budget_onward(budget.left()));
+        let asked = Asked { request: Request::Records(request), remaining };
+        if let Some(answer) = self.tell_in_frames(&to.name, link, &sending, &asked, budget.left()).await? {
+            return about_records(*answer);
+        }
+        let Request::Records(request) = asked.request else { return Err(Failure::Silent) };
+        let left = budget.left();
+        let context = Context { remaining: Some(budget_onward(left)), ..self.identity() };
+        let request = encode_request(&DataRequest::Peer(request));
+        match Box::pin(self.exchange(&to.name, link, &sending, request, &context, left)).await? {
+            DataAnswer::Peer(answer) => Ok(answer),
+            DataAnswer::Operated(_) => Err(Failure::Silent),
+        }
     }
 
     /// Has a peer of ours that is named as the owner do an operation, to which `path` led.
@@ -106,7 +136,7 @@ impl Asker<'_> {
         }
         let operate = Operate { remaining: budget_onward(budget.left()), ..operate };
         let asked = Asked { request: Request::Operate { operate, named: true, path }, remaining: None };
-        match self.tell_in_frames(to, &link, sending, &asked, budget.left()).await? {
+        match self.tell_in_frames(to, &link, sending, &asked, budget.left()).await?.map(|answer| *answer) {
             Some(frame::Answer::Operated { result, owner: _, hops: _ }) => return Ok(result),
             Some(_) => return Err(Failure::Silent),
             None => {}
@@ -163,6 +193,13 @@ impl Asker<'_> {
             link.report("a request about records", &refused.sentence);
             Failure::Silent
         }))
+    }
+}
+
+fn about_records(answer: frame::Answer) -> Result<PeerAnswer, Failure> {
+    match answer {
+        frame::Answer::Records(answer) => Ok(answer),
+        _ => Err(Failure::Silent),
     }
 }
 
