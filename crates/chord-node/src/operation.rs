@@ -11,7 +11,7 @@ use chord_kv::replication::{
 use chord_kv::{Key, Value, Version};
 use chord_ring::{
     Answer, Failure, Found, LOOKUP_RETRY_PAUSE, Lookup, NodeName, Peer, Position, Question, Refusal, Request,
-    Step, begins_anew,
+    Step, View, begins_anew,
 };
 use chord_wire::Context;
 use chord_wire::replica::Operate;
@@ -109,6 +109,13 @@ pub(crate) struct Unfinished {
     first: First,
 }
 
+impl Unfinished {
+    /// What it is about.
+    pub(crate) fn key(&self) -> &Key {
+        self.work.key()
+    }
+}
+
 /// What has become of the first attempt.
 #[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 enum First {
@@ -141,7 +148,7 @@ enum Way {
 }
 
 /// An operation under way, through all its attempts.
-struct Work {
+pub(crate) struct Work {
     wish: Wish,
     /// Where its key lies.
     position: Position,
@@ -150,6 +157,16 @@ struct Work {
 }
 
 impl Work {
+    /// What it is about.
+    pub(crate) fn key(&self) -> &Key {
+        &self.wish.key
+    }
+
+    /// How often it was forwarded, if this node owns its key and nobody needs to be asked.
+    fn ends_here(&self, view: &View) -> Option<u32> {
+        self.ticket.lookup(self.position).ends_here(view)
+    }
+
     /// The next attempt, for the records of this node.
     fn order(&mut self) -> Order<'_> {
         let proposal = self.attempts.begin();
@@ -189,10 +206,41 @@ impl Shared {
 
     /// Begins to have a wish done. What this node can do by itself at once has ended then.
     pub(crate) fn start(&self, wish: Wish, ticket: Ticket) -> Started {
+        let mut work = self.prepare(wish, ticket);
+        let first = self.begin_here(&mut work);
+        self.started(work, first)
+    }
+
+    /// What has to be known of a wish before it begins.
+    pub(crate) fn prepare(&self, wish: Wish, ticket: Ticket) -> Work {
         let attempts = Attempts::new(&wish.operation, || self.clock.next(now_ms(), self.me.position));
         let position = wish.key.position(self.ring.size);
-        let mut work = Work { wish, position, ticket, attempts };
-        let first = match self.begin_here(&mut work) {
+        Work { wish, position, ticket, attempts }
+    }
+
+    /// Begins several operations, which are about different keys, with one turn at the records, and tells of each.
+    pub(crate) fn start_all<T>(&self, works: &mut Vec<(Work, T)>, mut tell: impl FnMut(Started, T)) {
+        let view = self.view.load();
+        let prepare = |(work, _): &(Work, T)| {
+            let hops = work.ends_here(&view)?;
+            Some((hops, None))
+        };
+        let mut firsts: Vec<Option<(u32, Option<Begun>)>> = works.iter().map(prepare).collect();
+        self.records.take_turn(|turn| {
+            for ((work, _), first) in works.iter_mut().zip(&mut firsts) {
+                if let Some((_, begun)) = first {
+                    *begun = Some(turn.begin(&work.order()));
+                }
+            }
+        });
+        for ((work, of), first) in works.drain(..).zip(firsts) {
+            tell(self.started(work, first), of);
+        }
+    }
+
+    /// What has become of an operation of which the first attempt has begun, if it was made.
+    fn started(&self, mut work: Work, first: Option<(u32, Option<Begun>)>) -> Started {
+        let first = match first {
             None => First::Elsewhere,
             Some((hops, Some(Begun::Ended(Ended::Done(result))))) => {
                 First::Ended(match self.answered(&mut work, &result) {
@@ -292,7 +340,7 @@ impl Shared {
 
     /// Begins an operation if this node owns its key, without asking anybody.
     fn begin_here(&self, work: &mut Work) -> Option<(u32, Option<Begun>)> {
-        let hops = work.ticket.lookup(work.position).ends_here(&self.view.load())?;
+        let hops = work.ends_here(&self.view.load())?;
         let begun = self.records.begin(&work.order());
         Some((hops, begun))
     }

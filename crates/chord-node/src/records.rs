@@ -50,6 +50,16 @@ pub(crate) struct Records {
     durable: Arc<Notify>,
 }
 
+/// A turn at the machine, in which nobody else has it.
+pub(crate) struct Turn<'a>(&'a mut Driver);
+
+impl Turn<'_> {
+    /// Begins an operation.
+    pub(crate) fn begin(&mut self, order: &Order<'_>) -> Begun {
+        self.0.begin(order)
+    }
+}
+
 impl Records {
     pub(crate) fn new(me: Peer, machine: Replicator, store: Arc<dyn Store>, shared: Weak<Shared>) -> Self {
         let durable = Arc::new(Notify::new());
@@ -69,6 +79,11 @@ impl Records {
             said.tell(&self.me);
         }
         Some(done)
+    }
+
+    /// Takes one turn at the machine for several operations. Nothing is done if the node has closed.
+    pub(crate) fn take_turn(&self, work: impl FnOnce(&mut Turn<'_>)) {
+        self.with(|driver| work(&mut Turn(driver)));
     }
 
     /// Begins an operation; `None` if the node has closed.

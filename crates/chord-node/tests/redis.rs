@@ -105,6 +105,27 @@ async fn a_pipeline_is_answered_in_its_order_and_each_key_is_as_its_commands_say
 }
 
 #[tokio::test]
+async fn commands_that_begin_together_are_answered_in_their_order_among_others() {
+    use std::fmt::Write as _;
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let (mut lines, mut answers) = (String::new(), String::new());
+    for idx in 0..100 {
+        write!(lines, "SET k{idx} {idx}\r\n").unwrap();
+        answers.push_str("+OK\r\n");
+    }
+    lines.push_str("MGET k98 k99\r\nPING\r\nGET k99\r\nGET\r\nGET k0\r\nDEL k0 k1\r\nGET k0\r\nGET k2\r\n");
+    answers.push_str("*2\r\n$2\r\n98\r\n$2\r\n99\r\n+PONG\r\n$2\r\n99\r\n");
+    answers
+        .push_str("-ERR wrong number of arguments for 'get' command\r\n$1\r\n0\r\n:2\r\n$-1\r\n$1\r\n2\r\n");
+    lines.push_str("CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\nSET b 2\r\nQUIT\r\nGET b\r\n");
+    answers.push_str("$1\r\n1\r\n+OK\r\n+OK\r\n");
+    told(&mut stream, &lines, &answers).await;
+    assert_eq!(rest(&mut stream).await, "", "it has said goodbye");
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_client_that_wants_no_answers_gets_none_and_the_newer_protocol_has_maps() {
     let node = node(Limits::default()).await;
     let mut stream = connect(&node).await;

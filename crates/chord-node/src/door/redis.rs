@@ -24,6 +24,7 @@ mod subscriptions;
 mod swap;
 mod table;
 mod transactions;
+mod wanted;
 
 use std::io;
 use std::sync::Arc;
@@ -46,10 +47,11 @@ use super::sleep_until;
 use crate::shared::Shared;
 use answer::{Answer, Values};
 use call::{Begun, Call, Running};
-use pipeline::Pipeline;
+use pipeline::{Pipeline, Touched};
 use session::Session;
 use subscriptions::{Subscribing, Subscriptions};
 use table::Row;
+use wanted::{Keep, Wanted};
 
 /// Answers that are written before they are sent, at most and by a little: then the client has to read some.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
@@ -78,6 +80,7 @@ pub(super) async fn serve(
     let connection = Connection {
         session: Session::new(ends),
         last: None,
+        wanted: Wanted::default(),
         pipeline: Pipeline::default(),
         subscriptions: Subscriptions::default(),
         unsent: Vec::new(),
@@ -97,6 +100,8 @@ struct Connection<'a> {
     session: Session,
     /// The command that was called last.
     last: Option<&'static Row>,
+    /// What has come and is to begin, after what is in the pipeline.
+    wanted: Wanted,
     pipeline: Pipeline,
     subscriptions: Subscriptions,
     unsent: Vec<u8>,
@@ -206,17 +211,20 @@ impl Connection<'_> {
             while let Some(answer) = self.pipeline.ready() {
                 self.write(answer).await?;
             }
-            match parser.next_request() {
-                Ok(Some(request)) => self.begin(&request).await?,
-                Ok(None) if self.session.is_over() => return Ok(GoesOn::No),
-                Ok(None) => return Ok(GoesOn::Yes),
+            let request = match parser.next_request() {
+                Ok(Some(request)) => request,
+                Ok(None) => {
+                    self.begin_wanted().await?;
+                    return Ok(GoesOn::unless(self.session.is_over()));
+                }
                 Err(error) => {
-                    let answer = Answer::error("ERR", error.to_string());
-                    self.pipeline.push_done(answer);
+                    self.push_done(Answer::error("ERR", error.to_string())).await?;
                     return Ok(GoesOn::NotHeard);
                 }
-            }
+            };
+            self.begin(&request).await?;
             if self.session.is_over() {
+                self.begin_wanted().await?;
                 return Ok(GoesOn::No);
             }
         }
@@ -239,14 +247,16 @@ impl Connection<'_> {
             Err(answer) => {
                 self.session.count_reply();
                 self.session.transaction.refuse();
-                self.pipeline.push_done(self.session.heard(answer));
-                return Ok(());
+                let answer = self.session.heard(answer);
+                return self.push_done(answer).await;
             }
         };
         if self.session.may_not(row) {
             self.session.count_reply();
-            self.pipeline.push_done(session::not_allowed(row));
-            return Ok(());
+            return self.push_done(session::not_allowed(row)).await;
+        }
+        if self.wanted.go_before(row, request) {
+            self.begin_wanted().await?;
         }
         if !self.pipeline.is_empty() {
             self.wait_for_those_before(row, request).await?;
@@ -255,8 +265,8 @@ impl Connection<'_> {
         let share = match Share::take(&self.shared, request.all().map(<[u8]>::len).sum()) {
             Ok(share) => share,
             Err(spent) => {
-                self.pipeline.push_done(self.session.heard(busy(spent)));
-                return Ok(());
+                let answer = self.session.heard(busy(spent));
+                return self.push_done(answer).await;
             }
         };
         let mut call = Call::new(&self.shared, &mut self.session, row, request.args());
@@ -264,44 +274,46 @@ impl Connection<'_> {
         if row.name == "reset" {
             self.subscriptions.clear();
         }
+        let keep = |share| Keep { share, is_heard: self.session.is_heard(), is_read: row.is_read() };
         match begun {
-            Begun::Subscription(wanted) => return self.subscribe(wanted).await,
+            Begun::Wants(wish, judge) => {
+                let keep = keep(share);
+                self.want(wish, judge, keep);
+                Ok(())
+            }
+            Begun::Running(running) => {
+                let keep = keep(share);
+                self.begin_wanted().await?;
+                self.run_beside(running, row.keys.touched(request), keep).await
+            }
+            Begun::Subscription(wanted) => self.subscribe(wanted).await,
             Begun::Done(answer) => {
                 // What repeats the request is as large as it.
                 let answer = self.session.heard(answer);
-                self.pipeline.push_done(match share {
+                self.push_done(match share {
                     Some(share) => Answer::Held(Box::new(answer), share),
                     None => answer,
-                });
+                })
+                .await
             }
-            Begun::Ended(answer) => {
-                drop(share);
-                let (is_heard, is_read) = (self.session.is_heard(), row.is_read());
-                let answer = if is_heard { answer.held(&self.shared, is_read) } else { Answer::Nothing };
-                return self.answer_at_once(answer).await;
-            }
-            Begun::Running(running) => return self.run_beside(running, row, request, share).await,
         }
+    }
+
+    /// One that has its answer already, which waits for those before it.
+    async fn push_done(&mut self, answer: Answer) -> io::Result<()> {
+        self.begin_wanted().await?;
+        self.pipeline.push_done(answer);
         Ok(())
     }
 
     /// Lets a command run beside others, unless it ends at the first look.
-    async fn run_beside(
-        &mut self,
-        mut running: Running,
-        row: &Row,
-        request: &Request<'_>,
-        share: Option<Share>,
-    ) -> io::Result<()> {
-        let (shared, is_heard, is_read) = (self.shared.clone(), self.session.is_heard(), row.is_read());
-        let keep = move |answer: Answer| {
-            drop(share);
-            if is_heard { answer.held(&shared, is_read) } else { Answer::Nothing }
-        };
+    async fn run_beside(&mut self, mut running: Running, touched: Touched, keep: Keep) -> io::Result<()> {
         if let Some(answer) = (&mut running).now_or_never() {
-            return self.answer_at_once(keep(answer)).await;
+            let answer = keep.keep(&self.shared, answer);
+            return self.answer_at_once(answer).await;
         }
-        self.pipeline.push(running, row.keys.touched(request), keep);
+        let shared = self.shared.clone();
+        self.pipeline.push(running, touched, move |answer| keep.keep(&shared, answer));
         Ok(())
     }
 
@@ -311,6 +323,7 @@ impl Connection<'_> {
         // Answers before it are in the protocol that was spoken then, and before what subscriptions tell.
         let is_turn = row.is_turn();
         while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
+            self.begin_wanted().await?;
             let Some(answer) = self.pipeline.next().await else { break };
             self.write(answer).await?;
         }
@@ -408,6 +421,7 @@ impl Connection<'_> {
             () = self.doze.due(), if is_idle => {
                 parser.let_go();
                 self.unsent = Vec::new();
+                self.wanted = Wanted::default();
                 return self.wakes().await;
             }
         };

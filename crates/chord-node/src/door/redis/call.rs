@@ -13,18 +13,21 @@ use super::subscriptions::Subscribing;
 use super::table::Row;
 use crate::OperationError;
 use crate::metrics::Door;
-use crate::operation::{Started, Ticket, Wish};
+use crate::operation::{Ticket, Wish};
 use crate::shared::Shared;
 
 /// What a command does, until it has its answer.
 pub(super) type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
+/// Makes an answer of what came of an operation.
+pub(super) type Judge = Box<dyn FnOnce(Result<Kept, OperationError>) -> Answer + Send>;
+
 /// A command that has begun.
 pub(super) enum Begun {
     /// It has its answer.
     Done(Answer),
-    /// What it did to a key has ended, with this answer.
-    Ended(Answer),
+    /// It is one operation on one key, and this makes an answer of what comes of it.
+    Wants(Wish, Judge),
     Running(Running),
     /// It changes what the connection is subscribed to.
     Subscription(Subscribing),
@@ -111,22 +114,17 @@ impl<'a> Call<'a> {
     }
 
     /// The same, where what went wrong may have an answer of its own.
+    #[expect(
+        clippy::unused_self,
+        reason = "a command has done what it wants by its call, as it reads its arguments by it"
+    )]
     pub(super) fn run_and_judge(
         &self,
         key: Key,
         operation: Operation,
         answer: impl FnOnce(Result<Kept, OperationError>) -> Answer + Send + 'static,
     ) -> Begun {
-        let ticket = Ticket::new(Door::Redis, self.shared.limits.operation);
-        match self.shared.start(Wish::new(key, operation), ticket) {
-            Started::Ended(_, result) => Begun::Ended(answer(result.map_err(OperationError::Data))),
-            Started::GoesOn(unfinished) => {
-                let shared = self.shared.clone();
-                Begun::Running(Box::pin(async move {
-                    answer(shared.go_on(unfinished).await.map(|outcome| outcome.kept))
-                }))
-            }
-        }
+        Begun::Wants(Wish::new(key, operation), Box::new(answer))
     }
 }
 

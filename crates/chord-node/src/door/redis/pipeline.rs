@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::pin::Pin;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
@@ -27,6 +28,16 @@ pub(super) enum Touched {
 impl Touched {
     /// No key.
     pub(super) const NOTHING: Self = Self::Keys(Vec::new());
+
+    /// One key.
+    pub(super) fn key(key: &[u8]) -> Self {
+        Self::Keys(vec![hash(key)])
+    }
+}
+
+/// By what the pipeline tells keys apart.
+pub(super) fn hash(key: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(key)
 }
 
 type Ended = (Touched, Answer);

@@ -84,8 +84,10 @@ fn set(call: &mut Call<'_>) -> Result<Begun, Answer> {
     if tells_old && condition != Condition::Always {
         return Ok(set_or_tell(call.shared.clone(), key, operation));
     }
-    Ok(call.run_and_judge(key, operation, move |done| match done {
-        Ok(kept) if tells_old => old_value(kept),
+    if tells_old {
+        return Ok(call.run(key, operation, old_value));
+    }
+    Ok(call.run_and_judge(key, operation, |done| match done {
         Ok(_) => Answer::OK,
         Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::Null,
         Err(error) => error.into(),

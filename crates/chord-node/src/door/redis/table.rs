@@ -1,14 +1,13 @@
 //! The table of all commands: how each is called, which arguments are keys, and how it begins.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::LazyLock;
 
 use chord_wire::resp::Request;
 
 use super::answer::Answer;
 use super::call::{Begun, Call};
-use super::pipeline::Touched;
+use super::pipeline::{Touched, hash};
 use super::{
     connection, counters, expiry, flush, keys, ours, scan, server, strings, subscriptions, transactions,
 };
@@ -145,8 +144,7 @@ impl KeyArgs {
             Self::All => (usize::MAX, 1),
             Self::EverySecond => (usize::MAX, 2),
         };
-        let hasher = BuildHasherDefault::<DefaultHasher>::new();
-        Touched::Keys(request.args().step_by(step).take(n_keys).map(|key| hasher.hash_one(key)).collect())
+        Touched::Keys(request.args().step_by(step).take(n_keys).map(hash).collect())
     }
 
     /// The first key, the last one, and the step between them, as COMMAND tells them.

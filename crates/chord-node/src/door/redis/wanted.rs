@@ -1,0 +1,106 @@
+//! Commands that are one operation on one key each: those of a pipeline that have come begin together, with one turn at the
+//! records for all of them.
+
+use std::io;
+use std::sync::Arc;
+
+use chord_wire::resp::Request;
+
+use super::Connection;
+use super::answer::Answer;
+use super::call::{Judge, Running};
+use super::pipeline::Touched;
+use super::table::{KeyArgs, Row};
+use crate::OperationError;
+use crate::door::share::Share;
+use crate::operation::{Started, Ticket, Wish, Work};
+use crate::shared::Shared;
+
+/// Commands that begin together, at most: whoever else needs the records waits for them, a microsecond or two for each, and
+/// with more of them it would win little to share the turn.
+const TOGETHER_MAX: usize = 16;
+
+/// Commands that are to begin, of which no two are about one key.
+#[derive(Default)]
+pub(super) struct Wanted {
+    all: Vec<(Work, (Judge, Keep))>,
+    /// What they bring with them, from when the first of them came.
+    ticket: Option<Ticket>,
+}
+
+/// What becomes of the answer to a command.
+pub(super) struct Keep {
+    pub(super) share: Option<Share>,
+    pub(super) is_heard: bool,
+    pub(super) is_read: bool,
+}
+
+impl Keep {
+    pub(super) fn keep(self, shared: &Arc<Shared>, answer: Answer) -> Answer {
+        drop(self.share);
+        if self.is_heard { answer.held(shared, self.is_read) } else { Answer::Nothing }
+    }
+}
+
+impl Wanted {
+    /// Whether these must have begun before a command does: it may be about one of their keys, or say how answers are written.
+    pub(super) fn go_before(&self, row: &Row, request: &Request<'_>) -> bool {
+        let is_wanted = |key: &[u8]| self.all.iter().any(|(work, _)| work.key().as_bytes() == key);
+        let is_full = self.all.len() >= TOGETHER_MAX;
+        !self.all.is_empty()
+            && (is_full || row.keys != KeyArgs::First || request.args().next().is_none_or(is_wanted))
+    }
+}
+
+/// A command that has begun.
+enum Begun {
+    Ended(Answer),
+    GoesOn(Running, Touched, Keep),
+}
+
+impl Connection<'_> {
+    pub(super) fn want(&mut self, wish: Wish, judge: Judge, keep: Keep) {
+        let wait = self.shared.limits.operation;
+        let ticket = self.wanted.ticket.get_or_insert_with(|| Ticket::new(wait)).clone();
+        self.wanted.all.push((self.shared.prepare(wish, ticket), (judge, keep)));
+    }
+
+    /// Begins what is wanted. Each that has ended is answered at once, or after those before it.
+    pub(super) async fn begin_wanted(&mut self) -> io::Result<()> {
+        if self.wanted.all.is_empty() {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        self.wanted.ticket = None;
+        // Each has its part of the budget before any is written, which may take a while.
+        let mut all = Vec::with_capacity(self.wanted.all.len());
+        shared.start_all(&mut self.wanted.all, |started, (judge, keep)| {
+            all.push(begun(shared, started, judge, keep));
+        });
+        for begun in all {
+            self.answer_begun(begun).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer_begun(&mut self, begun: Begun) -> io::Result<()> {
+        match begun {
+            Begun::Ended(answer) => self.answer_at_once(answer).await,
+            Begun::GoesOn(running, touched, keep) => self.run_beside(running, touched, keep).await,
+        }
+    }
+}
+
+fn begun(shared: &Arc<Shared>, started: Started, judge: Judge, keep: Keep) -> Begun {
+    match started {
+        Started::Ended(_, result) => {
+            Begun::Ended(keep.keep(shared, judge(result.map_err(OperationError::Data))))
+        }
+        Started::GoesOn(unfinished) => {
+            let (shared, touched) = (shared.clone(), Touched::key(unfinished.key().as_bytes()));
+            let running =
+                Box::pin(async move { judge(shared.go_on(unfinished).await.map(|outcome| outcome.kept)) });
+            Begun::GoesOn(running, touched, keep)
+        }
+    }
+}
