@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chord_kv::engine::{Filling, Slot, Stretch, scan, stretches};
 use chord_kv::{
@@ -18,6 +18,7 @@ use crate::encoding;
 use crate::medium::{Cause, Medium};
 use crate::pending::{Change, Changes, Pending};
 use crate::quarantine::{Damaged, Raw};
+use crate::slowness::Slowness;
 use crate::store::Options;
 
 /// The records, on their way to the file and in it.
@@ -45,6 +46,7 @@ pub(crate) struct Engine {
     /// How long these took together, in nanoseconds.
     pub(crate) commit_ns: AtomicU64,
     pub(crate) damaged_reads: AtomicU64,
+    slowness: Slowness,
 }
 
 /// The records in the file at a moment.
@@ -78,6 +80,7 @@ impl Engine {
             commits: AtomicU64::new(0),
             commit_ns: AtomicU64::new(0),
             damaged_reads: AtomicU64::new(0),
+            slowness: Slowness::default(),
         }
     }
 
@@ -181,7 +184,8 @@ impl Engine {
             None => {}
         }
         let key = encoding::key_bytes(slot.0, &slot.1);
-        self.reading(|table| {
+        let began = Instant::now();
+        let found = self.reading(|table| {
             Ok(table.get(key.as_slice())?.map(|value| {
                 let value = value.value();
                 encoding::record(&key, value).map_err(|malformed| Raw {
@@ -190,7 +194,17 @@ impl Engine {
                     malformed,
                 })
             }))
-        })
+        });
+        self.slowness.note(began.elapsed());
+        found
+    }
+
+    /// Reads while nobody waits what is soon to be read while others do, if reads have been slow of late. What is found here
+    /// is old by then, so that it is only its pages that count.
+    pub(crate) fn bring_near(&self, slot: &Slot) {
+        if self.slowness.expects_slow_read() {
+            let _ = self.find(slot);
+        }
     }
 
     /// A page of the sound records, and which damaged ones it came past.

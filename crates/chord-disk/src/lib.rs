@@ -24,6 +24,7 @@ mod medium;
 mod pending;
 mod quarantine;
 mod salvage;
+mod slowness;
 mod store;
 #[cfg(test)]
 mod tests;

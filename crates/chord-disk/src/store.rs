@@ -252,6 +252,10 @@ impl Store for DiskStore {
         self.engine.read(&(position, key.clone()))
     }
 
+    fn bring_near(&self, position: Position, key: &Key) {
+        self.engine.bring_near(&(position, key.clone()));
+    }
+
     fn apply(&self, batch: Vec<Record>) -> Result<Applied, StoreError> {
         let mut index = self.engine.index();
         let mut news = 0;

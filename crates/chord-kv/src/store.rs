@@ -70,6 +70,11 @@ pub trait Store: Send + Sync {
     /// The engine cannot tell; the record may or may not be there.
     fn remove(&self, position: Position, key: &Key, version: &Version) -> Result<bool, StoreError>;
 
+    /// Brings near what a read of this key needs, if reads have had to wait of late: then the next one need not.
+    ///
+    /// To be called before a lock is taken under which the key is read, so that nobody else waits for the disk.
+    fn bring_near(&self, _position: Position, _key: &Key) {}
+
     /// How many records there are, and what they weigh.
     fn usage(&self) -> Usage;
 

@@ -223,6 +223,7 @@ impl Shared {
         let view = self.view.load();
         let prepare = |(work, _): &(Work, T)| {
             let hops = work.ends_here(&view)?;
+            self.records.bring_near(work.position, work.key());
             Some((hops, None))
         };
         let mut firsts: Vec<Option<(u32, Option<Begun>)>> = works.iter().map(prepare).collect();

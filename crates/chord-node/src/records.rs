@@ -46,6 +46,7 @@ pub(crate) struct Records {
     me: NodeName,
     /// Nothing when the node has closed.
     driver: Mutex<Option<Driver>>,
+    store: Arc<dyn Store>,
     /// The store has made more durable.
     durable: Arc<Notify>,
 }
@@ -66,7 +67,8 @@ impl Records {
         let notify = durable.clone();
         store.on_durable(Box::new(move |_| notify.notify_one()));
         let name = me.name.clone();
-        Self { me: name, driver: Mutex::new(Some(Driver::new(me, machine, store, shared))), durable }
+        let driver = Driver::new(me, machine, store.clone(), shared);
+        Self { me: name, driver: Mutex::new(Some(driver)), store, durable }
     }
 
     /// Does something with the machine, unless the node has closed or the machine is broken.
@@ -86,8 +88,14 @@ impl Records {
         self.with(|driver| work(&mut Turn(driver)));
     }
 
+    /// What an operation will look at is read before anybody has to wait for that.
+    pub(crate) fn bring_near(&self, position: Position, key: &Key) {
+        self.store.bring_near(position, key);
+    }
+
     /// Begins an operation; `None` if the node has closed.
     pub(crate) fn begin(&self, order: &Order<'_>) -> Option<Begun> {
+        self.bring_near(order.position, order.key);
         self.with(|driver| driver.begin(order))
     }
 
@@ -110,6 +118,19 @@ impl Records {
         request: PeerRequest,
         until: Instant,
     ) -> Option<PeerAnswer> {
+        match &request {
+            PeerRequest::Store { records, .. } => {
+                for record in records {
+                    self.bring_near(record.position, &record.key);
+                }
+            }
+            PeerRequest::Fetch { keys } => {
+                for (position, key) in keys {
+                    self.bring_near(*position, key);
+                }
+            }
+            _ => {}
+        }
         let begun = self.with(|driver| driver.ask(|token, _| Input::Request { token, from, request }));
         match end(begun, until).await? {
             Ended::Reply(answer) => Some(answer),
