@@ -1,8 +1,8 @@
 //! The records: their state machine, and the lock behind which it stands.
 //!
 //! Whoever brings something feeds the machine on the spot, and does what it says before the next one may: a request costs
-//! no switch to another task, and none that has its answer at once costs any wait. One step takes microseconds, or as long as
-//! the disk where records lie there and are in nobody's cache; the lock is never held across an await.
+//! no switch to another task, and none that has its answer at once costs any wait. One step takes microseconds, and while a disk
+//! is slow, what it will look at there is read once before; the lock is never held across an await.
 
 mod driver;
 mod refusals;
