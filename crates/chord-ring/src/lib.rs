@@ -20,6 +20,7 @@ mod patience;
 mod peer;
 mod position;
 mod remembered;
+mod shortcuts;
 mod successor_list;
 mod view;
 
@@ -47,5 +48,6 @@ pub use position::{
     RingSizeError, RingSizeParseError,
 };
 pub use remembered::{BACKOFF_MAX, REMEMBERED_MAX, Remembered};
+pub use shortcuts::{SHORTCUT_AGE_MAX, SHORTCUTS_MAX, Shortcuts};
 pub use successor_list::{SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, SuccessorList};
 pub use view::{Phase, View, is_ideal, is_one_ring};

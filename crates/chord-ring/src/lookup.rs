@@ -1,7 +1,9 @@
 //! One lookup at one node: who owns a position, and whom to ask next.
 
+use std::time::Duration;
+
 use crate::defect::breaks;
-use crate::{Failure, Found, NodeName, Peer, Position, Question, Refusal, View, owned};
+use crate::{Failure, Found, NodeName, Peer, Position, Question, Refusal, Shortcuts, View, owned};
 
 /// What to do next in a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub fn owner_by_range(member: Peer, predecessor: Option<&Peer>, target: Position
     let before = predecessor.filter(|before| before.name != member.name);
     match before {
         Some(before) if !owned(before.position, target, member.position) => Err(Refusal::NoRoute),
-        Some(_) | None => Ok(Found { owner: member, hops: 0, path: Vec::new() }),
+        Some(_) | None => Ok(Found { owner: member, hops: 0, path: Vec::new(), after: None }),
     }
 }
 
@@ -143,6 +145,7 @@ impl Lookup {
                     owner: owner.clone(),
                     hops: self.hops(),
                     path: self.path_through(view),
+                    after: None,
                 });
             }
             return self.ask(view, owner, true);
@@ -159,6 +162,14 @@ impl Lookup {
         }
     }
 
+    /// Who is believed to be the owner by what was learned, for one who would only be told the way to it otherwise.
+    ///
+    /// That it checks it itself is what makes this safe: a question to it is [`named`](Question::named).
+    pub fn shortcut(&self, view: &View, shortcuts: &Shortcuts, now: Duration) -> Option<Peer> {
+        let owner = shortcuts.owner_of(self.target(), now).filter(|owner| owner.name != view.me().name);
+        self.usable(owner).cloned()
+    }
+
     /// The whole answer of the peer that was asked, as this node passes it on.
     ///
     /// A peer that knows no paths, as a seed node does, names only the owner: the path then holds what is known.
@@ -171,7 +182,8 @@ impl Lookup {
         if found.owner.name != asked.name {
             path.push(found.owner.name.clone());
         }
-        Found { owner: found.owner, hops: self.hops().saturating_add(1).saturating_add(found.hops), path }
+        let hops = self.hops().saturating_add(1).saturating_add(found.hops);
+        Found { hops, path, ..found }
     }
 
     fn usable<'a>(&self, peer: Option<&'a Peer>) -> Option<&'a Peer> {
@@ -191,7 +203,13 @@ impl Lookup {
     }
 
     fn here(&self, view: &View) -> Step {
-        Step::Here(Found { owner: view.me().clone(), hops: self.hops(), path: self.path_through(view) })
+        let after = view.predecessor().map(|predecessor| predecessor.position);
+        Step::Here(Found {
+            owner: view.me().clone(),
+            hops: self.hops(),
+            path: self.path_through(view),
+            after,
+        })
     }
 
     fn path_through(&self, view: &View) -> Vec<NodeName> {

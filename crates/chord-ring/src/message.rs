@@ -87,6 +87,8 @@ pub struct Found {
     pub hops: u32,
     /// The nodes that had the question, the asker first, the owner last.
     pub path: Vec<NodeName>,
+    /// The position after which the owner's range begins, if it has said so: a hint, for [`Shortcuts`](crate::Shortcuts).
+    pub after: Option<Position>,
 }
 
 /// Why a node does not do what it was asked. Nothing changed at the node that refuses.

@@ -67,7 +67,10 @@ impl Oracle {
                 let is_last =
                     owner == me || target == self.size.finger_start(me.position, self.size.bits() - 1);
                 let path = vec![me.name.clone(), owner.name.clone()];
-                node.handle(Input::Answer(id, Ok(Answer::Found(Found { owner, hops: 1, path }))));
+                node.handle(Input::Answer(
+                    id,
+                    Ok(Answer::Found(Found { owner, hops: 1, path, after: None })),
+                ));
                 while node.poll().is_some() {}
                 if is_last {
                     break;

@@ -154,7 +154,7 @@ fn requests_and_answers_are_these_bytes() {
     for request in [RingRequest::Ping, RingRequest::GetState, RingRequest::ForgetPredecessor] {
         assert_eq!(content(|to| asked(request).write(to)), [0]);
     }
-    let found = Found { owner: peer("h:2"), hops: 300, path: vec![name("h:1")] };
+    let found = Found { owner: peer("h:2"), hops: 300, path: vec![name("h:1")], after: None };
     let found = Answer::Ring(RingAnswer::Found(found));
     assert_eq!(content(|to| found.write(to)), b"\0\x03h:2\xac\x02\x01\x03h:1");
     let refused = Refused { code: Some(Code::NoRoute), sentence: "no".to_owned() };
@@ -183,6 +183,21 @@ fn a_deletion_tells_its_version_in_a_field_that_others_pass_over() {
     let cut = [&[13, 10][..], &field[2..12], b"\0\x01\x90\x02\0\0"].concat();
     assert_eq!(read(Kind::Operated, &cut), Err(ReplicaError::Truncated.into()));
     assert!(Tag::Deleted.number() % 2 == 1, "who does not know it passes over it");
+}
+
+#[test]
+fn where_the_range_of_an_owner_begins_is_told_in_a_field_that_others_pass_over() {
+    let after = Some(Position::from(0x1234));
+    let found =
+        Answer::Ring(RingAnswer::Found(Found { owner: peer("h:2"), hops: 1, path: Vec::new(), after }));
+    let bytes = b"\x0f\x03\x02\x12\x34\0\x03h:2\x01\0";
+    assert_eq!(content(|to| found.write(to)), bytes);
+    let read = |kind: Kind, content: &[u8]| Answer::read(kind.number(), content, &limits(), &speaker());
+    assert_eq!(read(Kind::Found, bytes), Ok(found));
+    assert_eq!(read(Kind::Done, &[&bytes[..5], b"\0"].concat()), Err(MessageError::Misplaced { tag: 15 }));
+    let off_ring = [b"\x0f\x22\x21\x01", &[0; 32][..], b"\0\x03h:2\x01\0"].concat();
+    assert!(read(Kind::Found, &off_ring).is_err());
+    assert!(Tag::After.number() % 2 == 1, "who does not know it passes over it");
 }
 
 #[test]
@@ -507,7 +522,8 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         ring_size: size,
     });
     let found =
-        (any_peer(), any::<u32>(), any_path()).prop_map(|(owner, hops, path)| Found { owner, hops, path });
+        (any_peer(), any::<u32>(), any_path(), prop::option::of(replica_messages::position(self::size())))
+            .prop_map(|(owner, hops, path, after)| Found { owner, hops, path, after });
     let ring = prop_oneof![
         pong.prop_map(RingAnswer::Pong),
         state.prop_map(RingAnswer::State),

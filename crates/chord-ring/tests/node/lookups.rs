@@ -1,6 +1,7 @@
 //! Lookups at one node: whom it asks, what it claims, and when it gives up.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chord_ring::*;
 
@@ -99,4 +100,33 @@ fn the_named_node_claims_a_position_only_when_its_predecessor_cannot() {
     assert_eq!((asked.name, question.named), (name(20), true));
     lookup.failed(&name(20), &Failure::Unreachable);
     assert!(matches!(lookup.step(&view), Step::Here(Found { hops: 1, .. })));
+}
+
+#[test]
+fn a_learned_owner_is_asked_only_where_the_question_has_not_been_to_it() {
+    let view = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    let mut shortcuts = Shortcuts::new(ring_tag(8).size);
+    let Ok(Answer::Found(found)) = found(200, &[200]) else { panic!("it is found") };
+    shortcuts.learn(190.into(), &Found { after: Some(150.into()), ..found }, Duration::ZERO);
+    let taken = |lookup: &Lookup| lookup.shortcut(&view, &shortcuts, Duration::ZERO);
+    let mut lookup = Lookup::of(151.into());
+    assert_eq!(taken(&lookup), Some(peer(200)));
+    lookup.failed(&name(200), &Failure::Silent);
+    assert_eq!(taken(&lookup), None);
+    let path = vec![name(200)];
+    assert_eq!(taken(&Lookup::new(Question { target: 151.into(), named: false, path })), None);
+    assert_eq!(taken(&Lookup::of(150.into())), None);
+}
+
+#[test]
+fn the_owner_says_where_its_range_begins_and_whoever_passes_the_answer_on_says_it_too() {
+    let view = Solo::member(30, &[40], Some(20)).node.view().clone();
+    let question = Question { target: 25.into(), named: true, path: vec![name(10)] };
+    let Step::Here(found) = Lookup::new(question).step(&view) else { panic!("it is the owner") };
+    assert_eq!(found.after, Some(20.into()));
+    let asker = Solo::member(10, &[20, 30], Some(40)).node.view().clone();
+    let lookup = Lookup::of(25.into());
+    assert_eq!(lookup.answered(&asker, &peer(30), found.clone()).after, Some(20.into()));
+    let of_a_seed = Found { path: Vec::new(), ..found };
+    assert_eq!(lookup.answered(&asker, &peer(30), of_a_seed).after, Some(20.into()));
 }

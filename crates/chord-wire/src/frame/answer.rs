@@ -2,7 +2,7 @@
 
 use chord_kv::Version;
 use chord_kv::replication::{OperationError, Outcome, PeerAnswer};
-use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, RingTag, State};
+use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, Position, RingTag, State};
 
 use super::error::MessageError;
 use super::field::{FieldWriter, Tag, read_fields, whole};
@@ -82,6 +82,9 @@ impl Answer {
                     fields.part(Tag::Deleted, |to| version.write(to));
                 }
             }
+            if let Self::Ring(RingAnswer::Found(Found { after: Some(after), .. })) = self {
+                fields.part(Tag::After, |to| to.position(*after));
+            }
             #[cfg(feature = "next-protocol")]
             fields.flag(Tag::Next, true);
             fields.end();
@@ -107,7 +110,7 @@ impl Answer {
         let unknown = MessageError::UnknownKind { kind };
         let kind = Kind::of(kind).ok_or(unknown)?;
         let mut from = Reader::new(content, *limits);
-        let Beside { hops, owner, deleted } = Beside::read(&mut from)?;
+        let Beside { hops, owner, deleted, after } = Beside::read(&mut from)?;
         if kind != Kind::Operated && hops.is_some() {
             return Err(Tag::Hops.misplaced());
         }
@@ -116,6 +119,9 @@ impl Answer {
         }
         if kind != Kind::Operated && deleted.is_some() {
             return Err(Tag::Deleted.misplaced());
+        }
+        if kind != Kind::Found && after.is_some() {
+            return Err(Tag::After.misplaced());
         }
         let answer = match kind {
             Kind::Operated => match decode_answer(from.rest(), limits)?.with_deleted(deleted) {
@@ -134,7 +140,7 @@ impl Answer {
             Kind::Pong => Self::Ring(RingAnswer::Pong(read_pong(&mut from, speaker)?)),
             Kind::State => Self::Ring(RingAnswer::State(read_state(&mut from, speaker)?)),
             Kind::Done => Self::Ring(RingAnswer::Done),
-            Kind::Found => Self::Ring(RingAnswer::Found(read_found(&mut from)?)),
+            Kind::Found => Self::Ring(RingAnswer::Found(Found { after, ..read_found(&mut from)? })),
             Kind::Hello
             | Kind::Welcome
             | Kind::Declined
@@ -163,6 +169,7 @@ struct Beside {
     hops: Option<u32>,
     owner: Option<NodeName>,
     deleted: Option<Version>,
+    after: Option<Position>,
 }
 
 impl Beside {
@@ -177,6 +184,7 @@ impl Beside {
                 }
                 Tag::Owner => this.owner = Some(read_name(bytes)?),
                 Tag::Deleted => this.deleted = Some(whole(limits, bytes, Version::read)?),
+                Tag::After => this.after = Some(whole(limits, bytes, Reader::position)?),
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
                 Tag::Remaining
@@ -198,7 +206,7 @@ fn write_ring(answer: &RingAnswer, to: &mut Writer) {
         RingAnswer::Pong(pong) => to.flag(pong.member),
         RingAnswer::State(state) => write_neighbours(state.predecessor.as_ref(), &state.successors, to),
         RingAnswer::Done => {}
-        RingAnswer::Found(Found { owner, hops, path }) => {
+        RingAnswer::Found(Found { owner, hops, path, after: _ }) => {
             owner.name.write(to);
             to.count((*hops).into());
             to.list(path);
@@ -221,5 +229,5 @@ fn read_found(from: &mut Reader<'_>) -> Result<Found, MessageError> {
     let owner = read_peer(from)?;
     let hops = from.count_to("hops", u32::MAX as usize)?;
     let path = from.list("the names of a path", PATH_NAMES_MAX + 1)?;
-    Ok(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path })
+    Ok(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path, after: None })
 }

@@ -33,6 +33,8 @@ pub enum Tag {
     Copies = 11,
     /// The version of a deletion.
     Deleted = 13,
+    /// The position after which the owner's range begins.
+    After = 15,
     /// What a build for tests has beside all that.
     #[cfg(feature = "next-protocol")]
     Next = 127,
@@ -51,6 +53,7 @@ impl Tag {
         Self::Member,
         Self::Copies,
         Self::Deleted,
+        Self::After,
         #[cfg(feature = "next-protocol")]
         Self::Next,
     ];

@@ -257,7 +257,13 @@ impl Fields {
                 Tag::Copies => this.copies = Some(whole(limits, bytes, read_copies)?),
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
-                Tag::Remaining | Tag::Named | Tag::Hops | Tag::Path | Tag::Owner | Tag::Deleted => {
+                Tag::Remaining
+                | Tag::Named
+                | Tag::Hops
+                | Tag::Path
+                | Tag::Owner
+                | Tag::Deleted
+                | Tag::After => {
                     return Err(tag.misplaced());
                 }
             }

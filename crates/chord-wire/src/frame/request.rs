@@ -202,7 +202,14 @@ impl Beside {
                 }
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
-                Tag::Hops | Tag::Owner | Tag::Ring | Tag::Name | Tag::Member | Tag::Copies | Tag::Deleted => {
+                Tag::Hops
+                | Tag::Owner
+                | Tag::Ring
+                | Tag::Name
+                | Tag::Member
+                | Tag::Copies
+                | Tag::Deleted
+                | Tag::After => {
                     return Err(tag.misplaced());
                 }
             }

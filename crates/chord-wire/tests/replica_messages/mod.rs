@@ -81,7 +81,7 @@ fn any_position() -> impl Strategy<Value = Position> {
     })
 }
 
-fn position(size: RingSize) -> impl Strategy<Value = Position> {
+pub(crate) fn position(size: RingSize) -> impl Strategy<Value = Position> {
     any_position().prop_map(move |position| size.reduce(position))
 }
 
