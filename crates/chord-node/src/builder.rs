@@ -29,6 +29,7 @@ use crate::owner::Owner;
 use crate::probe::{Probe, probe};
 use crate::records::{Records, keep_time};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
+use crate::shortcuts::Shortcuts;
 use crate::storage::{DataDir, Storage, remember, report_damage};
 use crate::{Language, LimitError, Limits, OnDamage, Syncing, door};
 
@@ -307,6 +308,7 @@ impl Builder {
             acquaintances: watch::Sender::new(Vec::new()),
             departed: Mutex::default(),
             askers: Mutex::default(),
+            shortcuts: Shortcuts::new(size),
             unmet: Mutex::default(),
             waits_for: Mutex::default(),
             join_refused: watch::Sender::new(None),

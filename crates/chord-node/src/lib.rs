@@ -29,6 +29,7 @@ mod probe;
 mod records;
 mod report;
 mod shared;
+mod shortcuts;
 mod storage;
 mod watch;
 

@@ -165,6 +165,13 @@ impl Links {
         let link = lock(&self.by_name).links.get(name).cloned();
         link.is_some_and(|link| link.is_suspect())
     }
+
+    /// Whether the peer may be asked for what it need not own: it has shown that it checks that itself, as a seed node does
+    /// not, and has not failed a moment ago.
+    pub(crate) fn may_be_guessed(&self, name: &NodeName) -> bool {
+        let link = lock(&self.by_name).links.get(name).cloned();
+        link.is_some_and(|link| link.shown_seed() == Some(false) && !link.is_suspect())
+    }
 }
 
 /// Until the node has stopped, closes the connections that it no longer uses, and then all: to a peer that it has left behind

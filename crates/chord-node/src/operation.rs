@@ -94,6 +94,13 @@ enum Attempt {
     AtOnce,
 }
 
+impl Attempt {
+    /// Whether the owner has said how it went.
+    fn is_told(&self) -> bool {
+        !matches!(self, Self::Again(_) | Self::Ended(Err(OperationError::Data(Unable::Uncertain))))
+    }
+}
+
 /// An operation that has begun.
 #[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 pub(crate) enum Started {
@@ -144,6 +151,8 @@ enum Way {
     Found(Found),
     /// This peer is named as the owner, and was not asked yet; with the path of a request to it.
     Named(Peer, Vec<NodeName>),
+    /// The same, by what was learned of it earlier.
+    Learned(Peer, Vec<NodeName>),
     Stuck(Refusal),
 }
 
@@ -184,7 +193,7 @@ impl Shared {
                 let mut lookup = ticket.lookup(target);
                 match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
                     Way::Here(found) | Way::Found(found) => return Ok(found),
-                    Way::Named(..) => return Err(Refusal::NoRoute.into()),
+                    Way::Named(..) | Way::Learned(..) => return Err(Refusal::NoRoute.into()),
                     Way::Stuck(refusal) => rest(&ticket, refusal).await?,
                 }
             }
@@ -323,16 +332,27 @@ impl Shared {
     async fn try_operate(&self, work: &mut Work) -> Attempt {
         let mut lookup = work.ticket.lookup(work.position);
         loop {
-            let (owner, path) = match self.advance_lookup(&mut lookup, &work.ticket, Until::Named).await {
+            let way = self.advance_lookup(&mut lookup, &work.ticket, Until::Named).await;
+            let is_guess = matches!(way, Way::Learned(..));
+            let (owner, path) = match way {
                 Way::Stuck(refusal) => return Attempt::Again(refusal),
                 Way::Here(found) => return self.operate_here(work, found.hops).await,
                 Way::Found(mut found) => {
+                    self.shortcuts.count_miss();
                     found.path.pop();
                     (found.owner, found.path)
                 }
-                Way::Named(owner, path) => (owner, path),
+                Way::Named(owner, path) | Way::Learned(owner, path) => (owner, path),
             };
-            match self.operate_there(&owner, path, work).await {
+            let tried = self.operate_there(&owner, path, work).await;
+            let is_told = tried.as_ref().is_ok_and(Attempt::is_told);
+            if is_guess {
+                self.shortcuts.count_guess(is_told);
+            }
+            if !is_told {
+                self.shortcuts.forget(&owner.name);
+            }
+            match tried {
                 Ok(attempt) => return attempt,
                 Err(failure) => self.set_aside(&mut lookup, &owner, &failure),
             }
@@ -436,10 +456,17 @@ impl Shared {
                     return Way::Named(peer, question.path);
                 }
                 Step::Ask { peer, question } => {
+                    if until == Until::Named
+                        && let Some(owner) = self.shortcuts.take(lookup, &view)
+                        && self.links.may_be_guessed(&owner.name)
+                    {
+                        return Way::Learned(owner, question.path);
+                    }
                     let request = Request::FindSuccessor(question);
                     // On the heap: each connection at the door has room for all of this.
                     match Box::pin(self.asker().ask(&peer.name, request, ticket.remaining())).await {
                         Ok(Answer::Found(found)) => {
+                            self.shortcuts.learn(lookup.target(), &found);
                             return Way::Found(lookup.answered(&view, &peer, found));
                         }
                         Ok(_) => self.set_aside(lookup, &peer, &Failure::Garbled),
@@ -452,6 +479,9 @@ impl Shared {
 
     fn set_aside(&self, lookup: &mut Lookup, peer: &Peer, failure: &Failure) {
         lookup.failed(&peer.name, failure);
+        if !matches!(failure, Failure::Refused(_)) {
+            self.shortcuts.forget(&peer.name);
+        }
         if *failure == Failure::Unreachable {
             // A full mailbox only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));

@@ -80,6 +80,7 @@ impl Owner {
                 Some(left) = self.farewells.next() => {
                     if let Some(name) = left {
                         lock(&self.shared.departed).said_farewell(&name);
+                        self.shared.shortcuts.forget(&name);
                         self.introduce();
                     }
                     continue;
@@ -179,6 +180,9 @@ impl Owner {
         let view = self.ring.view().clone();
         self.shared.records.tell(&view);
         self.log_membership(&view);
+        if !view.is_member() {
+            self.shared.shortcuts.forget_all(); // The next ring is another one, perhaps.
+        }
         self.log_smallness(&view);
         self.introduce();
         self.shared.view.store(Arc::new(view));

@@ -20,6 +20,7 @@ use crate::links::{Asker, Links, lock};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::records::Records;
+use crate::shortcuts::Shortcuts;
 use crate::{Departure, Limits, OperationError};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) departed: Mutex<Departed>,
     /// Who has this node's name.
     pub(crate) askers: Mutex<Askers>,
+    /// Whom this node takes for the owner of what, beside its lists.
+    pub(crate) shortcuts: Shortcuts,
     /// Those through whom it was told to join, and who have never said that they are in its ring.
     pub(crate) unmet: Mutex<BTreeSet<NodeName>>,
     /// By whom the node wants to be let into a ring, in words; nothing if it is not on its way into one.
