@@ -32,7 +32,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rustc_hash::FxHashMap;
 
-pub use action::{Acknowledged, Action, ActionId, Wish};
+pub use action::{Acknowledged, Action, ActionId, Guesses, Wish};
 pub use data::DataSettings;
 use data::{DataAnswer, DataEvent, DataRequest};
 pub use disk::{Keeping, Trouble};
@@ -209,6 +209,7 @@ pub struct World {
     carried: u64,
     errands: Vec<Errand>,
     actions: Vec<Action>,
+    guesses: Guesses,
     seen: Vec<(Time, HostId, WatchId, Seen)>,
     tours: Vec<Touring>,
     acknowledged: Option<Acknowledged>,
@@ -239,6 +240,7 @@ impl World {
             carried: 0,
             errands: Vec::new(),
             actions: Vec::new(),
+            guesses: Guesses::default(),
             seen: Vec::new(),
             tours: Vec::new(),
             acknowledged: None,

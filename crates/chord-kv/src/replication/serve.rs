@@ -18,7 +18,7 @@ use crate::{Key, Record, Sequence, Version};
 impl Replicator {
     pub(super) fn operate(&mut self, key: &Key, work: Work) {
         let (token, position) = (work.token, work.position);
-        if !self.tenure.answers_for(position) {
+        if !self.may_answer(position) {
             return self.done(token, Err(OperationError::NotOwner));
         }
         if self.is_closing() {
@@ -77,7 +77,7 @@ impl Replicator {
     /// Finds out what is under the key. Returns how the operation ends, if it does.
     fn inform(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
         let position = self.works.first(key)?.position;
-        if !self.tenure.answers_for(position) {
+        if !self.may_answer(position) {
             return Some(Err(OperationError::NotOwner));
         }
         if !self.has_newest(position, key) {
@@ -231,7 +231,7 @@ impl Replicator {
     fn execute(&mut self, key: &Key) -> Option<Result<Outcome, OperationError>> {
         let work = self.works.first(key)?;
         let (position, proposal) = (work.position, work.proposal);
-        if !self.tenure.answers_for(position) {
+        if !self.may_answer(position) {
             return Some(Err(OperationError::NotOwner));
         }
         let stored = match self.store.read(position, key) {

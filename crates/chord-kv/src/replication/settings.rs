@@ -88,6 +88,8 @@ pub enum Defect {
     DropsWhatItOffers,
     /// A node answers for its range without its predecessor's word, and after it was stopped.
     AnswersUnvouched,
+    /// A node does what it is asked to do as the owner of a key, whoever owns that.
+    AnswersForOthers,
     /// A version is made from the clock alone.
     TrustsTheClock,
     /// A node leaves without handing anything over.

@@ -25,6 +25,15 @@ pub(super) struct Takeover {
 }
 
 impl Replicator {
+    /// Whether this node may do what it is asked to do as the owner of that position.
+    pub(super) fn may_answer(&self, position: Position) -> bool {
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::AnswersForOthers) {
+            return true;
+        }
+        self.tenure.answers_for(position)
+    }
+
     /// Asks the predecessor, if it has to vouch.
     pub(super) fn seek_vouching(&mut self) {
         let Some((predecessor, epoch)) = self.tenure.question() else { return };

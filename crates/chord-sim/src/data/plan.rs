@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chord_kv::replication;
-use chord_ring::{Config, OPERATION_WAIT_DEFAULT, Peer, RingName, RingSize, RingTag};
+use chord_ring::{Config, OPERATION_WAIT_DEFAULT, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -167,6 +167,8 @@ pub struct DataPlan {
     pub founders: usize,
     /// Copies of a key.
     pub replicas: u8,
+    /// The length of successor lists: where they are short, more owners are not in them.
+    pub successors: u8,
     /// The network when it begins.
     pub network: Network,
     /// How far the clock on each host's wall is off, in milliseconds.
@@ -217,13 +219,15 @@ impl DataPlan {
             tours: Pcg64Mcg::seed_from_u64(seed ^ 3).random_bool(0.5),
             watches: Pcg64Mcg::seed_from_u64(seed ^ 5).random_bool(0.3),
         };
+        let replicas = *[1, 2, 3, 3, 3, 3, 4, 5].choose(&mut random).unwrap_or(&3);
         Self {
             seed,
             class,
             keeping,
             hosts,
             founders,
-            replicas: *[1, 2, 3, 3, 3, 3, 4, 5].choose(&mut random).unwrap_or(&3),
+            replicas,
+            successors: draw_successors(seed, replicas),
             network,
             skews_ms,
             sync_max: Duration::from_millis(random.random_range(1..slowest_ms)),
@@ -261,6 +265,7 @@ impl DataPlan {
             ..replication::Settings::new(size)
         };
         let config = Config::new(RingTag { name: RingName::default(), size });
+        let config = config.with_successors(self.successors).expect("a plan draws an r that a node may have");
         let data = DataSettings {
             replication,
             keeping: self.keeping,
@@ -278,6 +283,16 @@ impl DataPlan {
 
 fn ring_size() -> RingSize {
     RingSize::new(BITS).expect("a ring may be so large")
+}
+
+/// In half of the plans as many as are usual, in the others as few as keep a ring whole whose groups may be lost but for one.
+fn draw_successors(seed: u64, replicas: u8) -> u8 {
+    let mut random = Pcg64Mcg::seed_from_u64(seed ^ 7); // Drawn apart, as above.
+    if random.random_bool(0.5) {
+        SUCCESSORS_DEFAULT
+    } else {
+        random.random_range(replicas + 1..=SUCCESSORS_DEFAULT)
+    }
 }
 
 fn draw_network(class: Class, random: &mut Pcg64Mcg) -> Network {

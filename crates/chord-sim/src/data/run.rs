@@ -20,7 +20,9 @@ use watching::Watching;
 
 use super::history::Loss;
 use super::plan::{Class, DataPlan, HOSTS_MAX, Mishap};
-use crate::world::{Acknowledged, ActionId, Cut, Down, HostId, Keeping, Step, Time, TourId, Wish, World};
+use crate::world::{
+    Acknowledged, ActionId, Cut, Down, Guesses, HostId, Keeping, Step, Time, TourId, Wish, World,
+};
 
 /// How long after the last mishap every range is complete and has as many copies as it should: the ring takes a hundred
 /// rounds at most, and what nobody counted on is offered for as long as a holding lapses.
@@ -150,6 +152,8 @@ impl DataRun {
         self.check_watches()?;
         self.check_copies()?;
         self.passed.n_steps = self.world.n_steps();
+        let Guesses { right, wrong } = self.world.guesses();
+        (self.passed.marks.guesses_right, self.passed.marks.guesses_wrong) = (right, wrong);
         Ok(self.passed.clone())
     }
 

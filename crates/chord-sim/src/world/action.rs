@@ -6,7 +6,7 @@ use chord_kv::Key;
 use chord_kv::replication::{
     Afterwards, Attempts, Consistency, Input, Operation, OperationError, Outcome, Proposal,
 };
-use chord_ring::{Peer, Position, Question, Token};
+use chord_ring::{Found, Lookup, NodeName, Peer, Position, Question, Step, Token};
 
 use super::data::{DataEvent, DataRequest, Waiter};
 use super::host::{Asker, Origin};
@@ -53,6 +53,28 @@ pub struct Action {
     pub ended: Option<(Time, Result<Outcome, OperationError>)>,
     attempts: Attempts,
     until: Time,
+    /// Who was asked last, and how it was known.
+    asked: Option<(NodeName, Known)>,
+}
+
+/// How it is known who the owner of a key is. Whoever is asked to do something checks that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It has said so a moment ago.
+    Found,
+    /// The node that the client asked has it in its lists.
+    Named,
+    /// That node has learned of it earlier.
+    Learned,
+}
+
+/// How often a node asked an owner at once, of whom it had learned earlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guesses {
+    /// And was told how it went.
+    pub right: usize,
+    /// And was refused, or not answered.
+    pub wrong: usize,
 }
 
 impl Wish {
@@ -80,7 +102,7 @@ impl World {
         let id = ActionId(u32::try_from(self.actions.len()).ok()?);
         let (began, until) = (self.now, self.now.after(patience));
         self.note(|world| format!("a client asks {}: {wish:?}", world.name(host)));
-        self.actions.push(Action { host, wish, began, ended: None, attempts, until });
+        self.actions.push(Action { host, wish, began, ended: None, attempts, until, asked: None });
         self.queue.push(until, Event::Expire(id));
         self.attempt(id);
         Some(id)
@@ -96,25 +118,64 @@ impl World {
         self.acknowledged.take()
     }
 
-    /// Looks for the owner of the key of an operation.
+    /// How often owners were asked at once, of whom somebody had learned earlier.
+    pub fn guesses(&self) -> Guesses {
+        self.guesses
+    }
+
+    /// Puts an operation to whom the node that the client asked takes for the owner of its key, or looks for the owner: so
+    /// too if that one has just refused.
     pub(super) fn attempt(&mut self, id: ActionId) {
         let Some(action) = self.actions.get(id.0 as usize).filter(|action| action.ended.is_none()) else {
             return;
         };
+        let (host, budget) = (action.host, action.until.since(self.now));
         let target = self.position_of(&action.wish.key);
+        let may_believe = action.asked.as_ref().is_none_or(|(_, known)| *known == Known::Found);
+        if may_believe && let Some((owner, known)) = self.believed_owner(host, target) {
+            return self.ask_owner(id, &owner, known);
+        }
         let question = Question { target, named: false, path: Vec::new() };
-        let budget = action.until.since(self.now);
-        self.carry(action.host, question, Origin::Operation(id), budget, None);
+        self.carry(host, question, Origin::Operation(id), budget, None);
     }
 
     pub(super) fn position_of(&self, key: &Key) -> Position {
         key.position(self.settings.config.ring().size)
     }
 
-    pub(super) fn owner_found(&mut self, id: ActionId, owner: Option<Peer>) {
+    /// Whom a node takes for the owner without asking anybody, itself excepted.
+    fn believed_owner(&self, host: HostId, target: Position) -> Option<(Peer, Known)> {
+        let host = &self.hosts[host.0 as usize];
+        let (view, data) = (host.node.as_ref()?.view(), host.data.as_ref()?);
+        let is_suspect = |peer: &NodeName| host.is_suspect(peer, self.now);
+        let lookup = Lookup::of(target);
+        match lookup.step_round(view, is_suspect) {
+            Step::Ask { peer, question } if question.named => Some((peer, Known::Named)),
+            Step::Ask { .. } => {
+                let learned = lookup.shortcut(view, &data.shortcuts, self.now.since(Time::ZERO));
+                learned.filter(|peer| !is_suspect(&peer.name)).map(|peer| (peer, Known::Learned))
+            }
+            Step::Here(_) | Step::Stuck(_) => None,
+        }
+    }
+
+    pub(super) fn learn_shortcut(&mut self, host: HostId, target: Position, found: &Found) {
+        let now = self.now.since(Time::ZERO);
+        if let Some(data) = &mut self.host_mut(host).data {
+            data.shortcuts.learn(target, found, now);
+        }
+    }
+
+    pub(super) fn forget_shortcut(&mut self, host: HostId, peer: &NodeName) {
+        if let Some(data) = &mut self.host_mut(host).data {
+            data.shortcuts.forget(peer);
+        }
+    }
+
+    pub(super) fn ask_owner(&mut self, id: ActionId, owner: &Peer, known: Known) {
         let open = self.actions.get_mut(id.0 as usize).filter(|action| action.ended.is_none());
         let Some(action) = open else { return };
-        let Some(owner) = owner else { return self.attempt_later(id) };
+        action.asked = Some((owner.name.clone(), known));
         let (host, until, wish) = (action.host, action.until, action.wish.clone());
         let proposal = action.attempts.begin();
         if self.host(&owner.name) == Some(host) {
@@ -129,7 +190,7 @@ impl World {
         let patience = self.settings.patience.saturating_mul(4);
         let deadline = until.min(self.now.after(patience));
         let request = DataRequest::Operate { wish, proposal, until };
-        self.call_data(host, &owner, request, Asker::Operation(id), deadline);
+        self.call_data(host, owner, request, Asker::Operation(id), deadline);
     }
 
     pub(super) fn attempt_ended(&mut self, id: ActionId, result: Result<Outcome, OperationError>) {
@@ -155,6 +216,7 @@ impl World {
     }
 
     fn go_on(&mut self, id: ActionId, afterwards: Afterwards, answered: Result<Outcome, OperationError>) {
+        self.note_whether_told(id, matches!(afterwards, Afterwards::Tell | Afterwards::TryAtOnce));
         match afterwards {
             Afterwards::TryAgain | Afterwards::TryAtOnce => self.attempt_later(id),
             Afterwards::Tell => self.end_action(id.0 as usize, answered),
@@ -162,7 +224,22 @@ impl World {
         }
     }
 
-    fn attempt_later(&mut self, id: ActionId) {
+    /// Whoever was asked has said how it went, or is not believed to be the owner any more.
+    fn note_whether_told(&mut self, id: ActionId, is_told: bool) {
+        let action = &mut self.actions[id.0 as usize];
+        let host = action.host;
+        let asked = if is_told { action.asked.take() } else { action.asked.clone() };
+        let Some((owner, known)) = asked else { return };
+        if known == Known::Learned {
+            let count = if is_told { &mut self.guesses.right } else { &mut self.guesses.wrong };
+            *count += 1;
+        }
+        if !is_told {
+            self.forget_shortcut(host, &owner);
+        }
+    }
+
+    pub(super) fn attempt_later(&mut self, id: ActionId) {
         let host = self.actions[id.0 as usize].host;
         self.schedule_data(host, RETRY_PAUSE, DataEvent::Attempt(id));
     }

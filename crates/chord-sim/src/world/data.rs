@@ -9,7 +9,7 @@ use chord_kv::replication::{
     Filter, Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal,
     Replicator, RequestId, Seen, Since, Status, TICK, WatchId,
 };
-use chord_ring::{Command, Failure, NodeName, Peer, Question, Token};
+use chord_ring::{Command, Failure, NodeName, Peer, Question, Shortcuts, Token};
 use rand::RngExt;
 
 use super::action::{ActionId, Wish};
@@ -84,6 +84,8 @@ pub(super) struct HostData {
     is_syncing: bool,
     is_leaving: bool,
     told: Neighbours,
+    /// Whom its node has learned of as owners.
+    pub(super) shortcuts: Shortcuts,
 }
 
 impl fmt::Debug for HostData {
@@ -152,6 +154,7 @@ impl World {
             is_syncing: false,
             is_leaving: false,
             told: Neighbours::default(),
+            shortcuts: Shortcuts::new(settings.replication.size),
         }))
     }
 
@@ -223,6 +226,7 @@ impl World {
             let ended = data.replicator.take();
             recalled.extend(ended.iter().flat_map(Replicator::recalled).map(|peer| peer.name.clone()));
             data.waiting.clear();
+            data.shortcuts.clear();
             (data.is_syncing, data.is_leaving) = (false, false);
             data.disk.crash(lucky);
         }
@@ -258,6 +262,9 @@ impl World {
             successors: view.successors().as_slice().to_vec(),
         };
         let Some(data) = &mut self.host_mut(host).data else { return };
+        if !neighbours.is_member {
+            data.shortcuts.clear();
+        }
         if data.told != neighbours {
             data.told = neighbours.clone();
             self.feed_data(host, Input::Neighbours(neighbours));

@@ -7,6 +7,7 @@ use chord_ring::{
     begins_anew,
 };
 
+use super::action::Known;
 use super::host::{Asker, Carried, Origin};
 use super::requests::{Ended, Outgoing};
 use super::{Event, HostId, LookupId, Time, World};
@@ -130,14 +131,19 @@ impl World {
         let failure = match answer {
             Ok(Answer::Found(found)) => {
                 let Some(asked) = &carried.asked else { return };
-                let found = carried.lookup.answered(node.view(), asked, found);
-                return self.end(host, id, Ok(found));
+                let target = carried.lookup.target();
+                let whole = carried.lookup.answered(node.view(), asked, found.clone());
+                self.learn_shortcut(host, target, &found);
+                return self.end(host, id, Ok(whole));
             }
             Ok(_) => Failure::Garbled,
             Err(failure) => failure,
         };
         carried.lookup.failed(peer, &failure);
         let errand = carried.errand;
+        if !matches!(failure, Failure::Refused(_)) {
+            self.forget_shortcut(host, peer);
+        }
         if ended == Ended::InVain
             && let Some(errand) = errand.and_then(|id| self.errands.get_mut(id.0 as usize))
         {
@@ -162,7 +168,10 @@ impl World {
                 self.end_errand(lookup, result.map_or_else(Outcome::Failed, Outcome::Found));
             }
             Origin::Data(id) => self.data_owner_found(host, id, result.ok().map(|found| found.owner)),
-            Origin::Operation(action) => self.owner_found(action, result.ok().map(|found| found.owner)),
+            Origin::Operation(action) => match result {
+                Ok(found) => self.ask_owner(action, &found.owner, Known::Found),
+                Err(_) => self.attempt_later(action),
+            },
             Origin::Tour(tour) => self.tour_found(tour, result.ok().map(|found| found.owner)),
         }
     }

@@ -189,6 +189,11 @@ impl Host {
         self.suspects.push((peer.clone(), until));
     }
 
+    /// Whether a peer failed a moment ago.
+    pub(super) fn is_suspect(&self, peer: &NodeName, now: Time) -> bool {
+        is_among(&self.suspects, peer, now)
+    }
+
     /// A peer answered.
     pub(super) fn trust(&mut self, peer: &NodeName) {
         if !self.suspects.is_empty() {
@@ -206,9 +211,7 @@ impl Host {
         let clock = self.clock;
         let node = self.node.as_ref()?;
         let carried = self.carried.iter_mut().find(|carried| carried.id == id)?;
-        let suspects = &self.suspects;
-        let is_suspect =
-            |peer: &NodeName| suspects.iter().any(|(other, until)| other == peer && *until > now);
+        let is_suspect = |peer: &NodeName| is_among(&self.suspects, peer, now);
         let step = carried.lookup.step_round(node.view(), is_suspect);
         let left = carried.until.since(now).mul_f64(clock);
         Some((step, carried, left))
@@ -231,4 +234,8 @@ impl Host {
         let place = self.calls.iter().position(|call| call.id == id)?;
         Some(self.calls.swap_remove(place))
     }
+}
+
+fn is_among(suspects: &[(NodeName, Time)], peer: &NodeName, now: Time) -> bool {
+    suspects.iter().any(|(other, until)| other == peer && *until > now)
 }

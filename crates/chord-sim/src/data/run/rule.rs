@@ -117,6 +117,10 @@ pub struct Marks {
     pub missed: usize,
     /// A write was acknowledged that was on one host of several, as its client wished.
     pub written_to_one: usize,
+    /// An owner was asked without a lookup, of whom its asker had learned earlier, and said how it went.
+    pub guesses_right: usize,
+    /// The same, and it refused or did not answer.
+    pub guesses_wrong: usize,
 }
 
 impl AddAssign for Marks {
@@ -133,5 +137,7 @@ impl AddAssign for Marks {
         self.seen += other.seen;
         self.missed += other.missed;
         self.written_to_one += other.written_to_one;
+        self.guesses_right += other.guesses_right;
+        self.guesses_wrong += other.guesses_wrong;
     }
 }
