@@ -1,6 +1,7 @@
 //! What is learned of owners, against a list of what each position was learned to be owned by.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chord_ring::*;
@@ -34,40 +35,33 @@ enum Happening {
 
 /// Of each position, who was learned to own it, and when.
 #[derive(Default)]
-struct Model([Option<(u64, Duration)>; POSITIONS as usize]);
+struct Model(BTreeMap<u64, (u64, Duration)>);
 
 impl Model {
     fn learn(&mut self, target: u64, owner: u64, after: Option<u64>, now: Duration) {
-        let steps_to_owner = |from: u64| (owner + POSITIONS - from) % POSITIONS;
-        let is_in = |after: u64, position: u64| owned(after.into(), position.into(), owner.into());
-        let told = after.filter(|after| is_in(*after, target));
-        let is_known = self.0[target as usize].is_some_and(|(known, _)| known == owner);
-        let range: Vec<u64> = match told {
-            Some(after) => (0..POSITIONS).filter(|position| is_in(after, *position)).collect(),
-            None if is_known => (0..POSITIONS)
-                .filter(|at| self.0[*at as usize].is_some_and(|(known, _)| known == owner))
-                .collect(),
-            None => (0..POSITIONS).filter(|at| steps_to_owner(*at) <= steps_to_owner(target)).collect(),
-        };
-        // Whoever lies in the range owns nothing, and nobody owns what lies before this owner and not its range.
         let steps = |from: u64, to: u64| (to + POSITIONS - from) % POSITIONS;
-        for (known, at) in self.0.iter_mut().zip(0..) {
-            *known =
-                known.filter(|(known, _)| !range.contains(known) && steps(at, *known) < steps(at, owner));
-        }
-        for position in range {
-            self.0[position as usize] = Some((owner, now));
-        }
+        let is_in = |after: u64, position: u64| owned(after.into(), position.into(), owner.into());
+        let is_known = |at: u64| self.0.get(&at).is_some_and(|(known, _)| *known == owner);
+        let told = after.filter(|after| is_in(*after, target));
+        let range: Vec<u64> = (0..POSITIONS)
+            .filter(|at| match told {
+                Some(after) => is_in(after, *at),
+                None if is_known(target) => is_known(*at),
+                None => steps(*at, owner) <= steps(target, owner),
+            })
+            .collect();
+        // Whoever lies in the range owns nothing, and nobody owns what lies before this owner and not its range.
+        self.0.retain(|at, (known, _)| !range.contains(known) && steps(*at, *known) < steps(*at, owner));
+        self.0.extend(range.into_iter().map(|at| (at, (owner, now))));
     }
 
     fn forget(&mut self, owner: u64) {
-        for known in &mut self.0 {
-            *known = known.filter(|(known, _)| *known != owner);
-        }
+        self.0.retain(|_, (known, _)| *known != owner);
     }
 
     fn owner_of(&self, target: u64, now: Duration) -> Option<u64> {
-        self.0[target as usize].filter(|(_, at)| now - *at <= SHORTCUT_AGE_MAX).map(|(owner, _)| owner)
+        let (owner, at) = self.0.get(&target)?;
+        (now <= *at + SHORTCUT_AGE_MAX).then_some(*owner)
     }
 }
 

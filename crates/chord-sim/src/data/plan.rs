@@ -264,8 +264,7 @@ impl DataPlan {
             tombstone_grace: self.tombstone_grace,
             ..replication::Settings::new(size)
         };
-        let config = Config::new(RingTag { name: RingName::default(), size });
-        let config = config.with_successors(self.successors).expect("a plan draws an r that a node may have");
+        let config = self.config();
         let data = DataSettings {
             replication,
             keeping: self.keeping,
@@ -273,6 +272,11 @@ impl DataPlan {
             patience: OPERATION_WAIT_DEFAULT,
         };
         Settings { data: Some(data), ..Settings::new(config, self.seed) }
+    }
+
+    fn config(&self) -> Config {
+        let ring = RingTag { name: RingName::default(), size: ring_size() };
+        Config::new(ring).with_successors(self.successors).expect("a plan draws an r that a node may have")
     }
 
     /// The peer on each host.
