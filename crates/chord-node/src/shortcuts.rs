@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 /// How operations came to owners whom this node does not list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "for whoever shows them")]
 pub(crate) struct ShortcutCounts {
     /// Owners that were asked at once and have said how it went.
     pub(crate) hits: u64,
@@ -69,7 +68,6 @@ impl Shortcuts {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    #[allow(dead_code, reason = "for whoever shows them")]
     pub(crate) fn counts(&self) -> ShortcutCounts {
         ShortcutCounts {
             hits: self.hits.load(Ordering::Relaxed),

@@ -70,8 +70,7 @@ impl Asker<'_> {
             let remaining = Some(budget_onward(budget.left()));
             let asked = Asked { request: Request::Records(request), remaining };
             let sending = Sending::new(answered);
-            if let Some(answer) =
-                self.tell_in_frames(&to.name, link, &sending, &asked, budget.left()).await?
+            if let Some(answer) = self.tell_in_frames(&to.name, link, &sending, &asked, budget.left()).await?
             {
                 return about_records(*answer);
             }

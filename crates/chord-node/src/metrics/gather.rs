@@ -70,6 +70,10 @@ fn hops(to: &mut Exposition, metric: &'static all::Metric, counted: &Distributio
 }
 
 fn links(shared: &Shared, to: &mut Exposition) {
+    let cuts = shared.shortcuts.counts();
+    let mut cache = to.begin(&all::ROUTING_CACHE);
+    cache.one(&["hit"], cuts.hits).one(&["wrong"], cuts.wrong_guesses).one(&["miss"], cuts.misses);
+    to.tell(&all::ROUTING_CACHE_ENTRIES, cuts.size);
     let seen = shared.links.seen();
     let mut peers = to.begin(&all::PEERS);
     for (state, word) in LinkState::ALL.into_iter().zip(LinkState::WORDS) {

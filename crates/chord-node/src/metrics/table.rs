@@ -105,6 +105,10 @@ metrics! {
         .by(&[("result", Values::These(&["found", "failed"]))]);
     LOOKUP_HOPS = histogram("chord_lookup_hops", "How often lookups were forwarded until the owner was found.");
 
+    ROUTING_CACHE = counter("chord_routing_cache_total", "Operations for an owner beyond the successors: `hit` if an owner that was learned earlier was asked at once, `wrong` if it was not the owner any more, `miss` if none was known and the question went through the ring.")
+        .by(&[("result", Values::These(&["hit", "wrong", "miss"]))]);
+    ROUTING_CACHE_ENTRIES = gauge("chord_routing_cache_entries", "Owners that are remembered.");
+
     PEERS = gauge("chord_peers", "Peers to which there is a link. A suspect one failed a moment ago, and is gone round until it answers a ping.")
         .by(&[("state", Values::These(&LinkState::WORDS))]);
     PEER_ROUND_TRIP = gauge("chord_peer_round_trip_seconds", "How long the answers of peers take, smoothed: of the fastest peer, the one in the middle, and the slowest.")

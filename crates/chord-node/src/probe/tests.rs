@@ -12,7 +12,7 @@ fn peer(name: &str) -> Peer {
 }
 
 fn found(owner: &str) -> Answer {
-    Answer::Found(Found { owner: peer(owner), hops: 1, path: Vec::new() })
+    Answer::Found(Found { owner: peer(owner), hops: 1, path: Vec::new(), after: None })
 }
 
 fn state(of: &str, predecessor: Option<&str>, successors: &[&str]) -> Answer {

@@ -13,6 +13,7 @@ use super::pipeline::Touched;
 use super::table::{KeyArgs, Row};
 use crate::OperationError;
 use crate::door::share::Share;
+use crate::metrics::Door;
 use crate::operation::{Started, Ticket, Wish, Work};
 use crate::shared::Shared;
 
@@ -61,7 +62,7 @@ enum Begun {
 impl Connection<'_> {
     pub(super) fn want(&mut self, wish: Wish, judge: Judge, keep: Keep) {
         let wait = self.shared.limits.operation;
-        let ticket = self.wanted.ticket.get_or_insert_with(|| Ticket::new(wait)).clone();
+        let ticket = self.wanted.ticket.get_or_insert_with(|| Ticket::new(Door::Redis, wait)).clone();
         self.wanted.all.push((self.shared.prepare(wish, ticket), (judge, keep)));
     }
 
