@@ -11,19 +11,21 @@ use chord_disk::OpenError;
 use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
-    SuccessorsError,
+    SlownessError, SuccessorsError,
 };
 use chord_wire::Copies;
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::age::now_ms;
+use crate::annex::Annex;
 use crate::beginning::{Beginning, Meanwhile};
 use crate::crawl::Crawler;
 use crate::door::BUDGET_UNIT;
 use crate::links::{Links, tidy};
 use crate::listen::bind;
 use crate::metrics::Metrics;
+use crate::network::Network;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::probe::{Probe, probe};
@@ -52,6 +54,9 @@ pub struct Builder {
     language: Language,
     limits: Limits,
     may_flush: bool,
+    slowness: u8,
+    network: Option<Network>,
+    annex: Option<Arc<dyn Annex>>,
 }
 
 /// Why a node did not start.
@@ -94,6 +99,9 @@ pub enum StartError {
     /// The number of successors is out of range.
     #[error(transparent)]
     Successors(#[from] SuccessorsError),
+    /// Maintenance cannot be that slow.
+    #[error(transparent)]
+    Slowness(#[from] SlownessError),
     /// The number of copies is out of range.
     #[error("the number of replicas must be from 1 to {max}")]
     Replicas {
@@ -130,6 +138,9 @@ impl Default for Builder {
             language: Language::Http,
             limits: Limits::default(),
             may_flush: false,
+            slowness: 1,
+            network: None,
+            annex: None,
         }
     }
 }
@@ -221,6 +232,21 @@ impl Builder {
         Self { may_flush: true, ..self }
     }
 
+    /// Maintenance of the ring in slow motion, to look at: its pauses are that many times as long, 1 to 200.
+    pub fn slowness(self, slowness: u8) -> Self {
+        Self { slowness, ..self }
+    }
+
+    /// Reaches other nodes by a network that can be cut.
+    pub fn network(self, network: Network) -> Self {
+        Self { network: Some(network), ..self }
+    }
+
+    /// Has requests below `/dev/` at its door answered by that; see [`Annex`].
+    pub fn annex(self, annex: Arc<dyn Annex>) -> Self {
+        Self { annex: Some(annex), ..self }
+    }
+
     /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
     /// of a ring.
     pub fn replicas(self, replicas: u8) -> Self {
@@ -269,7 +295,8 @@ impl Builder {
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
         let size = self.ring_size;
         let ring = RingTag { name: self.ring_name, size };
-        let config = Config::new(ring.clone()).with_successors(self.successors)?;
+        let config =
+            Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?;
         let limits = &self.limits;
         // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
         let bound = bind(&self.listen).await?;
@@ -303,7 +330,8 @@ impl Builder {
             watched_bytes: Arc::default(),
             dozes: AtomicU64::new(0),
             rounds: Semaphore::new(ROUNDS_MAX),
-            links: Links::new(me.name, ring, copies, self.limits.clone(), self.language),
+            links: Links::new(me.name, ring, copies, self.limits.clone(), self.language).over(self.network),
+            annex: self.annex,
             mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
             departed: Mutex::default(),

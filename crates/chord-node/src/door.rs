@@ -1,5 +1,6 @@
 //! The door: one listener, its connections, and who may come in.
 
+mod annex;
 mod content;
 mod doze;
 mod farewell;

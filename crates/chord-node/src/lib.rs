@@ -5,6 +5,7 @@
 //! [`chord_ring::Node`] and [`chord_ring::Lookup`], and from [`chord_kv::replication`], and this crate does it.
 
 mod age;
+mod annex;
 mod asked;
 mod askers;
 mod beginning;
@@ -22,6 +23,7 @@ mod limits;
 mod links;
 mod listen;
 mod metrics;
+mod network;
 mod node;
 mod operation;
 mod owner;
@@ -33,6 +35,7 @@ mod shortcuts;
 mod storage;
 mod watch;
 
+pub use annex::{ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked};
 pub use builder::{Builder, StartError};
 pub use client::{Client, ClientError, ClientKeys, KeysError, Listed, LiveRing, Operated, Reply, RingEvent};
 pub use departure::Departure;
@@ -40,6 +43,7 @@ pub use error::{JoinEnded, OperationError};
 pub use keys::{KeyPage, Keys};
 pub use limits::{LimitError, Limits};
 pub use links::Language;
+pub use network::Network;
 pub use node::{Got, Node, Stored};
 pub use storage::{OnDamage, Syncing};
 pub use watch::{Watch, WatchError};

@@ -47,6 +47,7 @@ use sent::Sent;
 
 use crate::Limits;
 use crate::metrics::LinkState;
+use crate::network::Network;
 use crate::shared::{Shared, Stage};
 
 /// Pause between two looks for connections that are no longer used: how much longer than they must they are kept.
@@ -61,6 +62,8 @@ pub(crate) struct Links {
     first_language: Language,
     /// Who this node is in frames.
     terms: Arc<Terms>,
+    /// The network, if it may be cut.
+    network: Option<Network>,
     by_name: Mutex<ByName>,
     sent: Sent,
 }
@@ -84,7 +87,13 @@ impl Links {
         let hello =
             Hello { versions: VERSIONS, name: Some(me), ring: Some(ring.clone()), copies: Some(copies) };
         let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes });
-        Self { ring, copies, limits, first_language, terms, by_name: Mutex::default(), sent: Sent::default() }
+        let (by_name, sent) = (Mutex::default(), Sent::default());
+        Self { ring, copies, limits, first_language, terms, network: None, by_name, sent }
+    }
+
+    /// The same, by a network that may be cut.
+    pub(crate) fn over(self, network: Option<Network>) -> Self {
+        Self { network, ..self }
     }
 
     /// How this node was told to keep copies.
@@ -127,7 +136,10 @@ impl Links {
                 links.remove(&oldest);
             }
         }
-        let link = Arc::new(Link::new(name.clone(), &self.limits, self.first_language, self.terms.clone()));
+        let road = self.terms.hello.name.as_ref().zip(self.network.as_ref());
+        let road = road.map(|(me, network)| network.road(me, name));
+        let link = Link::new(name.clone(), &self.limits, self.first_language, self.terms.clone());
+        let link = Arc::new(link.by(road));
         if *is_closed {
             link.close();
         }

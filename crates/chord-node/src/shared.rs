@@ -13,6 +13,7 @@ use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refus
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::annex::Annex;
 use crate::askers::Askers;
 use crate::crawl::Crawler;
 use crate::departed::Departed;
@@ -89,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) departure: OnceCell<Departure>,
     /// When the node was started, in milliseconds since 1970.
     pub(crate) started_at_ms: u64,
+    /// What the program itself answers at this door.
+    pub(crate) annex: Option<Arc<dyn Annex>>,
     /// Looks at the whole ring, for those who watch it.
     pub(crate) crawler: Crawler,
     /// How often a rule of the ring was found broken at this node.

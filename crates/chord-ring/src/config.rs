@@ -23,6 +23,14 @@ pub fn jittered(pause: Duration, random: f64) -> Duration {
     pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0))
 }
 
+/// How many times slower than usual maintenance may be: two hundred seconds between quiet rounds are no motion any more.
+pub const SLOWNESS_MAX: u8 = 200;
+
+/// Maintenance that is slower than it may be, or faster than usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("maintenance is 1 to {SLOWNESS_MAX} times slower than usual, not {0} times")]
+pub struct SlownessError(pub u8);
+
 /// A number of successors that a node cannot keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a node keeps 1 to {SUCCESSORS_LIMIT} successors, not {0}")]
@@ -33,6 +41,7 @@ pub struct SuccessorsError(pub u8);
 pub struct Config {
     ring: RingTag,
     successors: u8,
+    slowness: u8,
     #[cfg(feature = "defects")]
     defect: Option<crate::Defect>,
 }
@@ -43,6 +52,7 @@ impl Config {
         Self {
             ring,
             successors: SUCCESSORS_DEFAULT,
+            slowness: 1,
             #[cfg(feature = "defects")]
             defect: None,
         }
@@ -59,6 +69,24 @@ impl Config {
         } else {
             Err(SuccessorsError(successors))
         }
+    }
+
+    /// Maintenance in slow motion, to look at: every pause between its steps is that many times as long. A crash is noticed that
+    /// much later, and requests fail meanwhile which would have waited for it.
+    ///
+    /// # Errors
+    /// `slowness` is 0 or above [`SLOWNESS_MAX`].
+    pub fn with_slowness(self, slowness: u8) -> Result<Self, SlownessError> {
+        if (1..=SLOWNESS_MAX).contains(&slowness) {
+            Ok(Self { slowness, ..self })
+        } else {
+            Err(SlownessError(slowness))
+        }
+    }
+
+    /// A pause of maintenance, as long as it is for this node.
+    pub(crate) fn pause(&self, usual: Duration) -> Duration {
+        usual.saturating_mul(self.slowness.into())
     }
 
     /// The ring.

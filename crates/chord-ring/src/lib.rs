@@ -24,7 +24,10 @@ mod shortcuts;
 mod successor_list;
 mod view;
 
-pub use config::{Config, JITTER, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, SuccessorsError, jittered};
+pub use config::{
+    Config, JITTER, ROUND_FAST, ROUND_QUIET, ROUNDS_FAST, SLOWNESS_MAX, SlownessError, SuccessorsError,
+    jittered,
+};
 #[cfg(feature = "defects")]
 pub use defect::Defect;
 pub use fingers::{Finger, Fingers};

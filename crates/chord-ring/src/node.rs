@@ -219,7 +219,7 @@ impl Node {
     /// The pause until the next round: short while things change, doubling to the quiet pause when they do not.
     fn pace(&self) -> Duration {
         let doublings = u32::from(self.quiet_rounds.saturating_sub(ROUNDS_FAST));
-        ROUND_FAST.saturating_mul(1 << doublings).min(ROUND_QUIET)
+        self.view.config.pause(ROUND_FAST.saturating_mul(1 << doublings).min(ROUND_QUIET))
     }
 
     /// Something changed in the neighbourhood: the rounds become fast.
@@ -228,7 +228,7 @@ impl Node {
         self.quiet_rounds = 0;
         self.remembered.hurry();
         if was_slow {
-            self.output(Output::Wake(Wake::Maintain, ROUND_FAST));
+            self.output(Output::Wake(Wake::Maintain, self.view.config.pause(ROUND_FAST)));
         }
     }
 
@@ -237,7 +237,7 @@ impl Node {
         self.view_changed = true;
         if phase == Phase::Member {
             self.quiet_rounds = 0;
-            self.output(Output::Wake(Wake::Maintain, ROUND_FAST));
+            self.output(Output::Wake(Wake::Maintain, self.view.config.pause(ROUND_FAST)));
         }
     }
 

@@ -41,14 +41,14 @@ pub use chord_kv::{
     ValueTooLong, Version, VersionParseError,
 };
 pub use chord_node::{
-    Builder, Client, ClientError, ClientKeys, Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language,
-    LimitError, Limits, Listed, Node, OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing,
-    Watch, WatchError,
+    ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Client, ClientError, ClientKeys,
+    Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Network, Node,
+    OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing, Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,
-    RingNameError, RingSize, RingSizeError, RingSizeParseError, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT,
-    SuccessorList, View, is_ideal,
+    RingNameError, RingSize, RingSizeError, RingSizeParseError, SLOWNESS_MAX, SUCCESSORS_DEFAULT,
+    SUCCESSORS_LIMIT, SlownessError, SuccessorList, View, is_ideal,
 };
 
 /// Data directories that no node uses at the moment: whether they are whole, and their records as text.

@@ -26,7 +26,7 @@ use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
-use super::{Ends, page, records, rest, seed, xmlrpc};
+use super::{Ends, annex, page, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::metrics::Door;
@@ -210,6 +210,9 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     // A page of ours tells nothing by itself, so a link to it may lead here from anywhere.
     if let Some(response) = page::respond(&request) {
         return response;
+    }
+    if let Some(annex) = annex::of(shared, &request) {
+        return Box::pin(annex::respond(annex, shared, request)).await;
     }
     let path = request.uri().path();
     let (is_rest, language) = (is_rest(path), Language::of(path));

@@ -1,6 +1,6 @@
 //! One peer: how long to wait for it, what it speaks, and whether it failed a moment ago.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::spoken::Spoken;
 use super::unsayable::Unsayable;
 use crate::Limits;
 use crate::metrics::LinkState;
+use crate::network::Road;
 
 /// How long a peer that answers wrongly is not reported again.
 const REPORT_PAUSE: Duration = Duration::from_secs(60);
@@ -24,6 +25,8 @@ const REPORT_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Link {
     pub(super) name: NodeName,
     connections: Connections,
+    /// The way there, if it may be cut.
+    road: Option<Road>,
     pub(super) frames: Spoken,
     /// Who this node is in frames.
     pub(super) terms: Arc<Terms>,
@@ -83,6 +86,7 @@ impl Link {
             met: Mutex::default(),
             connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),
             name,
+            road: None,
             trip: Mutex::default(),
             suspect_until: Mutex::default(),
             last_used: Mutex::new(Instant::now()),
@@ -92,6 +96,19 @@ impl Link {
             unsayable: Mutex::default(),
             first_language,
             wait_max: limits.request,
+        }
+    }
+
+    /// The same, by a road that may be cut.
+    pub(super) fn by(self, road: Option<Road>) -> Self {
+        Self { road, ..self }
+    }
+
+    /// Has an exchange by way of the road.
+    async fn travel<T>(&self, exchange: Pin<&mut impl Future<Output = T>>) -> T {
+        match &self.road {
+            Some(road) => Box::pin(road.travel(exchange)).await,
+            None => exchange.await,
         }
     }
 
@@ -133,7 +150,8 @@ impl Link {
         exchange: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let started = Instant::now();
-        let answer = within(self.wait(), exchange).await;
+        let exchange = pin!(exchange);
+        let answer = within(self.wait(), self.travel(exchange)).await;
         match &answer {
             Ok(_) => lock(&self.trip).answered(started.elapsed()),
             Err(Failure::Silent) => lock(&self.trip).missed(),
@@ -193,7 +211,8 @@ impl Link {
         budget: Duration,
         exchange: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let mut exchange = pin!(exchange);
+        let exchange = pin!(exchange);
+        let mut exchange = pin!(self.travel(exchange));
         let (until, wait) = (Instant::now() + budget.min(self.wait_max), self.wait());
         // One clock at a time: nearly always the answer comes before the first has run out.
         let first = tokio::time::timeout(wait.min(budget), &mut exchange).await;

@@ -219,7 +219,7 @@ impl Node {
         }
         join.stage = Stage::Resting;
         self.open.operation = Some(Operation::Join(join));
-        self.output(Output::Wake(Wake::RetryJoin, RETRY_PAUSE));
+        self.output(Output::Wake(Wake::RetryJoin, self.view.config.pause(RETRY_PAUSE)));
     }
 
     fn fail_contact(&mut self, join: &Join, failure: Failure) {

@@ -45,3 +45,26 @@ fn the_pause_between_rounds_doubles_to_the_quiet_one_and_any_change_makes_it_sho
     node.end();
     assert_eq!(quiet_round_after(&mut node, 5), ROUND_FAST);
 }
+
+#[test]
+fn in_slow_motion_every_pause_is_as_many_times_as_long() {
+    let config = || Config::new(ring_tag(8));
+    assert_eq!(config().with_slowness(0), Err(SlownessError(0)));
+    assert_eq!(config().with_slowness(SLOWNESS_MAX + 1), Err(SlownessError(SLOWNESS_MAX + 1)));
+    let slow = config().with_slowness(10).unwrap();
+    let mut node = Node::new(slow, peer(10), Incarnation(1));
+    node.handle(Input::Command(Token(1), Command::Create));
+    let pauses = |node: &mut Node| -> Vec<_> {
+        let outputs = std::iter::from_fn(|| node.poll());
+        outputs
+            .filter_map(|output| if let Output::Wake(_, pause) = output { Some(pause) } else { None })
+            .collect()
+    };
+    assert_eq!(pauses(&mut node), [ROUND_FAST * 10]);
+    let mut last = ROUND_FAST;
+    for _ in 0..20 {
+        node.handle(Input::Wake(Wake::Maintain));
+        last = pauses(&mut node).into_iter().next_back().unwrap();
+    }
+    assert_eq!(last, ROUND_QUIET * 10);
+}

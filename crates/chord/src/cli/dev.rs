@@ -1,12 +1,17 @@
 //! `chord dev`: a whole ring in one process, to try things on.
 
+mod host;
+mod ledger;
+mod load;
+mod orders;
+mod playground;
 mod report;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chord::{Node, NodeName, RingSize, View, is_ideal};
+use chord::{NodeName, RingSize, SLOWNESS_MAX, View, is_ideal};
 use clap::Args;
 
 use super::exit::Usage;
@@ -15,6 +20,8 @@ use super::logging::Log;
 use super::output::{self, note};
 use super::signals::Signals;
 use super::{address, number, ports};
+use host::Host;
+use playground::Playground;
 use report::Ring;
 
 /// Most nodes in one process. Each keeps connections to its neighbours and fingers, about 16 on a ring of
@@ -35,6 +42,11 @@ Examples:
   chord dev
   chord dev --nodes 16 --port 5000
   chord dev --ring-size 7 --json
+  chord dev --slow 10
+
+The page at the first node's address shows the ring, and has buttons to add nodes, to stop, kill and
+freeze them and to cut the ring in two, load with a count of lost writes, and lessons.
+
 
 Ctrl-C stops the ring. Nothing is kept.")]
 pub(crate) struct DevArgs {
@@ -51,6 +63,11 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "BITS", default_value_t = RingSize::DEFAULT)]
     ring_size: RingSize,
 
+    /// Maintenance in slow motion, that many times slower than usual, 1 to 200: to see each step of it
+    #[arg(long, value_name = "TIMES", default_value = "1",
+        value_parser = number::within::<u8>("how many times slower", 1..=SLOWNESS_MAX.into()))]
+    slow: u8,
+
     /// Print the table as one JSON object; positions are strings of decimal digits
     #[arg(long)]
     json: bool,
@@ -64,14 +81,16 @@ impl DevArgs {
         {
             note(shortage);
         }
-        let mut nodes = Vec::with_capacity(names.len());
+        let playground = Playground::new(self.ring_size, self.slow);
+        let loading = tokio::spawn(load::run(playground.clone()));
         let ended = tokio::select! {
-            ended = self.run_ring(&names, &mut nodes) => ended,
+            ended = self.run_ring(&names, &playground) => ended,
             () = signals.next() => Ok(()),
         };
+        loading.abort();
         log.hush(); // that the others miss the one who leaves is no news to anybody
         tokio::select! {
-            () = stop(&nodes) => ended,
+            () = stop(&playground) => ended,
             () = signals.next() => bail!("stopped before every node had left"),
         }
     }
@@ -97,63 +116,63 @@ impl DevArgs {
         Ok(names)
     }
 
-    /// Starts the nodes, shows the ring, and ends when clients have stopped them all. May be dropped at any point:
-    /// what was started is in `nodes`.
-    async fn run_ring(&self, names: &[NodeName], nodes: &mut Vec<Node>) -> anyhow::Result<()> {
+    /// Starts the nodes, shows the ring, and ends when all have been stopped by clients or on the page. May be dropped at any
+    /// point: what was started is in the playground.
+    async fn run_ring(&self, names: &[NodeName], playground: &Playground) -> anyhow::Result<()> {
         // All listen before any joins: a port that is taken shows at once.
+        let mut hosts = Vec::with_capacity(names.len());
         for name in names {
-            let builder = Node::builder().listen(name.as_str()).ring_size(self.ring_size);
-            nodes.push(builder.wait_for_command().start().await?);
+            hosts.push(playground.start(name).await?);
         }
-        if nodes.len() > 1 {
-            note(format_args!("Started {} nodes; waiting for the ring to be complete...", nodes.len()));
+        if let [first, _, ..] = &hosts[..] {
+            let (n_nodes, first) = (hosts.len(), first.name());
+            let waiting = "waiting for the ring to be complete";
+            if self.slow == 1 {
+                note(format_args!("Started {n_nodes} nodes; {waiting}..."));
+            } else {
+                note(format_args!(
+                    "Started {n_nodes} nodes; {waiting}, in slow motion: look at http://{first}/"
+                ));
+            }
         }
-        let formed = tokio::time::timeout(IDEAL_WITHIN, form_ring(nodes)).await;
-        formed.context(format!("the ring was not complete after {} s", IDEAL_WITHIN.as_secs()))??;
-        let ring = Ring::new(&views(nodes));
+        let within = IDEAL_WITHIN * self.slow.into();
+        let formed = tokio::time::timeout(within, form_ring(&hosts)).await;
+        formed.context(format!("the ring was not complete after {} s", within.as_secs()))??;
+        let ring = Ring::new(&views(&hosts));
+        drop(hosts);
         if self.json {
             output::json(&ring)?;
         } else {
             output::styled(&ring.text(&program()))?;
         }
-        for node in nodes.iter() {
-            node.stopped().await;
-        }
+        playground.emptied().await;
         Ok(())
     }
 }
 
 /// Makes the nodes one ring, in waves that double it: then a gap seldom has two newcomers, which would find their
 /// places one round of maintenance after the other.
-async fn form_ring(nodes: &[Node]) -> anyhow::Result<()> {
-    let Some(first) = nodes.first() else { return Ok(()) };
+async fn form_ring(hosts: &[Arc<Host>]) -> anyhow::Result<()> {
+    let Some(first) = hosts.first() else { return Ok(()) };
     let begin = Instant::now();
     first.create().await?;
     let mut n_members = 1;
-    while n_members < nodes.len() {
-        let wave = nodes.iter().skip(n_members).take(n_members);
+    while n_members < hosts.len() {
+        let wave = hosts.iter().skip(n_members).take(n_members);
         n_members += wave.len();
-        for node in wave {
-            join(node, first.name()).await;
+        for host in wave {
+            playground::join(host.clone(), first.name().clone()).await;
         }
-        while !know_their_neighbours(&views(&nodes[..n_members])) {
+        while !know_their_neighbours(&views(&hosts[..n_members])) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-    tracing::info!(event = "all-members", nodes = nodes.len(), elapsed = ?begin.elapsed(), "every node is a member");
-    while !is_ideal(views(nodes).iter().map(AsRef::as_ref)) {
+    tracing::info!(event = "all-members", nodes = hosts.len(), elapsed = ?begin.elapsed(), "every node is a member");
+    while !is_ideal(views(hosts).iter().map(AsRef::as_ref)) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    tracing::info!(event = "ring-ideal", nodes = nodes.len(), elapsed = ?begin.elapsed(), "the ring is ideal");
+    tracing::info!(event = "ring-ideal", nodes = hosts.len(), elapsed = ?begin.elapsed(), "the ring is ideal");
     Ok(())
-}
-
-/// Joins however often it takes: a ring that is changing may refuse for a moment.
-async fn join(node: &Node, contact: &NodeName) {
-    while let Err(error) = node.join(contact.clone()).await {
-        tracing::info!(event = "join-failed", node = %node.name(), "{error}; trying again");
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }
 
 /// Whether each of these nodes, and no other, follows the one before.
@@ -166,17 +185,22 @@ fn know_their_neighbours(views: &[Arc<View>]) -> bool {
     })
 }
 
-fn views(nodes: &[Node]) -> Vec<Arc<View>> {
-    nodes.iter().map(Node::view).collect()
+fn views(hosts: &[Arc<Host>]) -> Vec<Arc<View>> {
+    hosts.iter().map(|host| host.node().view()).collect()
 }
 
-/// Lets the nodes leave one after the other: each hands its keys to one that is still there.
-async fn stop(nodes: &[Node]) {
-    if !nodes.is_empty() {
+/// Lets the nodes leave one after the other: each hands its keys to one that is still there. Nobody waits for one that is frozen.
+async fn stop(playground: &Playground) {
+    let hosts = playground.all();
+    if !hosts.is_empty() {
         note("Stopping the ring; once more stops at once...");
     }
-    for node in nodes {
-        node.shutdown().await;
+    for host in hosts.iter().filter(|host| host.is_frozen()) {
+        host.kill();
+    }
+    for host in hosts {
+        host.leave();
+        host.ended().await;
     }
 }
 
