@@ -208,7 +208,7 @@ const LATE_HEADERS: &str = "the request's headers did not arrive in time";
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
     // A page of ours tells nothing by itself, so a link to it may lead here from anywhere.
-    if let Some(response) = page::respond(&request) {
+    if let Some(response) = page::respond(&request, shared.annex.is_some()) {
         return response;
     }
     if let Some(annex) = annex::of(shared, &request) {

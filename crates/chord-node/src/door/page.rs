@@ -48,26 +48,31 @@ static FILES: [File; FILES_COUNT] = [
     file!("icon.svg", PICTURE),
     file!("main.js", SCRIPT),
     file!("angle.js", SCRIPT),
+    file!("dev.js", SCRIPT),
     file!("dom.js", SCRIPT),
     file!("health.js", SCRIPT),
     file!("history.js", SCRIPT),
+    file!("lessons.js", SCRIPT),
     file!("model.js", SCRIPT),
+    file!("no-dev.js", SCRIPT),
     file!("node.js", SCRIPT),
+    file!("play.js", SCRIPT),
     file!("ring.js", SCRIPT),
     file!("table.js", SCRIPT),
     file!("trace.js", SCRIPT),
 ];
-const FILES_COUNT: usize = 13;
+const FILES_COUNT: usize = 17;
 
 /// The tag of each file, by its bytes.
 static TAGS: LazyLock<[HeaderValue; FILES_COUNT]> =
     LazyLock::new(|| std::array::from_fn(|idx| FILES.get(idx).map_or(POLICY, |file| tag(file.bytes))));
 
-/// The page or one of its files, if that is what is asked for.
-pub(super) fn respond<B>(request: &Request<B>) -> Option<Response<Content>> {
+/// The page or one of its files, if that is what is asked for; `has_annex` says whether the program answers the page's buttons.
+pub(super) fn respond<B>(request: &Request<B>, has_annex: bool) -> Option<Response<Content>> {
     let path = request.uri().path();
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let name = match path.strip_prefix(PREFIX) {
+        Some("dev.js") if !has_annex => "no-dev.js",
         Some(name) => name,
         // The seed's clients ask here too, for something else.
         None if path == "/" && is_read && wants_page(request.headers()) => "index.html",

@@ -1,10 +1,13 @@
 // The page: it listens to the ring, and shows it.
 
+import { isDev } from "./dev.js";
 import { copy, byId, say } from "./dom.js";
 import { showHealth } from "./health.js";
 import { History } from "./history.js";
+import { Lessons } from "./lessons.js";
 import { Ring } from "./model.js";
 import { showNode } from "./node.js";
+import { Play } from "./play.js";
 import { Picture } from "./ring.js";
 import { Table } from "./table.js";
 import { Trace } from "./trace.js";
@@ -22,6 +25,28 @@ const history = new History(() => draw());
 const table = new Table(select, (column) => change({ sort: column, isDown: view.sort === column && !view.isDown }));
 const trace = new Trace(shown, select, (found) => change({ trace: found, key: found.key }));
 
+const play = isDev ? new Play(() => latest.about.seenBy, () => draw()) : null;
+const lessons = isDev ? new Lessons(() => ({ ring: latest, play: play.state, trace: view.trace }), lessonActs()) : null;
+
+/** What lessons may have done. */
+function lessonActs() {
+  const order = (what) => () => play.order(what);
+  return {
+    add: order("add"),
+    cut: order("cut"),
+    heal: order("heal"),
+    load: () => play.state.load.rate > 0 || play.order("load", { rate: Number(play.rate.value) || 50 }),
+    kill: (node) => {
+      select(node);
+      return play.order("kill", { node });
+    },
+    trace: (key) => {
+      trace.key.value ||= key;
+      return trace.run(() => trace.trace());
+    },
+  };
+}
+
 function change(what) {
   Object.assign(view, what);
   remember();
@@ -37,10 +62,12 @@ function draw() {
   requestAnimationFrame(() => {
     isDrawn = true;
     const ring = shown();
-    picture.draw(ring, view);
+    picture.draw(ring, view, play && ring === latest ? play.state : null);
     table.draw(ring, view);
     showNode(ring, view, select);
     showHealth(ring, select);
+    play?.select(view.node);
+    lessons?.draw();
     document.title = `${byId("verdict").textContent} · chord`;
     document.body.dataset.drawn = String(ring.at);
   });

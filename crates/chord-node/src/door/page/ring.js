@@ -23,7 +23,7 @@ export class Picture {
     // Those who do not see hear of the nodes, and of all else from the table.
     const layer = (name) => s("g", { class: name, role: "presentation", "aria-hidden": name === "dots" ? null : "true" });
     this.layers = {};
-    const names = ["claims", "arcs", "fingers", "beliefs", "path", "dots", "labels", "middle"];
+    const names = ["claims", "arcs", "cut", "fingers", "beliefs", "path", "dots", "labels", "middle"];
     for (const name of names) this.layers[name] = layer(name);
     this.keyed = Object.fromEntries(names.map((name) => [name, new Keyed(this.layers[name])]));
     const track = s("circle", { class: "track", r: RIM, "stroke-width": BAND });
@@ -33,14 +33,15 @@ export class Picture {
     this.box.addEventListener("keydown", (event) => this.steer(event));
   }
 
-  /** Draws that ring; `view` says what of it is selected. */
-  draw(ring, view) {
+  /** Draws that ring; `view` says what of it is selected, and `play` where it is cut, if it is one to play with. */
+  draw(ring, view, play) {
     this.ring = ring;
     this.view = view;
     this.box.classList.toggle("many", ring.order.length > MANY);
     this.box.classList.toggle("all", view.fingers === "all");
     this.frame();
     this.drawArcs();
+    if (play?.is_cut) this.drawCut(play.nodes);
     this.drawBeliefs();
     this.drawFingers();
     this.drawPath();
@@ -74,6 +75,20 @@ export class Picture {
       const path = this.keyed.claims.get(`${idx}`, () => s("path", { "stroke-width": 5 }));
       set(path, { d: arc(from, to, RIM + BAND / 2 + 7), class: owners === 0 ? "claim nobody" : "claim several" });
     });
+  }
+
+  /** The cut, as a line between the nodes of one side and those of the other. */
+  drawCut(nodes) {
+    const apart = new Map(nodes.map(({ node, is_apart }) => [node, is_apart]));
+    const sides = this.ring.order.filter(({ node }) => apart.has(node.name));
+    const ends = sides.flatMap(({ node, turn }, idx) => {
+      const next = sides[(idx + 1) % sides.length];
+      return apart.get(node.name) === apart.get(next.node.name) ? [] : [turn + sweep(turn, next.turn) / 2];
+    });
+    if (ends.length !== 2) return;
+    const [from, to] = ends.map((end) => point(end, RIM + BAND).map((part) => part.toFixed(1)).join(" "));
+    const line = this.keyed.cut.get("line", () => s("path", { class: "cut" }, s("title", {}, "The network is cut here")));
+    set(line, { d: `M${from}L${to}` });
   }
 
   drawBeliefs() {

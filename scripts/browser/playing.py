@@ -1,0 +1,163 @@
+"""Tests of what only `chord dev` has on its page: its buttons, the count of lost writes, and the lessons."""
+
+import json
+import urllib.error
+import urllib.request
+
+from local_ring import Wrong
+
+N_LOAD_KEYS = 500
+STEP_SECONDS = 60
+
+IS_WHOLE = "return ['fine', 'gone', 'note'].includes(document.querySelector('#verdict').dataset.level)"
+N_MEMBERS = "return document.querySelector('[data-total=nodes]').textContent === String(arguments[0])"
+COUNT = "return Number(document.querySelector(`[data-count='${arguments[0]}']`).textContent.replaceAll(',', ''))"
+CAN_CLICK = "const one = document.querySelector(arguments[0]); return one !== null && !one.disabled"
+STATE_OF = "return document.querySelector(`#table tr[data-node=\"${arguments[0]}\"]`)?.dataset.state"
+
+
+def check(holds, what):
+    if not holds:
+        raise Wrong(what)
+
+
+def order(name, what, body=None, **headers):
+    """The status of an order, given as the page does it or with other headers, and what the node says."""
+    headers = {"Origin": f"http://{name}", **{key.replace("_", "-"): value for key, value in headers.items()}}
+    headers = {key: value for key, value in headers.items() if value is not None}
+    data = json.dumps(body or {}).encode()
+    request = urllib.request.Request(f"http://{name}/dev/{what}", data, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def state(name):
+    with urllib.request.urlopen(f"http://{name}/dev/state", timeout=30) as answer:
+        return json.load(answer)
+
+
+def names_of(name):
+    return sorted(node["node"] for node in state(name)["nodes"] if not node["is_leaving"])
+
+
+def open_page(browser, name):
+    browser.open("about:blank")
+    browser.open(f"http://{name}/")
+    browser.wait("the ring is whole", IS_WHOLE, seconds=STEP_SECONDS)
+    browser.wait("the buttons are there", "return !document.querySelector('#play').hidden && !document.querySelector('#play-add').disabled")
+
+
+def click(browser, selector):
+    browser.wait(f"{selector} can be clicked", CAN_CLICK, selector)
+    browser.click(selector)
+
+
+def choose(browser, name):
+    browser.click(f'#table tr[data-node="{name}"] button')
+
+
+def adds_freezes_thaws_and_lets_leave(browser, names):
+    open_page(browser, names[0])
+    before = names_of(names[0])
+    click(browser, "#play-add")
+    browser.wait("there is one more", N_MEMBERS, len(before) + 1)
+    new = next(name for name in names_of(names[0]) if name not in before)
+    browser.wait("the ring is whole with it", IS_WHOLE, seconds=STEP_SECONDS)
+    choose(browser, names[0])
+    browser.wait("the node of this page is safe", "return document.querySelector('#play-kill').disabled")
+    choose(browser, new)
+    click(browser, "#play-freeze")
+    browser.wait("it is silent", f"{STATE_OF} === 'silent'", new)
+    check([node["is_frozen"] for node in state(names[0])["nodes"] if node["node"] == new] == [True], "it is frozen")
+    browser.wait("the button says thaw", "return document.querySelector('#play-freeze').innerText === 'Thaw'")
+    click(browser, "#play-freeze")
+    browser.wait("it answers again", f"{STATE_OF} === 'ready'", new, seconds=STEP_SECONDS)
+    browser.wait("the ring is whole again", IS_WHOLE, seconds=STEP_SECONDS)
+    click(browser, "#play-leave")
+    browser.wait("it has left", N_MEMBERS, len(before), seconds=STEP_SECONDS)
+    check(names_of(names[0]) == before, "the others are there")
+
+
+def teaches_six_lessons_and_loses_no_write(browser, names):
+    """Beside the count on the page the test has its own, of writes of its own."""
+    open_page(browser, names[0])
+    written = {}
+    for idx in range(100):
+        key, value = f"own-{idx}", f"value {idx}".encode()
+        urllib.request.urlopen(urllib.request.Request(f"http://{names[0]}/v1/kv/{key}", value, method="PUT"), timeout=30).close()
+        written[key] = value
+    titles = browser.run("return [...document.querySelectorAll('#lessons [data-lesson]')].map((one) => one.dataset.lesson)")
+    check(titles == ["join", "lookup", "stabilization", "crash", "cut", "merge"], f"six lessons: {titles}")
+    for title in titles:
+        click(browser, f"#lessons [data-lesson={title}]")
+        n_steps = browser.run("return document.querySelectorAll('#lessons .steps > li').length")
+        for step in range(1, n_steps + 1):
+            at = f"#lessons .steps > li:nth-child({step})"
+            click(browser, f"{at} > button")
+            seen = "return [...document.querySelectorAll(`${arguments[0]} li`)].every((one) => one.dataset.seen !== 'false')"
+            browser.wait(f"all is seen in step {step} of {title}", seen, at, seconds=STEP_SECONDS)
+            if title == "cut":
+                check(browser.run("return document.querySelector('#ring .cut') !== null"), "the cut is drawn")
+                check("2 rings" in browser.text("#reasons"), "it is said that there are two rings")
+                check(state(names[0])["is_cut"], "it is cut")
+    browser.wait("the ring is whole again", N_MEMBERS, len(names_of(names[0])), seconds=STEP_SECONDS)
+    check(not state(names[0])["is_cut"], "it is healed")
+    click(browser, "#play-load")
+    browser.wait("the load has stopped", "return document.querySelector('#play-load').innerText === 'Start'")
+    lost = 0
+    for key, value in written.items():
+        with urllib.request.urlopen(f"http://{names[0]}/v1/kv/{key}", timeout=30) as answer:
+            lost += answer.read() != value
+    shown = browser.run(COUNT, "lost")
+    check((lost, shown) == (0, 0), f"{lost} of the test's writes are lost, and {shown} are shown")
+    check(browser.run(COUNT, "acknowledged") == state(names[0])["load"]["acknowledged"] > 0, "the writes are counted")
+
+
+def shows_a_write_that_is_lost(browser, names):
+    """A key of the load is taken away behind its back."""
+    open_page(browser, names[0])
+    if state(names[0])["load"]["keys"] < 20:
+        order(names[0], "load", {"rate": 100})
+        browser.wait("there are writes", f"{COUNT} > 20", "acknowledged")
+        order(names[0], "load", {"rate": 0})
+    browser.wait("none is lost", f"{COUNT} === 0", "lost")
+    urllib.request.urlopen(urllib.request.Request(f"http://{names[0]}/v1/kv/load-007", method="DELETE"), timeout=30).close()
+    browser.wait("it is lost", f"{COUNT} === 1", "lost", seconds=STEP_SECONDS)
+    check("load-007" in browser.text("#play-trouble"), "it is said which")
+
+
+def obeys_only_its_own_page(browser, names):
+    own, other = names[0], names[1]
+    before = names_of(own)
+    port = own.rsplit(":", 1)[1]
+    refused = {
+        "another site's page": {"Origin": "http://evil.example"},
+        "a page of another node": {"Origin": f"http://{other}"},
+        "no origin": {"Origin": None},
+        "a name that was made to lead here": {"Origin": f"http://evil.example:{port}", "Host": f"evil.example:{port}"},
+        "that name with the right origin": {"Host": f"evil.example:{port}"},
+        "localhost": {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}"},
+        "a browser that says where it comes from": {"Sec_Fetch_Site": "cross-site"},
+        "another port of the same site": {"Sec_Fetch_Site": "same-site"},
+    }
+    for who, headers in refused.items():
+        status, said = order(own, "add", **headers)
+        check(status == 403 and "only for the page" in said["error"], f"{who}: {status} {said}")
+    for what, body, expected in [
+        ("kill", {"node": own}, 409), ("kill", {"node": "127.0.0.1:1"}, 404), ("kill", {}, 400), ("thaw", {"node": other}, 409),
+        ("heal", {}, 409), ("load", {"rate": 1001}, 400), ("load", {"rate": -1}, 400), ("add", {"more": 1}, 400), ("explode", {}, 404),
+        ("add", {"node": "x" * 5000}, 400),
+    ]:
+        status, said = order(own, what, body)
+        check(status == expected and said["error"], f"{what} {body}: {status} {said}")
+    open_page(browser, other)
+    script = "return fetch(arguments[0], { method: 'POST', mode: 'no-cors', body: '{}' }).then(() => 'sent', () => 'not sent')"
+    browser.run(script, f"http://{own}/dev/add")  # The page's own policy forbids it already.
+    browser.complaints()
+    check(names_of(own) == before, "nobody has added a node")
+
+
+TESTS = [adds_freezes_thaws_and_lets_leave, obeys_only_its_own_page, teaches_six_lessons_and_loses_no_write, shows_a_write_that_is_lost]
