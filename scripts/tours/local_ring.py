@@ -33,13 +33,13 @@ def chord():
 class Server:
     """A process that serves, in the background."""
 
-    def __init__(self, line, is_ready):
+    def __init__(self, line, is_ready, seconds=START_SECONDS):
         self.line, self.printed, self.lines = line, "", queue.Queue()
         self.process = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         threading.Thread(target=self.read, daemon=True).start()
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while not is_ready(self):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.end()

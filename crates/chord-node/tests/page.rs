@@ -1,11 +1,12 @@
 //! The page of a node, and what it is made of: what nodes tell of themselves, and the stream of pictures.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+#[allow(dead_code, reason = "other tests need more of it")]
 mod rest_client;
 
 use chord_node::{Limits, Node};
 
-use rest_client::{Answer, DEADLINE, ask, ask_with, node, put, ring};
+use rest_client::{Answer, DEADLINE, ask, ask_with, node, put, ring, stop};
 
 const BROWSER: &str = "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 
@@ -26,7 +27,7 @@ async fn a_browser_gets_a_page_and_everybody_else_what_was_there_before() {
     let call = b"<?xml version='1.0'?><methodCall><methodName>node</methodName></methodCall>";
     let answered = ask_with(&node, "POST /", BROWSER, call).await;
     assert_eq!((answered.status, answered.header("content-type")), (200, Some("text/xml")));
-    node.shutdown().await;
+    stop(&node).await;
 }
 
 #[tokio::test]
@@ -46,7 +47,7 @@ async fn every_file_that_the_page_names_is_there_and_need_not_be_sent_twice() {
     assert_eq!(ask(&node, "GET /page/none.js").await.status, 404);
     assert_eq!(ask(&node, "GET /page/../main.js").await.status, 404);
     assert_eq!(put(&node, "/page/main.js", "", b"x").await.status, 405);
-    node.shutdown().await;
+    stop(&node).await;
 }
 
 #[tokio::test]
@@ -56,7 +57,7 @@ async fn a_link_may_lead_to_the_page_from_anywhere_and_to_nothing_else() {
     assert_eq!(ask_with(&node, "GET /", &linked, b"").await.status, 200);
     assert_eq!(ask_with(&node, "GET /v1/node", &linked, b"").await.problem(), (403, "forbidden"));
     assert_eq!(ask_with(&node, "GET /v1/ring/live", &linked, b"").await.problem(), (403, "forbidden"));
-    node.shutdown().await;
+    stop(&node).await;
 }
 
 #[tokio::test]
@@ -73,6 +74,7 @@ async fn nodes_tell_of_themselves_and_one_shows_them_all() {
         let position = node.view().me().position;
         format!("{{\"node\":\"{}\",\"position\":\"{position}\",\"answer\":\"answered\"", node.name())
     };
+    let mut last = String::new();
     let looks = async {
         loop {
             let shown = ask(&nodes[0], "GET /v1/ring/live?for=1s").await;
@@ -80,12 +82,14 @@ async fn nodes_tell_of_themselves_and_one_shows_them_all() {
             if nodes.iter().all(|node| shown.text().contains(&is_there(node))) {
                 return shown;
             }
+            last = shown.text().to_owned();
         }
     };
-    let shown = tokio::time::timeout(DEADLINE, looks).await.expect("all nodes are shown");
+    let shown = tokio::time::timeout(DEADLINE, looks).await;
+    let shown = shown.unwrap_or_else(|_| panic!("not all nodes are shown: {last}"));
     assert!(shown.text().starts_with("event: ring\ndata: {\"seen_by\":"), "{}", shown.text());
-    for node in nodes {
-        node.shutdown().await;
+    for node in &nodes {
+        stop(node).await;
     }
 }
 
@@ -102,8 +106,8 @@ async fn the_copies_of_a_key_are_those_of_its_owner_and_its_successors() {
     }
     assert_eq!(ask(&nodes[0], "DELETE /v1/kv/k?consistency=all").await.status, 204);
     all_three(&nodes[1], "deleted").await;
-    for node in nodes {
-        node.shutdown().await;
+    for node in &nodes {
+        stop(node).await;
     }
 }
 
@@ -117,5 +121,7 @@ async fn all_three(node: &Node, has: &str) -> Answer {
             }
         }
     };
-    tokio::time::timeout(DEADLINE, asks).await.expect("three nodes say so")
+    tokio::time::timeout(DEADLINE, asks)
+        .await
+        .unwrap_or_else(|_| panic!("{} does not hear from three nodes: {has}", node.name()))
 }

@@ -1,6 +1,7 @@
 //! The REST door, answer by answer.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+#[allow(dead_code, reason = "other tests need more of it")]
 mod rest_client;
 
 use std::time::Duration;

@@ -19,9 +19,16 @@ pub(crate) async fn ring() -> Vec<Node> {
     while nodes.len() < 3 {
         let joiner = Node::builder().listen("127.0.0.1:0").join(nodes[0].name().clone());
         let joiner = joiner.start().await.unwrap();
-        tokio::time::timeout(DEADLINE, joiner.ready()).await.unwrap().unwrap();
+        let joined = tokio::time::timeout(DEADLINE, joiner.ready()).await;
+        joined.unwrap_or_else(|_| panic!("{} does not join", joiner.name())).unwrap();
         nodes.push(joiner);
     }
+    become_ready(&nodes).await;
+    nodes
+}
+
+/// Waits until these nodes are one ring and have all that they should.
+pub(crate) async fn become_ready(nodes: &[Node]) {
     let ready = async {
         loop {
             let views: Vec<_> = nodes.iter().map(Node::view).collect();
@@ -32,8 +39,16 @@ pub(crate) async fn ring() -> Vec<Node> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, ready).await.expect("the ring becomes ready");
-    nodes
+    if tokio::time::timeout(DEADLINE, ready).await.is_err() {
+        let why: Vec<_> = nodes.iter().map(|node| (node.name(), node.readiness())).collect();
+        panic!("the ring does not become ready: {why:?}");
+    }
+}
+
+/// Stops a node, which takes no longer than it may.
+pub(crate) async fn stop(node: &Node) {
+    let stopped = tokio::time::timeout(DEADLINE, node.shutdown()).await;
+    stopped.unwrap_or_else(|_| panic!("{} does not stop", node.name()));
 }
 
 /// An answer.
@@ -115,7 +130,10 @@ pub(crate) async fn send(node: &Node, bytes: &[u8]) -> Answer {
         let _ = stream.read_to_end(&mut answer).await;
         answer
     };
-    let answer = tokio::time::timeout(DEADLINE, exchange).await.expect("an answer in time");
+    let answer = tokio::time::timeout(DEADLINE, exchange).await.unwrap_or_else(|_| {
+        let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        panic!("{} does not answer {}", node.name(), String::from_utf8_lossy(line))
+    });
     Answer::parse(&answer, bytes.starts_with(b"HEAD "))
 }
 
