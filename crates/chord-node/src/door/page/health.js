@@ -3,6 +3,9 @@
 import { count } from "./angle.js";
 import { byId, h, say } from "./dom.js";
 
+/** Reasons that are shown: more of them would push the ring off the screen just when one wants to see it. */
+const SHOWN_MAX = 3;
+
 const ANSWERS = {
   unreachable: "nobody serves at that address",
   silent: "it did not answer within a second",
@@ -139,7 +142,7 @@ export function showHealth(ring, select) {
   const verdict = byId("verdict");
   verdict.dataset.level = level;
   say(verdict, level === "waiting" ? "Looking at the ring" : VERDICTS[level]);
-  const shown = found.slice(0, 5).map(({ level, what, next, node }) =>
+  const shown = found.slice(0, SHOWN_MAX).map(({ level, what, next, node }) =>
     h(
       "li",
       { "data-level": level },
@@ -148,7 +151,7 @@ export function showHealth(ring, select) {
       next,
     ),
   );
-  if (found.length > 5) shown.push(h("li", {}, `And ${found.length - 5} more.`));
+  if (found.length > SHOWN_MAX) shown.push(h("li", {}, `And ${found.length - SHOWN_MAX} more.`));
   if (level === "fine") shown.push(h("li", { "data-level": "fine" }, "Every node agrees with its neighbours, and every copy is there."));
   const list = byId("reasons");
   const text = shown.map((item) => item.textContent).join("\n");

@@ -100,6 +100,12 @@ export class Ring {
     return this.cyclesFound;
   }
 
+  /** In which of these rings each member is, or to which its successors lead: that of the node that looks is 0. */
+  get depths() {
+    this.depthsFound ??= depths(this);
+    return this.depthsFound;
+  }
+
   get copiesMissing() {
     return this.members.reduce((sum, { node }) => sum + node.report.copies_missing, 0);
   }
@@ -189,6 +195,22 @@ function cycles(ring) {
       name = ring.nodes.get(name).successor ?? name;
     }
     if (state.get(name) === node.name && path.includes(name)) found.push(path.slice(path.indexOf(name)));
+  }
+  return found;
+}
+
+function depths(ring) {
+  const found = new Map();
+  const own = (cycle) => (cycle.includes(ring.about.seenBy) ? 0 : 1);
+  [...ring.cycles].sort((a, b) => own(a) - own(b)).forEach((cycle, idx) => cycle.forEach((name) => found.set(name, idx)));
+  for (const { node } of ring.members) {
+    const path = [];
+    let name = node.name;
+    while (name !== null && !found.has(name) && !path.includes(name)) {
+      path.push(name);
+      name = ring.nodes.get(name)?.successor ?? null;
+    }
+    for (const each of path) found.set(each, found.get(name) ?? 0);
   }
   return found;
 }

@@ -119,8 +119,8 @@ export class Play {
   words(node, isOwn) {
     if (isOwn) return `${this.selected} shows you this page: select another node, to stop it.`;
     if (!node) return this.selected ? `${this.selected} does not run.` : "Select a node to have it leave, to kill or to freeze it.";
-    const state = node.is_frozen ? ", which is frozen" : node.is_leaving ? ", which is leaving" : "";
-    return `${node.node}${state}${node.is_apart ? ", beyond the cut" : ""}:`;
+    const state = node.is_frozen ? " and frozen" : node.is_leaving ? " and leaving" : "";
+    return `${node.node} is selected${state}${node.is_apart ? ", beyond the cut" : ""}.`;
   }
 
   count() {

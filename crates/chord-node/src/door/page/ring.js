@@ -9,6 +9,10 @@ const NEXT = RIM - 34;
 const BEFORE = RIM - 46;
 const LABEL = RIM + 36;
 
+/** How far inside of one ring the next is drawn, where there are several; more than three would leave no room. */
+const STEP = 82;
+const RINGS_MAX = 3;
+
 /** So much of the circle one label takes: where nodes are closer, fewer are labelled. */
 const LABEL_TURN = 0.024;
 
@@ -58,6 +62,12 @@ export class Picture {
     set(this.svg, { viewBox: `${-half} -414 ${2 * half} 828` });
   }
 
+  /** How far inside of the rim a node is drawn: 0 unless there are several rings. */
+  inset(name) {
+    if (this.ring.cycles.length < 2) return 0;
+    return STEP * Math.min(this.ring.depths.get(name) ?? 0, RINGS_MAX - 1);
+  }
+
   drawArcs() {
     for (const { node, turn, hue } of this.ring.order) {
       const range = node.isMember ? node.ring.range : null;
@@ -68,7 +78,7 @@ export class Picture {
         return s("path", { "stroke-width": BAND, onclick: () => this.select(node.name) }, title);
       });
       const isSelected = this.view.node === node.name;
-      set(path, { d: arc(from, turn, RIM), class: `arc hue${hue}${range.is_complete ? "" : " partial"}${isSelected ? " selected" : ""}` });
+      set(path, { d: arc(from, turn, RIM - this.inset(node.name)), class: `arc hue${hue}${range.is_complete ? "" : " partial"}${isSelected ? " selected" : ""}` });
       path.firstChild.textContent = `${node.name} answers for ${percent(range.share)} of the ring`;
     }
     this.ring.claims.forEach(({ from, to, owners }, idx) => {
@@ -99,7 +109,8 @@ export class Picture {
       if (from === undefined || to === undefined) continue;
       const path = this.keyed.beliefs.get(`${belief.kind} ${belief.of}`, () => s("path", {}, s("title")));
       const isNext = belief.kind === "successor";
-      const d = isNext ? arc(from, to, NEXT) : arcBack(from, to, BEFORE);
+      const inset = this.inset(belief.of);
+      const d = isNext ? arc(from, to, NEXT - inset) : arcBack(from, to, BEFORE - inset);
       const arrow = !belief.isAgreed ? "url(#torn)" : this.ring.order.length > MANY ? null : "url(#calm)";
       const isOfSelected = this.view.node === belief.of;
       set(path, { d, class: `belief ${belief.kind}${belief.isAgreed ? "" : " torn"}${isOfSelected ? " selected" : ""}`, "marker-end": arrow });
@@ -149,7 +160,7 @@ export class Picture {
         g.append(s("circle", { class: "hit" }), s("circle", { class: "dot" }), s("path", { class: "cross" }), s("title"));
         return g;
       });
-      const [x, y] = point(turn, RIM);
+      const [x, y] = point(turn, RIM - this.inset(node.name));
       const isSelected = this.view.node === node.name;
       const state = node.isMember ? "" : node.isThere ? " idle" : " absent";
       set(dot, {
