@@ -270,6 +270,10 @@ impl Builder {
         }
     }
 
+    fn config(&self, ring: &RingTag) -> Result<Config, StartError> {
+        Ok(Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?)
+    }
+
     fn check_copies(&self) -> Result<(), StartError> {
         if !(1..=REPLICAS_MAX).contains(&self.replicas) {
             return Err(StartError::Replicas { max: REPLICAS_MAX });
@@ -294,16 +298,14 @@ impl Builder {
         let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
         let size = self.ring_size;
-        let ring = RingTag { name: self.ring_name, size };
-        let config =
-            Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?;
-        let limits = &self.limits;
+        let ring = RingTag { name: self.ring_name.clone(), size };
+        let config = self.config(&ring)?;
         // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
         let bound = bind(&self.listen).await?;
         // Where it listens follows what its name means, unless that leads elsewhere.
         let follows = self.name.is_none().then(|| bound.name.clone());
         let name = self.name.unwrap_or_else(|| bound.name.clone());
-        let storage = Storage::open(self.data.as_ref(), &name, &ring, limits).await?;
+        let storage = Storage::open(self.data.as_ref(), &name, &ring, &self.limits).await?;
         let listener = bound.listen()?;
         let past = storage.past(&name).await;
         let me = Peer::of_name(name, size);

@@ -19,8 +19,8 @@ pub(crate) async fn ring() -> Vec<Node> {
     while nodes.len() < 3 {
         let joiner = Node::builder().listen("127.0.0.1:0").join(nodes[0].name().clone());
         let joiner = joiner.start().await.unwrap();
-        let joined = tokio::time::timeout(DEADLINE, joiner.ready()).await;
-        joined.unwrap_or_else(|_| panic!("{} does not join", joiner.name())).unwrap();
+        let ready = tokio::time::timeout(DEADLINE, joiner.ready()).await;
+        ready.unwrap_or_else(|_| panic!("{} does not join", joiner.name())).unwrap();
         nodes.push(joiner);
     }
     become_ready(&nodes).await;

@@ -45,7 +45,8 @@ export class Picture {
     this.box.classList.toggle("all", view.fingers === "all");
     this.frame();
     this.drawArcs();
-    if (play?.is_cut) this.drawCut(play.nodes);
+    this.isCut = play?.is_cut === true;
+    if (this.isCut) this.drawCut(play.nodes);
     this.drawBeliefs();
     this.drawFingers();
     this.drawPath();
@@ -217,7 +218,7 @@ export class Picture {
     const { order, members } = this.ring;
     const lines = this.keyed.middle.get("text", () => s("text", { "text-anchor": "middle" }, s("tspan", { class: "big", x: 0, y: 4 }), s("tspan", { class: "small", x: 0, dy: "1.6em" })));
     const [big, small] = lines.children;
-    const isHidden = this.view.fingers !== "none" || this.view.trace !== null;
+    const isHidden = this.view.fingers !== "none" || this.view.trace !== null || this.isCut;
     set(lines, { class: isHidden ? "off" : null });
     const text = order.length === 0 ? "" : `${members.length} ${members.length === 1 ? "node" : "nodes"}`;
     if (big.textContent !== text) big.textContent = text;

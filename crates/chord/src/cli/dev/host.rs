@@ -28,7 +28,7 @@ pub(super) struct Host {
 impl Host {
     /// Starts a node.
     pub(super) async fn start(builder: Builder) -> anyhow::Result<Self> {
-        let (began, begun) = oneshot::channel();
+        let (began, beginning) = oneshot::channel();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         let (ends, ended) = watch::channel(false);
         let thread = std::thread::Builder::new().name("node".to_owned());
@@ -38,7 +38,7 @@ impl Host {
                 ends.send_replace(true);
             })
             .context("no thread could be started for a node")?;
-        let (node, runtime) = begun.await.context("the thread of a node broke")??;
+        let (node, runtime) = beginning.await.context("the thread of a node broke")??;
         let (thaws, is_leaving) = (Mutex::default(), AtomicBool::new(false));
         Ok(Self { node, runtime, orders, thaws, is_leaving, ended })
     }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn version(number: u64) -> Option<Version> {
-        Some(format!("{number}.0.1").parse().unwrap())
+        format!("{number}.0.1").parse().ok()
     }
 
     /// A ledger with one write of that version.

@@ -57,6 +57,7 @@ pub(super) struct LoadBody {
 }
 
 /// What an operation came to.
+#[derive(Clone, Copy)]
 enum Ended {
     Wrote(usize, Option<Version>),
     /// With the time since when the ring had been quiet when it began.
