@@ -51,12 +51,13 @@ def open_page(browser, name):
 
 
 def click(browser, selector):
+    """Clicks the element wherever it is: words that come and go above it move it, and a pointer would miss it."""
     browser.wait(f"{selector} can be clicked", CAN_CLICK, selector)
-    browser.click(selector)
+    browser.run("document.querySelector(arguments[0]).click()", selector)
 
 
 def choose(browser, name):
-    browser.click(f'#table tr[data-node="{name}"] button')
+    click(browser, f'#table tr[data-node="{name}"] button')
 
 
 def adds_freezes_thaws_and_lets_leave(browser, names):

@@ -103,8 +103,12 @@ function traceWanted() {
   trace.run(() => trace.trace());
 }
 
+/** What the page listens to. */
+let events = null;
+
 function listen() {
-  const events = new EventSource("/v1/ring/live");
+  events?.close();
+  events = new EventSource("/v1/ring/live");
   const state = (name, text) => {
     byId("live").dataset.state = name;
     say(byId("live"), text);
@@ -145,6 +149,9 @@ byId("copy-link").addEventListener("click", () => copy("a link to this view", wi
 for (const radio of document.querySelectorAll("input[name=fingers]")) {
   radio.addEventListener("change", () => change({ fingers: radio.value }));
 }
+// A browser keeps pages that were left for those who go back, with their connections, of which it has six for one address.
+window.addEventListener("pagehide", () => events?.close());
+window.addEventListener("pageshow", (event) => event.persisted && listen());
 window.addEventListener("hashchange", recall);
 recall();
 listen();
