@@ -213,6 +213,14 @@ impl Feed {
         }
     }
 
+    /// Whether it may be that nobody was told yet that a record has gone by itself. Whoever is told twice passes over it.
+    fn takes_due(&mut self, record: &Record) -> bool {
+        let Some(at_ms) = record.expires_at_ms.filter(|_| !record.is_tombstone()) else { return false };
+        let due = (at_ms, record.position, record.key.clone());
+        let is_sought = self.search.laps > 0 && at_ms > self.search.since_ms;
+        self.due.remove(&due) || is_sought || self.cut.as_ref().is_some_and(|cut| due >= *cut)
+    }
+
     fn forget_lapsed(&mut self, now: Duration) {
         if now.saturating_sub(self.lapses_looked_for_at) < INTEREST_LAPSES_AFTER / 10 {
             return;
@@ -377,14 +385,34 @@ impl Replicator {
         }
     }
 
-    /// Those records of this node's range, of others, that somebody watches.
-    pub(super) fn watched_of(&self, records: &[Record]) -> Vec<Record> {
+    /// A record will be replaced. Its time may have come, and nobody may have been told of that yet.
+    pub(super) fn note_expiry_of(&mut self, replaced: &Record) {
+        if self.feed.subscriptions.is_empty() || !replaced.is_expired(self.now.wall_ms) {
+            return;
+        }
+        self.follow_range_with_feed();
+        if self.feed.takes_due(replaced) {
+            self.note_change(replaced);
+        }
+    }
+
+    /// Those records of this node's range, of others, that somebody watches, and which will replace what is here.
+    pub(super) fn watched_of(&mut self, records: &[Record]) -> Vec<Record> {
         // What is found while the node takes over was there before.
         if self.feed.subscriptions.is_empty() || !self.tenure.is_complete() {
             return Vec::new();
         }
         let is_watched = |record: &&Record| !self.feed.names_of(&record.key).is_empty();
-        records.iter().filter(is_watched).cloned().collect()
+        let watched: Vec<Record> = records.iter().filter(is_watched).cloned().collect();
+        for record in &watched {
+            if let Ok(Some(here)) = self.store.read(record.position, &record.key)
+                && here.version < record.version
+                && self.tenure.answers_for(record.position)
+            {
+                self.note_expiry_of(&here);
+            }
+        }
+        watched
     }
 
     /// Others had these: those are changes that were newer than what was here.

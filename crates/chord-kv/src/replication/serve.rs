@@ -267,6 +267,9 @@ impl Replicator {
         };
         match effect {
             Ok(Effect::Write(record)) => {
+                if let Some(stored) = &stored {
+                    self.note_expiry_of(stored);
+                }
                 let before = stored.filter(|record| record.live_value(now_ms).is_some());
                 self.begin_writing(key, record, before, Duplicate::No)
             }

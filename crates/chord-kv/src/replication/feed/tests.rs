@@ -333,6 +333,33 @@ fn what_goes_by_itself_is_told_at_its_time_and_only_if_it_is_still_there() {
 }
 
 #[test]
+fn what_has_gone_by_itself_is_told_before_what_is_written_in_its_place() {
+    let mut owner = Owner::new();
+    owner.subscribes(vec![of_key(1, "one"), of_prefix(2, "user:")]);
+    owner.set_until("one", 2000);
+    owner.set_until("user:one", 2000);
+    while !owner.tells(true).is_empty() {}
+    owner.passes(Duration::from_millis(900));
+    assert_eq!(owner.tells(true), []);
+    owner.now_ms = 2001; // No tick comes between.
+    owner.set("one");
+    owner.set("user:one");
+    let mut told = BTreeMap::<u64, Vec<Happened>>::new();
+    owner.passes(Duration::from_secs(1));
+    loop {
+        let deliveries = owner.tells(true);
+        if deliveries.is_empty() {
+            break;
+        }
+        for (id, _, changes) in deliveries {
+            told.entry(id).or_default().extend(changes.into_iter().map(|(_, happened)| happened));
+        }
+    }
+    let both = vec![Happened::Expired, Happened::Set];
+    assert_eq!(told, BTreeMap::from([(1, both.clone()), (2, both)]));
+}
+
+#[test]
 fn a_feed_ends_when_another_may_have_owned_the_range() {
     let mut owner = Owner::new();
     let began = owner.subscribes(vec![of_prefix(1, "")])[0].began;
