@@ -84,6 +84,11 @@ impl Version {
             && self.can_be_surpassed()
     }
 
+    /// Whether it is no further ahead of a clock that shows `now_ms` than clocks are.
+    pub fn is_believed(&self, now_ms: u64) -> bool {
+        self.time_ms() <= now_ms.saturating_add(CLOCK_AHEAD_MS_MAX)
+    }
+
     /// When it was made, in milliseconds since 1970, as far as its maker's clock and what it had seen tell.
     pub fn time_ms(&self) -> u64 {
         self.tick.time_ms()

@@ -269,6 +269,8 @@ impl Replicator {
         };
         let (last, has_missed) = match (since, &filter) {
             (Since::Now, _) => (None, false),
+            // No change that was told: it would hold back all that are to come.
+            (Since::Change(version, _), _) if !version.is_believed(self.now.wall_ms) => (None, true),
             (Since::Change(version, happened), Filter::Key(_)) => (Some(Some((version, happened))), false),
             (Since::Change(..), Filter::Prefix(_)) | (Since::Unknown, _) => (None, true),
         };

@@ -309,6 +309,8 @@ fn one_who_comes_back_is_told_what_came_since() {
     assert_eq!(resumed(was_set, Some(header(5, Some(900)))), [Some(notice(5, Happened::Expired))]);
     assert_eq!(resumed(was_set, Some(header(6, None))), [None, Some(set(6))]);
     assert_eq!(resumed(was_set, None), [None]);
+    let will_be_set = Since::Change(version(u64::from(u32::MAX)), Happened::Set);
+    assert_eq!(resumed(will_be_set, Some(header(6, None))), [None], "nobody was told that yet");
 }
 
 #[test]
