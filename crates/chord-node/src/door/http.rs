@@ -10,8 +10,8 @@ use chord_ring::{NodeName, RingSize};
 use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -207,6 +207,12 @@ pub(super) async fn hang_up_late(stream: TcpStream) {
 const LATE_HEADERS: &str = "the request's headers did not arrive in time";
 
 async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
+    let path = request.uri().path();
+    let (is_rest, language) = (is_rest(path), Language::of(path));
+    if let Err(sentence) = check_form(&request) {
+        let rejected = Rejected::closing(Code::BadRequest, sentence);
+        return if is_rest { rest::refuse(None, rejected) } else { reject(None, rejected) };
+    }
     // A page of ours tells nothing by itself, so a link to it may lead here from anywhere.
     if let Some(response) = page::respond(&request, shared.annex.is_some()) {
         return response;
@@ -214,8 +220,6 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     if let Some(annex) = annex::of(shared, &request) {
         return Box::pin(annex::respond(annex, shared, request)).await;
     }
-    let path = request.uri().path();
-    let (is_rest, language) = (is_rest(path), Language::of(path));
     let refuse = |language, rejected| {
         if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) }
     };
@@ -233,6 +237,24 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
         Ok(content) => Response::from_parts(head, content),
         Err(unread) => refuse(language, Refused::new(Code::Busy, unread.to_string()).into()),
     }
+}
+
+/// Whether a request has the form that RFC 9112 asks for, where hyper is content with less: another program on its way
+/// may take something else for its body, or for whom it is meant.
+fn check_form(request: &Request<Incoming>) -> Result<(), &'static str> {
+    let headers = request.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !is_chunked || codings.next().is_some() {
+            return Err("the only transfer coding that this node takes is chunked, once");
+        }
+    }
+    let n_hosts = headers.get_all(HOST).iter().count();
+    if n_hosts > 1 || (n_hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err("a request says by its header host, once, for whom it is");
+    }
+    Ok(())
 }
 
 async fn respond_in_seeds_words(

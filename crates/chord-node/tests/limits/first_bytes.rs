@@ -53,7 +53,7 @@ async fn whoever_sends_byte_after_byte_is_closed_at_the_deadline_of_the_whole_re
     let begins = [
         "POST /no",
         "POST /node HTTP/1.1\r\nhost: ",
-        "POST /node HTTP/1.1\r\ncontent-length: 1000\r\n\r\n",
+        "POST /node HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
         "GET ",
         "*2\r\n$4\r\nPING\r\n$1000\r\n",
         "PING\r\nPING ",

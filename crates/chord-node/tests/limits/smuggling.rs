@@ -43,11 +43,19 @@ async fn headers_that_two_programs_may_read_differently_are_refused() {
         "transfer-encoding: chunked, identity",
         "transfer-encoding: chunked\r\ntransfer-encoding: identity",
         "transfer-encoding: \x0bchunked",
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "transfer-encoding: , chunked",
+        "content-length: 2\r\nhost: y",
     ];
     for headers in headers {
         let answer = answer_to(&node, "HTTP/1.1", headers, "{}").await;
         assert_eq!(refusal(&answer), 400, "{headers:?}: {answer}");
     }
+    let nobody = format!("POST /node HTTP/1.1\r\ncontent-length: 2\r\n\r\n{{}}{SMUGGLED}");
+    let answer = told(&node, nobody.as_bytes()).await;
+    assert_eq!(refusal(&answer), 400, "nobody says for whom it is: {answer}");
     let answer = answer_to(&node, "HTTP/1.0", "transfer-encoding: chunked", "0\r\n\r\n").await;
     assert_eq!(refusal(&answer), 400, "{answer}");
 }
