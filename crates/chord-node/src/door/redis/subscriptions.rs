@@ -37,8 +37,12 @@ const NAMES_MAX: usize = 1024;
 /// Bytes of a channel, at most: the longest key, and what stands before it.
 const CHANNEL_BYTES_MAX: usize = KEY_BYTES_MAX + KEYSPACE.len();
 
-/// Bytes of a pattern, at most: it is tried on every change, and takes time by the product of both lengths.
+/// Bytes of a pattern, at most: it is tried on every change.
 const PATTERN_BYTES_MAX: usize = 1024;
+
+/// Bytes of all patterns of one connection from their first `*` on, at most: to try these takes time by the product of
+/// their length and that of the key. On the longest key that is less than a tenth of a second.
+const TAILS_BYTES_MAX: usize = 16 << 10;
 
 const KEYSPACE: &str = "__keyspace@0__:";
 const KEYEVENT: &str = "__keyevent@0__:";
@@ -72,6 +76,12 @@ fn begun(call: &mut Call<'_>, verb: Verb, kind: Kind) -> Result<Begun, Answer> {
         names.push(name.to_vec());
     }
     Ok(Begun::Subscription(Subscribing { verb, kind, names }))
+}
+
+/// How much of a pattern may have to be tried at each byte of a key.
+fn tail_bytes((kind, name): &Name) -> usize {
+    let first = name.iter().position(|byte| *byte == b'*');
+    first.filter(|_| *kind == Kind::Pattern).map_or(0, |first| name.len() - first)
 }
 
 /// A channel or a pattern.
@@ -163,6 +173,13 @@ impl Subscriptions {
         let limit = if name.0 == Kind::Channel { CHANNEL_BYTES_MAX } else { PATTERN_BYTES_MAX };
         if name.1.len() > limit {
             return Err(Answer::mistake(format!("a channel or a pattern has {limit} bytes at most")));
+        }
+        let tails: usize = self.names.keys().map(tail_bytes).sum();
+        if tails + tail_bytes(&name) > TAILS_BYTES_MAX {
+            let sentence = format!(
+                "the patterns of a connection have {TAILS_BYTES_MAX} bytes at most from their first * on: use others, or several connections"
+            );
+            return Err(Answer::mistake(sentence));
         }
         let Some(filter) = filter(&name) else {
             self.names.insert(name, Subscription { watch: None });
