@@ -88,6 +88,44 @@ async fn each_command_answers_as_that_of_redis() {
 }
 
 #[tokio::test]
+async fn a_compare_and_set_stores_without_a_lifetime_as_set_does() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let mut other = connect(&node).await;
+    other.write_all(b"SET k v EX 100\r\nCHORD.GETV k\r\nQUIT\r\n").await.unwrap();
+    let answers = rest(&mut other).await;
+    let version = answers.lines().rev().nth(1).unwrap();
+    stream.write_all(format!("CHORD.CAS k {version} w\r\nTTL k\r\nQUIT\r\n").as_bytes()).await.unwrap();
+    let answers = rest(&mut stream).await;
+    assert!(answers.starts_with('$') && answers.ends_with("\r\n:-1\r\n+OK\r\n"), "{answers}");
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn several_of_the_longest_values_are_set_by_one_command() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let value = "v".repeat(1 << 20);
+    let pairs =
+        ["a", "b", "c", "d", "e"].map(|key| format!("$1\r\n{key}\r\n$1048576\r\n{value}\r\n")).concat();
+    stream.write_all(format!("*11\r\n$4\r\nMSET\r\n{pairs}").as_bytes()).await.unwrap();
+    told(&mut stream, "STRLEN e\r\n", "+OK\r\n:1048576\r\n").await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_patterns_of_a_connection_have_a_limit_together() {
+    let node = node(Limits::default()).await;
+    let mut stream = connect(&node).await;
+    let patterns: Vec<String> = (0..17).map(|idx| format!("k*{}{idx:02}", "?".repeat(1020))).collect();
+    stream.write_all(format!("PSUBSCRIBE {}\r\nQUIT\r\n", patterns.join(" ")).as_bytes()).await.unwrap();
+    let answers = rest(&mut stream).await;
+    assert_eq!(answers.matches("$10\r\npsubscribe").count(), 16, "{answers}");
+    assert!(answers.contains("-ERR the patterns of a connection have 16384 bytes at most"), "{answers}");
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_pipeline_is_answered_in_its_order_and_each_key_is_as_its_commands_say() {
     let node = node(Limits::default()).await;
     let mut stream = connect(&node).await;

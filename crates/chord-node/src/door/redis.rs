@@ -71,7 +71,8 @@ pub(super) async fn serve(
     let bulk_bytes_max = limits.value_bytes.saturating_add(64 << 10);
     let request_limits = RequestLimits {
         bulk_bytes_max,
-        request_bytes_max: bulk_bytes_max.saturating_add(1 << 20),
+        // One request can have as much of the budget as a body of HTTP can.
+        request_bytes_max: bulk_bytes_max.saturating_add(1 << 20).max(limits.body_bytes()),
         ..RequestLimits::default()
     };
     let mut parser = RequestParser::new(request_limits);

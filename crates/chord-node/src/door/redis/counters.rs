@@ -34,7 +34,7 @@ fn sum(call: &Call<'_>, key: Key, addend: i64) -> Begun {
         let value = kept.record.and_then(|record| record.value);
         let number = value.and_then(|value| integer(value.as_bytes()));
         number
-            .map_or_else(|| Answer::error("TRYAGAIN", "the sum expired before it was told"), Answer::Integer)
+            .map_or_else(|| Answer::error("UNCERTAIN", "the sum expired before it was told"), Answer::Integer)
     })
 }
 

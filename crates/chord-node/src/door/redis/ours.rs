@@ -64,7 +64,7 @@ fn cas(call: &mut Call<'_>) -> Result<Begun, Answer> {
         (_, Err(error)) => return Err(Answer::mistake(error.to_string())),
     };
     let change = Change::Set(call.value()?);
-    let operation = Operation::Change { change, condition, expiry: Expiry::Keep };
+    let operation = Operation::Change { change, condition, expiry: Expiry::Never };
     Ok(call.run_and_judge(key, operation, |done| match done {
         Ok(kept) => kept.record.map_or(Answer::Null, |record| Answer::text(record.version.to_string())),
         Err(OperationError::Data(Unable::ConditionFailed { .. })) => Answer::Null,
