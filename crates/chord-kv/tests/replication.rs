@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Account, AnswerBody, Change, Comparison, Condition, Consistency, Current, Delivery, Denial, Departure,
-    Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
+    Account, AnswerBody, Before, Change, Comparison, Condition, Consistency, Current, Delivery, Denial,
+    Departure, Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
     OperationError, Output, PeerAnswer, PeerRequest, Proposal, Reception, Replicator, RequestId, Settings,
     Since, Standing, Subscribed, Verdict, WatchId,
 };
@@ -402,7 +402,7 @@ fn a_ring_of_one_answers_at_once() {
 }
 
 #[test]
-fn a_deletion_tells_its_version_also_when_it_comes_twice_and_one_of_nothing_tells_none() {
+fn a_change_that_comes_twice_tells_its_version_and_that_nobody_knows_what_was_there_before() {
     let mut driven = Driven::new(Arc::new(MemoryStore::new(size(), 1 << 20)));
     driven.feed(Input::Neighbours(Neighbours { is_member: true, ..Neighbours::default() }));
     let key = Key::new(b"key").unwrap();
@@ -413,19 +413,25 @@ fn a_deletion_tells_its_version_also_when_it_comes_twice_and_one_of_nothing_tell
         let input = Input::Operate { token, position, key, operation, proposal, consistency, until };
         driven.node.handle(now, input);
         match driven.node.poll() {
-            Some(Output::Done(Token(1), Ok(outcome))) => (outcome.was_there(), outcome.deleted),
+            Some(Output::Done(Token(1), Ok(outcome))) => {
+                let is_known = outcome.before != Before::Unknown;
+                (outcome.was_there(), outcome.deleted, is_known)
+            }
             other => panic!("{other:?}"),
         }
     };
     let version = |time_ms| Version::new(time_ms, 0, Position::ZERO);
-    let value = Value::new(b"value", 100).unwrap();
+    let put = || Operation::put(Value::new(b"value", 100).unwrap());
     let deletion = Proposal::Version(version(4));
-    assert_eq!(deletes(2, Operation::delete(), Proposal::Version(version(2))), (false, None));
-    assert_eq!(deletes(3, Operation::put(value), Proposal::Version(version(3))), (false, None));
-    assert_eq!(deletes(4, Operation::delete(), deletion), (true, Some(version(4))));
-    assert_eq!(deletes(5, Operation::delete(), deletion), (true, Some(version(4))), "it is the same");
-    assert_eq!(deletes(6, Operation::delete(), Proposal::Version(version(6))), (false, None));
-    assert_eq!(deletes(7, Operation::Get, Proposal::LeftToOwner), (false, None));
+    assert_eq!(deletes(2, Operation::delete(), Proposal::Version(version(2))), (false, None, true));
+    assert_eq!(deletes(3, put(), Proposal::Version(version(3))), (false, None, true));
+    assert_eq!(deletes(4, Operation::delete(), deletion), (true, Some(version(4)), true));
+    assert_eq!(deletes(5, Operation::delete(), deletion), (true, Some(version(4)), false), "it is the same");
+    assert_eq!(deletes(6, Operation::delete(), Proposal::Version(version(6))), (false, None, true));
+    assert_eq!(deletes(7, Operation::Get, Proposal::LeftToOwner), (false, None, true));
+    let twice = Proposal::Version(version(8));
+    assert_eq!(deletes(8, put(), twice), (false, None, true));
+    assert_eq!(deletes(9, put(), twice), (true, None, false), "it was there before it came again, of itself");
 }
 
 /// A store that has no room while it is told so.

@@ -304,7 +304,9 @@ impl Client {
         }
         let limits = ReplicaLimits { size: ring.size, value_bytes: VALUE_BYTES_LIMIT };
         let answer = decode_answer(&exchange.body, &limits).map_err(|error| self.garbled(&error))?;
-        Ok((answer.with_deleted(context.version), context))
+        let answer = answer.with_deleted(context.version).if_repeated(context.repeated);
+        let contradicts = || self.garbled(&"the answer contradicts what is said beside it");
+        Ok((answer.ok_or_else(contradicts)?, context))
     }
 
     /// Asks in frames; `None` if the node is to be asked in other words.

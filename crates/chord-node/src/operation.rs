@@ -419,7 +419,13 @@ impl Shared {
                 let _ = self.answered(work, &Err(Unable::NotOwner));
                 return Err(Failure::Refused(Refusal::NoRoute));
             }
-            Ok(result) => return Ok(self.conclude(work, owner.name.clone(), hops, result)),
+            Ok(result) => {
+                let is_change = work.wish.operation != Operation::Get;
+                let is_repeat = work.attempts.may_have_happened() || sending.is_in_doubt();
+                // An older owner does not say that it had this before.
+                let result = if is_change && is_repeat { result.map(Kept::perhaps_repeated) } else { result };
+                return Ok(self.conclude(work, owner.name.clone(), hops, result));
+            }
             Err(failure) => (work.attempts.failed(sending.is_in_doubt()), failure),
         };
         match afterwards {

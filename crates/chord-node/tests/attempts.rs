@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chord_kv::replication::{Condition, OperationError as Unable, Outcome, Proposal};
+use chord_kv::replication::{Change, Condition, Operation, OperationError as Unable, Outcome, Proposal};
 use chord_kv::{ClockAhead, Version};
 use chord_node::{Limits, Node, OperationError};
 use chord_ring::{NodeName, RingSize, between};
@@ -142,8 +142,8 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
     Ok(Some((path, body)))
 }
 
-/// Puts a key of that owner through a node beside it.
-async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError> {
+/// A node beside that owner, and a key of the owner.
+async fn node_beside(owner: &Owner) -> (Node, String) {
     let limits = Limits { operation: Duration::from_secs(2), ..Limits::default() };
     let node = Node::builder().listen("127.0.0.1:0").limits(limits).wait_for_command().start().await.unwrap();
     node.join(owner.name.clone()).await.unwrap();
@@ -151,7 +151,55 @@ async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError>
     let (from, to) = (position(node.name().as_str()), position(owner.name.as_str()));
     let mut keys = (0..).map(|idx| format!("key{idx}"));
     let key = keys.find(|key| between(from, position(key), to)).unwrap();
+    (node, key)
+}
+
+/// Puts a key of that owner through a node beside it.
+async fn put_beside(owner: &Owner) -> Result<chord_node::Stored, OperationError> {
+    let (node, key) = node_beside(owner).await;
     node.put(key.as_bytes(), b"value").await
+}
+
+/// How the answer begins that a client of such a node has to this, where `KEY` is a key of the owner.
+async fn told_beside(owner: &Owner, request: &str) -> String {
+    let (node, key) = node_beside(owner).await;
+    let mut stream = BufReader::new(TcpStream::connect(node.name().as_str()).await.unwrap());
+    stream.write_all(request.replace("KEY", &key).as_bytes()).await.unwrap();
+    let mut line = String::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_line(&mut line)).await.unwrap().unwrap();
+    line
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_write_that_was_sent_twice_is_not_said_to_be_nothing() {
+    let commands = ["GETSET KEY v\r\n", "SET KEY v GET\r\n", "GETDEL KEY\r\n"];
+    for command in commands {
+        let once = told_beside(&Owner::start(&[Says::Done]).await, command).await;
+        assert_eq!(once, "$-1\r\n", "{command}");
+        let twice = told_beside(&Owner::start(&[Says::Nothing, Says::Done]).await, command).await;
+        assert!(twice.starts_with("-UNCERTAIN the change is made"), "{command} {twice}");
+    }
+    let put = "PUT /v1/kv/KEY HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    for (says, status) in [(&[Says::Done][..], 201), (&[Says::Nothing, Says::Done], 200)] {
+        let line = told_beside(&Owner::start(says).await, put).await;
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{says:?} {line}");
+    }
+}
+
+#[tokio::test]
+async fn what_set_tells_that_was_there_is_what_it_was_decided_by() {
+    let gone = Says::Refuses(Unable::ConditionFailed { found: None });
+    let owner = Owner::start(&[Says::Done, gone, Says::Done, Says::Done]).await;
+    assert_eq!(told_beside(&owner, "SET KEY v NX GET\r\n").await, "$-1\r\n");
+    let asked: Vec<Operation> = owner.asked.lock().unwrap().drain(..).map(|asked| asked.operation).collect();
+    let sets = |operation: &Operation| {
+        matches!(operation, Operation::Change { condition: Condition::Absent, change: Change::Set(_), .. })
+    };
+    let tries = asked.chunks(2).filter(|two| two[0] == Operation::Get && sets(&two[1])).count();
+    assert_eq!((asked.len(), tries), (4, 2), "{asked:?}");
+    let owner = Owner::start(&[Says::Done]).await;
+    assert_eq!(told_beside(&owner, "SET KEY v XX GET\r\n").await, "$-1\r\n");
+    assert_eq!(owner.asked.lock().unwrap().len(), 1, "nothing is there to be replaced");
 }
 
 fn outdated(stored: &str) -> Says {
@@ -224,7 +272,7 @@ async fn what_an_owner_refuses_is_told_in_its_words() {
     assert_eq!(put_beside(&owner).await.unwrap_err(), OperationError::Data(refused));
     let operation = owner.asked.lock().unwrap().pop().unwrap().operation;
     assert!(
-        matches!(operation, chord_kv::replication::Operation::Change { condition: Condition::Always, .. }),
+        matches!(operation, Operation::Change { condition: Condition::Always, .. }),
         "a put has no condition of its own: {operation:?}"
     );
 }

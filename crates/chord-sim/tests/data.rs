@@ -83,10 +83,11 @@ fn found(defect: Defect, seeds: Range<u64>) -> Option<(u64, DataRule)> {
 #[test]
 fn each_rule_that_is_broken_on_purpose_is_caught() {
     use DataRule::{
-        BecomesReplicated, ListsAll, NothingGoesBack, NothingLost, NothingMiscounted, NothingMisplaced,
-        NothingUnseen,
+        BecomesReplicated, FindsWhatWasThere, ListsAll, NothingGoesBack, NothingLost, NothingMiscounted,
+        NothingMisplaced, NothingUnseen,
     };
-    let seen_by_clients = &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced, ListsAll][..];
+    let seen_by_clients =
+        &[NothingLost, NothingGoesBack, NothingMiscounted, NothingMisplaced, FindsWhatWasThere, ListsAll][..];
     // A run before the first that shows it costs time; where the plans change, others show it.
     let defects = [
         (Defect::TakesOverBlindly, 1, seen_by_clients),
@@ -102,6 +103,7 @@ fn each_rule_that_is_broken_on_purpose_is_caught() {
         (Defect::ForgetsItsLastLife, 48, seen_by_clients),
         (Defect::HidesGaps, 638, &[NothingUnseen]),
         (Defect::ListsBlindly, 35, &[ListsAll]),
+        (Defect::ForgetsThatItCameTwice, 0, &[FindsWhatWasThere]),
     ];
     let mut missed = BTreeMap::new();
     for (defect, first, rules) in defects {

@@ -34,6 +34,7 @@ const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
 const VERSION: &str = "chord-version";
 const EXPIRES: &str = "chord-expires-ms";
+const REPEATED: &str = "chord-repeated";
 const OWNER: &str = "chord-owner";
 const HOPS: &str = "chord-hops";
 const COPIES: &str = "chord-copies";
@@ -64,6 +65,8 @@ pub struct Context {
     pub remaining: Option<Duration>,
     /// The version of the record that the answer is about.
     pub version: Option<Version>,
+    /// Whether the answer is about a change that came twice, so that what was there before is not known any more.
+    pub repeated: bool,
     /// When that record expires, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
     /// The node that owns the key that the answer is about.
@@ -134,6 +137,9 @@ impl Context {
         if let Some(version) = &self.version {
             header(VERSION, &version.to_string());
         }
+        if self.repeated {
+            header(REPEATED, "1");
+        }
         if let Some(expires_at_ms) = self.expires_at_ms {
             header(EXPIRES, &expires_at_ms.to_string());
         }
@@ -185,6 +191,7 @@ impl Context {
                 .number(DEADLINE_HEADER)?
                 .map(|ms| Duration::from_millis(ms).min(REMAINING_MAX)),
             version: headers.parse(VERSION, "a version: TIME.COUNTER.WRITER")?,
+            repeated: headers.flag(REPEATED)?.unwrap_or(false),
             expires_at_ms: headers.number(EXPIRES)?,
             owner: headers.parse(OWNER, A_NODE)?,
             hops: headers.number(HOPS)?,

@@ -15,8 +15,8 @@ pub(crate) mod writer;
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Consistency, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PeerAnswer,
-    PeerRequest, Proposal, RECALLED_MAX, REPLICAS_MAX,
+    Before, Consistency, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome,
+    PeerAnswer, PeerRequest, Proposal, RECALLED_MAX, REPLICAS_MAX,
 };
 use chord_kv::{KEY_BYTES_MAX, Key, VALUE_BYTES_LIMIT, Version};
 use chord_ring::{NODE_NAME_BYTES_MAX, NodeNameError, RingSize, SUCCESSORS_LIMIT};
@@ -113,6 +113,22 @@ impl DataAnswer {
         match self {
             Self::Operated(Ok(outcome)) => outcome.deleted,
             Self::Operated(Err(_)) | Self::Peer(_) => None,
+        }
+    }
+
+    /// Whether it says of a change that what was there before is not known. That travels beside the message too.
+    pub fn is_repeated(&self) -> bool {
+        matches!(self, Self::Operated(Ok(Outcome { before: Before::Unknown, .. })))
+    }
+
+    /// The same with what came beside the message; `None` if it contradicts that.
+    pub fn if_repeated(self, is_repeated: bool) -> Option<Self> {
+        match self {
+            other if !is_repeated => Some(other),
+            Self::Operated(Ok(outcome @ Outcome { before: Before::Nothing, .. })) => {
+                Some(Self::Operated(Ok(Outcome { before: Before::Unknown, ..outcome })))
+            }
+            Self::Operated(_) | Self::Peer(_) => None,
         }
     }
 

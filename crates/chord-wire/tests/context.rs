@@ -45,6 +45,7 @@ fn full() -> Context {
         named: true,
         remaining: Some(Duration::from_millis(1500)),
         version: Some(Version::new(12, 3, Position::from(45))),
+        repeated: true,
         expires_at_ms: Some(99),
         predecessor: Some(KnownPredecessor::Node(name("h:4"))),
         member: Some(true),
@@ -78,6 +79,7 @@ fn a_full_context_is_written_in_these_headers() {
         ("chord-owner", "10.0.0.9:4567"),
         ("chord-path", "h:2,[::1]:3"),
         ("chord-predecessor", "h:4"),
+        ("chord-repeated", "1"),
         ("chord-replicas", "3"),
         ("chord-ring-name", "blue"),
         ("chord-ring-size", "160"),
@@ -207,13 +209,13 @@ fn any_context() -> impl Strategy<Value = Context> {
     let about_sender = (of(any_ring()), of(any_name()), of(predecessor), of(any::<bool>()), of(keeping));
     let about_request =
         (prop::collection::vec(any_name(), 0..20), any::<bool>(), of(remaining), of(any_version()));
-    let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()), of(any::<u32>()));
+    let about_record = (of(any::<u64>()), of(any_name()), of(any::<u32>()), of(any::<u32>()), any::<bool>());
     let frames = (any::<u8>(), any::<u8>()).prop_map(|(lowest, highest)| Versions { lowest, highest });
     (about_sender, about_request, about_record, of(frames), of(code)).prop_map(
         |(
             (ring, from, predecessor, member, keeping),
             (path, named, remaining, version),
-            (expires_at_ms, owner, hops, copies),
+            (expires_at_ms, owner, hops, copies, repeated),
             frames,
             code,
         )| {
@@ -224,6 +226,7 @@ fn any_context() -> impl Strategy<Value = Context> {
                 named,
                 remaining,
                 version,
+                repeated,
                 expires_at_ms,
                 owner,
                 hops,

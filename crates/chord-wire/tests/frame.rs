@@ -4,7 +4,7 @@ mod replica_messages;
 
 use std::time::Duration;
 
-use chord_kv::replication::{AnswerBody, Operation, Outcome, PeerAnswer, PeerRequest, Proposal};
+use chord_kv::replication::{AnswerBody, Before, Operation, Outcome, PeerAnswer, PeerRequest, Proposal};
 use chord_kv::{Key, VALUE_BYTES_DEFAULT, Version};
 use chord_ring::{
     Answer as RingAnswer, Found, NodeName, Peer, Pong, Position, Question, Request as RingRequest, RingSize,
@@ -198,6 +198,20 @@ fn where_the_range_of_an_owner_begins_is_told_in_a_field_that_others_pass_over()
     let off_ring = [b"\x0f\x22\x21\x01", &[0; 32][..], b"\0\x03h:2\x01\0"].concat();
     assert!(read(Kind::Found, &off_ring).is_err());
     assert!(Tag::After.number() % 2 == 1, "who does not know it passes over it");
+}
+
+#[test]
+fn a_change_that_came_twice_says_so_in_a_field_that_others_pass_over() {
+    let outcome = Outcome { copies: 2, before: Before::Unknown, ..Outcome::default() };
+    let answer = Answer::Operated { result: Ok(outcome), owner: None, hops: None };
+    let bytes = b"\x11\0\0\x01\x90\x02\0\0";
+    assert_eq!(content(|to| answer.write(to)), bytes);
+    let read = |kind: Kind, content: &[u8]| Answer::read(kind.number(), content, &limits(), &speaker());
+    assert_eq!(read(Kind::Operated, bytes), Ok(answer));
+    let misplaced = Err(MessageError::Misplaced { tag: 17 });
+    assert_eq!(read(Kind::Operated, b"\x11\0\0\x01\x91\x01"), misplaced, "nothing was changed");
+    assert_eq!(read(Kind::Done, b"\x11\0\0"), misplaced);
+    assert!(Tag::Repeated.number() % 2 == 1, "who does not know it passes over it");
 }
 
 #[test]

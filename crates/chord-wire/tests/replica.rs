@@ -5,8 +5,8 @@ mod replica_messages;
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Denial, Expiry, Group, Header,
-    MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer,
+    Account, AnswerBody, Before, Change, Claim, Comparison, Condition, Consistency, Denial, Expiry, Group,
+    Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, Operation, OperationError, Outcome, PARTS, PeerAnswer,
     PeerRequest, Proposal, RECALLED_MAX, Reception, Standing, Verdict,
 };
 use chord_kv::{
@@ -583,7 +583,8 @@ fn the_largest_messages_fit_the_limit_on_all_of_them() {
     let headers = vec![Header::from(&record(n, 0)); MESSAGE_RECORDS_MAX];
     let next = headers.last().map(|last| Cursor { position: last.position, key: last.key.clone() });
     assert_eq!(answer_passes(&told(AnswerBody::Listed { account, headers, next }), &limits), Ok(()));
-    let outcome = Outcome { record: Some(longest.clone()), before: Some(longest), copies: 3, deleted: None };
+    let outcome =
+        Outcome { record: Some(longest.clone()), before: Before::Record(longest), copies: 3, deleted: None };
     assert_eq!(answer_passes(&DataAnswer::Operated(Ok(outcome)), &limits), Ok(()));
 
     let mut bytes = vec![0; limits.message_bytes() + 1];

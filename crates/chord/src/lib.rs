@@ -32,7 +32,7 @@
 //! can leave it out.
 
 pub use chord_kv::replication::{
-    Change, Condition, Consistency, Expiry, Filter, Happened, Header, Notice, Operation, Outcome,
+    Before, Change, Condition, Consistency, Expiry, Filter, Happened, Header, Notice, Operation, Outcome,
     REPLICAS_DEFAULT, REPLICAS_MAX, Seen, Since,
 };
 pub use chord_kv::tour::TourError;

@@ -101,13 +101,26 @@ pub enum Consistency {
     All,
 }
 
+/// What was under a key before a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing that was live; or this was no change.
+    #[default]
+    Nothing,
+    /// This.
+    Record(Record),
+    /// The change was made, perhaps when it came for the first of several times, and what was there then is not known any
+    /// more.
+    Unknown,
+}
+
 /// What came of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What is under the key now, if it is live.
     pub record: Option<Record>,
-    /// What was there before the change, if it was live and this was not a change that came twice; `None` for a get.
-    pub before: Option<Record>,
+    /// What was there before the change.
+    pub before: Before,
     /// Members of the group that have it, this node included; 0 for a get that asked nobody.
     pub copies: usize,
     /// The version of the deletion, if this was one of something that was there; `None` from a node that does not tell it.
@@ -120,9 +133,16 @@ impl Outcome {
         self.record.as_ref().map(|record| &record.version).or(self.deleted.as_ref())
     }
 
-    /// Whether something was there before the change, as far as that is known.
+    /// Whether something was there before a change that is made only where something is, as a deletion is.
     pub fn was_there(&self) -> bool {
-        self.before.is_some() || self.deleted.is_some()
+        self.before != Before::Nothing || self.deleted.is_some()
+    }
+
+    /// The same of a change that may have come twice, from a node that does not tell whether it did.
+    #[must_use]
+    pub fn perhaps_repeated(self) -> Self {
+        let is_told = self.before != Before::Nothing || self.copies == 0; // Without a copy it changed nothing.
+        if is_told { self } else { Self { before: Before::Unknown, ..self } }
     }
 }
 

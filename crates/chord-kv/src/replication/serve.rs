@@ -4,11 +4,11 @@ use chord_ring::{Failure, Peer, Position, Token};
 use std::collections::BTreeSet;
 
 use super::message::{AnswerBody, PeerRequest};
-use super::operation::{Circumstances, Effect};
+use super::operation::{Before, Circumstances, Effect};
 use super::outbox::Batch;
 use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
-use super::work::{Stage, Work, Writing};
+use super::work::{Duplicate, Stage, Work, Writing};
 use super::{
     Consistency, Operation, OperationError, Outcome, Output, Proposal, Purpose, Replicator, SOON,
     UNCONFIRMED_MAX, Undurable,
@@ -249,7 +249,11 @@ impl Replicator {
         }
         let came_twice = |record: &Record| proposal == Proposal::Version(record.version);
         if stored.as_ref().is_some_and(came_twice) {
-            return self.begin_writing(key, stored?, None, Duplicate::Yes);
+            #[cfg(feature = "defects")]
+            if self.settings.has(super::Defect::ForgetsThatItCameTwice) {
+                return self.begin_writing(key, stored?, Before::Nothing, Duplicate::Yes);
+            }
+            return self.begin_writing(key, stored?, Before::Unknown, Duplicate::Yes);
         }
         let version = match self.version_over(proposal, stored.as_ref()) {
             Ok(version) => version,
@@ -271,6 +275,7 @@ impl Replicator {
                     self.note_expiry_of(stored);
                 }
                 let before = stored.filter(|record| record.live_value(now_ms).is_some());
+                let before = before.map_or(Before::Nothing, Before::Record);
                 self.begin_writing(key, record, before, Duplicate::No)
             }
             // Then it is decided anew.
@@ -323,14 +328,14 @@ impl Replicator {
 
     /// A reader must not see what a crash could undo: first there must be enough copies of it.
     fn confirm_earlier(&mut self, key: &Key, record: Record) -> Option<Result<Outcome, OperationError>> {
-        self.begin_writing(key, record, None, Duplicate::Earlier)
+        self.begin_writing(key, record, Before::Nothing, Duplicate::Earlier)
     }
 
     fn begin_writing(
         &mut self,
         key: &Key,
         record: Record,
-        before: Option<Record>,
+        before: Before,
         duplicate: Duplicate,
     ) -> Option<Result<Outcome, OperationError>> {
         let sequence = match duplicate {
@@ -587,14 +592,4 @@ fn work_is_decided(work: &Work) -> bool {
         Stage::Writing(writing) => !writing.is_earlier || work.operation == Operation::Get,
         Stage::Waiting | Stage::Asking(..) | Stage::Consulting(_) | Stage::Informed => true,
     }
-}
-
-/// Whether a record that is written was written before.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Duplicate {
-    No,
-    /// It is the same write, which came twice.
-    Yes,
-    /// It is what an earlier write left, which has too few copies.
-    Earlier,
 }

@@ -100,4 +100,6 @@ pub enum Defect {
     ListsBlindly,
     /// An owner goes on telling those who watch as if nobody else had owned any of its range meanwhile.
     HidesGaps,
+    /// A change that comes twice is said to have found nothing.
+    ForgetsThatItCameTwice,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chord_ring::{NodeName, Position, Token};
 
-use super::operation::{Consistency, Operation, Proposal};
+use super::operation::{Before, Consistency, Operation, Proposal};
 use super::tenure::Epoch;
 use super::walk::Walk;
 use crate::{Key, Record, Sequence, Version};
@@ -46,7 +46,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Writing {
     pub(super) record: Record,
-    pub(super) before: Option<Record>,
+    pub(super) before: Before,
     pub(super) sequence: Sequence,
     /// How often the node had doubted itself when it began.
     pub(super) doubts: u64,
@@ -58,6 +58,16 @@ pub(super) struct Writing {
     pub(super) copies: BTreeSet<NodeName>,
     /// A version that somebody has who is not known to this node.
     pub(super) newer: Option<Version>,
+}
+
+/// Whether a record that is written was written before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duplicate {
+    No,
+    /// It is the same write, which came twice.
+    Yes,
+    /// It is what an earlier write left, which has too few copies.
+    Earlier,
 }
 
 /// All operations under way, the first of each key being done.

@@ -37,7 +37,7 @@ pub(super) async fn answer_peer(
             (DataAnswer::Operated(done), is_read)
         }
     };
-    let context = Context { version: answer.deleted(), ..Context::default() };
+    let context = Context { version: answer.deleted(), repeated: answer.is_repeated(), ..Context::default() };
     Ok((content(shared, &answer, is_read), context))
 }
 
@@ -55,9 +55,10 @@ pub(super) async fn answer_client(
     let (whom, is_read) = (Whom::of(shared, &context), operate.operation == Operation::Get);
     let outcome = shared.operate_for(&whom, operate, context.path).await?;
     let Outcome { owner, hops, kept } = outcome;
-    let context =
-        Context { version: kept.deleted, owner: Some(owner), hops: Some(hops), ..Context::default() };
-    Ok((content(shared, &DataAnswer::Operated(Ok(kept)), is_read), context))
+    let answer = DataAnswer::Operated(Ok(kept));
+    let (version, repeated) = (answer.deleted(), answer.is_repeated());
+    let context = Context { version, repeated, owner: Some(owner), hops: Some(hops), ..Context::default() };
+    Ok((content(shared, &answer, is_read), context))
 }
 
 fn content(shared: &Arc<Shared>, answer: &DataAnswer, is_read: bool) -> Content {

@@ -184,7 +184,8 @@ impl Asker<'_> {
                 link.report("a request about records", &error.to_string());
                 Failure::Silent
             });
-            return decoded.map(|answer| answer.with_deleted(context.version));
+            let answer = decoded?.with_deleted(context.version).if_repeated(context.repeated);
+            return answer.ok_or(Failure::Silent);
         }
         let sentence = chord_wire::decode_error(&answer.body).unwrap_or_default();
         let refused = super::Refused { code: context.code, sentence };

@@ -90,6 +90,8 @@ impl Asker<'_> {
             expires_at_ms: None,
         });
         let kept = Kept { record, copies: 1, ..Kept::default() };
+        // What was there before a put, it does not say.
+        let kept = if wish.operation == Operation::Get { kept } else { kept.perhaps_repeated() };
         // A seed node counts from itself.
         Ok(Ok(Outcome { owner: storage_node, hops: hops.saturating_add(hops_here), kept }))
     }

@@ -1,7 +1,7 @@
 //! Answers: what comes back.
 
 use chord_kv::Version;
-use chord_kv::replication::{OperationError, Outcome, PeerAnswer};
+use chord_kv::replication::{Before, OperationError, Outcome, PeerAnswer};
 use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, Position, RingTag, State};
 
 use super::error::MessageError;
@@ -81,6 +81,8 @@ impl Answer {
                 if let Ok(Outcome { deleted: Some(version), .. }) = result {
                     fields.part(Tag::Deleted, |to| version.write(to));
                 }
+                let is_repeated = matches!(result, Ok(Outcome { before: Before::Unknown, .. }));
+                fields.flag(Tag::Repeated, is_repeated);
             }
             if let Self::Ring(RingAnswer::Found(Found { after: Some(after), .. })) = self {
                 fields.part(Tag::After, |to| to.position(*after));
@@ -110,7 +112,7 @@ impl Answer {
         let unknown = MessageError::UnknownKind { kind };
         let kind = Kind::of(kind).ok_or(unknown)?;
         let mut from = Reader::new(content, *limits);
-        let Beside { hops, owner, deleted, after } = Beside::read(&mut from)?;
+        let Beside { hops, owner, deleted, is_repeated, after } = Beside::read(&mut from)?;
         if kind != Kind::Operated && hops.is_some() {
             return Err(Tag::Hops.misplaced());
         }
@@ -123,12 +125,18 @@ impl Answer {
         if kind != Kind::Found && after.is_some() {
             return Err(Tag::After.misplaced());
         }
+        if kind != Kind::Operated && is_repeated {
+            return Err(Tag::Repeated.misplaced());
+        }
         let answer = match kind {
-            Kind::Operated => match decode_answer(from.rest(), limits)?.with_deleted(deleted) {
-                DataAnswer::Operated(Err(_)) if deleted.is_some() => return Err(Tag::Deleted.misplaced()),
-                DataAnswer::Operated(result) => return Ok(Self::Operated { result, owner, hops }),
-                DataAnswer::Peer(_) => return Err(unknown),
-            },
+            Kind::Operated => {
+                let answer = decode_answer(from.rest(), limits)?.with_deleted(deleted);
+                return match answer.if_repeated(is_repeated).ok_or(Tag::Repeated.misplaced())? {
+                    DataAnswer::Operated(Err(_)) if deleted.is_some() => Err(Tag::Deleted.misplaced()),
+                    DataAnswer::Operated(result) => Ok(Self::Operated { result, owner, hops }),
+                    DataAnswer::Peer(_) => Err(unknown),
+                };
+            }
             Kind::Told => match decode_answer(from.rest(), limits)? {
                 DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
                 DataAnswer::Operated(_) => return Err(unknown),
@@ -170,6 +178,7 @@ struct Beside {
     owner: Option<NodeName>,
     deleted: Option<Version>,
     after: Option<Position>,
+    is_repeated: bool,
 }
 
 impl Beside {
@@ -185,6 +194,7 @@ impl Beside {
                 Tag::Owner => this.owner = Some(read_name(bytes)?),
                 Tag::Deleted => this.deleted = Some(whole(limits, bytes, Version::read)?),
                 Tag::After => this.after = Some(whole(limits, bytes, Reader::position)?),
+                Tag::Repeated => this.is_repeated = whole(limits, bytes, |_| Ok(true))?,
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
                 Tag::Remaining

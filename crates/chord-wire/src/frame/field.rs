@@ -35,6 +35,8 @@ pub enum Tag {
     Deleted = 13,
     /// The position after which the owner's range begins.
     After = 15,
+    /// A change came twice, and what was there before is not known any more.
+    Repeated = 17,
     /// What a build for tests has beside all that.
     #[cfg(feature = "next-protocol")]
     Next = 127,
@@ -54,6 +56,7 @@ impl Tag {
         Self::Copies,
         Self::Deleted,
         Self::After,
+        Self::Repeated,
         #[cfg(feature = "next-protocol")]
         Self::Next,
     ];

@@ -263,7 +263,8 @@ impl Fields {
                 | Tag::Path
                 | Tag::Owner
                 | Tag::Deleted
-                | Tag::After => {
+                | Tag::After
+                | Tag::Repeated => {
                     return Err(tag.misplaced());
                 }
             }

@@ -209,7 +209,8 @@ impl Beside {
                 | Tag::Member
                 | Tag::Copies
                 | Tag::Deleted
-                | Tag::After => {
+                | Tag::After
+                | Tag::Repeated => {
                     return Err(tag.misplaced());
                 }
             }

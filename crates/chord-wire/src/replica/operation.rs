@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Change, Condition, Consistency, Expiry, Operation, OperationError, Outcome, Proposal,
+    Before, Change, Condition, Consistency, Expiry, Operation, OperationError, Outcome, Proposal,
 };
 use chord_kv::{ClockAhead, Record, StoreError, ValueTooLong, Version};
 
@@ -176,19 +176,39 @@ impl Wire for Expiry {
     }
 }
 
-/// The version of a deletion travels beside it, where one who does not know of it passes over it.
+/// The version of a deletion and that a change came twice travel beside it, where one who does not know of them passes over
+/// them.
 impl Wire for Outcome {
     fn write(&self, to: &mut Writer) {
         let Self { record, before, copies, deleted: _ } = self;
         to.length(*copies);
-        to.reserve(record.iter().chain(before).map(Record::size_bytes).sum());
+        let before_bytes = if let Before::Record(before) = before { before.size_bytes() } else { 0 };
+        to.reserve(before_bytes + record.as_ref().map_or(0, Record::size_bytes));
         record.write(to);
         before.write(to);
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
         let copies = read_copies(from)?;
-        Ok(Self { record: Wire::read(from)?, before: Wire::read(from)?, copies, deleted: None })
+        Ok(Self { record: Wire::read(from)?, before: Before::read(from)?, copies, deleted: None })
+    }
+}
+
+/// An option of a record.
+impl Wire for Before {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Nothing | Self::Unknown => to.flag(false),
+            Self::Record(record) => {
+                to.flag(true);
+                record.write(to);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, ReplicaError> {
+        let record: Option<Record> = Wire::read(from)?;
+        Ok(record.map_or(Self::Nothing, Self::Record))
     }
 }
 

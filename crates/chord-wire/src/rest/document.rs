@@ -357,10 +357,14 @@ impl Described<'_> {
                 vec![(200, parts::with(found, &Told::READ)), (304, parts::with(same, &Told::READ))]
             }
             (Route::Kv, Verb::Put) => {
-                let [created, replaced] =
-                    ["Stored, where nothing was.", "Stored, in place of what was there."]
-                        .map(|about| parts::leads(of(about), &[Next::Read, Next::Replace, Next::Delete]));
+                let [unknown, created, replaced] = [
+                    "Stored. It is not known whether something was there.",
+                    "Stored, where nothing was.",
+                    "Stored, in place of what was there.",
+                ]
+                .map(|about| parts::leads(of(about), &[Next::Read, Next::Replace, Next::Delete]));
                 vec![
+                    (200, parts::with(unknown, &Told::WRITTEN)),
                     (201, parts::with(created, &Told::WRITTEN)),
                     (204, parts::with(replaced, &Told::WRITTEN)),
                 ]

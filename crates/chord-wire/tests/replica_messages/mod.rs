@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chord_kv::replication::{
-    Account, AnswerBody, Change, Claim, Comparison, Condition, Consistency, Current, Delivery, Denial,
-    Expiry, Filter, Group, Happened, Header, Interest, Notice, Operation, OperationError, Outcome, PARTS,
-    PeerAnswer, PeerRequest, Proposal, Reception, Standing, Subscribed, Verdict,
+    Account, AnswerBody, Before, Change, Claim, Comparison, Condition, Consistency, Current, Delivery,
+    Denial, Expiry, Filter, Group, Happened, Header, Interest, Notice, Operation, OperationError, Outcome,
+    PARTS, PeerAnswer, PeerRequest, Proposal, Reception, Standing, Subscribed, Verdict,
 };
 use chord_kv::{
     ClockAhead, Cursor, Digest, Key, Range, Record, StoreError, VERSION_TIME_MS_MAX, Value, ValueTooLong,
@@ -254,8 +254,12 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn outcome(size: RingSize) -> impl Strategy<Value = Outcome> {
-    (option::of(record(size)), option::of(record(size)), 0..=GROUP_MEMBERS_MAX)
-        .prop_map(|(record, before, copies)| Outcome { record, before, copies, deleted: None })
+    (option::of(record(size)), option::of(record(size)), 0..=GROUP_MEMBERS_MAX).prop_map(
+        |(record, before, copies)| {
+            let before = before.map_or(Before::Nothing, Before::Record);
+            Outcome { record, before, copies, deleted: None }
+        },
+    )
 }
 
 fn operation_error() -> impl Strategy<Value = OperationError> {

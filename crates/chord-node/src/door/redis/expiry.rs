@@ -147,7 +147,7 @@ fn expire(call: &mut Call<'_>, unit: Unit, since: Since) -> Result<Begun, Answer
     if only == Only::default() {
         let (change, condition) = (Change::Keep, Condition::Always);
         let operation = Operation::Change { change, condition, expiry };
-        return Ok(call.run(key, operation, |kept| Answer::yes(kept.before.is_some())));
+        return Ok(call.run(key, operation, |kept| Answer::yes(kept.was_there())));
     }
     Ok(swap(call.shared.clone(), key, move |record, _| match record {
         Some(record) if only.holds(record.expires_at_ms, at_ms) => {

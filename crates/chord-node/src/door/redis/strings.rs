@@ -1,9 +1,7 @@
 //! Strings: reading and writing values.
 
-use std::sync::Arc;
-
 use chord_kv::replication::{
-    Change, Condition, Expiry, Operation, OperationError as Unable, Outcome as Kept,
+    Before, Change, Condition, Expiry, Operation, OperationError as Unable, Outcome as Kept,
 };
 use chord_kv::{Key, Value};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -15,7 +13,6 @@ use super::swap::{Decision, swap};
 use super::table::{CHANGE, KeyArgs, READ, Row, WRITE, command};
 use crate::OperationError;
 use crate::door::share::Share;
-use crate::shared::Shared;
 
 pub(super) const ROWS: &[Row] = &[
     command("get", 2, READ, KeyArgs::First, get),
@@ -80,10 +77,10 @@ fn set_options(call: &mut Call<'_>) -> Result<SetOptions, Answer> {
 fn set(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (key, value) = (call.key()?, call.value()?);
     let SetOptions { condition, expiry, tells_old } = set_options(call)?;
-    let operation = put(value, condition, expiry);
     if tells_old && condition != Condition::Always {
-        return Ok(set_or_tell(call.shared.clone(), key, operation));
+        return Ok(set_or_tell(call, key, value, condition, expiry));
     }
+    let operation = put(value, condition, expiry);
     if tells_old {
         return Ok(call.run(key, operation, old_value));
     }
@@ -94,26 +91,29 @@ fn set(call: &mut Call<'_>) -> Result<Begun, Answer> {
     }))
 }
 
-/// Sets a value if its condition holds, and tells what was there either way.
-fn set_or_tell(shared: Arc<Shared>, key: Key, operation: Operation) -> Begun {
-    Begun::Running(Box::pin(async move {
-        match operate(&shared, key.clone(), operation).await {
-            Ok(kept) => old_value(kept),
-            // What is there was not told.
-            Err(OperationError::Data(Unable::ConditionFailed { .. })) => {
-                match operate(&shared, key, Operation::Get).await {
-                    Ok(kept) => Answer::value(kept.record.and_then(|record| record.value)),
-                    Err(error) => error.into(),
-                }
-            }
-            Err(error) => error.into(),
+/// Sets a value if something is there, or if nothing is, and tells what was there either way: what is told and what is
+/// decided by are the same.
+fn set_or_tell(call: &Call<'_>, key: Key, value: Value, only: Condition, expiry: Expiry) -> Begun {
+    swap(call.shared.clone(), key, move |record, _| {
+        let old = Answer::value(record.and_then(|record| record.value.clone()));
+        if record.is_some() == (only == Condition::Present) {
+            Decision::Change(Change::Set(value.clone()), expiry, old)
+        } else {
+            Decision::Answer(old)
         }
-    }))
+    })
 }
 
 fn old_value(kept: Kept) -> Answer {
-    Answer::value(kept.before.and_then(|record| record.value))
+    match kept.before {
+        Before::Nothing => Answer::Null,
+        Before::Record(record) => Answer::value(record.value),
+        Before::Unknown => Answer::error("UNCERTAIN", NOT_KNOWN),
+    }
 }
+
+const NOT_KNOWN: &str =
+    "the change is made, but what was there before it is not known: the first answer about it was lost";
 
 fn setnx(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let (key, value) = (call.key()?, call.value()?);
@@ -167,8 +167,7 @@ fn getex(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let is_change = operation != Operation::Get;
     Ok(call.run(key, operation, move |kept| {
         // With a time that is over it is gone already, and was there.
-        let record = if is_change { kept.before } else { kept.record };
-        Answer::value(record.and_then(|record| record.value))
+        if is_change { old_value(kept) } else { Answer::value(kept.record.and_then(|record| record.value)) }
     }))
 }
 

@@ -21,6 +21,7 @@ use super::super::http::{Received, Rejected};
 use super::super::seed::Refused;
 use super::super::share;
 use super::call::Call;
+use super::kv::put_status;
 use super::mistake;
 use super::perform::{number, perform};
 use crate::metrics::Door;
@@ -151,8 +152,8 @@ async fn one(shared: &Shared, wanted: Wanted, until: Instant) -> BatchAnswer {
 fn done(action: &Action, outcome: &Outcome) -> Result<BatchDone, Refused> {
     let status = match action {
         Action::Get | Action::Incr(_) => 200,
-        Action::Put(_) if outcome.kept.before.is_none() => 201,
-        Action::Put(_) | Action::Delete => 204,
+        Action::Put(_) => put_status(outcome).as_u16(),
+        Action::Delete => 204,
     };
     let done = BatchDone::new(status, &outcome.kept, &outcome.owner, outcome.hops);
     Ok(match (action, &outcome.kept.record) {

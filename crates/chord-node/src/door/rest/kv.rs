@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chord_kv::replication::{Condition, Consistency, OperationError as Unable};
+use chord_kv::replication::{Before, Condition, Consistency, OperationError as Unable};
 use chord_kv::{Key, Value, Version};
 use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Query, Wanted, encode_body, entity_tag};
 use chord_wire::{Code, Context};
@@ -59,8 +59,17 @@ pub(super) async fn put(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     let value = Value::new(&body.bytes, limit).map_err(|error| refused(&error.into()))?;
     drop(body);
     let outcome = asked.perform(Action::Put(value)).await?;
-    let status = if outcome.kept.before.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
-    Ok(told(empty(status), &outcome))
+    Ok(told(empty(put_status(&outcome)), &outcome))
+}
+
+/// What says whether something was there before a put.
+pub(super) const fn put_status(outcome: &Outcome) -> StatusCode {
+    match outcome.kept.before {
+        Before::Nothing => StatusCode::CREATED,
+        Before::Record(_) => StatusCode::NO_CONTENT,
+        // It is not known.
+        Before::Unknown => StatusCode::OK,
+    }
 }
 
 /// Deletes the value.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chord_kv::replication::{Change, Condition, Consistency, Expiry, Operation, OperationError};
+use chord_kv::replication::{Before, Change, Condition, Consistency, Expiry, Operation, OperationError};
 use chord_kv::{Key, Value, Version};
 
 use super::client::{Kind, key, kind, n_keys};
@@ -22,6 +22,8 @@ struct Story {
     /// Whether tours have listed it.
     glances: Vec<Glance>,
     last_glances: Vec<Glance>,
+    /// What changes found, and which.
+    founds: Vec<(Saw, usize)>,
     /// Whether the outcome of a change is not known.
     has_unknown: bool,
 }
@@ -71,6 +73,7 @@ impl DataRun {
             if !is_rough {
                 let all: Vec<Saw> = story.saws.iter().chain(&story.last).cloned().collect();
                 sitting.judge(&story.deeds, &all, &story.glances).map_err(told)?;
+                sitting.judge_founds(&story.deeds, &all, &story.founds).map_err(told)?;
             }
             // In the end every disk is back; but what was built meanwhile on what there was stays without it.
             if self.plan.keeping == Keeping::Disk && sitting.kind == Kind::Register {
@@ -147,6 +150,7 @@ impl DataRun {
             if let Some(mut deed) = deed(action) {
                 deed.expiry = expiry(action).map(|at_ms| self.lapse(at_ms));
                 story.has_unknown |= !deed.is_acknowledged;
+                story.founds.extend(found(action).map(|found| (found, story.deeds.len())));
                 story.deeds.push(deed);
             }
         }
@@ -194,6 +198,33 @@ impl Sitting<'_> {
                 judged.and_then(|()| together()).map_err(|why| (DataRule::NothingMisplaced, why))
             }
         }
+    }
+
+    /// What a change says that it found is what a read would have seen, had there not been that change.
+    fn judge_founds(
+        &self,
+        deeds: &[Deed],
+        saws: &[Saw],
+        founds: &[(Saw, usize)],
+    ) -> Result<(), (DataRule, String)> {
+        if self.kind != Kind::Register {
+            return Ok(());
+        }
+        let mut deeds = deeds.to_vec();
+        self.note_what_was_seen(&mut deeds, saws);
+        for deed in &mut deeds {
+            deed.doubt(self.losses);
+        }
+        let mut history = History { deeds, is_open_ended: self.is_open_ended };
+        for (found, by) in founds {
+            let own = history.deeds.swap_remove(*by);
+            let judged = history.judge(found);
+            history.deeds.push(own);
+            let last = history.deeds.len() - 1;
+            history.deeds.swap(*by, last);
+            judged.map_err(|why| (DataRule::FindsWhatWasThere, why))?;
+        }
+        Ok(())
     }
 
     /// How many acknowledged changes may be lost.
@@ -316,6 +347,18 @@ fn saw(action: &Action, versions: &BTreeMap<(Key, Version), Value>) -> Option<Sa
     };
     // One item, or all those of a list.
     let value = value.map(|value| text(value).trim_end().to_owned());
+    Some(Saw { value, began: action.began, ended: *ended })
+}
+
+/// What a change says that was there before.
+fn found(action: &Action) -> Option<Saw> {
+    let (ended, Ok(outcome)) = action.ended.as_ref()? else { return None };
+    let value = match &outcome.before {
+        _ if outcome.copies == 0 => return None, // It changed nothing: it is a look.
+        Before::Nothing => None,
+        Before::Unknown => return None,
+        Before::Record(record) => record.value.as_ref().map(|value| text(value).trim_end().to_owned()),
+    };
     Some(Saw { value, began: action.began, ended: *ended })
 }
 

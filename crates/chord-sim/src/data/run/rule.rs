@@ -25,6 +25,8 @@ pub enum DataRule {
     NothingLost,
     /// Of two reads, one after the other, the later one sees no less: what has gone does not come back.
     NothingGoesBack,
+    /// A change that says what was there before says what a read would have seen, or that nobody knows.
+    FindsWhatWasThere,
     /// A list holds each acknowledged item once and in order, and no other twice.
     NothingMisplaced,
     /// A counter holds at least the acknowledged increments, and at most all of them.
@@ -46,6 +48,9 @@ impl fmt::Display for DataRule {
         f.write_str(match self {
             Self::NothingLost => "an acknowledged write was lost, or a deleted or expired key came back",
             Self::NothingGoesBack => "a read went back in time",
+            Self::FindsWhatWasThere => {
+                "a change said that something was there before that was not, or nothing"
+            }
             Self::NothingMisplaced => "a list lost an acknowledged item, or has one twice or out of order",
             Self::NothingMiscounted => "a counter lost an acknowledged increment, or counted one twice",
             Self::ListsAll => "a list of all keys lacked one that was there, or had one that was not",
