@@ -303,7 +303,7 @@ pub(super) async fn join(host: Arc<Host>, contact: NodeName) {
         tokio::select! {
             joined = host.join(contact.clone()) => match joined {
                 Ok(()) => return,
-                Err(error) => tracing::info!(node = %host.name(), "{error}; trying again"),
+                Err(error) => tracing::info!(event = "join-failed", node = %host.name(), "{error}; trying again"),
             },
             () = host.ended() => return,
         }
