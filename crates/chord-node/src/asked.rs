@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chord_kv::replication::{OperationError as Unable, PeerAnswer, PeerRequest};
+use chord_kv::replication::{Operation, OperationError as Unable, PeerAnswer, PeerRequest};
 use chord_ring::{Answer, NodeName, Peer, Phase, Pong, Question, Refusal, Request, RingTag, State};
 use chord_wire::replica::Operate;
 use chord_wire::{Code, Context};
@@ -15,6 +15,7 @@ use crate::links::lock;
 use crate::metrics::{Arrival, Deed, Door};
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::records::{Operated, Order};
+use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 
 /// Who asks, as far as it says so: plain clients and seed nodes do not.
@@ -46,6 +47,11 @@ impl From<&OperationError> for Refused {
     fn from(error: &OperationError) -> Self {
         Self::new(error.code(), error.to_string())
     }
+}
+
+/// What somebody must be who has this done to a key.
+pub(crate) fn operate_role(operation: &Operation) -> Role {
+    if *operation == Operation::Get { Role::Read } else { Role::Write }
 }
 
 impl Whom {

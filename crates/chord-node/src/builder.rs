@@ -1,7 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::annex::Annex;
 use crate::beginning::{Beginning, Meanwhile};
 use crate::crawl::Crawler;
 use crate::door::BUDGET_UNIT;
+use crate::guard::Guard;
 use crate::links::{Links, tidy};
 use crate::listen::bind;
 use crate::metrics::Metrics;
@@ -30,10 +31,11 @@ use crate::node::Node;
 use crate::owner::Owner;
 use crate::probe::{Probe, probe};
 use crate::records::{Records, keep_time};
+use crate::secret::{Holder, SecretFile};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::shortcuts::Shortcuts;
 use crate::storage::{DataDir, Storage, remember, report_damage};
-use crate::{Language, LimitError, Limits, OnDamage, Syncing, door};
+use crate::{Language, LimitError, Limits, OnDamage, SecretFileError, Syncing, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -57,6 +59,7 @@ pub struct Builder {
     slowness: u8,
     network: Option<Network>,
     annex: Option<Arc<dyn Annex>>,
+    secret_file: Option<PathBuf>,
 }
 
 /// Why a node did not start.
@@ -120,6 +123,9 @@ pub enum StartError {
     /// A limit makes no sense.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// There are no secrets where they were to be.
+    #[error(transparent)]
+    Secrets(#[from] SecretFileError),
 }
 
 impl Default for Builder {
@@ -141,6 +147,7 @@ impl Default for Builder {
             slowness: 1,
             network: None,
             annex: None,
+            secret_file: None,
         }
     }
 }
@@ -247,6 +254,15 @@ impl Builder {
         Self { annex: Some(annex), ..self }
     }
 
+    /// Lets nobody in who does not know a secret of that file, and proves to the other nodes that this one does. Read again
+    /// when it changes.
+    ///
+    /// Each of its lines is a secret of at least 16 printable characters, or a [`Role`](crate::Role), a space and a secret. A
+    /// secret alone is that of nodes, which allows everything; all nodes of a ring have one in common.
+    pub fn secret_file(self, path: impl AsRef<Path>) -> Self {
+        Self { secret_file: Some(path.as_ref().to_owned()), ..self }
+    }
+
     /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
     /// of a ring.
     pub fn replicas(self, replicas: u8) -> Self {
@@ -294,6 +310,10 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         self.limits.check()?;
         self.check_copies()?;
+        let secrets = match &self.secret_file {
+            Some(path) => Some(Arc::new(SecretFile::open(path, Holder::Node)?)),
+            None => None,
+        };
         let settings = self.replication();
         let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
@@ -332,7 +352,8 @@ impl Builder {
             watched_bytes: Arc::default(),
             dozes: AtomicU64::new(0),
             rounds: Semaphore::new(ROUNDS_MAX),
-            links: Links::new(me.name, ring, copies, self.limits.clone(), self.language).over(self.network),
+            links: Links::new(me.name, ring, copies, self.limits.clone(), self.language, secrets.clone())
+                .over(self.network),
             annex: self.annex,
             mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
@@ -351,10 +372,15 @@ impl Builder {
             probe: Probe::default(),
             limits: self.limits,
             may_flush: self.may_flush,
+            guard: Guard::new(secrets.clone()),
         });
         let owner = Owner::new(machine, shared.clone(), letters);
         run(owner, door::serve(listener, follows, shared.clone()), &shared);
         look_after(storage, &shared);
+        if let Some(secrets) = secrets {
+            let following = tokio::spawn(follow(secrets, shared.clone()));
+            tokio::spawn(watch_over("secrets", following, shared.clone(), Stage::Closing));
+        }
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
@@ -382,6 +408,14 @@ fn look_after(storage: Storage, shared: &Arc<Shared>) {
     tokio::spawn(watch_over("report of damage", reporting, shared.clone(), Stage::Closing));
     let remembering = tokio::spawn(remember(shared.clone(), disk));
     tokio::spawn(watch_over("memory of peers", remembering, shared.clone(), Stage::Closing));
+}
+
+/// Takes the secrets of the file as they change, until the node has stopped.
+async fn follow(secrets: Arc<SecretFile>, shared: Arc<Shared>) {
+    tokio::select! {
+        () = secrets.follow() => {}
+        () = shared.reached(Stage::Stopped) => {}
+    }
 }
 
 /// A node of which one task broke would go on without it, and wait for it when it ends: it goes to that stage instead.

@@ -4,8 +4,9 @@ mod keys;
 mod live;
 mod rest;
 
+use std::path::Path;
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chord_kv::replication::{
@@ -19,10 +20,11 @@ use chord_wire::{Code, Command, Context, seed};
 use http::StatusCode;
 
 use crate::links::{
-    Answered, Connections, Exchange, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused, Said,
-    Sending, Spoken, Terms, Unanswered,
+    Answered, Connections, Exchange, Heard, NoAnswer, OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, Refused,
+    Said, Sending, Spoken, Terms, Unanswered,
 };
-use crate::{Language, Limits};
+use crate::secret::{Holder, SecretFile};
+use crate::{Language, Limits, SecretFileError};
 pub use keys::{ClientKeys, KeysError};
 pub use live::{LiveRing, RingEvent};
 
@@ -35,6 +37,8 @@ pub struct Client {
     frames: Spoken,
     /// The node's ring, once it was asked, and who this client is there.
     ring: OnceLock<(RingTag, Terms)>,
+    /// By which it is let in.
+    secrets: Option<Arc<SecretFile>>,
 }
 
 /// What came of an operation.
@@ -162,7 +166,33 @@ impl Client {
         // A node may be told to accept the largest values, whatever this program would accept as a node.
         let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
         let connections = Connections::new(node.clone(), limits.link_connections, limits.answer_bytes());
-        Self { frames: Spoken::new(node.clone()), node, language, connections, ring: OnceLock::new() }
+        let frames = Spoken::new(node.clone());
+        Self { frames, node, language, connections, ring: OnceLock::new(), secrets: None }
+    }
+
+    /// Is let in by a secret: the first one in that file, which is as a node has it (see
+    /// [`Builder::secret_file`](crate::Builder::secret_file)), but for that one of any role will do.
+    ///
+    /// What is asked by [`Client::call`] says it to the node, in a header; all else shows that it is known without saying it.
+    ///
+    /// # Errors
+    /// There is no secret in the file, or others can read it.
+    pub fn with_secret_file(self, path: impl AsRef<Path>) -> Result<Self, SecretFileError> {
+        Ok(self.with_secrets(Arc::new(SecretFile::open(path.as_ref(), Holder::Client)?)))
+    }
+
+    fn with_secrets(self, secrets: Arc<SecretFile>) -> Self {
+        let frames = Spoken::alone(self.node.clone());
+        Self { connections: self.connections.with_secret(&secrets), frames, secrets: Some(secrets), ..self }
+    }
+
+    /// A client of another node of the same ring.
+    fn of_other(&self, node: NodeName) -> Self {
+        let other = Self::new(node);
+        match &self.secrets {
+            Some(secrets) => other.with_secrets(secrets.clone()),
+            None => other,
+        }
     }
 
     /// The node.
@@ -267,10 +297,23 @@ impl Client {
 
     /// Asks the node who it is, and whether it speaks frames: it says so in no other answer that this client wants.
     async fn meet(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
+        if self.secrets.is_some() {
+            return self.meet_in_frames(deadline).await;
+        }
         let reply = self.call(&seed::Request::Node, deadline).await?;
         let ring = reply.context.ring.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
         self.frames.hears(reply.context.frames);
-        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(ring))))
+        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(Some(ring), None))))
+    }
+
+    /// The same in frames, which say no secret.
+    async fn meet_in_frames(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
+        let terms = Terms::of_client(None, self.secrets.clone());
+        let ping = Asked { request: frame::Request::Ring(chord_ring::Request::Ping), remaining: None };
+        let heard = self.hear_in_frames(&terms, &Sending::new(Answered::ByItself), &ping, deadline).await?;
+        let heard = heard.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
+        let ring = heard.from.welcome.ring.clone();
+        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(Some(ring), self.secrets.clone()))))
     }
 
     async fn ask_about_records(
@@ -317,16 +360,8 @@ impl Client {
         asked: &Asked,
         deadline: Duration,
     ) -> Result<Option<(DataAnswer, Context)>, ClientError> {
-        let exchange = pin!(self.frames.exchange(terms, sending, asked));
-        let heard = match tokio::time::timeout(deadline, exchange).await {
-            Ok(Ok(Some(heard))) => heard,
-            Ok(Ok(None)) => return Ok(None),
-            Ok(Err(Unanswered::NotSent)) => return Err(ClientError::Closed(self.node.clone())),
-            Ok(Err(Unanswered::NoAnswer(no_answer))) => return Err(self.unanswered(no_answer)),
-            Ok(Err(unspoken @ (Unanswered::NotSpoken(_) | Unanswered::Wrong(_)))) => {
-                return Err(self.garbled(&unspoken));
-            }
-            Err(_) => return Err(ClientError::Silent { node: self.node.clone(), waited: deadline }),
+        let Some(heard) = self.hear_in_frames(terms, sending, asked, deadline).await? else {
+            return Ok(None);
         };
         match *heard.answer {
             frame::Answer::Records(answer) => Ok(Some((DataAnswer::Peer(answer), Context::default()))),
@@ -337,6 +372,29 @@ impl Client {
                 Err(ClientError::Refused { node: self.node.clone(), code, sentence })
             }
             frame::Answer::Ring(_) => Err(self.garbled(&"another answer")),
+        }
+    }
+
+    /// What comes back in frames; `None` if the node is to be asked in other words.
+    async fn hear_in_frames(
+        &self,
+        terms: &Terms,
+        sending: &Sending,
+        asked: &Asked,
+        deadline: Duration,
+    ) -> Result<Option<Heard>, ClientError> {
+        let exchange = pin!(self.frames.exchange(terms, sending, asked));
+        match tokio::time::timeout(deadline, exchange).await {
+            Ok(Ok(heard)) => Ok(heard),
+            Ok(Err(Unanswered::NotSent)) => Err(ClientError::Closed(self.node.clone())),
+            Ok(Err(Unanswered::NoAnswer(no_answer))) => Err(self.unanswered(no_answer)),
+            Ok(Err(Unanswered::Strange(sentence))) => {
+                Err(ClientError::Refused { node: self.node.clone(), code: Some(Code::NoSecret), sentence })
+            }
+            Ok(Err(unspoken @ (Unanswered::NotSpoken(_) | Unanswered::Wrong(_)))) => {
+                Err(self.garbled(&unspoken))
+            }
+            Err(_) => Err(ClientError::Silent { node: self.node.clone(), waited: deadline }),
         }
     }
 

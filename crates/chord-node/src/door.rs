@@ -236,7 +236,7 @@ impl Newcomer {
             }
             Opening::Speaks(Sniffed::Frames, first) => {
                 let _present = Present::new(&shared, Speech::Frames);
-                frame::serve(stream, shared, seat, first).await
+                frame::serve(stream, ends, shared, seat, first).await
             }
             // HTTP has an answer for bytes that nobody understands.
             Opening::Speaks(_, first) => {

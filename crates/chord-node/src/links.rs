@@ -8,6 +8,7 @@ mod in_frames;
 mod lane;
 mod language;
 mod link;
+mod meeting;
 #[cfg(test)]
 mod peer;
 mod records;
@@ -33,6 +34,7 @@ pub(crate) use connection::{
     Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
 };
 pub(crate) use dialogue::Terms;
+pub(crate) use lane::Heard;
 pub use language::Language;
 pub(crate) use language::{Refused, Reply, Said};
 pub(crate) use link::Link;
@@ -48,6 +50,7 @@ use sent::Sent;
 use crate::Limits;
 use crate::metrics::LinkState;
 use crate::network::Network;
+use crate::secret::SecretFile;
 use crate::shared::{Shared, Stage};
 
 /// Pause between two looks for connections that are no longer used: how much longer than they must they are kept.
@@ -83,10 +86,16 @@ impl Links {
         copies: Copies,
         limits: Limits,
         first_language: Language,
+        secrets: Option<Arc<SecretFile>>,
     ) -> Self {
-        let hello =
-            Hello { versions: VERSIONS, name: Some(me), ring: Some(ring.clone()), copies: Some(copies) };
-        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes });
+        let hello = Hello {
+            versions: VERSIONS,
+            name: Some(me),
+            ring: Some(ring.clone()),
+            copies: Some(copies),
+            challenge: None,
+        };
+        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets });
         let (by_name, sent) = (Mutex::default(), Sent::default());
         Self { ring, copies, limits, first_language, terms, network: None, by_name, sent }
     }

@@ -17,6 +17,7 @@ use crate::annex::Annex;
 use crate::askers::Askers;
 use crate::crawl::Crawler;
 use crate::departed::Departed;
+use crate::guard::Guard;
 use crate::links::{Asker, Links, lock};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Whether Redis clients may delete all keys at once.
     pub(crate) may_flush: bool,
+    /// Lets in who may come in.
+    pub(crate) guard: Guard,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Arc<dyn Store>,

@@ -12,6 +12,8 @@ pub enum Code {
     Malformed,
     /// The sender may not ask for this.
     Forbidden,
+    /// Nobody is let in here without a secret that the node knows. Nothing changed.
+    NoSecret,
     /// No such command.
     UnknownCommand,
     /// The command exists, but not by this method.
@@ -81,10 +83,11 @@ const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::BadRequest,
         Self::Malformed,
         Self::Forbidden,
+        Self::NoSecret,
         Self::UnknownCommand,
         Self::MethodNotAllowed,
         Self::TooLarge,
@@ -124,6 +127,7 @@ impl Code {
             Self::BadRequest => ("bad-request", 400, -32_602),
             Self::Malformed => ("malformed", 400, -32_700),
             Self::Forbidden => ("forbidden", 403, 101),
+            Self::NoSecret => ("no-secret", 401, 128),
             Self::UnknownCommand => ("unknown-command", 404, -32_601),
             Self::MethodNotAllowed => ("method-not-allowed", 405, 102),
             Self::TooLarge => ("too-large", 413, 103),

@@ -1,7 +1,8 @@
 //! Frames: how our nodes speak to each other, many requests at a time on one connection, in binary.
 //!
 //! `docs/protocol.md` specifies every byte. Whoever connects opens with [`OPENING`] and a [`Hello`], and the other side with
-//! the same bytes and a [`Welcome`], or a [`Declined`]; so no later message says who its sender is. Then the one who
+//! the same bytes and a [`Welcome`], or a [`Declined`]; so no later message says who its sender is. Where there are
+//! secrets, each side says a [`Challenge`] with it and answers that of the other with a [`Proof`]. Then the one who
 //! connected asks, and the other answers each request by its number, in any order. A long message travels in pieces, which
 //! short ones overtake. What a newer version has beside that is passed over or refused by its number, and the connection goes on.
 //!
@@ -14,6 +15,7 @@ mod hello;
 mod inbox;
 mod kind;
 mod outbox;
+mod proof;
 mod request;
 
 pub use answer::{Answer, Refused, Speaker};
@@ -23,6 +25,7 @@ pub use hello::{Declined, Hello, VERSIONS, Versions, Welcome};
 pub use inbox::{Arrived, Inbox, Message};
 pub use kind::{Class, Kind};
 pub use outbox::{Outbox, PLACED_LATER};
+pub use proof::{Challenge, PROOF_BYTES, Proof};
 pub use request::{Asked, Request};
 
 /// What each side sends first. No text begins with its first byte, so no page can make a browser send it.

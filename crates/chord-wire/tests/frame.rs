@@ -11,9 +11,9 @@ use chord_ring::{
     RingTag, State,
 };
 use chord_wire::frame::{
-    ANNOUNCED_MAX, Answer, Arrived, Asked, CONTENT_BYTES_MAX, Class, Declined, FrameError, HEAD_BYTES,
-    HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, MessageError, OPENING, Outbox, PLACED_LATER, Refused,
-    Request, Speaker, Tag, VERSIONS, Versions, Welcome,
+    ANNOUNCED_MAX, Answer, Arrived, Asked, CONTENT_BYTES_MAX, Challenge, Class, Declined, FrameError,
+    HEAD_BYTES, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, MessageError, OPENING, Outbox, PLACED_LATER,
+    PROOF_BYTES, Proof, Refused, Request, Speaker, Tag, VERSIONS, Versions, Welcome,
 };
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, REASON_BYTES_MAX, ReplicaError, ReplicaLimits};
 use chord_wire::{Code, Copies, PATH_NAMES_MAX};
@@ -109,6 +109,7 @@ fn a_connection_begins_with_these_bytes() {
         name: Some(name("h:1")),
         ring: Some(ring()),
         copies: Some(Copies { replicas: 3, write_quorum: Some(2) }),
+        challenge: None,
     };
     outbox.put(Kind::Hello, 0, |to| hello.write(to));
     let expected =
@@ -122,6 +123,7 @@ fn a_connection_begins_with_these_bytes() {
         ring: ring(),
         is_member: true,
         copies: Copies { replicas: 3, write_quorum: None },
+        challenge: None,
     };
     let bytes = b"\x01\x06\x06\xa0\x01blue\x07\x03h:2\x09\0\x0b\x01\x03\0";
     assert_eq!(content(|to| welcome.write(to)), bytes);
@@ -215,6 +217,29 @@ fn a_change_that_came_twice_says_so_in_a_field_that_others_pass_over() {
 }
 
 #[test]
+fn a_challenge_stands_in_a_field_that_others_pass_over_and_a_proof_in_one_that_must_be_understood() {
+    let challenge = Some(Challenge([7; PROOF_BYTES]));
+    let hello = Hello { versions: VERSIONS, name: None, ring: None, copies: None, challenge };
+    let field = [&[21, 32][..], &[7; PROOF_BYTES]].concat();
+    let bytes = [&[VERSIONS.lowest, VERSIONS.highest][..], &field, b"\0"].concat();
+    if VERSIONS.highest == 1 {
+        assert_eq!(content(|to| hello.write(to)), bytes);
+    }
+    assert_eq!(Hello::read(&bytes), Ok(hello));
+    let short = [&[1, 1, 21, 31][..], &[7; 31], b"\0"].concat();
+    assert_eq!(Hello::read(&short), Err(ReplicaError::Truncated.into()));
+
+    let bytes = [&[22, 32][..], &[9; PROOF_BYTES], b"\0"].concat();
+    assert_eq!(content(|to| Proof([9; PROOF_BYTES]).write(to)), bytes);
+    assert_eq!(Proof::read(&bytes).unwrap().0, [9; PROOF_BYTES]);
+    let long = [&[22, 33][..], &[9; 33], b"\0"].concat();
+    assert_eq!(Proof::read(&long).unwrap_err(), ReplicaError::Trailing { bytes: 1 }.into());
+    assert_eq!(Proof::read(b"\0").unwrap_err(), MessageError::Missing { tag: 22 });
+    assert_eq!(Proof::read(b"\x01\x01\x05\0").unwrap_err(), MessageError::Misplaced { tag: 1 });
+    assert!(Tag::Challenge.number() % 2 == 1 && Tag::Proof.number().is_multiple_of(2));
+}
+
+#[test]
 fn two_sides_speak_the_highest_version_that_both_know() {
     let versions = |lowest, highest| Versions { lowest, highest };
     for (ours, theirs, common) in [
@@ -247,7 +272,7 @@ fn what_a_newer_version_has_beside_is_passed_over_or_refused_by_its_number() {
     let code = Answer::read(255, b"\0\x05new-x\x02no", &limits(), &speaker());
     assert_eq!(code, Ok(Answer::Refused(Refused { code: None, sentence: "no".to_owned() })));
     let hello = Hello::read(b"\x01\x01\x65\x02xx\0").unwrap();
-    assert_eq!(hello, Hello { versions: VERSIONS, name: None, ring: None, copies: None });
+    assert_eq!(hello, Hello { versions: VERSIONS, name: None, ring: None, copies: None, challenge: None });
     assert_eq!(Welcome::read(b"\x01\0"), Err(MessageError::Missing { tag: 7 }));
 }
 
@@ -455,6 +480,7 @@ fn the_largest_hello_is_below_its_limit() {
         ring,
         is_member: true,
         copies: Copies { replicas: 9, write_quorum: Some(9) },
+        challenge: None,
     };
     assert!(content(|to| welcome.write(to)).len() <= HELLO_BYTES_MAX / 2);
 }

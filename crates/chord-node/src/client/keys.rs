@@ -133,7 +133,7 @@ impl ClientKeys {
             if self.clients.len() >= CLIENTS_MAX {
                 self.clients.remove(1);
             }
-            self.clients.push(Client::new(node.clone()));
+            self.clients.push(self.clients[0].of_other(node.clone()));
         }
         let idx = known.unwrap_or(self.clients.len() - 1);
         let asked = self.clients[idx].ask_as_peer(request, self.wait).await;

@@ -104,7 +104,7 @@ mod tests {
     async fn a_connection_of_frames_dozes_too() {
         let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
         let mut frames = TcpStream::connect(node.name().as_str()).await.unwrap();
-        let hello = Hello { versions: VERSIONS, name: None, ring: None, copies: None };
+        let hello = Hello { versions: VERSIONS, name: None, ring: None, copies: None, challenge: None };
         let mut outbox = Outbox::default();
         outbox.open();
         outbox.put(Kind::Hello, 0, |to| hello.write(to));

@@ -4,6 +4,7 @@
 //! other, and sends all answers that are there with one write. It reads no more while too much is under way.
 
 mod errand;
+mod greeting;
 
 use std::borrow::Cow;
 use std::io;
@@ -12,10 +13,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use chord_wire::Code;
-use chord_wire::frame::{
-    Answer, Arrived, Asked, Class, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, Outbox, Refused,
-    VERSIONS, Welcome,
-};
+use chord_wire::frame::{Answer, Arrived, Asked, Class, FrameError, Inbox, Kind, Message, Outbox, Refused};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncReadExt;
@@ -24,11 +22,12 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::doze::Doze;
-use super::farewell::{declined, drain};
+use super::farewell::drain;
 use super::seat::{Seat, Turn};
 use super::share::{Share, UNREAD};
-use super::sleep_until;
+use super::{Ends, sleep_until};
 use crate::asked::Whom;
+use crate::guard::Visitor;
 use crate::shared::Shared;
 use errand::{Ended, Errand, Running, Sort};
 
@@ -47,6 +46,7 @@ const READ_BYTES_MIN: usize = 4 << 10;
 /// Serves one connection, of which these bytes came in, until either side ends it.
 pub(super) async fn serve(
     mut stream: TcpStream,
+    ends: Ends,
     shared: Arc<Shared>,
     seat: Arc<Seat>,
     first: BytesMut,
@@ -55,6 +55,7 @@ pub(super) async fn serve(
     let (reader, writer) = stream.split();
     let connection = Connection {
         whom: Arc::default(),
+        visitor: Visitor::stranger(ends.is_same_host()),
         inbox: Inbox::of_requests(message_bytes),
         arrived: first,
         outbox: Outbox::default(),
@@ -89,6 +90,7 @@ enum State {
 /// A connection at work.
 struct Connection<'a> {
     whom: Arc<Whom>,
+    visitor: Visitor,
     inbox: Inbox,
     /// What has come and was not taken in.
     arrived: BytesMut,
@@ -138,74 +140,6 @@ impl Connection<'_> {
             }
             self.wait().await?;
         }
-    }
-
-    /// Hears who is there and says who is here. Returns whether the connection goes on.
-    async fn greet(&mut self) -> io::Result<bool> {
-        let until = Instant::now() + self.shared.limits.header_read;
-        let hello = loop {
-            let mut rest = &self.arrived[..];
-            let hello = match self.inbox.next(&mut rest).map_err(broken)? {
-                Some(Arrived::Message(Message { kind, content, .. })) if kind == Kind::Hello.number() => {
-                    Some(if content.len() > HELLO_BYTES_MAX { None } else { Some(Hello::read(&content)) })
-                }
-                Some(_) => return Err(broken(FrameError::NotFrames)),
-                None => None,
-            };
-            let n_taken = self.arrived.len() - rest.len();
-            self.arrived.advance(n_taken);
-            if let Some(hello) = hello {
-                break hello;
-            }
-            let late = || io::Error::new(io::ErrorKind::TimedOut, "no hello came in time");
-            self.arrived.reserve(READ_BYTES_MIN);
-            let n_bytes = tokio::select! {
-                received = self.reader.read_buf(&mut self.arrived) => received?,
-                () = self.seat.asked_to_leave() => 0,
-                () = tokio::time::sleep_until(until) => return Err(late()),
-            };
-            if n_bytes == 0 {
-                return Ok(false);
-            }
-        };
-        match self.meet(hello) {
-            Ok(welcome) => {
-                self.outbox.open();
-                self.outbox.put(Kind::Welcome, 0, |to| welcome.write(to));
-                Ok(true)
-            }
-            Err(sentence) => {
-                let declined = declined(Code::BadRequest, &sentence);
-                self.writer.try_write(&declined)?; // So few bytes always fit.
-                self.hang_up().await?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// What is said to a hello; why not, in a sentence.
-    fn meet(
-        &mut self,
-        hello: Option<Result<Hello, chord_wire::frame::MessageError>>,
-    ) -> Result<Welcome, String> {
-        let hello = hello.ok_or_else(|| format!("a hello has at most {HELLO_BYTES_MAX} bytes"))?;
-        let hello = hello.map_err(|error| error.to_string())?;
-        let version = hello.versions.common(VERSIONS).ok_or_else(|| {
-            format!("this node speaks versions {VERSIONS} of frames, and the other side none of them")
-        })?;
-        if hello.name.is_some() && hello.ring.is_none() {
-            return Err("a node says which ring it is of".to_owned());
-        }
-        let peer = hello.name.map(|name| self.shared.peer(name));
-        self.whom = Arc::new(Whom { peer, ring: hello.ring });
-        let asker = self.shared.asker();
-        Ok(Welcome {
-            version,
-            name: self.shared.me.name.clone(),
-            ring: self.shared.ring.clone(),
-            is_member: self.shared.pong().member,
-            copies: asker.links.copies(),
-        })
     }
 
     /// Whether more requests are taken.
@@ -298,6 +232,13 @@ impl Connection<'_> {
                 return Ok(());
             }
         };
+        if let Err(refused) = self.shared.guard.admit(&self.visitor, errand::role(&asked.request, &self.whom))
+        {
+            self.refuse(*id, refused.code, refused.sentence);
+            // Its secret may no longer be valid: on a new connection it says another one.
+            self.part();
+            return Ok(());
+        }
         match Errand::at_once(&self.shared, &self.whom, &asked) {
             Some(answer) => self.put(*id, &answer, Sort::of(&asked.request)),
             None => self.running.push(Errand::run(*id, asked, &self.shared, &self.whom, share)),

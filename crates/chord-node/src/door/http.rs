@@ -5,12 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use chord_ring::{NodeName, RingSize};
 use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::{Body, Incoming};
@@ -28,8 +32,10 @@ use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
 use super::{Ends, annex, page, records, rest, seed, xmlrpc};
 use crate::Limits;
+use crate::guard::Visitor;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::metrics::Door;
+use crate::secret::Role;
 use crate::shared::Shared;
 
 /// What is spoken in a request, by its path.
@@ -213,12 +219,18 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
         let rejected = Rejected::closing(Code::BadRequest, sentence);
         return if is_rest { rest::refuse(None, rejected) } else { reject(None, rejected) };
     }
-    // A page of ours tells nothing by itself, so a link to it may lead here from anywhere.
+    let visitor = visitor(shared, ends, request.headers());
+    // A page of ours tells nothing by itself, so a link to it may lead here from anywhere. It is for who may read all the
+    // same, so that a browser asks its user for the secret first.
     if let Some(response) = page::respond(&request, shared.annex.is_some()) {
-        return response;
+        let admitted = shared.guard.admit(&visitor, Role::Read);
+        return admitted.map_or_else(|refused| reject(None, refused.into()), |()| response);
     }
     if let Some(annex) = annex::of(shared, &request) {
-        return Box::pin(annex::respond(annex, shared, request)).await;
+        return match shared.guard.admit(&visitor, Role::Admin) {
+            Ok(()) => Box::pin(annex::respond(annex, shared, request)).await,
+            Err(refused) => reject(None, refused.into()),
+        };
     }
     let refuse = |language, rejected| {
         if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) }
@@ -228,9 +240,9 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     }
     let answered = if is_rest {
         // On the heap: every connection holds room for the largest answer under way.
-        Box::pin(rest::respond(shared, request)).await
+        Box::pin(rest::respond(shared, visitor, request)).await
     } else {
-        respond_in_seeds_words(shared, ends, language, request).await
+        respond_in_seeds_words(shared, &visitor, language, request).await
     };
     let (head, content) = answered.into_parts();
     match content.held(shared) {
@@ -259,11 +271,11 @@ fn check_form(request: &Request<Incoming>) -> Result<(), &'static str> {
 
 async fn respond_in_seeds_words(
     shared: &Arc<Shared>,
-    ends: Ends,
+    visitor: &Visitor,
     language: Option<Language>,
     request: Request<Incoming>,
 ) -> Response<Content> {
-    match handle(shared, ends, language, request).await {
+    match handle(shared, visitor, language, request).await {
         Ok(response) => response,
         Err(rejected) => reject(language, rejected),
     }
@@ -271,7 +283,7 @@ async fn respond_in_seeds_words(
 
 async fn handle(
     shared: &Arc<Shared>,
-    ends: Ends,
+    visitor: &Visitor,
     language: Option<Language>,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, Rejected> {
@@ -289,27 +301,34 @@ async fn handle(
         };
         return Err(Rejected::closing(Code::MethodNotAllowed, sentence));
     }
+    // What it takes beyond that, each command knows; from a stranger not even a body is read.
+    shared
+        .guard
+        .admit(visitor, Role::Read)
+        .map_err(|Refused { code, sentence, .. }| Rejected::closing(code, sentence))?;
     let context = read_context(&head.headers)?;
     let body = read_body(shared, body, language.body_bytes(&shared.limits)).await?;
     match language {
         Language::Json(command) => {
             let request = chord_wire::seed::decode_request(command, &body.bytes)
                 .map_err(|bad| Refused::new(Code::BadRequest, bad.to_string()))?;
-            let Answered { answer, context } =
-                seed::answer(shared, (Door::Json, ends), request, context).await?;
+            let asker = (Door::Json, visitor);
+            let Answered { answer, context } = seed::answer(shared, asker, request, context).await?;
             Ok(response(StatusCode::OK, JSON, chord_wire::seed::encode_answer(&answer), &context))
         }
         Language::XmlRpc => {
             // On the heap: every connection holds room for the largest answer under way.
-            let (body, context) = Box::pin(xmlrpc::answer(shared, ends, &body.bytes, context)).await;
+            let (body, context) = Box::pin(xmlrpc::answer(shared, visitor, &body.bytes, context)).await;
             Ok(response(StatusCode::OK, XML, body, &context))
         }
         Language::Replica => {
-            let (body, context) = Box::pin(records::answer_peer(shared, &body.bytes, context)).await?;
+            let (body, context) =
+                Box::pin(records::answer_peer(shared, visitor, &body.bytes, context)).await?;
             Ok(response(StatusCode::OK, BINARY, body, &context))
         }
         Language::Operate => {
-            let (body, context) = Box::pin(records::answer_client(shared, &body.bytes, context)).await?;
+            let (body, context) =
+                Box::pin(records::answer_client(shared, visitor, &body.bytes, context)).await?;
             Ok(response(StatusCode::OK, BINARY, body, &context))
         }
     }
@@ -329,6 +348,9 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
             response(status, JSON, encode_error(&sentence), &context)
         }
     };
+    if code == Code::NoSecret {
+        ask_for_secret(response.headers_mut());
+    }
     if code == Code::MethodNotAllowed {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
@@ -336,6 +358,28 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Who asks, by the secret that its headers say: a bearer token, or the password of any user (RFC 6750 and 7617).
+fn visitor(shared: &Shared, ends: Ends, headers: &HeaderMap) -> Visitor {
+    let stranger = Visitor::stranger(ends.is_same_host());
+    let given = if shared.guard.secrets().is_some() { headers.get(AUTHORIZATION) } else { None };
+    let Some((scheme, said)) = given.and_then(|given| given.to_str().ok()?.split_once(' ')) else {
+        return stranger;
+    };
+    let said = said.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return stranger.known_by(shared.guard.recognize(said.as_bytes()));
+    }
+    let pair = if scheme.eq_ignore_ascii_case("basic") { BASE64_STANDARD.decode(said).ok() } else { None };
+    let password = pair.as_ref().and_then(|pair| pair.splitn(2, |byte| *byte == b':').nth(1));
+    stranger.known_by(password.and_then(|password| shared.guard.recognize(password)))
+}
+
+/// Tells how a secret is given. A browser asks its user for a name and a password then.
+pub(super) fn ask_for_secret(headers: &mut HeaderMap) {
+    headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"chord\", charset=\"UTF-8\""));
+    headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"chord\""));
 }
 
 const FOREIGN_PAGE: &str =

@@ -10,13 +10,16 @@ use chord_wire::{Code, Context};
 use super::content::Content;
 use super::seed::admit;
 use super::share::held_if_there_is_room;
-use crate::asked::{Refused, Whom};
+use crate::asked::{Refused, Whom, operate_role};
+use crate::guard::Visitor;
 use crate::operation::Outcome;
+use crate::secret::Role;
 use crate::shared::Shared;
 
 /// The body that answers another node, and what is said beside it.
 pub(super) async fn answer_peer(
     shared: &Arc<Shared>,
+    visitor: &Visitor,
     body: &[u8],
     context: Context,
 ) -> Result<(Content, Context), Refused> {
@@ -25,6 +28,9 @@ pub(super) async fn answer_peer(
         return Err(Refused::new(Code::BadRequest, "a request about records names the ring of its sender"));
     }
     let whom = Whom::of(shared, &context);
+    // One who is no node may only ask what changes nothing.
+    let is_node = whom.peer.is_some();
+    shared.guard.admit(visitor, if is_node { Role::Node } else { Role::Read })?;
     let (answer, is_read) = match decode(shared, body)? {
         DataRequest::Peer(request) => {
             let answered = shared.answer_about_records(&whom, request, context.remaining);
@@ -32,6 +38,7 @@ pub(super) async fn answer_peer(
             (DataAnswer::Peer(answered.await?), true)
         }
         DataRequest::Operate(operate) => {
+            shared.guard.admit(visitor, Role::Node)?;
             let is_read = operate.operation == Operation::Get;
             let done = shared.operate_as_owner(&whom, operate, context.remaining).await?;
             (DataAnswer::Operated(done), is_read)
@@ -44,6 +51,7 @@ pub(super) async fn answer_peer(
 /// The body that answers a client, and what is said beside it.
 pub(super) async fn answer_client(
     shared: &Arc<Shared>,
+    visitor: &Visitor,
     body: &[u8],
     context: Context,
 ) -> Result<(Content, Context), Refused> {
@@ -52,6 +60,7 @@ pub(super) async fn answer_client(
         let sentence = "a client asks for operations alone; what nodes ask each other goes to /replica";
         return Err(Refused::new(Code::BadRequest, sentence));
     };
+    shared.guard.admit(visitor, operate_role(&operate.operation))?;
     let (whom, is_read) = (Whom::of(shared, &context), operate.operation == Operation::Get);
     let outcome = shared.operate_for(&whom, operate, context.path).await?;
     let Outcome { owner, hops, kept } = outcome;

@@ -259,6 +259,12 @@ impl Connection<'_> {
         if self.wanted.go_before(row, request) {
             self.begin_wanted().await?;
         }
+        if let Err(answer) = connection::admit(&self.shared.guard, &self.session, row) {
+            self.session.count_reply();
+            self.session.transaction.refuse();
+            self.pipeline.push_done(self.session.heard(answer));
+            return Ok(());
+        }
         if !self.pipeline.is_empty() {
             self.wait_for_those_before(row, request).await?;
         }

@@ -25,24 +25,31 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 
 use super::content::Content;
-use super::http::Rejected;
+use super::http::{Rejected, ask_for_secret};
 use super::seed::Refused;
+use crate::guard::Visitor;
 use crate::links::write_context;
+use crate::secret::Role;
 use crate::shared::Shared;
 use call::Call;
 
 const JSON: HeaderValue = HeaderValue::from_static(JSON_TYPE);
 
 /// Answers one request.
-pub(super) async fn respond(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Content> {
+pub(super) async fn respond(
+    shared: &Arc<Shared>,
+    visitor: Visitor,
+    request: Request<Incoming>,
+) -> Response<Content> {
     let place = Route::of(request.uri().path());
     let route = place.as_ref().ok().and_then(Option::as_ref).map(|place| place.route);
-    let answered = answer(shared, place, request).await;
+    let answered = answer(shared, &visitor, place, request).await;
     answered.unwrap_or_else(|rejected| refuse(route, rejected))
 }
 
 async fn answer(
     shared: &Arc<Shared>,
+    visitor: &Visitor,
     place: Result<Option<Place>, BadPercent>,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, Rejected> {
@@ -54,6 +61,9 @@ async fn answer(
     let place = place.ok_or_else(|| unread(Refused::new(Code::UnknownCommand, NO_SUCH_PATH).into()))?;
     let verb = Verb::of(head.method.as_str()).filter(|verb| place.route.verbs().contains(verb));
     let verb = verb.ok_or_else(|| unread(not_allowed(place.route).into()))?;
+    if let Some(role) = role(place.route, verb) {
+        shared.guard.admit(visitor, role).map_err(|refused| unread(refused.into()))?;
+    }
     let key = Key::new(&place.key)
         .map_err(|error| unread(Refused::new(Code::TooLarge, error.to_string()).into()))?;
     let call = Call::read(shared, place.route, verb, key, &head, body).map_err(unread)?;
@@ -75,6 +85,16 @@ async fn answer(
         (Route::Healthy, _) => numbers::healthy(call).await,
         (Route::Ready, _) => numbers::ready(call).await,
         (Route::Document, _) => describe(call).await,
+    }
+}
+
+/// What somebody must be who asks for that; nothing where whoever restarts nodes asks. Of many operations at once some write,
+/// as a rule.
+const fn role(route: Route, verb: Verb) -> Option<Role> {
+    match (route, verb) {
+        (Route::Healthy | Route::Ready, _) => None,
+        (_, Verb::Get | Verb::Head) => Some(Role::Read),
+        (_, Verb::Put | Verb::Delete | Verb::Post) => Some(Role::Write),
     }
 }
 
@@ -126,6 +146,9 @@ pub(super) fn refuse(route: Option<Route>, rejected: Rejected) -> Response<Conte
     }
     if let Some(allow) = route.filter(|_| code == Code::MethodNotAllowed).map(verbs) {
         headers.extend(HeaderValue::from_str(&allow).ok().map(|allow| (ALLOW, allow)));
+    }
+    if code == Code::NoSecret {
+        ask_for_secret(headers);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -9,14 +9,15 @@ use chord_ring::{
 };
 use chord_wire::{Code, Command, Context, KnownPredecessor, seed};
 
-use super::Ends;
 use crate::OperationError;
 pub(super) use crate::asked::Refused;
 use crate::asked::Whom;
 use crate::error::command_code;
+use crate::guard::Visitor;
 use crate::links::text;
 use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket, Wish};
+use crate::secret::Role;
 use crate::shared::Shared;
 
 /// An answer, in whatever language it will be said.
@@ -28,15 +29,12 @@ pub(super) struct Answered {
 /// Does what one request asks.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
-    (door, ends): (Door, Ends),
+    (door, visitor): (Door, &Visitor),
     request: seed::Request,
     context: Context,
 ) -> Result<Answered, Refused> {
     let command = request.command();
-    if matches!(command, Command::Create | Command::Join | Command::Shutdown) && !ends.is_same_host() {
-        let sentence = format!("{command} is obeyed only when it comes from the node's own machine");
-        return Err(Refused::new(Code::Forbidden, sentence));
-    }
+    shared.guard.admit(visitor, role(command))?;
     let desk = Desk { shared, door, whom: Whom::of(shared, &context), context };
     if command != Command::Node {
         shared.admit(desk.whom.ring.as_ref())?; // `node` is the ring's `Ping`: see `View::admit_request`.
@@ -60,6 +58,20 @@ pub(super) async fn answer(
             desk.ring_request(request).await
         }
         seed::Request::Leave(leaving) => desk.leave(leaving).await,
+    }
+}
+
+/// What somebody must be who gives that command.
+const fn role(command: Command) -> Role {
+    match command {
+        Command::Node
+        | Command::FindSuccessor
+        | Command::GetPredecessor
+        | Command::GetSuccessorList
+        | Command::Get => Role::Read,
+        Command::Put => Role::Write,
+        Command::Create | Command::Join | Command::Shutdown => Role::Admin,
+        Command::Notify | Command::Leave => Role::Node,
     }
 }
 

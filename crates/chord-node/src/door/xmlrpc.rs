@@ -7,28 +7,28 @@ use chord_wire::seed::Answer;
 use chord_wire::xmlrpc::{BadCall, Call, CallAnswer, Fault, decode_call, encode_call_answer, encode_fault};
 use chord_wire::{Code, Context};
 
-use super::Ends;
 use super::content::Content;
 use super::seed::{self, Answered, Refused};
 use super::share::{Share, Unread};
+use crate::guard::Visitor;
 use crate::metrics::Door;
 use crate::shared::Shared;
 
 /// The body that answers a body, and what is said beside it.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
-    ends: Ends,
+    visitor: &Visitor,
     body: &[u8],
     context: Context,
 ) -> (Content, Context) {
     let mut share = None;
     let answered = match decode_call(body) {
         Ok(Call::Multi(calls)) => {
-            let (answers, their_share) = Box::pin(many(shared, ends, calls, &context)).await;
+            let (answers, their_share) = Box::pin(many(shared, visitor, calls, &context)).await;
             share = Some(their_share);
             Ok((CallAnswer::Multi(answers), Context::default()))
         }
-        Ok(call) => one(shared, ends, call, context).await,
+        Ok(call) => one(shared, visitor, call, context).await,
         Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),
     };
     let said = answered.and_then(|(answer, context)| {
@@ -55,13 +55,13 @@ fn content(body: Vec<u8>, share: Option<Share>) -> Content {
 
 async fn one(
     shared: &Arc<Shared>,
-    ends: Ends,
+    visitor: &Visitor,
     call: Call,
     context: Context,
 ) -> Result<(CallAnswer, Context), Refused> {
     let answer = match call {
         Call::Seed(request) => {
-            let answered = Box::pin(seed::answer(shared, (Door::XmlRpc, ends), request, context));
+            let answered = Box::pin(seed::answer(shared, (Door::XmlRpc, visitor), request, context));
             let Answered { answer, context } = answered.await?;
             return Ok((CallAnswer::Seed(answer), context));
         }
@@ -77,7 +77,7 @@ async fn one(
 /// bytes of one value beside the last, and a part of the budget for what is not read yet: what is beyond is a fault.
 async fn many(
     shared: &Arc<Shared>,
-    ends: Ends,
+    visitor: &Visitor,
     calls: Vec<Result<Call, BadCall>>,
     context: &Context,
 ) -> (Vec<Result<CallAnswer, Fault>>, Share) {
@@ -90,7 +90,7 @@ async fn many(
         let answered = match call {
             Ok(_) if n_bytes >= room => Err(Refused::new(Code::TooLarge, TOO_MUCH)),
             Ok(call) => {
-                let answered = tokio::time::timeout(remaining, one(shared, ends, call, context)).await;
+                let answered = tokio::time::timeout(remaining, one(shared, visitor, call, context)).await;
                 answered.unwrap_or_else(|_| Err(Refused::new(Code::Deadline, TOO_LONG)))
             }
             Err(bad) => Err(Refused::new(bad.code(), bad.to_string())),

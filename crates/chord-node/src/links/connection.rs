@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chord_ring::{Failure, NodeName};
 use chord_wire::Context;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::language::Said;
+use crate::secret::{Holder, SecretFile};
 
 type Driver = Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>;
 
@@ -172,6 +173,8 @@ impl Sending {
 pub(crate) struct Connections {
     name: NodeName,
     host: Option<HeaderValue>,
+    /// Says the secret by which this side is let in.
+    authorization: Option<HeaderValue>,
     idle: Mutex<Vec<(Instant, Open)>>,
     /// For what the peer may have to ask others: such requests can be many and slow.
     onward_permits: Semaphore,
@@ -187,7 +190,19 @@ impl Connections {
         let onward_permits = Semaphore::new(connections_max);
         let own_permits = Semaphore::new(OWN_CONNECTIONS);
         let record_permits = Semaphore::new(RECORD_CONNECTIONS);
-        Self { name, host, idle: Mutex::default(), onward_permits, own_permits, record_permits, body_bytes }
+        let (authorization, idle) = (None, Mutex::default());
+        Self { name, host, authorization, idle, onward_permits, own_permits, record_permits, body_bytes }
+    }
+
+    /// The same, saying the first secret of a client.
+    pub(crate) fn with_secret(self, secrets: &SecretFile) -> Self {
+        let secrets = secrets.secrets();
+        let bearer = secrets.own(Holder::Client).map(|own| [b"Bearer ", own.as_bytes()].concat());
+        let mut authorization = bearer.and_then(|bearer| HeaderValue::from_bytes(&bearer).ok());
+        if let Some(said) = &mut authorization {
+            said.set_sensitive(true);
+        }
+        Self { authorization, ..self }
     }
 
     /// Sends one request and reads its answer. The caller sets the deadline: dropped, it closes the connection.
@@ -256,6 +271,9 @@ impl Connections {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(said.content_type));
         if let Some(host) = &self.host {
             headers.insert(HOST, host.clone());
+        }
+        if let Some(said) = &self.authorization {
+            headers.insert(AUTHORIZATION, said.clone());
         }
         write_context(context, headers);
         request

@@ -16,7 +16,7 @@ use chord_ring::{NodeName, Peer, RingSize, RingTag};
 use chord_wire::Code;
 use chord_wire::frame::{
     Answer, Arrived, Asked, Class, Declined, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message,
-    MessageError, Outbox, Speaker, VERSIONS, Welcome,
+    MessageError, Outbox, Proof, Speaker, VERSIONS, Welcome,
 };
 use chord_wire::replica::ReplicaLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +27,9 @@ use tokio::task::AbortHandle;
 
 use super::connection::{NoAnswer, Sending, prepare};
 use super::lock;
+use super::meeting::Meeting;
 use super::unanswered::Unanswered;
+use crate::secret::SecretFile;
 
 /// Requests that wait to be sent to a peer, in bytes, at most and by one request: more of them wait for room, since they
 /// would only wait in memory.
@@ -47,13 +49,15 @@ pub(crate) struct Terms {
     pub(crate) hello: Hello,
     /// Bytes of a value, at most.
     pub(crate) value_bytes: usize,
+    /// What this side proves that it knows, and wants the other side to know too.
+    pub(crate) secrets: Option<Arc<SecretFile>>,
 }
 
 impl Terms {
     /// Those of a client that is no node. A node may be told to keep the largest values, whatever this program would keep.
-    pub(crate) fn of_client(ring: RingTag) -> Self {
-        let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring), copies: None };
-        Self { hello, value_bytes: VALUE_BYTES_LIMIT }
+    pub(crate) fn of_client(ring: Option<RingTag>, secrets: Option<Arc<SecretFile>>) -> Self {
+        let hello = Hello { versions: VERSIONS, name: None, ring, copies: None, challenge: None };
+        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets }
     }
 
     /// What messages may be like. Whoever says nothing of its own ring takes that of the peer.
@@ -142,17 +146,26 @@ impl Dialogue {
     }
 
     /// Says who is here, and hears who is there.
-    pub(super) async fn open(stream: TcpStream, terms: &Terms) -> Result<Self, Unanswered> {
+    pub(super) async fn open(
+        stream: TcpStream,
+        dialled: &NodeName,
+        terms: &Terms,
+    ) -> Result<Self, Unanswered> {
         let not_spoken = |why: String| Unanswered::NotSpoken(why);
         let (reader, mut writer) = stream.into_split();
         let mut outbox = Outbox::default();
+        let meeting = Meeting::new(dialled, terms);
         outbox.open();
-        outbox.put(Kind::Hello, 0, |to| terms.hello.write(to));
-        writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
-        outbox.sent(outbox.unsent().len());
+        outbox.put(Kind::Hello, 0, |to| meeting.hello.write(to));
+        write_all(&mut writer, &mut outbox).await?;
         // Until it is known what the peer is, it may only send what a welcome takes.
         let mut ear = Ear { reader, inbox: Inbox::of_answers(HELLO_BYTES_MAX), arrived: BytesMut::new() };
-        let welcome = ear.hear_welcome().await?;
+        let welcome = ear.hear(Kind::Welcome, Welcome::read).await?;
+        if let Some((ours, expected)) = meeting.proofs(&welcome)? {
+            outbox.put(Kind::Proof, 0, |to| ours.write(to));
+            write_all(&mut writer, &mut outbox).await?;
+            expected.is(&ear.hear(Kind::Proof, Proof::read).await?)?;
+        }
         let version = welcome.version;
         if !(terms.hello.versions.lowest..=terms.hello.versions.highest).contains(&version) {
             return Err(not_spoken(format!(
@@ -238,19 +251,24 @@ impl Dialogue {
 }
 
 impl Ear {
-    async fn hear_welcome(&mut self) -> Result<Welcome, Unanswered> {
+    /// Waits for a message of that kind, before which nothing else may come.
+    async fn hear<T>(
+        &mut self,
+        wanted: Kind,
+        read: fn(&[u8]) -> Result<T, MessageError>,
+    ) -> Result<T, Unanswered> {
         loop {
             let mut rest = &self.arrived[..];
             let heard = match self.inbox.next(&mut rest) {
                 Ok(None) => None,
-                Ok(Some(Arrived::Message(message))) => Some(welcome(&message)?),
+                Ok(Some(Arrived::Message(message))) => Some(said(&message, wanted, read)?),
                 Ok(Some(_)) => return Err(Unanswered::NotSpoken(FrameError::NotFrames.to_string())),
                 Err(error) => return Err(Unanswered::NotSpoken(error.to_string())),
             };
             let n_taken = self.arrived.len() - rest.len();
             self.arrived.advance(n_taken);
-            if let Some(welcome) = heard {
-                return Ok(welcome);
+            if let Some(said) = heard {
+                return Ok(said);
             }
             // One that closes without a word is ending, as a rule: whoever does not know frames says so.
             if self.read().await.unwrap_or(0) == 0 {
@@ -268,20 +286,32 @@ impl Ear {
     }
 }
 
-/// What a peer says to a hello.
-fn welcome(message: &Message<'_>) -> Result<Welcome, Unanswered> {
+/// Sends all of it.
+async fn write_all(writer: &mut OwnedWriteHalf, outbox: &mut Outbox) -> Result<(), Unanswered> {
+    writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
+    outbox.sent(outbox.unsent().len());
+    Ok(())
+}
+
+/// What a peer says before it is asked anything.
+fn said<T>(
+    message: &Message<'_>,
+    wanted: Kind,
+    read: fn(&[u8]) -> Result<T, MessageError>,
+) -> Result<T, Unanswered> {
     let not_spoken = |error: MessageError| Unanswered::NotSpoken(error.to_string());
     if message.content.len() > HELLO_BYTES_MAX {
         return Err(not_spoken(MessageError::TooLarge { limit: HELLO_BYTES_MAX }));
     }
-    if message.kind == Kind::Welcome.number() {
-        return Welcome::read(&message.content).map_err(not_spoken);
+    if message.kind == wanted.number() {
+        return read(&message.content).map_err(not_spoken);
     }
     if message.kind == Kind::Declined.number() {
         let declined = Declined::read(&message.content).map_err(not_spoken)?;
         return Err(match declined.code {
             // It would say the same in any other words.
             Some(Code::Busy) => NoAnswer::Closed.into(),
+            Some(Code::NoSecret) => Unanswered::Strange(declined.sentence),
             _ => Unanswered::NotSpoken(declined.sentence),
         });
     }

@@ -41,6 +41,10 @@ impl Link {
         self.frames.exchange(&self.terms, sending, asked).await.map_err(|unanswered| match unanswered {
             // By what it says nobody knows whether it is done.
             Unanswered::NotSpoken(_) | Unanswered::Wrong(_) | Unanswered::NotSent => Failure::Silent,
+            Unanswered::Strange(why) => {
+                self.report("who it is", &why);
+                Failure::Garbled
+            }
             Unanswered::NoAnswer(no_answer) => {
                 tracing::debug!(peer = %self.name, "{no_answer}");
                 no_answer.failure()

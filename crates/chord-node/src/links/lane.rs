@@ -139,7 +139,7 @@ impl Lane {
         }
         let stream = Dialogue::connect(name).await?;
         let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
-        let opened = Dialogue::open(stream, terms).await;
+        let opened = Dialogue::open(stream, name, terms).await;
         std::mem::forget(hailing);
         if matches!(opened, Err(Unanswered::NoAnswer(NoAnswer::Closed))) {
             self.breaks.fetch_add(1, Ordering::Relaxed);

@@ -81,7 +81,11 @@ impl From<NoAnswer> for Wrong {
 impl Link {
     pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language, terms: Arc<Terms>) -> Self {
         Self {
-            frames: Spoken::new(name.clone()),
+            frames: if terms.secrets.is_some() {
+                Spoken::alone(name.clone())
+            } else {
+                Spoken::new(name.clone())
+            },
             terms,
             met: Mutex::default(),
             connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),

@@ -55,7 +55,7 @@ impl Peer {
 
     pub(super) fn words(&self, version: u8) -> Welcome {
         let copies = Copies { replicas: 3, write_quorum: None };
-        Welcome { version, name: self.name.clone(), ring: ring(), is_member: true, copies }
+        Welcome { version, name: self.name.clone(), ring: ring(), is_member: true, copies, challenge: None }
     }
 
     pub(super) async fn ask(&self, lane: &Lane, sending: &Sending) -> Result<Answer, Unanswered> {
@@ -107,8 +107,8 @@ pub(super) fn ring() -> RingTag {
 }
 
 pub(super) fn terms() -> Terms {
-    let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring()), copies: None };
-    Terms { hello, value_bytes: 1 << 20 }
+    let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring()), copies: None, challenge: None };
+    Terms { hello, value_bytes: 1 << 20, secrets: None }
 }
 
 pub(super) fn sending() -> Sending {

@@ -31,6 +31,8 @@ pub(crate) struct Spoken {
     with_others: Lane,
     for_others: Lane,
     state: Mutex<State>,
+    /// Nothing else is spoken with this peer: other words would say a secret, or do without.
+    is_alone: bool,
 }
 
 /// Whether the peer speaks them.
@@ -58,12 +60,23 @@ impl State {
 
 impl Spoken {
     pub(crate) fn new(name: NodeName) -> Self {
+        Self::with(name, false)
+    }
+
+    /// Those of a peer that is asked in nothing else.
+    pub(crate) fn alone(name: NodeName) -> Self {
+        Self::with(name, true)
+    }
+
+    fn with(name: NodeName, is_alone: bool) -> Self {
+        let state = State { is_known: is_alone, breaks: 0, again_at: None, pause: PAUSE_MIN };
         Self {
             name,
+            is_alone,
             by_itself: Lane::new(),
             with_others: Lane::new(),
             for_others: Lane::new(),
-            state: Mutex::new(State { is_known: false, breaks: 0, again_at: None, pause: PAUSE_MIN }),
+            state: Mutex::new(state),
         }
     }
 
@@ -83,7 +96,7 @@ impl Spoken {
         // All lanes are looked at: one freeze counts once.
         if is_known && self.lanes().map(Lane::was_unheard).contains(&true) {
             self.give_up("no hello was answered in time");
-            return false;
+            return self.is_alone;
         }
         is_known
     }
@@ -145,9 +158,9 @@ impl Spoken {
             Err(unanswered) => unanswered,
         };
         match &unanswered {
-            Unanswered::NotSpoken(why) | Unanswered::Wrong(why) => {
+            Unanswered::NotSpoken(why) | Unanswered::Strange(why) | Unanswered::Wrong(why) => {
                 self.give_up(why);
-                if !sending.is_over() {
+                if !sending.is_over() && !self.is_alone {
                     return Ok(None);
                 }
             }
@@ -159,6 +172,12 @@ impl Spoken {
 
     /// The peer is asked in other words for a while.
     fn give_up(&self, why: &str) {
+        if self.is_alone {
+            for lane in self.lanes() {
+                lane.leave();
+            }
+            return;
+        }
         let mut state = lock(&self.state);
         if !state.is_known {
             return;

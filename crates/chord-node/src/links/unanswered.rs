@@ -16,6 +16,9 @@ pub(crate) enum Unanswered {
     /// The peer speaks no frames with this side: it is asked in other words.
     #[error("no frames are spoken: {0}")]
     NotSpoken(String),
+    /// The peer is not one that knows a secret of this side, or does not take this side for one.
+    #[error("it is a stranger: {0}")]
+    Strange(String),
     /// What came back makes no sense.
     #[error("the answer makes no sense: {0}")]
     Wrong(String),

@@ -100,7 +100,7 @@ fn hello(versions: Versions) -> Vec<u8> {
     let name = Some("127.0.0.1:1".parse().unwrap());
     let ring = RingTag { name: chord_ring::RingName::default(), size: chord_ring::RingSize::DEFAULT };
     let copies = Some(Copies { replicas: 3, write_quorum: None });
-    let hello = Hello { versions, name, ring: Some(ring), copies };
+    let hello = Hello { versions, name, ring: Some(ring), copies, challenge: None };
     let mut outbox = Outbox::default();
     outbox.open();
     outbox.put(Kind::Hello, 0, |to| hello.write(to));
@@ -420,7 +420,7 @@ async fn an_idle_connection_of_frames_makes_room_and_a_newcomer_without_room_is_
 async fn what_a_client_and_a_node_of_another_ring_may_not_ask_is_refused() {
     let node = node(Limits::default()).await;
     let ring = RingTag { name: "other".parse().unwrap(), size: chord_ring::RingSize::DEFAULT };
-    let client = Hello { versions: VERSIONS, name: None, ring: None, copies: None };
+    let client = Hello { versions: VERSIONS, name: None, ring: None, copies: None, challenge: None };
     let foreign = Hello { name: Some("127.0.0.1:1".parse().unwrap()), ring: Some(ring), ..client.clone() };
     for (hello, state, vouch) in
         [(client, None, Some(Code::BadRequest)), (foreign, Some(Code::ForeignRing), Some(Code::ForeignRing))]

@@ -155,6 +155,7 @@ impl Answer {
             | Kind::Farewell
             | Kind::Announced
             | Kind::Piece
+            | Kind::Proof
             | Kind::Ping
             | Kind::GetState
             | Kind::Notify
@@ -203,7 +204,9 @@ impl Beside {
                 | Tag::Ring
                 | Tag::Name
                 | Tag::Member
-                | Tag::Copies => return Err(tag.misplaced()),
+                | Tag::Copies
+                | Tag::Challenge
+                | Tag::Proof => return Err(tag.misplaced()),
             }
             Ok(())
         })?;

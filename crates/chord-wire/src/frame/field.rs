@@ -37,6 +37,10 @@ pub enum Tag {
     After = 15,
     /// A change came twice, and what was there before is not known any more.
     Repeated = 17,
+    /// What the other side is to make a proof of.
+    Challenge = 21,
+    /// That the sender knows a secret.
+    Proof = 22,
     /// What a build for tests has beside all that.
     #[cfg(feature = "next-protocol")]
     Next = 127,
@@ -57,6 +61,8 @@ impl Tag {
         Self::Deleted,
         Self::After,
         Self::Repeated,
+        Self::Challenge,
+        Self::Proof,
         #[cfg(feature = "next-protocol")]
         Self::Next,
     ];

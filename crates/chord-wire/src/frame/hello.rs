@@ -7,6 +7,7 @@ use chord_ring::{NodeName, RingName, RingSize, RingTag};
 
 use super::error::MessageError;
 use super::field::{FieldWriter, Tag, read_fields, whole};
+use super::proof::Challenge;
 use crate::replica::operation::{read_sentence, write_sentence};
 use crate::replica::reader::Reader;
 use crate::replica::writer::Writer;
@@ -81,6 +82,8 @@ pub struct Hello {
     pub ring: Option<RingTag>,
     /// How it keeps copies.
     pub copies: Option<Copies>,
+    /// What the other side is to make a proof of, if both are to show that they know a secret.
+    pub challenge: Option<Challenge>,
 }
 
 /// What the other side answers.
@@ -96,6 +99,8 @@ pub struct Welcome {
     pub is_member: bool,
     /// How it keeps copies.
     pub copies: Copies,
+    /// What the side that connected is to make a proof of, before it asks anything; none if it need not.
+    pub challenge: Option<Challenge>,
 }
 
 /// What it answers if it speaks no frames with whoever connected. The connection ends.
@@ -119,6 +124,7 @@ impl Hello {
                 ring: self.ring.clone(),
                 copies: self.copies,
                 is_member: false,
+                challenge: self.challenge,
             };
             speaker.write(to);
         });
@@ -131,22 +137,23 @@ impl Hello {
     pub fn read(content: &[u8]) -> Result<Self, MessageError> {
         let mut from = reader(content);
         let versions = Versions::read(&mut from)?;
-        let Fields { name, ring, copies, is_member } = Fields::read(&mut from)?;
+        let Fields { name, ring, copies, is_member, challenge } = Fields::read(&mut from)?;
         if is_member {
             return Err(Tag::Member.misplaced());
         }
         from.end()?;
-        Ok(Self { versions, name, ring, copies })
+        Ok(Self { versions, name, ring, copies, challenge })
     }
 }
 
 impl Welcome {
     /// Writes the content of its frame behind what is there.
     pub fn write(&self, to: &mut Vec<u8>) {
-        let Self { version, name, ring, is_member, copies } = self.clone();
+        let Self { version, name, ring, is_member, copies, challenge } = self.clone();
         writing(to, |to| {
             to.byte(version);
-            Fields { name: Some(name), ring: Some(ring), copies: Some(copies), is_member }.write(to);
+            let (name, ring, copies) = (Some(name), Some(ring), Some(copies));
+            Fields { name, ring, copies, is_member, challenge }.write(to);
         });
     }
 
@@ -157,7 +164,7 @@ impl Welcome {
     pub fn read(content: &[u8]) -> Result<Self, MessageError> {
         let mut from = reader(content);
         let version = from.byte()?;
-        let Fields { name, ring, copies, is_member } = Fields::read(&mut from)?;
+        let Fields { name, ring, copies, is_member, challenge } = Fields::read(&mut from)?;
         from.end()?;
         Ok(Self {
             version,
@@ -165,6 +172,7 @@ impl Welcome {
             ring: ring.ok_or(Tag::Ring.missing())?,
             is_member,
             copies: copies.ok_or(Tag::Copies.missing())?,
+            challenge,
         })
     }
 }
@@ -201,7 +209,7 @@ pub(super) fn writing(to: &mut Vec<u8>, write: impl FnOnce(&mut Writer)) {
 }
 
 /// Nothing in these messages depends on the ring.
-fn reader(content: &[u8]) -> Reader<'_> {
+pub(super) fn reader(content: &[u8]) -> Reader<'_> {
     Reader::new(content, ReplicaLimits { size: RingSize::DEFAULT, value_bytes: 0 })
 }
 
@@ -222,6 +230,7 @@ struct Fields {
     ring: Option<RingTag>,
     copies: Option<Copies>,
     is_member: bool,
+    challenge: Option<Challenge>,
 }
 
 impl Fields {
@@ -241,13 +250,16 @@ impl Fields {
             let both = [replicas, write_quorum.unwrap_or_default()];
             fields.bytes(Tag::Copies, if write_quorum.is_some() { &both } else { &both[..1] });
         }
+        if let Some(Challenge(drawn)) = self.challenge {
+            fields.bytes(Tag::Challenge, &drawn);
+        }
         #[cfg(feature = "next-protocol")]
         fields.flag(Tag::Next, true);
         fields.end();
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, MessageError> {
-        let mut this = Self { name: None, ring: None, copies: None, is_member: false };
+        let mut this = Self { name: None, ring: None, copies: None, is_member: false, challenge: None };
         let limits = from.limits();
         read_fields(from, |tag, bytes| {
             match tag {
@@ -255,6 +267,10 @@ impl Fields {
                 Tag::Name => this.name = Some(read_name(bytes)?),
                 Tag::Member => this.is_member = whole(limits, bytes, |_| Ok(true))?,
                 Tag::Copies => this.copies = Some(whole(limits, bytes, read_copies)?),
+                Tag::Challenge => {
+                    let drawn = whole(limits, bytes, Reader::fixed)?;
+                    this.challenge = Some(Challenge(drawn));
+                }
                 #[cfg(feature = "next-protocol")]
                 Tag::Next => {}
                 Tag::Remaining
@@ -264,9 +280,8 @@ impl Fields {
                 | Tag::Owner
                 | Tag::Deleted
                 | Tag::After
-                | Tag::Repeated => {
-                    return Err(tag.misplaced());
-                }
+                | Tag::Repeated
+                | Tag::Proof => return Err(tag.misplaced()),
             }
             Ok(())
         })?;

@@ -17,6 +17,8 @@ pub enum Kind {
     Announced = 5,
     /// A piece of the first message that was announced and is not whole.
     Piece = 6,
+    /// The sender knows a secret of the ring.
+    Proof = 7,
     /// Request: are you a member?
     Ping = 16,
     /// Request: your predecessor and your successor list.
@@ -89,6 +91,7 @@ impl Kind {
         Self::Farewell,
         Self::Announced,
         Self::Piece,
+        Self::Proof,
         Self::Ping,
         Self::GetState,
         Self::Notify,

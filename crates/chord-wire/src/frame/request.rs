@@ -165,6 +165,7 @@ impl Asked {
             | Kind::Farewell
             | Kind::Announced
             | Kind::Piece
+            | Kind::Proof
             | Kind::Pong
             | Kind::State
             | Kind::Done
@@ -210,9 +211,9 @@ impl Beside {
                 | Tag::Copies
                 | Tag::Deleted
                 | Tag::After
-                | Tag::Repeated => {
-                    return Err(tag.misplaced());
-                }
+                | Tag::Repeated
+                | Tag::Challenge
+                | Tag::Proof => return Err(tag.misplaced()),
             }
             Ok(())
         })?;

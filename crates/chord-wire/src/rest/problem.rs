@@ -73,6 +73,7 @@ pub fn decode_problem(body: &[u8]) -> Option<(Option<Code>, String)> {
 pub(super) const fn title(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",

@@ -1,5 +1,6 @@
 //! What the commands that call one node have in common.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chord::wire::{Answer, Request};
@@ -20,12 +21,16 @@ pub(crate) struct NodeArgs {
     pub(crate) wait: WaitArgs,
 }
 
-/// How long to wait for an answer.
+/// How long to wait for an answer, and how to be let in.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// How long to wait for the answer, in seconds: 10 unless told otherwise, and 600 for a node that shuts down
     #[arg(long, value_name = "SECONDS", value_parser = number::seconds, global = true)]
     timeout: Option<u64>,
+
+    /// Be let in by the first secret in this file, as a node has it; nobody but you may be able to read it
+    #[arg(long, value_name = "FILE", env = "CHORD_SECRET_FILE", global = true)]
+    secret_file: Option<PathBuf>,
 }
 
 /// How long an answer may take, unless told otherwise: more than a node gives any operation.
@@ -41,13 +46,37 @@ const DEPARTURE_QUIET: Duration = Duration::from_secs(2);
 impl NodeArgs {
     /// Asks the node.
     pub(crate) async fn call(&self, request: &Request) -> anyhow::Result<Reply> {
-        call(&self.node, request, self.wait.deadline()).await
+        self.wait.call_in(Language::Http, &self.node, request, self.wait.deadline()).await
+    }
+
+    /// A client of the node.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        self.wait.client(Language::Http, &self.node)
     }
 }
 
 impl WaitArgs {
     pub(crate) fn deadline(&self) -> Duration {
         self.timeout.map_or(ANSWER_WAIT, Duration::from_secs)
+    }
+
+    fn client(&self, language: Language, node: &NodeName) -> anyhow::Result<Client> {
+        let client = Client::speaking(language, node.clone());
+        match &self.secret_file {
+            None => Ok(client),
+            Some(path) => Ok(client.with_secret_file(path)?),
+        }
+    }
+
+    /// Asks `node` once in that language.
+    pub(crate) async fn call_in(
+        &self,
+        language: Language,
+        node: &NodeName,
+        request: &Request,
+        deadline: Duration,
+    ) -> anyhow::Result<Reply> {
+        ask(self.client(language, node)?, request, deadline).await
     }
 
     fn departure_deadline(&self) -> Duration {
@@ -57,7 +86,7 @@ impl WaitArgs {
     /// Tells `node` to shut down, and waits until it has handed its keys over.
     pub(crate) async fn shut_down(&self, language: Language, node: &NodeName) -> anyhow::Result<Reply> {
         let deadline = self.departure_deadline();
-        let ending = call_in(language, node, &Request::Shutdown, deadline);
+        let ending = self.call_in(language, node, &Request::Shutdown, deadline);
         tokio::pin!(ending);
         tokio::select! {
             ended = &mut ending => return ended,
@@ -71,19 +100,13 @@ impl WaitArgs {
     }
 }
 
-/// Asks `node` once.
+/// Asks `node` once, which wants no secret.
 pub(crate) async fn call(node: &NodeName, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
-    call_in(Language::Http, node, request, deadline).await
+    ask(Client::new(node.clone()), request, deadline).await
 }
 
-/// Asks `node` once in that language.
-pub(crate) async fn call_in(
-    language: Language,
-    node: &NodeName,
-    request: &Request,
-    deadline: Duration,
-) -> anyhow::Result<Reply> {
-    match Client::speaking(language, node.clone()).call(request, deadline).await {
+async fn ask(client: Client, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
+    match client.call(request, deadline).await {
         Ok(reply) => Ok(reply),
         Err(error) => Err(explained(error).await),
     }
@@ -109,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_departure_is_waited_for_longer_than_an_answer_unless_told_otherwise() {
-        let untold = WaitArgs { timeout: None };
+        let untold = WaitArgs { timeout: None, secret_file: None };
         assert_eq!((untold.deadline(), untold.departure_deadline()), (ANSWER_WAIT, DEPARTURE_WAIT));
-        let told = WaitArgs { timeout: Some(3) };
+        let told = WaitArgs { timeout: Some(3), secret_file: None };
         assert_eq!(told.deadline(), Duration::from_secs(3));
         assert_eq!(told.departure_deadline(), Duration::from_secs(3));
     }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use anyhow::ensure;
-use chord::{Client, Header, KeysError, NodeName};
+use chord::{Header, KeysError, NodeName};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -123,7 +123,7 @@ impl KeysArgs {
     }
 
     async fn list(&self, tally: &mut Tally, bar: &ProgressBar) -> anyhow::Result<()> {
-        let client = Client::new(self.node.node.clone());
+        let client = self.node.client()?;
         let deadline = self.node.wait.deadline();
         let walk = if self.scope.here {
             Walk::here(client, deadline).await

@@ -62,7 +62,7 @@ impl OperateArgs {
     /// # Errors
     /// Nobody answers, or a node of chord.py: see [`is_of_other_program`].
     pub(crate) async fn reach(&self) -> anyhow::Result<Operator> {
-        let client = Client::new(self.node.node.clone());
+        let client = self.node.client()?;
         let deadline = self.node.wait.deadline();
         if let Err(error) = client.ring(deadline).await {
             return Err(client::explained(error).await);

@@ -4,7 +4,7 @@ use chord::wire::{Request, Target, display_answer, display_request};
 use chord::{Language, NodeName};
 use clap::{Args, Subcommand};
 
-use super::client::{self, WaitArgs};
+use super::client::WaitArgs;
 use super::exit::Usage;
 use super::output::{self, note};
 use super::{address, lookup};
@@ -111,7 +111,7 @@ impl ClientArgs {
         note(display_request(&node, &request));
         let reply = match request {
             Request::Shutdown => self.wait.shut_down(language, &node).await?,
-            _ => client::call_in(language, &node, &request, self.wait.deadline()).await?,
+            _ => self.wait.call_in(language, &node, &request, self.wait.deadline()).await?,
         };
         output::answer(display_answer(request.command(), &reply.answer))
     }

@@ -1,6 +1,7 @@
 //! `chord serve`: one node, until it is told to stop.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,6 +88,14 @@ pub(crate) struct MemberArgs {
     /// Whoever reaches the node can do it then, and it deletes what others wrote too.
     #[arg(long, env = "CHORD_ALLOW_FLUSH", value_parser = yes_or_no)]
     allow_flush: bool,
+
+    /// Let nobody in who does not know a secret of this file, and join nodes that know one
+    ///
+    /// Each line is a secret of 16 characters or more, or a role (read, write, admin or node), a space and a secret; a secret
+    /// alone allows everything. The nodes of a ring have one in common. The file is read again when it changes; others than
+    /// its owner and group must not be able to read it.
+    #[arg(long, value_name = "FILE", env = "CHORD_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
 
     #[command(flatten)]
     storage: StorageArgs,
@@ -225,6 +234,12 @@ impl ServeOptions {
                 "records are kept in memory: what this node alone has ends with its process"
             );
         }
+        if self.member.secret_file.is_none() && !is_loopback(node.name()) {
+            tracing::warn!(
+                "whoever reaches {} can read, change and delete every key of the ring: name a file with a secret by --secret-file, on each node the same, unless all who do are to be trusted",
+                node.name()
+            );
+        }
         tokio::select! {
             ended = self.belong(&node) => ended,
             () = signals.next() => self.leave(&node, &mut signals).await,
@@ -244,6 +259,7 @@ impl ServeOptions {
             write_quorum,
             connections,
             allow_flush,
+            secret_file,
             storage,
             known_as,
             end_with_input: _,
@@ -262,6 +278,7 @@ impl ServeOptions {
             .ring_name(ring.clone())
             .successors(*successors);
         let builder = if *allow_flush { builder.allow_flush() } else { builder };
+        let builder = secret_file.iter().fold(builder, Builder::secret_file);
         let builder = known_as.iter().fold(builder, |builder, name| builder.known_as(name.clone()));
         if join.is_empty() && self.begin == Begin::OnCommand {
             return builder.wait_for_command();
@@ -300,6 +317,11 @@ async fn end_of_input() {
     // What comes before the end means nothing. A read from a pipe would hold up the executor: it has a thread.
     let read = || io::copy(&mut io::stdin().lock(), &mut io::sink());
     let _ = tokio::task::spawn_blocking(read).await;
+}
+
+/// Whether only this machine reaches a node of that name.
+fn is_loopback(name: &NodeName) -> bool {
+    name.host().parse::<IpAddr>().map_or(name.host() == "localhost", |address| address.is_loopback())
 }
 
 /// Signals within so short a time are one.

@@ -29,6 +29,8 @@ mod mixed_rings;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod seed_wire;
 #[cfg(test)]
 mod slow_peers;

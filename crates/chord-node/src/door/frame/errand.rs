@@ -9,9 +9,10 @@ use chord_wire::Code;
 use chord_wire::frame::{Answer, Asked, MessageError, Refused, Request};
 use chord_wire::replica::Operate;
 
-use crate::asked::{self, Whom};
+use crate::asked::{self, Whom, operate_role};
 use crate::door::share::Share;
 use crate::operation::Outcome;
+use crate::secret::Role;
 use crate::shared::Shared;
 
 /// A request under way.
@@ -48,6 +49,18 @@ impl Sort {
             | Request::Operate { operate: Operate { operation: Operation::Get, .. }, .. } => Self::Question,
             Request::Ring(_) | Request::Records(_) | Request::Operate { .. } => Self::Change,
         }
+    }
+}
+
+/// What somebody must be who asks this.
+pub(super) fn role(request: &Request, whom: &Whom) -> Role {
+    match request {
+        _ if whom.peer.is_some() => Role::Node,
+        Request::Ring(RingRequest::Ping | RingRequest::GetState | RingRequest::FindSuccessor(_))
+        // What one who is no node may ask of records changes nothing.
+        | Request::Records(_) => Role::Read,
+        Request::Ring(_) | Request::Operate { named: true, .. } => Role::Node,
+        Request::Operate { operate, named: false, .. } => operate_role(&operate.operation),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The connection itself: greeting, names, and its end.
 
+use chord_wire::Code;
 use chord_wire::resp::Protocol;
 
 use super::answer::Answer;
 use super::call::{Begun, Call, NOT_AN_INTEGER, integer};
 use super::session::{NAME_BYTES_MAX, Session, Subscribed};
 use super::table::{ADMIN, KeyArgs, Row, command, wrong_number};
+use crate::guard::Guard;
+use crate::secret::Role;
 
 pub(super) const ROWS: &[Row] = &[
     command("ping", -1, ADMIN, KeyArgs::None, ping),
@@ -50,13 +53,14 @@ fn hello(call: &mut Call<'_>) -> Result<Begun, Answer> {
         match &option[..] {
             b"AUTH" => {
                 let user = call.next().ok_or_else(syntax)?;
-                call.next().ok_or_else(syntax)?;
-                check_user(user)?;
+                let password = call.next().ok_or_else(syntax)?;
+                log_in(call, user, password)?;
             }
             b"SETNAME" => name = Some(checked_name(NAMES, call.next().ok_or_else(syntax)?)?),
             _ => return Err(syntax()),
         }
     }
+    admit_to_hello(call)?;
     call.session.speak(protocol);
     if let Some(name) = name {
         call.session.name = name;
@@ -74,19 +78,50 @@ fn hello(call: &mut Call<'_>) -> Result<Begun, Answer> {
     .into())
 }
 
-/// There are no secrets yet, as in a Redis whose one user has no password.
-fn check_user(user: &[u8]) -> Result<(), Answer> {
-    let wrong = "invalid username-password pair or user is disabled.";
-    if user == b"default" { Ok(()) } else { Err(Answer::error("WRONGPASS", wrong)) }
+/// Whether a client may call that command; if not, in the words of Redis.
+pub(super) fn admit(guard: &Guard, session: &Session, row: &Row) -> Result<(), Answer> {
+    // Without secrets all may call what the node allows at all.
+    let Some(role) = row.role().filter(|_| guard.secrets().is_some()) else { return Ok(()) };
+    guard.admit(&session.visitor, role).map_err(|refused| match refused.code {
+        Code::NoSecret => Answer::error("NOAUTH", "Authentication required."),
+        _ => Answer::error(
+            "NOPERM",
+            format!("User default has no permissions to run the '{}' command", row.name),
+        ),
+    })
+}
+
+/// A greeting may let in, and otherwise is for those who are in.
+fn admit_to_hello(call: &Call<'_>) -> Result<(), Answer> {
+    let guard = &call.shared.guard;
+    if guard.secrets().is_none() || guard.admit(&call.session.visitor, Role::Read).is_ok() {
+        return Ok(());
+    }
+    Err(Answer::error("NOAUTH", NOT_GREETED))
+}
+
+const NOT_GREETED: &str = "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+
+/// Lets a client in by a secret, whatever it calls itself; without secrets, as a Redis does whose one user has no password.
+fn log_in(call: &mut Call<'_>, user: &[u8], password: &[u8]) -> Result<(), Answer> {
+    let wrong = || Answer::error("WRONGPASS", "invalid username-password pair or user is disabled.");
+    let guard = &call.shared.guard;
+    if guard.secrets().is_none() {
+        return if user == b"default" { Ok(()) } else { Err(wrong()) };
+    }
+    let known = guard.recognize(password).ok_or_else(wrong)?;
+    call.session.visitor = call.session.visitor.known_by(Some(known));
+    Ok(())
 }
 
 fn auth(call: &mut Call<'_>) -> Result<Begun, Answer> {
-    let user = call.bytes()?;
-    match call.left() {
-        0 => Err(Answer::mistake(
+    let first = call.bytes()?;
+    match (call.left(), call.next()) {
+        (0, _) if call.shared.guard.secrets().is_none() => Err(Answer::mistake(
             "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
         )),
-        1 => check_user(user).map(|()| Answer::OK.into()),
+        (0, _) => log_in(call, b"default", first).map(|()| Answer::OK.into()),
+        (1, Some(password)) => log_in(call, first, password).map(|()| Answer::OK.into()),
         _ => Err(Answer::mistake("syntax error")),
     }
 }

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::table::Row;
 use super::transactions::Transaction;
 use crate::door::Ends;
+use crate::guard::Visitor;
 
 /// The number of the next connection of this process, as CLIENT ID says it.
 static NEXT_ID: AtomicI64 = AtomicI64::new(1);
@@ -55,6 +56,8 @@ impl Subscribed {
 /// One connection's memory.
 pub(super) struct Session {
     pub(super) ends: Ends,
+    /// Who it is, by the secret that it has given.
+    pub(super) visitor: Visitor,
     pub(super) id: i64,
     pub(super) began: Instant,
     pub(super) name: String,
@@ -71,6 +74,7 @@ impl Session {
     pub(super) fn new(ends: Ends) -> Self {
         Self {
             ends,
+            visitor: Visitor::stranger(ends.is_same_host()),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             began: Instant::now(),
             name: String::new(),
@@ -87,6 +91,7 @@ impl Session {
     /// As it was when it began.
     pub(super) fn reset(&mut self) {
         self.name.clear();
+        self.visitor = Visitor::stranger(self.ends.is_same_host());
         self.transaction = Transaction::None;
         self.subscribed = Subscribed::default();
         self.protocol = Protocol::Resp2;

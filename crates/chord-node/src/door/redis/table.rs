@@ -11,6 +11,7 @@ use super::pipeline::{Touched, hash};
 use super::{
     connection, counters, expiry, flush, keys, ours, scan, server, strings, subscriptions, transactions,
 };
+use crate::secret::Role;
 
 /// How a command is called, and how it begins.
 pub(super) struct Row {
@@ -27,6 +28,16 @@ impl Row {
     /// Whether it changes nothing.
     pub(super) fn is_read(&self) -> bool {
         self.flags.contains(&"readonly")
+    }
+
+    /// What somebody must be who calls it; nothing of what lets somebody in or out.
+    pub(super) fn role(&self) -> Option<Role> {
+        match self.name {
+            "auth" | "hello" | "quit" | "reset" => None,
+            "flushdb" | "flushall" => Some(Role::Admin),
+            _ if self.flags.contains(&"write") => Some(Role::Write),
+            _ => Some(Role::Read),
+        }
     }
 
     /// Whether all answers before it are to be written first: what is written after it may look different.

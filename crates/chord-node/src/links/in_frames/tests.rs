@@ -86,8 +86,14 @@ async fn serve(mut stream: TcpStream, manner: Manner, name: NodeName, seen: Arc<
             Manner::Never => std::future::pending().await,
             Manner::Nonsense | Manner::Breaks if is_hello => {
                 let copies = Copies { replicas: 3, write_quorum: None };
-                let welcome =
-                    Welcome { version: 1, name: name.clone(), ring: ring(), is_member: true, copies };
+                let welcome = Welcome {
+                    version: 1,
+                    name: name.clone(),
+                    ring: ring(),
+                    is_member: true,
+                    copies,
+                    challenge: None,
+                };
                 let mut outbox = Outbox::default();
                 outbox.open();
                 outbox.put(Kind::Welcome, 0, |to| welcome.write(to));
@@ -108,7 +114,7 @@ fn ring() -> RingTag {
 fn links() -> (NodeName, Links) {
     let me: NodeName = "127.0.0.1:1".parse().unwrap();
     let copies = Copies { replicas: 3, write_quorum: None };
-    (me.clone(), Links::new(me, ring(), copies, Limits::default(), Language::Http))
+    (me.clone(), Links::new(me, ring(), copies, Limits::default(), Language::Http, None))
 }
 
 #[tokio::test]

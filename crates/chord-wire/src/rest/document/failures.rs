@@ -10,8 +10,9 @@ use crate::rest::problem::PROBLEM_TYPE;
 use crate::rest::route::{Route, Verb};
 
 /// What can go wrong with any request.
-const ANY: [Code; 10] = [
+const ANY: [Code; 11] = [
     Code::BadRequest,
+    Code::NoSecret,
     Code::Forbidden,
     Code::TooLarge,
     Code::TooSlow,
@@ -120,7 +121,10 @@ fn problem(about: &str, told: &[Told]) -> Response {
 const fn meaning(code: Code) -> &'static str {
     match code {
         Code::BadRequest => "the request makes no sense.",
-        Code::Forbidden => "a web page of another site asks for it.",
+        Code::NoSecret => "the node wants a secret, and none that it knows was given.",
+        Code::Forbidden => {
+            "a web page of another site asks for it, or the secret that was given does not allow it."
+        }
         Code::TooLarge => "the key, the value or the body is too large.",
         Code::TooSlow => "the body did not arrive in time.",
         Code::MediaType => "the body is of another type, or is packed.",

@@ -71,8 +71,13 @@ impl Peer {
 impl Speech for Peer {
     fn open(&mut self, to: &mut Vec<u8>) {
         *self = Self::new(self.ring.clone(), self.sizes);
-        let hello =
-            Hello { versions: frame::VERSIONS, name: None, ring: Some(self.ring.clone()), copies: None };
+        let hello = Hello {
+            versions: frame::VERSIONS,
+            name: None,
+            ring: Some(self.ring.clone()),
+            copies: None,
+            challenge: None,
+        };
         self.outbox.open();
         self.outbox.put(Kind::Hello, 0, |to| hello.write(to));
         self.flush(to);

@@ -158,7 +158,7 @@ fn frames_are_spoken_once_the_node_has_said_welcome() {
     assert!(!door.is_open());
 
     let copies = chord_wire::Copies { replicas: 3, write_quorum: None };
-    let welcome = Welcome { version: 1, name: node(), ring, is_member: true, copies };
+    let welcome = Welcome { version: 1, name: node(), ring, is_member: true, copies, challenge: None };
     outbox.open();
     outbox.put(Kind::Welcome, 0, |to| welcome.write(to));
     let heard = door.hear(came(outbox.unsent())).unwrap();

@@ -1,0 +1,124 @@
+//! Who may do what: by the secret that was given, or by where it is asked from where there are none.
+
+use std::sync::Arc;
+
+use chord_wire::Code;
+
+use crate::asked::Refused;
+use crate::secret::{Known, Role, SecretFile};
+
+/// Somebody who asks, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    /// The secret that it has given or proved, if it is one of ours.
+    known: Option<Known>,
+    /// It is on this node's own machine.
+    is_same_host: bool,
+}
+
+impl Visitor {
+    /// One who has given nothing.
+    pub(crate) fn stranger(is_same_host: bool) -> Self {
+        Self { known: None, is_same_host }
+    }
+
+    /// The same, known by a secret.
+    pub(crate) fn known_by(self, known: Option<Known>) -> Self {
+        Self { known, ..self }
+    }
+}
+
+/// Lets in who may come in.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    file: Option<Arc<SecretFile>>,
+}
+
+impl Guard {
+    /// By the secrets of that file, or without any.
+    pub(crate) fn new(file: Option<Arc<SecretFile>>) -> Self {
+        Self { file }
+    }
+
+    /// The secrets, if there are any.
+    pub(crate) fn secrets(&self) -> Option<&Arc<SecretFile>> {
+        self.file.as_ref()
+    }
+
+    /// What is known of who gives this.
+    pub(crate) fn recognize(&self, given: &[u8]) -> Option<Known> {
+        self.file.as_ref()?.recognize(given)
+    }
+
+    /// Whether somebody may do what takes that role.
+    ///
+    /// Without secrets everybody may do everything but rule the node, which only its own machine may.
+    pub(crate) fn admit(&self, visitor: &Visitor, needed: Role) -> Result<(), Refused> {
+        let Some(file) = &self.file else {
+            return match needed {
+                Role::Admin if !visitor.is_same_host => Err(Refused::new(Code::Forbidden, NOT_HERE)),
+                Role::Read | Role::Write | Role::Admin | Role::Node => Ok(()),
+            };
+        };
+        match visitor.known.as_ref().and_then(|known| file.role_now(known)) {
+            Some(role) if role >= needed => Ok(()),
+            Some(role) => {
+                let sentence =
+                    format!("the secret that was given is of the role {role}, and this takes {needed}");
+                Err(Refused::new(Code::Forbidden, sentence))
+            }
+            None => Err(Refused::new(Code::NoSecret, NO_SECRET)),
+        }
+    }
+}
+
+/// What somebody is told who gives no secret where one is wanted, or a wrong one.
+pub(crate) const NO_SECRET: &str = "this node wants a secret, and none that it knows was given: name the file that holds it by --secret-file, give it as a bearer token or as the password of any user, or by AUTH";
+
+const NOT_HERE: &str = "this is obeyed only when it comes from the node's own machine";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_secrets_everybody_may_do_everything_but_rule_the_node_from_afar() {
+        let guard = Guard::new(None);
+        for role in Role::ALL {
+            assert!(guard.admit(&Visitor::stranger(true), role).is_ok());
+            let from_afar = guard.admit(&Visitor::stranger(false), role);
+            assert_eq!(
+                from_afar.map_err(|refused| refused.code).err(),
+                (role == Role::Admin).then_some(Code::Forbidden)
+            );
+        }
+        assert!(guard.recognize(b"the-secret-of-nobody").is_none());
+    }
+
+    #[test]
+    fn with_secrets_each_role_allows_what_it_is_for_and_the_same_machine_counts_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        crate::secret::write_for_tests(
+            &path,
+            "the-secret-of-nodes\nread the-secret-of-readers\nwrite the-secret-of-writers\nadmin the-secret-of-admins",
+        );
+        let file = SecretFile::open(&path, crate::secret::Holder::Node).unwrap();
+        let guard = Guard::new(Some(Arc::new(file)));
+        let secrets =
+            ["the-secret-of-readers", "the-secret-of-writers", "the-secret-of-admins", "the-secret-of-nodes"];
+        for (secret, role) in secrets.into_iter().zip(Role::ALL) {
+            let known = guard.recognize(secret.as_bytes());
+            let visitor = Visitor::stranger(false).known_by(known);
+            for needed in Role::ALL {
+                let admitted = guard.admit(&visitor, needed);
+                assert_eq!(admitted.is_ok(), needed <= role, "{needed} by {role}");
+                assert!(admitted.err().is_none_or(|refused| refused.code == Code::Forbidden));
+            }
+        }
+        for needed in Role::ALL {
+            assert!(guard.admit(&Visitor::stranger(true), needed).is_err());
+        }
+        assert!(guard.recognize(b"the-secret-of-nobody").is_none());
+    }
+}

@@ -1,0 +1,281 @@
+//! The file of secrets: read with care, and again when it changes.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::{Holder, Known, Role, Secret, Secrets, SecretsError, hash_of};
+
+/// Bytes of a file: many more than as many secrets as are taken, with remarks.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Pause between two looks whether the file has changed: secrets change by hand, and on all nodes in turn.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a file of secrets was not read. Nothing of what it holds is repeated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretFileError {
+    /// The file cannot be read.
+    #[error("cannot read the file of secrets {path}: {error}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Anybody on this machine can read it.
+    #[error("everybody on this machine can read the file of secrets {path}: take that away by `chmod o= {path}`", path = .path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It is a directory or the like.
+    #[error("{path} is no file: name a file with secrets", path = .path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It is too large.
+    #[error("the file of secrets {path} has more than {FILE_BYTES_MAX} bytes: it has a secret in each line and nothing else", path = .path.display())]
+    Large {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It is no text.
+    #[error("the file of secrets {path} is no text (UTF-8): it has a secret in each line", path = .path.display())]
+    NoText {
+        /// Which.
+        path: PathBuf,
+    },
+    /// What is in it is wrong.
+    #[error("the file of secrets {path}: {error}", path = .path.display())]
+    Secrets {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        error: SecretsError,
+    },
+}
+
+/// A file of secrets, and what was in it when it was last well.
+#[derive(Debug)]
+pub(crate) struct SecretFile {
+    path: PathBuf,
+    holder: Holder,
+    secrets: ArcSwap<Secrets>,
+    /// How often it has changed: what was found out before may no longer hold.
+    changes: AtomicU64,
+}
+
+impl SecretFile {
+    /// Reads it.
+    pub(crate) fn open(path: &Path, holder: Holder) -> Result<Self, SecretFileError> {
+        let secrets = parse(path, &read(path)?, holder)?;
+        let (path, secrets) = (path.to_owned(), ArcSwap::from_pointee(secrets));
+        Ok(Self { path, holder, secrets, changes: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// How often its secrets have changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The secrets that are valid now.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        self.secrets.load_full()
+    }
+
+    /// What is known of who gives these bytes.
+    pub(crate) fn recognize(&self, given: &[u8]) -> Option<Known> {
+        let (changes, hash) = (self.changes(), hash_of(given));
+        let role = self.secrets.load().role_of(&hash)?;
+        Some(Known { hash, role, changes })
+    }
+
+    /// The same of who has proved that it knows this secret.
+    pub(crate) fn recognize_by(&self, proved: &Secret) -> Option<Known> {
+        let changes = self.changes();
+        let role = self.secrets.load().role_of(&proved.hash)?;
+        Some(Known { hash: proved.hash, role, changes })
+    }
+
+    /// What it allows now; nothing if its secret is no longer valid.
+    pub(crate) fn role_now(&self, known: &Known) -> Option<Role> {
+        if known.changes == self.changes() {
+            return Some(known.role);
+        }
+        self.secrets.load().role_of(&known.hash)
+    }
+
+    /// Reads the file again and again, and takes what is in it when it has changed. One that is wrong changes nothing, and
+    /// the log says so once: it may be half written.
+    pub(crate) async fn follow(&self) {
+        let mut taken = read(&self.path).ok();
+        let mut last_complaint = None;
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            // A few KiB from a file that is in memory: less than a task of its own would cost.
+            match self.look(&mut taken) {
+                Ok(false) => last_complaint = None,
+                Ok(true) => {
+                    last_complaint = None;
+                    tracing::info!("the file of secrets has changed: its secrets are valid from now on");
+                }
+                Err(error) => {
+                    let complaint = error.to_string();
+                    if last_complaint.as_ref() != Some(&complaint) {
+                        tracing::warn!("{complaint}; the secrets that were in it before stay valid");
+                        last_complaint = Some(complaint);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what is in the file if it is not what was taken before. Returns whether it was taken.
+    fn look(&self, taken: &mut Option<String>) -> Result<bool, SecretFileError> {
+        let text = read(&self.path)?;
+        if taken.as_ref() == Some(&text) {
+            return Ok(false);
+        }
+        self.secrets.store(Arc::new(parse(&self.path, &text, self.holder)?));
+        self.changes.fetch_add(1, Ordering::Release);
+        *taken = Some(text);
+        Ok(true)
+    }
+}
+
+fn parse(path: &Path, text: &str, holder: Holder) -> Result<Secrets, SecretFileError> {
+    let secrets = Secrets::parse(text).and_then(|secrets| match secrets.own(holder) {
+        Some(_) => Ok(secrets),
+        None => Err(SecretsError::NoneForNodes),
+    });
+    secrets.map_err(|error| SecretFileError::Secrets { path: path.to_owned(), error })
+}
+
+/// Reads all of the file, if nobody but its owner and its group may.
+fn read(path: &Path) -> Result<String, SecretFileError> {
+    let failed = |error| SecretFileError::Read { path: path.to_owned(), error };
+    let path_is = || path.to_owned();
+    // What is opened is what is looked at: the name may come to mean another file.
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(SecretFileError::NoFile { path: path_is() });
+    }
+    if is_open_to_all(&metadata) {
+        return Err(SecretFileError::Open { path: path_is() });
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(SecretFileError::Large { path: path_is() });
+    }
+    String::from_utf8(bytes).map_err(|_| SecretFileError::NoText { path: path_is() })
+}
+
+/// Whether users other than the file's owner and group may read or write it.
+#[cfg(unix)]
+fn is_open_to_all(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.mode() & 0o007 != 0
+}
+
+/// Other systems have other rules, which nothing here knows.
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn role_of(file: &SecretFile, given: &str) -> Option<Role> {
+        file.secrets().role_of(&hash_of(given.as_bytes()))
+    }
+
+    fn write(path: &Path, bytes: &[u8], mode: u32) {
+        fs::write(path, bytes).expect("it can be written");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        for mode in [0o644, 0o604, 0o602, 0o601] {
+            write(&path, b"the-secret-of-this-ring\n", mode);
+            let Err(error) = SecretFile::open(&path, Holder::Node) else { panic!("{mode:o} is taken") };
+            assert!(error.to_string().contains("chmod o= "), "{error}");
+        }
+        for mode in [0o600, 0o640, 0o440] {
+            write(&path, b"the-secret-of-this-ring\n", mode);
+            let opened = SecretFile::open(&path, Holder::Node).unwrap();
+            assert_eq!(role_of(&opened, "the-secret-of-this-ring"), Some(Role::Node));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+
+    #[test]
+    fn each_file_that_has_no_secrets_is_refused_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let large = vec![b'#'; usize::try_from(FILE_BYTES_MAX).unwrap() + 1];
+        let cases: [(&[u8], &str); 6] = [
+            (b"admin the-secret-of-admins", "that nodes share"),
+            (b"", "has no secret"),
+            (b"\n", "has no secret"),
+            (b"short\n", "line 1"),
+            (b"\xff\xfe", "is no text"),
+            (&large, "more than"),
+        ];
+        for (bytes, expected) in cases {
+            write(&path, bytes, 0o600);
+            let Err(error) = SecretFile::open(&path, Holder::Node) else { panic!("{expected}: it is taken") };
+            let said = error.to_string();
+            assert!(said.contains(expected) && said.contains("secret"), "{said}");
+        }
+        let Err(error) = SecretFile::open(&dir.path().join("none"), Holder::Node) else {
+            panic!("there is one")
+        };
+        assert!(error.to_string().contains("none"), "{error}");
+        let Err(error) = SecretFile::open(dir.path(), Holder::Node) else { panic!("a directory is taken") };
+        assert!(error.to_string().contains("no file"), "{error}");
+    }
+
+    #[test]
+    fn a_change_is_taken_and_a_file_that_is_half_written_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write(&path, b"the-secret-of-this-ring\n", 0o600);
+        let file = SecretFile::open(&path, Holder::Node).unwrap();
+        let mut taken = read(&path).ok();
+        assert!(!file.look(&mut taken).unwrap());
+        write(&path, b"the-secret-of-this-ring\nthe-ne", 0o600);
+        assert!(file.look(&mut taken).is_err());
+        assert_eq!(role_of(&file, "the-secret-of-this-ring"), Some(Role::Node));
+        write(&path, b"the-secret-of-this-ring\nthe-next-secret-of-it\n", 0o600);
+        assert!(file.look(&mut taken).unwrap());
+        assert_eq!(role_of(&file, "the-next-secret-of-it"), Some(Role::Node));
+        write(&path, b"the-next-secret-of-it\n", 0o600);
+        assert!(file.look(&mut taken).unwrap());
+        assert_eq!(role_of(&file, "the-secret-of-this-ring"), None);
+        fs::remove_file(&path).unwrap();
+        assert!(file.look(&mut taken).is_err());
+        assert_eq!(role_of(&file, "the-next-secret-of-it"), Some(Role::Node));
+    }
+}
