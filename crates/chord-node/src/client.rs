@@ -186,8 +186,9 @@ impl Client {
         Self { connections: self.connections.with_secret(&secrets), frames, secrets: Some(secrets), ..self }
     }
 
-    /// A client of another node of the same ring.
-    fn of_other(&self, node: NodeName) -> Self {
+    /// A client of another node of the same ring, let in as this one is.
+    #[must_use]
+    pub fn of_other(&self, node: NodeName) -> Self {
         let other = Self::new(node);
         match &self.secrets {
             Some(secrets) => other.with_secrets(secrets.clone()),

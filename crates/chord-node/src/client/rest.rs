@@ -9,7 +9,7 @@ use chord_wire::rest::{
     percent_encode,
 };
 use chord_wire::{Code, DEADLINE_HEADER};
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -118,6 +118,9 @@ impl Client {
         *request.uri_mut() = path.parse().map_err(|_| NoAnswer::Broken)?;
         let headers = request.headers_mut();
         headers.extend(HeaderValue::from_str(self.node.as_str()).ok().map(|host| (HOST, host)));
+        if let Some(said) = self.connections.authorization() {
+            headers.insert(AUTHORIZATION, said.clone());
+        }
         if let Some(wait) = wait {
             let ms = HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
             headers.insert(DEADLINE_HEADER, ms);

@@ -194,6 +194,11 @@ impl Connections {
         Self { name, host, authorization, idle, onward_permits, own_permits, record_permits, body_bytes }
     }
 
+    /// By what is said with each request that it is let in.
+    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
     /// The same, saying the first secret of a client.
     pub(crate) fn with_secret(self, secrets: &SecretFile) -> Self {
         let secrets = secrets.secrets();

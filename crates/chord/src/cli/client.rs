@@ -60,7 +60,8 @@ impl WaitArgs {
         self.timeout.map_or(ANSWER_WAIT, Duration::from_secs)
     }
 
-    fn client(&self, language: Language, node: &NodeName) -> anyhow::Result<Client> {
+    /// A client of `node` that speaks that language to it.
+    pub(crate) fn client(&self, language: Language, node: &NodeName) -> anyhow::Result<Client> {
         let client = Client::speaking(language, node.clone());
         match &self.secret_file {
             None => Ok(client),

@@ -35,6 +35,8 @@ pub(crate) struct Follower {
     /// How many attempts have failed since the ring was seen last.
     n_failed: usize,
     wait: Duration,
+    /// One that is let in as all others must be.
+    client: Client,
 }
 
 /// What has become of it.
@@ -51,14 +53,20 @@ impl Follower {
     ///
     /// # Errors
     /// It does not.
-    pub(crate) async fn begin(node: &NodeName, wait: Duration) -> anyhow::Result<Self> {
-        let live = match Client::new(node.clone()).live_ring(wait).await {
+    pub(crate) async fn begin(client: Client, wait: Duration) -> anyhow::Result<Self> {
+        let node = client.node().clone();
+        let live = match client.of_other(node.clone()).live_ring(wait).await {
             Ok(live) => live,
             Err(error) => return Err(client::explained(error).await),
         };
         let ring = Ring::new(live.ring().size);
         let (coming, link) = (Some(ring.clone()), Link::Live(Box::new(live)));
-        Ok(Self { ring, coming, link, names: vec![node.clone()], n_failed: 0, wait })
+        Ok(Self { ring, coming, link, names: vec![node], n_failed: 0, wait, client })
+    }
+
+    /// A client of another node.
+    pub(crate) fn client_of(&self, node: NodeName) -> Client {
+        self.client.of_other(node)
     }
 
     /// The first sight of the whole ring.
@@ -127,10 +135,10 @@ impl Follower {
         let next = self.names.get(idx).cloned().unwrap_or_else(|| self.fallback());
         let pause = pause(self.n_failed);
         self.n_failed = self.n_failed.saturating_add(1);
-        let (name, wait) = (next.clone(), self.wait);
+        let (client, wait) = (self.client.of_other(next.clone()), self.wait);
         let trying = Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Client::new(name).live_ring(wait).await
+            client.live_ring(wait).await
         });
         self.link = Link::Trying(next.clone(), trying);
         Sight::Lost { why, next }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chord::seen::{FingerBody, LinkBody, ReportBody, SentBody};
-use chord::{Client, NodeName};
+use chord::{Language, NodeName};
 use clap::Args;
 
 use super::client::{self, WaitArgs};
@@ -48,7 +48,8 @@ pub(crate) struct NodeCommand {
 
 impl NodeCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let client = Client::new(self.address.unwrap_or(self.node));
+        let node = self.address.as_ref().unwrap_or(&self.node);
+        let client = self.wait.client(Language::Http, node)?;
         let report = match client.report(self.wait.deadline()).await {
             Ok(report) => report,
             Err(error) => return Err(client::explained(error).await),

@@ -59,7 +59,7 @@ pub(crate) struct RingArgs {
 
 impl RingArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let mut follower = Follower::begin(&self.node.node, self.node.wait.deadline()).await?;
+        let mut follower = Follower::begin(self.node.client()?, self.node.wait.deadline()).await?;
         follower.first_sight().await?;
         if !self.watch {
             return self.print(&follower);

@@ -81,10 +81,10 @@ enum Column {
 
 impl TopArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let mut follower = Follower::begin(&self.node.node, self.node.wait.deadline()).await?;
+        let mut follower = Follower::begin(self.node.client()?, self.node.wait.deadline()).await?;
         follower.first_sight().await?;
         let mut sampler = Sampler::default();
-        sampler.begin(follower.ring());
+        sampler.begin(&follower);
         if self.once {
             return self.show_once(&follower, &mut sampler).await;
         }
@@ -100,7 +100,7 @@ impl TopArgs {
         let two_answers = async {
             sampler.finish().await;
             tokio::time::sleep(PAUSE).await;
-            sampler.begin(follower.ring());
+            sampler.begin(follower);
             sampler.finish().await;
         };
         tokio::select! {
@@ -130,7 +130,7 @@ impl TopArgs {
             tokio::select! {
                 sight = follower.next() => trouble = lost(sight),
                 () = sampler.next() => {}
-                _ = ticks.tick() => sampler.begin(follower.ring()),
+                _ = ticks.tick() => sampler.begin(follower),
                 key = screen.next() => match key? {
                     Some(b'q' | b'Q') => return Ok(()),
                     Some(b's' | b'S') => sort = sort.next(),
@@ -158,7 +158,7 @@ impl TopArgs {
                         }
                         self.print(follower, sampler)?;
                     }
-                    sampler.begin(follower.ring());
+                    sampler.begin(follower);
                 }
                 () = signals.next() => return Ok(()),
             }

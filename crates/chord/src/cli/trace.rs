@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use chord::Key;
 use chord::seen::{CopyBody, CopyState, StepBody, TraceBody, Why};
-use chord::{Client, Key};
 use clap::Args;
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ struct Report<'a> {
 
 impl TraceArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let client = Client::new(self.node.node.clone());
+        let client = self.node.client()?;
         let trace = match client.trace(&self.key, self.node.wait.deadline()).await {
             Ok(trace) => trace,
             Err(error) => return Err(client::explained(error).await),

@@ -43,6 +43,17 @@ fn a_ring_with_a_secret_serves_those_who_have_it_and_nobody_else() {
     let (host, port) = first.split_once(':').expect("a name");
     let refused = run(&["http", "client", host, port, "shutdown"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    for command in [&["ring"][..], &["trace", "key"], &["node"], &["top", "--once"]] {
+        let with_secret = [command, &["--node", second, "--secret-file", secret]].concat();
+        let shown = run(&with_secret);
+        assert!(
+            shown.code == Some(0) && shown.stdout.contains(first.as_str()),
+            "{command:?}: {}",
+            shown.stderr
+        );
+        let without = run(&with_secret[..with_secret.len() - 2]);
+        assert_eq!(without.code, Some(1), "{command:?}: {}", without.stdout);
+    }
     let mut outside = server(stranger, &["--join", first]);
     outside.wait_until_it_says("secret").expect("it says what is missing");
     assert!(!outside.stderr().contains(SECRET) && !nodes[0].stderr().contains(SECRET));

@@ -8,7 +8,8 @@ use chord::seen::ReportBody;
 use chord::{Client, ClientError};
 use tokio::task::JoinSet;
 
-use super::super::seen::{Place, Ring};
+use super::super::follow::Follower;
+use super::super::seen::Place;
 use super::rates::Rates;
 
 /// Nodes that are asked at a time, and in all: more do not fit on a screen, and the rest is shown by what the ring tells.
@@ -37,18 +38,18 @@ struct Track {
 
 impl Sampler {
     /// Begins to ask every member of the ring, unless some have not answered yet.
-    pub(super) fn begin(&mut self, ring: &Ring) {
+    pub(super) fn begin(&mut self, follower: &Follower) {
         if !self.waiting.is_empty() || !self.asking.is_empty() {
             return;
         }
         let members: BTreeMap<&str, &ReportBody> =
-            ring.members().map(|(place, report)| (place.name(), report)).collect();
+            follower.ring().members().map(|(place, report)| (place.name(), report)).collect();
         self.nodes.retain(|name, _| members.contains_key(name.as_str()));
         for (name, report) in members {
             if let Some(track) = self.nodes.get_mut(name) {
                 track.shown = report.clone();
             } else if let Ok(node) = name.parse() {
-                let (client, shown) = (Arc::new(Client::new(node)), report.clone());
+                let (client, shown) = (Arc::new(follower.client_of(node)), report.clone());
                 self.nodes.insert(name.to_owned(), Track { client, shown, last: None, rates: None });
             }
         }
