@@ -286,6 +286,11 @@ impl Builder {
         }
     }
 
+    fn secrets(&self) -> Result<Option<Arc<SecretFile>>, SecretFileError> {
+        let opened = self.secret_file.as_ref().map(|path| SecretFile::open(path, Holder::Node));
+        Ok(opened.transpose()?.map(Arc::new))
+    }
+
     fn config(&self, ring: &RingTag) -> Result<Config, StartError> {
         Ok(Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?)
     }
@@ -310,10 +315,7 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         self.limits.check()?;
         self.check_copies()?;
-        let secrets = match &self.secret_file {
-            Some(path) => Some(Arc::new(SecretFile::open(path, Holder::Node)?)),
-            None => None,
-        };
+        let secrets = self.secrets()?;
         let settings = self.replication();
         let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
@@ -376,11 +378,7 @@ impl Builder {
         });
         let owner = Owner::new(machine, shared.clone(), letters);
         run(owner, door::serve(listener, follows, shared.clone()), &shared);
-        look_after(storage, &shared);
-        if let Some(secrets) = secrets {
-            let following = tokio::spawn(follow(secrets, shared.clone()));
-            tokio::spawn(watch_over("secrets", following, shared.clone(), Stage::Closing));
-        }
+        look_after(storage, secrets, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
@@ -396,9 +394,13 @@ fn run(owner: Owner, door: impl Future<Output = ()> + Send + 'static, shared: &A
     tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
 }
 
-/// Closes connections that nobody uses, asks others whether they find this node, says what turns out damaged on a disk, and
-/// writes down there whom the node knows.
-fn look_after(storage: Storage, shared: &Arc<Shared>) {
+/// Closes connections that nobody uses, asks others whether they find this node, takes secrets as they change, says what turns
+/// out damaged on a disk, and writes down there whom the node knows.
+fn look_after(storage: Storage, secrets: Option<Arc<SecretFile>>, shared: &Arc<Shared>) {
+    if let Some(secrets) = secrets {
+        let following = tokio::spawn(follow(secrets, shared.clone()));
+        tokio::spawn(watch_over("secrets", following, shared.clone(), Stage::Closing));
+    }
     let tidying = tokio::spawn(tidy(shared.clone()));
     tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
     let probing = tokio::spawn(probe(shared.clone()));

@@ -4,6 +4,7 @@ mod ask;
 mod budget;
 mod connection;
 mod dialogue;
+mod ear;
 mod in_frames;
 mod lane;
 mod language;

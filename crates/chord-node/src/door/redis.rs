@@ -238,7 +238,8 @@ impl Connection<'_> {
         self.arriving.is_whole();
         let row = table::row(request, self.last);
         self.last = row.as_ref().ok().copied();
-        let row = match row.and_then(|row| self.session.transaction.admit(row)) {
+        let row = row.and_then(|row| self.session.transaction.admit(row));
+        let row = match row.and_then(|row| connection::admit(&self.shared.guard, &self.session, row)) {
             Ok(row) => row,
             Err(_) if table::is_of_http(request.command()) => {
                 // Somebody has a browser send commands in what it takes for a request of its own.
@@ -258,12 +259,6 @@ impl Connection<'_> {
         }
         if self.wanted.go_before(row, request) {
             self.begin_wanted().await?;
-        }
-        if let Err(answer) = connection::admit(&self.shared.guard, &self.session, row) {
-            self.session.count_reply();
-            self.session.transaction.refuse();
-            self.pipeline.push_done(self.session.heard(answer));
-            return Ok(());
         }
         if !self.pipeline.is_empty() {
             self.wait_for_those_before(row, request).await?;

@@ -13,19 +13,19 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use chord_kv::VALUE_BYTES_LIMIT;
 use chord_ring::{NodeName, Peer, RingSize, RingTag};
-use chord_wire::Code;
 use chord_wire::frame::{
-    Answer, Arrived, Asked, Class, Declined, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message,
-    MessageError, Outbox, Proof, Speaker, VERSIONS, Welcome,
+    Answer, Arrived, Asked, Class, FrameError, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, MessageError,
+    Outbox, Proof, Speaker, VERSIONS, Welcome,
 };
 use chord_wire::replica::ReplicaLimits;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
 use super::connection::{NoAnswer, Sending, prepare};
+use super::ear::Ear;
 use super::lock;
 use super::meeting::Meeting;
 use super::unanswered::Unanswered;
@@ -38,10 +38,6 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 /// A request that is given up after so long, in which nothing at all has come, takes the connection with it for those that
 /// follow: after a cut the system may wait for many seconds before it sends again what was lost, and a new connection does not.
 pub(super) const DEAF_AFTER: Duration = Duration::from_millis(300);
-
-/// Room for what is read at once, and how little of it is left before there is more.
-const READ_BYTES: usize = 16 << 10;
-const READ_BYTES_MIN: usize = 4 << 10;
 
 /// Who this side is, and what it takes.
 #[derive(Clone, Debug)]
@@ -128,13 +124,6 @@ impl Drop for Dialogue {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// What has come from the peer.
-struct Ear {
-    reader: OwnedReadHalf,
-    inbox: Inbox,
-    arrived: BytesMut,
 }
 
 impl Dialogue {
@@ -250,72 +239,11 @@ impl Dialogue {
     }
 }
 
-impl Ear {
-    /// Waits for a message of that kind, before which nothing else may come.
-    async fn hear<T>(
-        &mut self,
-        wanted: Kind,
-        read: fn(&[u8]) -> Result<T, MessageError>,
-    ) -> Result<T, Unanswered> {
-        loop {
-            let mut rest = &self.arrived[..];
-            let heard = match self.inbox.next(&mut rest) {
-                Ok(None) => None,
-                Ok(Some(Arrived::Message(message))) => Some(said(&message, wanted, read)?),
-                Ok(Some(_)) => return Err(Unanswered::NotSpoken(FrameError::NotFrames.to_string())),
-                Err(error) => return Err(Unanswered::NotSpoken(error.to_string())),
-            };
-            let n_taken = self.arrived.len() - rest.len();
-            self.arrived.advance(n_taken);
-            if let Some(said) = heard {
-                return Ok(said);
-            }
-            // One that closes without a word is ending, as a rule: whoever does not know frames says so.
-            if self.read().await.unwrap_or(0) == 0 {
-                return Err(NoAnswer::Closed.into());
-            }
-        }
-    }
-
-    /// Waits for more. May be dropped at any point.
-    async fn read(&mut self) -> io::Result<usize> {
-        if self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
-            self.arrived.reserve(READ_BYTES);
-        }
-        self.reader.read_buf(&mut self.arrived).await
-    }
-}
-
 /// Sends all of it.
 async fn write_all(writer: &mut OwnedWriteHalf, outbox: &mut Outbox) -> Result<(), Unanswered> {
     writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
     outbox.sent(outbox.unsent().len());
     Ok(())
-}
-
-/// What a peer says before it is asked anything.
-fn said<T>(
-    message: &Message<'_>,
-    wanted: Kind,
-    read: fn(&[u8]) -> Result<T, MessageError>,
-) -> Result<T, Unanswered> {
-    let not_spoken = |error: MessageError| Unanswered::NotSpoken(error.to_string());
-    if message.content.len() > HELLO_BYTES_MAX {
-        return Err(not_spoken(MessageError::TooLarge { limit: HELLO_BYTES_MAX }));
-    }
-    if message.kind == wanted.number() {
-        return read(&message.content).map_err(not_spoken);
-    }
-    if message.kind == Kind::Declined.number() {
-        let declined = Declined::read(&message.content).map_err(not_spoken)?;
-        return Err(match declined.code {
-            // It would say the same in any other words.
-            Some(Code::Busy) => NoAnswer::Closed.into(),
-            Some(Code::NoSecret) => Unanswered::Strange(declined.sentence),
-            _ => Unanswered::NotSpoken(declined.sentence),
-        });
-    }
-    Err(not_spoken(MessageError::UnknownKind { kind: message.kind }))
 }
 
 impl Talk {

@@ -129,12 +129,18 @@ impl SecretFile {
                 Ok(false) => last_complaint = None,
                 Ok(true) => {
                     last_complaint = None;
-                    tracing::info!("the file of secrets has changed: its secrets are valid from now on");
+                    tracing::info!(
+                        event = "secrets-changed",
+                        "the file of secrets has changed: its secrets are valid from now on"
+                    );
                 }
                 Err(error) => {
                     let complaint = error.to_string();
                     if last_complaint.as_ref() != Some(&complaint) {
-                        tracing::warn!("{complaint}; the secrets that were in it before stay valid");
+                        tracing::warn!(
+                            event = "secrets-refused",
+                            "{complaint}; the secrets that were in it before stay valid"
+                        );
                         last_complaint = Some(complaint);
                     }
                 }

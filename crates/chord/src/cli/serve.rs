@@ -236,6 +236,7 @@ impl ServeOptions {
         }
         if self.member.secret_file.is_none() && !is_loopback(node.name()) {
             tracing::warn!(
+                event = "no-secret",
                 "whoever reaches {} can read, change and delete every key of the ring: name a file with a secret by --secret-file, on each node the same, unless all who do are to be trusted",
                 node.name()
             );

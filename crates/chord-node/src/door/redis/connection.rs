@@ -78,11 +78,11 @@ fn hello(call: &mut Call<'_>) -> Result<Begun, Answer> {
     .into())
 }
 
-/// Whether a client may call that command; if not, in the words of Redis.
-pub(super) fn admit(guard: &Guard, session: &Session, row: &Row) -> Result<(), Answer> {
+/// The command, if this client may call it; if not, why, in the words of Redis.
+pub(super) fn admit(guard: &Guard, session: &Session, row: &'static Row) -> Result<&'static Row, Answer> {
     // Without secrets all may call what the node allows at all.
-    let Some(role) = row.role().filter(|_| guard.secrets().is_some()) else { return Ok(()) };
-    guard.admit(&session.visitor, role).map_err(|refused| match refused.code {
+    let Some(role) = row.role().filter(|_| guard.secrets().is_some()) else { return Ok(row) };
+    guard.admit(&session.visitor, role).map(|()| row).map_err(|refused| match refused.code {
         Code::NoSecret => Answer::error("NOAUTH", "Authentication required."),
         _ => Answer::error(
             "NOPERM",
