@@ -41,9 +41,10 @@ impl Link {
         self.frames.exchange(&self.terms, sending, asked).await.map_err(|unanswered| match unanswered {
             // By what it says nobody knows whether it is done.
             Unanswered::NotSpoken(_) | Unanswered::Wrong(_) | Unanswered::NotSent => Failure::Silent,
+            // It may be one of ours that has not heard of the newest secret: nothing is known of what it keeps.
             Unanswered::Strange(why) => {
                 self.report("who it is", &why);
-                Failure::Garbled
+                Failure::Silent
             }
             Unanswered::NoAnswer(no_answer) => {
                 tracing::debug!(peer = %self.name, "{no_answer}");
