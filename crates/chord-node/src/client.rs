@@ -173,7 +173,8 @@ impl Client {
     /// Is let in by a secret: the first one in that file, which is as a node has it (see
     /// [`Builder::secret_file`](crate::Builder::secret_file)), but for that one of any role will do.
     ///
-    /// What is asked by [`Client::call`] says it to the node, in a header; all else shows that it is known without saying it.
+    /// Operations on keys and [`Client::list`] show that it is known without saying it; what else is asked says it to the node, in
+    /// a header.
     ///
     /// # Errors
     /// There is no secret in the file, or others can read it.
@@ -372,7 +373,7 @@ impl Client {
             frame::Answer::Refused(frame::Refused { code, sentence }) => {
                 Err(ClientError::Refused { node: self.node.clone(), code, sentence })
             }
-            frame::Answer::Ring(_) => Err(self.garbled(&"another answer")),
+            frame::Answer::Ring(_) | frame::Answer::Described(_) => Err(self.garbled(&"another answer")),
         }
     }
 

@@ -60,23 +60,26 @@ impl Shared {
         let position = key.position(self.ring.size);
         let mut keepers = vec![owner.name.clone()];
         let others = self.keepers_for(owner).await;
-        keepers.extend(others.into_iter().filter(|name| *name != owner.name).take(COPIES_MAX - 1));
+        let are_known = others.is_some();
+        keepers.extend(
+            others.unwrap_or_default().into_iter().filter(|name| *name != owner.name).take(COPIES_MAX - 1),
+        );
         let copies = join_all(keepers.into_iter().map(|name| self.copy_at(name, key, position))).await;
-        let do_agree = copies.iter().all(|copy| {
-            let first = copies.first().map(|first| (first.has, &first.version));
-            copy.has != CopyState::Unknown && Some((copy.has, &copy.version)) == first
-        });
+        let do_agree = are_known
+            && copies.iter().all(|copy| {
+                let first = copies.first().map(|first| (first.has, &first.version));
+                copy.has != CopyState::Unknown && Some((copy.has, &copy.version)) == first
+            });
         CopiesBody { position: position.to_string(), owner: NodeBody::from(owner), copies, do_agree }
     }
 
-    /// Those that an owner has chosen, by its own word.
-    async fn keepers_for(&self, owner: &Peer) -> Vec<NodeName> {
+    /// Those that an owner has chosen, by its own word; `None` if it does not say.
+    async fn keepers_for(&self, owner: &Peer) -> Option<Vec<NodeName>> {
         if owner.name == self.me.name {
-            return lock(&self.status).copies_at.clone();
+            return Some(lock(&self.status).copies_at.clone());
         }
-        let report = ask_once(self, &owner.name).await;
-        let names = report.map(|report| report.copies_at).unwrap_or_default();
-        names.iter().filter_map(|name| name.parse().ok()).collect()
+        let report = ask_once(self, &owner.name).await.ok()?;
+        Some(report.copies_at.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     async fn copy_at(&self, name: NodeName, key: &Key, position: Position) -> CopyBody {

@@ -104,7 +104,7 @@ impl Probe {
 
 /// Asks in turn, until the node leaves.
 pub(crate) async fn probe(shared: Arc<Shared>) {
-    let mut turn = 0;
+    let (mut turn, mut is_again) = (0, false);
     loop {
         tokio::select! {
             () = tokio::time::sleep(jittered(PAUSE, rand::random())) => {}
@@ -116,7 +116,9 @@ pub(crate) async fn probe(shared: Arc<Shared>) {
             Some(peer) => shared.probe.note(check, ask(&shared, &view, check, &peer).await),
             None => shared.probe.forget(check),
         }
-        if !shared.probe.is_doubtful(check) {
+        // What contradicts is asked again at once; but whoever says nothing then holds nothing up.
+        is_again = !is_again && shared.probe.is_doubtful(check);
+        if !is_again {
             turn += 1;
         }
     }

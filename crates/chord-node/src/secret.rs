@@ -30,7 +30,7 @@ pub enum Role {
     Read = 1,
     /// Write and delete keys.
     Write = 2,
-    /// Have the node leave or stop, list its clients, delete all keys.
+    /// Have the node join, leave or stop, and delete all keys.
     Admin = 3,
     /// Be a member of the ring.
     Node = 4,
@@ -142,12 +142,18 @@ pub enum BadSecret {
 }
 
 /// One who has given a secret: by it, its role is found again when the secrets have changed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Known {
     hash: [u8; 32],
     role: Role,
     /// How often the secrets had changed when it was found.
     changes: u64,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").field("role", &self.role).finish_non_exhaustive()
+    }
 }
 
 /// Secrets that are valid now, in the order of their lines.

@@ -16,6 +16,7 @@ use chord_wire::frame::{
     PROOF_BYTES, Proof, Refused, Request, Speaker, Tag, VERSIONS, Versions, Welcome,
 };
 use chord_wire::replica::{DataAnswer, DataRequest, Operate, REASON_BYTES_MAX, ReplicaError, ReplicaLimits};
+use chord_wire::rest::REPORT_BYTES_MAX;
 use chord_wire::{Code, Copies, PATH_NAMES_MAX};
 use proptest::prelude::*;
 use replica_messages::VALUE_BYTES;
@@ -237,6 +238,20 @@ fn a_challenge_stands_in_a_field_that_others_pass_over_and_a_proof_in_one_that_m
     assert_eq!(Proof::read(b"\0").unwrap_err(), MessageError::Missing { tag: 22 });
     assert_eq!(Proof::read(b"\x01\x01\x05\0").unwrap_err(), MessageError::Misplaced { tag: 1 });
     assert!(Tag::Challenge.number() % 2 == 1 && Tag::Proof.number().is_multiple_of(2));
+}
+
+#[test]
+fn a_node_tells_of_itself_in_bytes_that_are_bounded() {
+    let describe = Asked { request: Request::Describe, remaining: None };
+    assert_eq!(content(|to| describe.write(to)), [0]);
+    assert_eq!(Asked::read(34, b"\0", &limits()), Ok(describe));
+    assert_eq!(Asked::read(34, b"\0x", &limits()), Err(ReplicaError::Trailing { bytes: 1 }.into()));
+    let described = Answer::Described(b"{}".to_vec());
+    assert_eq!(content(|to| described.write(to)), b"\0\x02{}");
+    let read = |content: &[u8]| Answer::read(Kind::Described.number(), content, &limits(), &speaker());
+    assert_eq!(read(b"\0\x02{}"), Ok(described));
+    let long = content(|to| Answer::Described(vec![b'x'; REPORT_BYTES_MAX + 1]).write(to));
+    assert!(read(&long).is_err() && read(b"\0\x02{").is_err() && read(b"\0\x02{}x").is_err());
 }
 
 #[test]

@@ -234,9 +234,10 @@ impl Connection<'_> {
         };
         if let Err(refused) = self.shared.guard.admit(&self.visitor, errand::role(&asked.request, &self.whom))
         {
-            self.refuse(*id, refused.code, refused.sentence);
-            // Its secret may no longer be valid: on a new connection it says another one.
-            self.part();
+            self.refuse(*id, refused.code, refused.sentence.clone());
+            if refused.code == Code::NoSecret {
+                self.part(); // Its secret is no longer valid: on a new connection it says another one.
+            }
             return Ok(());
         }
         match Errand::at_once(&self.shared, &self.whom, &asked) {

@@ -34,8 +34,10 @@ pub(super) async fn answer(
     context: Context,
 ) -> Result<Answered, Refused> {
     let command = request.command();
-    shared.guard.admit(visitor, role(command))?;
     let desk = Desk { shared, door, whom: Whom::of(shared, &context), context };
+    // Who names itself a node is believed more.
+    let least = if desk.whom.peer.is_some() { Role::Node } else { Role::Read };
+    shared.guard.admit(visitor, role(command).max(least))?;
     if command != Command::Node {
         shared.admit(desk.whom.ring.as_ref())?; // `node` is the ring's `Ping`: see `View::admit_request`.
     }

@@ -254,6 +254,10 @@ impl Asker<'_> {
             (Some(Code::Busy | Code::Deadline | Code::Uncertain | Code::TooSlow), _) => {
                 return Some(Failure::Silent);
             }
+            (Some(Code::NoSecret), _) => {
+                self.links.to(peer).report("who this node is", &refused.sentence);
+                return Some(Failure::Silent);
+            }
             _ => return None,
         };
         Some(Failure::Refused(refusal))

@@ -56,6 +56,11 @@ impl Terms {
         Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets }
     }
 
+    /// How often its secrets have changed.
+    fn changes(&self) -> u64 {
+        self.secrets.as_ref().map_or(0, |secrets| secrets.changes())
+    }
+
     /// What messages may be like. Whoever says nothing of its own ring takes that of the peer.
     fn limits(&self, theirs: RingSize) -> ReplicaLimits {
         let size = self.hello.ring.as_ref().map_or(theirs, |ring| ring.size);
@@ -117,6 +122,8 @@ struct Inner {
 pub(crate) struct Dialogue {
     inner: Arc<Inner>,
     pub(crate) welcome: Welcome,
+    /// How often the secrets had changed when it was opened.
+    changes: u64,
     task: AbortHandle,
 }
 
@@ -143,6 +150,7 @@ impl Dialogue {
         let not_spoken = |why: String| Unanswered::NotSpoken(why);
         let (reader, mut writer) = stream.into_split();
         let mut outbox = Outbox::default();
+        let changes = terms.changes();
         let meeting = Meeting::new(dialled, terms);
         outbox.open();
         outbox.put(Kind::Hello, 0, |to| meeting.hello.write(to));
@@ -179,7 +187,7 @@ impl Dialogue {
             lock(&inner.talk).outbox.put(Kind::Remark, 0, |to| to.push(0));
         }
         let task = tokio::spawn(run(inner.clone(), ear)).abort_handle();
-        Ok(Self { inner, welcome, task })
+        Ok(Self { inner, welcome, changes, task })
     }
 
     /// Asks, and waits for the answer. The caller sets the deadline: dropped, the request is given up.
@@ -214,6 +222,11 @@ impl Dialogue {
             Ended::Lost => Err(NoAnswer::Closed.into()),
             Ended::Wrong(error) => Err(Unanswered::Wrong(error.to_string())),
         }
+    }
+
+    /// Whether both sides have proved themselves by secrets that are valid still.
+    pub(super) fn is_proved_by(&self, terms: &Terms) -> bool {
+        self.changes == terms.changes()
     }
 
     /// Whether nothing more can be asked.

@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chord_ring::{Answer, Failure, NodeName, Refusal, Request as RingRequest, budget_onward};
+use chord_wire::Code;
 use chord_wire::frame::{self, Asked, Request, Welcome};
+use chord_wire::rest::SeenAs;
 
-use super::connection::{Answered, Sending};
+use super::connection::{Answered, NoAnswer, Sending};
 use super::lane::Heard;
 use super::unanswered::Unanswered;
 use super::{Asker, Link, Refused, lock};
@@ -51,6 +53,26 @@ impl Link {
                 no_answer.failure()
             }
         })
+    }
+
+    /// What the peer tells of itself.
+    pub(crate) async fn describe(&self) -> Result<Vec<u8>, SeenAs> {
+        let asked = Asked { request: Request::Describe, remaining: None };
+        let sending = Sending::new(Answered::ByItself);
+        let heard = self.frames.exchange(&self.terms, &sending, &asked).await;
+        match heard.map(|heard| heard.map(|heard| heard.answer)) {
+            Ok(Some(answer)) => match *answer {
+                frame::Answer::Described(report) => Ok(report),
+                frame::Answer::Refused(frame::Refused { code: Some(Code::UnknownCommand), .. }) => {
+                    Err(SeenAs::OtherProgram)
+                }
+                _ => Err(SeenAs::Garbled),
+            },
+            Err(Unanswered::NoAnswer(NoAnswer::Refused)) => Err(SeenAs::Unreachable),
+            Err(Unanswered::Wrong(_)) => Err(SeenAs::Garbled),
+            Err(Unanswered::NotSpoken(_) | Unanswered::Strange(_)) => Err(SeenAs::OtherProgram),
+            Ok(None) | Err(Unanswered::NoAnswer(_) | Unanswered::NotSent) => Err(SeenAs::Silent),
+        }
     }
 
     /// Whether the peer says something else of itself than before.

@@ -125,7 +125,7 @@ impl Lane {
 
     /// The connection, and whether it was just opened.
     async fn dialogue(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
-        match self.opened() {
+        match self.opened(terms) {
             Some(dialogue) => Ok((dialogue, false)),
             // On the heap: it is seldom, and whoever asks often has room for all of this.
             None => Box::pin(self.open(name, terms)).await,
@@ -134,7 +134,7 @@ impl Lane {
 
     async fn open(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
         let _turn = self.opening.lock().await;
-        if let Some(dialogue) = self.opened() {
+        if let Some(dialogue) = self.opened(terms) {
             return Ok((dialogue, true));
         }
         let stream = Dialogue::connect(name).await?;
@@ -153,9 +153,10 @@ impl Lane {
         Ok((dialogue, true))
     }
 
-    fn opened(&self) -> Option<Arc<Dialogue>> {
+    /// The connection, unless it is over, or its proofs are from before the secrets changed.
+    fn opened(&self, terms: &Terms) -> Option<Arc<Dialogue>> {
         let open = lock(&self.open);
-        open.as_ref().filter(|dialogue| !dialogue.is_over()).cloned()
+        open.as_ref().filter(|dialogue| !dialogue.is_over() && dialogue.is_proved_by(terms)).cloned()
     }
 
     /// Whether a hello was given up since this was asked last.

@@ -13,6 +13,7 @@ use crate::replica::part::Wire;
 use crate::replica::reader::Reader;
 use crate::replica::writer::Writer;
 use crate::replica::{DataAnswer, ReplicaLimits, decode_answer, write_operated, write_peer_answer};
+use crate::rest::REPORT_BYTES_MAX;
 use crate::{Code, PATH_NAMES_MAX};
 
 /// What is answered.
@@ -31,6 +32,8 @@ pub enum Answer {
         /// How often the request was forwarded.
         hops: Option<u32>,
     },
+    /// What a node tells of itself, as it does in REST.
+    Described(Vec<u8>),
     /// It is not done.
     Refused(Refused),
 }
@@ -63,6 +66,7 @@ impl Answer {
             Self::Ring(RingAnswer::Found(_)) => Kind::Found,
             Self::Records(_) => Kind::Told,
             Self::Operated { .. } => Kind::Operated,
+            Self::Described(_) => Kind::Described,
             Self::Refused(_) => Kind::Refused,
         }
     }
@@ -94,6 +98,7 @@ impl Answer {
                 Self::Ring(answer) => write_ring(answer, to),
                 Self::Records(answer) => write_peer_answer(answer, to),
                 Self::Operated { result, owner: _, hops: _ } => write_operated(result, to),
+                Self::Described(report) => to.bytes(report),
                 Self::Refused(Refused { code, sentence }) => write_reason(*code, sentence, to),
             }
         });
@@ -137,6 +142,11 @@ impl Answer {
                     DataAnswer::Peer(_) => Err(unknown),
                 };
             }
+            Kind::Described => {
+                let report = from.bytes("the bytes of a report", REPORT_BYTES_MAX)?.to_vec();
+                from.end()?;
+                return Ok(Self::Described(report));
+            }
             Kind::Told => match decode_answer(from.rest(), limits)? {
                 DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
                 DataAnswer::Operated(_) => return Err(unknown),
@@ -163,7 +173,8 @@ impl Answer {
             | Kind::Leave
             | Kind::FindSuccessor
             | Kind::Records
-            | Kind::Operate => return Err(unknown),
+            | Kind::Operate
+            | Kind::Describe => return Err(unknown),
             #[cfg(feature = "next-protocol")]
             Kind::Greet | Kind::Remark => return Err(unknown),
         };

@@ -35,6 +35,8 @@ pub enum Kind {
     Records = 32,
     /// Request: do this to a key.
     Operate = 33,
+    /// Request: what do you tell of yourself?
+    Describe = 34,
     /// Request: what a build for tests asks instead of [`Kind::Ping`].
     #[cfg(feature = "next-protocol")]
     Greet = 111,
@@ -53,6 +55,8 @@ pub enum Kind {
     Told = 144,
     /// Answer to [`Kind::Operate`].
     Operated = 145,
+    /// Answer to [`Kind::Describe`].
+    Described = 146,
     /// Answer: no, and why.
     Refused = 255,
 }
@@ -100,6 +104,7 @@ impl Kind {
         Self::FindSuccessor,
         Self::Records,
         Self::Operate,
+        Self::Describe,
         #[cfg(feature = "next-protocol")]
         Self::Greet,
         #[cfg(feature = "next-protocol")]
@@ -110,6 +115,7 @@ impl Kind {
         Self::Found,
         Self::Told,
         Self::Operated,
+        Self::Described,
         Self::Refused,
     ];
 

@@ -34,6 +34,8 @@ pub enum Request {
         /// The nodes that the request has passed.
         path: Vec<NodeName>,
     },
+    /// What the receiver tells of itself.
+    Describe,
 }
 
 /// A request, and how long its sender waits, if it says so.
@@ -71,6 +73,7 @@ impl Request {
             Self::Ring(RingRequest::FindSuccessor(_)) => Kind::FindSuccessor,
             Self::Records(_) => Kind::Records,
             Self::Operate { .. } => Kind::Operate,
+            Self::Describe => Kind::Describe,
         }
     }
 }
@@ -84,6 +87,7 @@ impl Asked {
                 Request::Ring(request) => write_ring(request, to),
                 Request::Records(request) => write_peer_request(request, to),
                 Request::Operate { operate, named: _, path: _ } => write_operate(operate, to),
+                Request::Describe => {}
             }
         });
     }
@@ -104,7 +108,8 @@ impl Asked {
                 | RingRequest::ForgetPredecessor
                 | RingRequest::Leave { from: _, predecessor: _, successors: _ },
             )
-            | Request::Records(_) => (false, &[][..]),
+            | Request::Records(_)
+            | Request::Describe => (false, &[][..]),
         };
         fields.flag(Tag::Named, named);
         if !path.is_empty() {
@@ -144,6 +149,10 @@ impl Asked {
                 }
                 DataRequest::Operate(_) => return Err(unknown),
             },
+            Kind::Describe => {
+                from.end()?;
+                return Ok(Self { request: Request::Describe, remaining });
+            }
             Kind::FindSuccessor => {
                 let target = from.position()?;
                 RingRequest::FindSuccessor(Question { target, named, path })
@@ -172,6 +181,7 @@ impl Asked {
             | Kind::Found
             | Kind::Told
             | Kind::Operated
+            | Kind::Described
             | Kind::Refused => return Err(unknown),
             #[cfg(feature = "next-protocol")]
             Kind::Remark => return Err(unknown),

@@ -51,6 +51,11 @@ fn a_ring_with_a_secret_serves_those_who_have_it_and_nobody_else() {
             "{command:?}: {}",
             shown.stderr
         );
+        assert!(
+            !shown.stdout.contains("program") && !shown.stdout.contains("unknown"),
+            "{command:?}: {}",
+            shown.stdout
+        );
         let without = run(&with_secret[..with_secret.len() - 2]);
         assert_eq!(without.code, Some(1), "{command:?}: {}", without.stdout);
     }

@@ -8,6 +8,7 @@ use chord_ring::Request as RingRequest;
 use chord_wire::Code;
 use chord_wire::frame::{Answer, Asked, MessageError, Refused, Request};
 use chord_wire::replica::Operate;
+use chord_wire::rest::encode_body;
 
 use crate::asked::{self, Whom, operate_role};
 use crate::door::share::Share;
@@ -46,7 +47,8 @@ impl Sort {
                 | PeerRequest::Fetch { .. }
                 | PeerRequest::Offer { .. },
             )
-            | Request::Operate { operate: Operate { operation: Operation::Get, .. }, .. } => Self::Question,
+            | Request::Operate { operate: Operate { operation: Operation::Get, .. }, .. }
+            | Request::Describe => Self::Question,
             Request::Ring(_) | Request::Records(_) | Request::Operate { .. } => Self::Change,
         }
     }
@@ -58,7 +60,8 @@ pub(super) fn role(request: &Request, whom: &Whom) -> Role {
         _ if whom.peer.is_some() => Role::Node,
         Request::Ring(RingRequest::Ping | RingRequest::GetState | RingRequest::FindSuccessor(_))
         // What one who is no node may ask of records changes nothing.
-        | Request::Records(_) => Role::Read,
+        | Request::Records(_)
+        | Request::Describe => Role::Read,
         Request::Ring(_) | Request::Operate { named: true, .. } => Role::Node,
         Request::Operate { operate, named: false, .. } => operate_role(&operate.operation),
     }
@@ -97,6 +100,7 @@ async fn answer(shared: &Shared, whom: &Whom, asked: Asked) -> Result<Answer, as
     let Asked { request, remaining } = asked;
     match request {
         Request::Ring(request) => shared.answer_ring(whom, request, remaining).await.map(Answer::Ring),
+        Request::Describe => Ok(Answer::Described(encode_body(&shared.report()))),
         Request::Records(request) => {
             shared.answer_about_records(whom, request, remaining).await.map(Answer::Records)
         }

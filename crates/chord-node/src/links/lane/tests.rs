@@ -369,7 +369,7 @@ async fn a_connection_that_is_idle_for_too_long_is_closed() {
     let (mut served, asked) = tokio::join!(peers_part, peer.ask(&lane, &sending));
     asked.unwrap();
     lane.close_idle(DEADLINE);
-    assert!(lane.opened().is_some(), "it is young");
+    assert!(lane.opened(&terms()).is_some(), "it is young");
     lane.close_idle(Duration::ZERO);
     assert_eq!(served.hear().await, None);
 }

@@ -146,7 +146,7 @@ fn to_answer(answer: frame::Answer) -> anyhow::Result<Answer<'static>> {
         frame::Answer::Operated { result: Ok(outcome), .. } => Ok(found(&outcome)),
         frame::Answer::Operated { result: Err(error), .. } => Ok(Answer::Refused(error.to_string())),
         frame::Answer::Refused(refused) => Ok(Answer::Refused(sentence(&refused.sentence))),
-        frame::Answer::Ring(_) | frame::Answer::Records(_) => {
+        frame::Answer::Ring(_) | frame::Answer::Records(_) | frame::Answer::Described(_) => {
             Err(anyhow!("the answer is to another request"))
         }
     }
