@@ -142,11 +142,7 @@ impl Answer {
                     DataAnswer::Peer(_) => Err(unknown),
                 };
             }
-            Kind::Described => {
-                let report = from.bytes("the bytes of a report", REPORT_BYTES_MAX)?.to_vec();
-                from.end()?;
-                return Ok(Self::Described(report));
-            }
+            Kind::Described => return Ok(Self::Described(read_report(&mut from)?)),
             Kind::Told => match decode_answer(from.rest(), limits)? {
                 DataAnswer::Peer(answer) => return Ok(Self::Records(answer)),
                 DataAnswer::Operated(_) => return Err(unknown),
@@ -181,6 +177,13 @@ impl Answer {
         from.end()?;
         Ok(answer)
     }
+}
+
+/// What a node tells of itself, which is all that is left.
+fn read_report(from: &mut Reader<'_>) -> Result<Vec<u8>, MessageError> {
+    let report = from.bytes("the bytes of a report", REPORT_BYTES_MAX)?.to_vec();
+    from.end()?;
+    Ok(report)
 }
 
 /// What stands beside an answer.
