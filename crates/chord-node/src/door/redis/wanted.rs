@@ -79,17 +79,20 @@ impl Connection<'_> {
         shared.start_all(&mut self.wanted.all, |started, (judge, keep)| {
             all.push(begun(shared, started, judge, keep));
         });
+        // While one answer is written, which may take a while, the others go on: what has come for them must not lie where
+        // nobody counts it.
+        let some_go_on = all.iter().any(|begun| matches!(begun, Begun::GoesOn(..)));
         for begun in all {
-            self.answer_begun(begun).await?;
+            match begun {
+                Begun::Ended(answer) if some_go_on => self.pipeline.push_done(answer),
+                Begun::Ended(answer) => self.answer_at_once(answer).await?,
+                Begun::GoesOn(running, touched, keep) => {
+                    let shared = self.shared.clone();
+                    self.pipeline.push(running, touched, move |answer| keep.keep(&shared, answer));
+                }
+            }
         }
         Ok(())
-    }
-
-    async fn answer_begun(&mut self, begun: Begun) -> io::Result<()> {
-        match begun {
-            Begun::Ended(answer) => self.answer_at_once(answer).await,
-            Begun::GoesOn(running, touched, keep) => self.run_beside(running, touched, keep).await,
-        }
     }
 }
 
