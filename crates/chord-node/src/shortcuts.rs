@@ -122,13 +122,18 @@ mod tests {
     async fn an_owner_that_was_found_is_asked_at_once_the_next_time() {
         let nodes = ring().await;
         let node = &nodes[3];
-        let (key, _) = far_key(node);
+        let (mut key, _) = far_key(node);
         node.put(key.as_bytes(), b"value").await.unwrap();
         let owner = loop {
             let got = node.get(key.as_bytes()).await.unwrap();
             assert_eq!(got.value.unwrap().as_bytes(), b"value");
             let ShortcutCounts { hits, misses, size, .. } = node.shared().shortcuts.counts();
-            assert!(misses > 0, "it was looked for at first");
+            if misses == 0 {
+                // The node has come to know more of its neighbours since.
+                (key, _) = far_key(node);
+                node.put(key.as_bytes(), b"value").await.unwrap();
+                continue;
+            }
             // One that is believed in no more, on a machine that stands still, is looked for again.
             if hits > 0 && got.hops == 1 {
                 assert!(size > 0);
