@@ -158,7 +158,8 @@ impl<'a> Work<'a> {
             (f64::from(u32::try_from(keys).unwrap_or(u32::MAX)) / CHECKED_WITHIN).min(CHECKS_PER_SECOND_MAX);
         // What could not be begun in its second is left out.
         self.writes_due = (self.writes_due + rate * seconds).min(rate);
-        self.checks_due = (self.checks_due + checks * seconds).min(checks);
+        // However few keys there are, the next check comes due in the end.
+        self.checks_due = (self.checks_due + checks * seconds).min(checks.max(1.0));
         while self.has_room(&nodes) && self.writes_due >= 1.0 {
             self.writes_due -= 1.0;
             let Some(idx) = self.load.ledger().begin_write() else { break };
