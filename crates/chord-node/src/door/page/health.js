@@ -70,7 +70,7 @@ function torn(ring) {
   }
   if (doubly > 0) {
     const what = `For ${count(doubly, "part", "parts")} of the ring several nodes take themselves for the owner.`;
-    found.push({ level: "heals", what, next: "Only one of them is vouched for by its predecessor, and answers." });
+    found.push({ level: "heals", what, next: "Within one ring only one of them is vouched for by its predecessor, and answers." });
   }
   return found;
 }

@@ -150,7 +150,7 @@ fn torn(ring: &Ring) -> Vec<Reason> {
     if doubly > 0 {
         let parts = count(doubly, "part", "parts");
         let what = format!("For {parts} of the ring several nodes take themselves for the owner.");
-        let next = "Only one of them is vouched for by its predecessor, and answers.";
+        let next = "Within one ring only one of them is vouched for by its predecessor, and answers.";
         found.push(reason(Level::Heals, what, next));
     }
     found
