@@ -108,7 +108,7 @@ const LESSONS = [
   {
     name: "merge",
     title: "Merge",
-    from: "docs/ring.md: this program's own rule, beside the papers",
+    from: "ARCHITECTURE.md: this program's own rule, beside the papers",
     about: "Every node remembers those it knew, and asks one of them in each round. As soon as an answer comes from another ring, each places the other among its neighbours, and stabilization does the rest. Of two writes to one key the newer version stays.",
     steps: [
       { does: "Cut in two, if it is whole", order: (now) => (now.play.is_cut ? [] : ["cut"]), watch: [["Two rings.", (now) => now.ring.cycles.length > 1]] },
