@@ -158,7 +158,7 @@ impl Link {
         let answer = within(self.wait(), self.travel(exchange)).await;
         match &answer {
             Ok(_) => lock(&self.trip).answered(started.elapsed()),
-            Err(Failure::Silent) => lock(&self.trip).missed(),
+            Err(Failure::Silent) => lock(&self.trip).missed(started, Instant::now()),
             Err(_) => {}
         }
         self.judge(answer.as_ref().err());

@@ -1,6 +1,6 @@
 //! How long to wait for a peer: from the round trips measured so far (RFC 6298).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chord_ring::WAIT_MIN;
 
@@ -8,8 +8,9 @@ use chord_ring::WAIT_MIN;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundTrip {
     measured: Option<Measured>,
-    /// Deadlines that passed since the last answer; each doubles the wait.
+    /// Waits in a row that were over without an answer.
     misses: u32,
+    last_miss: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +37,13 @@ impl RoundTrip {
         self.measured.map(|measured| measured.smoothed)
     }
 
-    /// A deadline passed without an answer.
-    pub(crate) fn missed(&mut self) {
-        self.misses = (self.misses + 1).min(8);
+    /// No answer came to what was asked at `asked`, and by `now` the wait is over. Of waits that were under way at one
+    /// time, one counts: who asks a frozen peer much would else wait for it longest.
+    pub(crate) fn missed(&mut self, asked: Instant, now: Instant) {
+        if self.last_miss.is_none_or(|last| last <= asked) {
+            self.misses = (self.misses + 1).min(8);
+            self.last_miss = Some(now);
+        }
     }
 
     /// How long to wait for the next answer; never more than `wait_max`.
@@ -59,6 +64,14 @@ mod tests {
 
     const MAX: Duration = Duration::from_secs(2);
 
+    /// Waits in vain, once after the other.
+    fn miss_in_a_row(trip: &mut RoundTrip, times: u32) {
+        let begin = Instant::now();
+        for time in 0..times {
+            trip.missed(begin + WAIT_MIN * time, begin + WAIT_MIN * (time + 1));
+        }
+    }
+
     #[test]
     fn a_quick_peer_is_given_the_shortest_wait_and_a_slow_one_more() {
         let mut quick = RoundTrip::default();
@@ -76,19 +89,28 @@ mod tests {
         let mut trip = RoundTrip::default();
         trip.answered(Duration::from_secs(30));
         assert_eq!(trip.wait(MAX), MAX);
-        for _ in 0..100 {
-            trip.missed();
-        }
+        miss_in_a_row(&mut trip, 100);
         assert_eq!(trip.wait(MAX), MAX);
     }
 
     #[test]
     fn an_answer_ends_the_doubling() {
         let mut trip = RoundTrip::default();
-        trip.missed();
-        trip.missed();
+        miss_in_a_row(&mut trip, 2);
         assert_eq!(trip.wait(MAX), 2 * WAIT_MIN);
         trip.answered(Duration::from_millis(1));
         assert_eq!(trip.wait(MAX), WAIT_MIN);
+    }
+
+    #[test]
+    fn many_who_wait_at_one_time_make_the_next_wait_no_longer_than_one_does() {
+        let mut trip = RoundTrip::default();
+        let (asked, over) = (Instant::now(), Instant::now() + WAIT_MIN);
+        for _ in 0..100 {
+            trip.missed(asked, over);
+        }
+        assert_eq!(trip.wait(MAX), WAIT_MIN);
+        trip.missed(over, over + WAIT_MIN);
+        assert_eq!(trip.wait(MAX), 2 * WAIT_MIN);
     }
 }
