@@ -8,6 +8,7 @@ mod frame;
 mod http;
 mod line;
 mod page;
+mod pages;
 mod records;
 mod redis;
 mod rest;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::content::Content;
 use super::http::read_body;
+use super::pages;
 use crate::annex::{ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked};
 use crate::shared::Shared;
 
@@ -63,8 +64,7 @@ fn check(headers: &HeaderMap, me: &NodeName, is_order: bool) -> Result<(), &'sta
         return Err("this is only for the page of this node: open it by the node's own name");
     }
     let origin = only(ORIGIN);
-    let is_own = |origin: &[u8]| origin.strip_prefix(b"http://") == Some(me.as_str().as_bytes());
-    if headers.contains_key(ORIGIN) && !origin.is_some_and(is_own) {
+    if headers.contains_key(ORIGIN) && !origin.is_some_and(|origin| pages::is_own(origin, me)) {
         return Err("this is only for the page of this node, and not for those of other sites");
     }
     if is_order && origin.is_none() {
@@ -73,7 +73,7 @@ fn check(headers: &HeaderMap, me: &NodeName, is_order: bool) -> Result<(), &'sta
                     give the header origin, http:// and the node's name, if you are no browser",
         );
     }
-    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let mut sites = headers.get_all(pages::SITE).iter();
     if sites.any(|site| site != "same-origin" && (is_order || site != "none")) {
         return Err("this is only for the page of this node, and not for those of other sites");
     }

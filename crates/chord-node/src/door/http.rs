@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
-use chord_ring::{NodeName, RingSize};
+use chord_ring::RingSize;
 use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, encode_error};
 use http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Collected};
@@ -30,7 +30,7 @@ use super::line::Line;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
-use super::{Ends, annex, page, records, rest, seed, xmlrpc};
+use super::{Ends, annex, page, pages, records, rest, seed, xmlrpc};
 use crate::Limits;
 use crate::guard::Visitor;
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
@@ -235,8 +235,9 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     let refuse = |language, rejected| {
         if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) }
     };
-    if is_from_foreign_page(request.headers(), &shared.me.name) {
-        return refuse(None, Rejected::closing(Code::Forbidden, FOREIGN_PAGE));
+    let has_secrets = shared.guard.secrets().is_some();
+    if let Some(sentence) = pages::is_foreign(request.headers(), &shared.me.name, has_secrets) {
+        return refuse(None, Rejected::closing(Code::Forbidden, sentence));
     }
     let answered = if is_rest {
         // On the heap: every connection holds room for the largest answer under way.
@@ -380,20 +381,6 @@ fn visitor(shared: &Shared, ends: Ends, headers: &HeaderMap) -> Visitor {
 pub(super) fn ask_for_secret(headers: &mut HeaderMap) {
     headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"chord\", charset=\"UTF-8\""));
     headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"chord\""));
-}
-
-const FOREIGN_PAGE: &str =
-    "this node does nothing for web pages of other sites: use a program that is no browser";
-
-/// Whether a browser sends the request for a page that is not this node's own. It does so for every page that its user
-/// looks at, and runs on the machine from which commands are obeyed; where the page comes from it says truly.
-fn is_from_foreign_page(headers: &HeaderMap, me: &NodeName) -> bool {
-    let is_own = |origin: &HeaderValue| {
-        origin.as_bytes().strip_prefix(b"http://").is_some_and(|name| name == me.as_str().as_bytes())
-    };
-    let is_harmless = |site: &HeaderValue| site == "same-origin" || site == "none";
-    headers.get(ORIGIN).is_some_and(|origin| !is_own(origin))
-        || headers.get("sec-fetch-site").is_some_and(|site| !is_harmless(site))
 }
 
 const UNKNOWN_COMMAND: &str = "no such command: POST to /node, /create, /join, /find_successor, /notify, \
