@@ -66,7 +66,7 @@ async fn answer(
     }
     let key = Key::new(&place.key)
         .map_err(|error| unread(Refused::new(Code::TooLarge, error.to_string()).into()))?;
-    let call = Call::read(shared, place.route, verb, key, &head, body).map_err(unread)?;
+    let call = Call::read((shared, *visitor), (place.route, verb), key, &head, body).map_err(unread)?;
     match (place.route, verb) {
         (Route::Kv, Verb::Put) => kv::put(call).await,
         (Route::Kv, Verb::Delete) => kv::delete(call).await,
@@ -91,10 +91,10 @@ async fn answer(
 /// What somebody must be who asks for that; nothing where whoever restarts nodes asks. Of many operations at once some write,
 /// as a rule.
 const fn role(route: Route, verb: Verb) -> Option<Role> {
-    match (route, verb) {
-        (Route::Healthy | Route::Ready, _) => None,
-        (_, Verb::Get | Verb::Head) => Some(Role::Read),
-        (_, Verb::Put | Verb::Delete | Verb::Post) => Some(Role::Write),
+    match verb {
+        _ if route.is_for_everybody() => None,
+        Verb::Get | Verb::Head => Some(Role::Read),
+        Verb::Put | Verb::Delete | Verb::Post => Some(Role::Write),
     }
 }
 

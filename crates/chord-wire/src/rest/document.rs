@@ -6,6 +6,7 @@ mod parts;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, PathItem};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::ComponentsBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder, Ref, Required, Response,
@@ -99,10 +100,32 @@ pub fn document(limits: &DocumentLimits) -> Vec<u8> {
     }
     let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
     let tags = [tag("keys", "What is stored."), tag("ring", "Where it is stored.")];
-    let api: OpenApi =
-        OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).tags(Some(tags)).build();
+    let api: OpenApi = OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components()))
+        .security(Some(securities()))
+        .tags(Some(tags))
+        .build();
     json(&api)
 }
+
+/// How a secret may be given; none, where the node wants none.
+fn securities() -> Vec<SecurityRequirement> {
+    let none = || [] as [&str; 0];
+    vec![
+        SecurityRequirement::new(BEARER, none()),
+        SecurityRequirement::new(BASIC, none()),
+        SecurityRequirement::default(),
+    ]
+}
+
+fn scheme(scheme: HttpAuthScheme, about: &str) -> SecurityScheme {
+    SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(about)).build())
+}
+
+const BEARER: &str = "secret";
+const BASIC: &str = "password";
 
 fn components() -> utoipa::openapi::schema::Components {
     let schemas = ComponentsBuilder::new()
@@ -141,7 +164,9 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<Why>()
         .schema_from::<KeyLine>()
         .schema_from::<ChangeData>()
-        .schema_from::<MissedData>();
+        .schema_from::<MissedData>()
+        .security_scheme(BEARER, scheme(HttpAuthScheme::Bearer, "A secret of the node, as a token."))
+        .security_scheme(BASIC, scheme(HttpAuthScheme::Basic, "The same as the password of any user."));
     let operations =
         Route::ALL.into_iter().flat_map(|route| route.verbs().iter().map(move |verb| (route, *verb)));
     let failures = operations.flat_map(|(route, verb)| failures(route, verb));
@@ -212,6 +237,9 @@ impl Described<'_> {
         }
         for Failure { status, name, .. } in failures(self.route, self.verb) {
             operation = operation.response(status.to_string(), Ref::from_response_name(name));
+        }
+        if self.route.is_for_everybody() {
+            operation = operation.securities(Some([]));
         }
         operation.build()
     }

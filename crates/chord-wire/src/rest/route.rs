@@ -152,6 +152,11 @@ impl Route {
         Self::Document,
     ];
 
+    /// Whether whoever restarts nodes asks it, who needs no secret for that.
+    pub const fn is_for_everybody(self) -> bool {
+        matches!(self, Self::Healthy | Self::Ready)
+    }
+
     /// Where a path leads; `None` if nowhere.
     ///
     /// All behind `/v1/kv/`, `/v1/lookup/`, `/v1/copies/`, `/v1/trace/` and `/v1/watch/` is the key, slashes too. Only where `/incr` stands at its end, in plain

@@ -86,6 +86,7 @@ pub(super) fn failures(route: Route, verb: Verb) -> Vec<Failure> {
     // Of these the node itself says that it is not well, by a status that others say too.
     let says_itself = matches!(route, Route::Healthy | Route::Ready);
     let codes = codes(route, verb).into_iter().filter(|code| !says_itself || code.http_status() != 503);
+    let codes = codes.filter(|code| !route.is_for_everybody() || *code != Code::NoSecret);
     for code in codes {
         by_status.entry(code.http_status()).or_default().push(code);
     }
