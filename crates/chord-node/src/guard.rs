@@ -1,6 +1,7 @@
 //! Who may do what: by the secret that was given, or by where it is asked from where there are none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chord_wire::Code;
 
@@ -27,6 +28,9 @@ impl Visitor {
         Self { known, ..self }
     }
 }
+
+/// Pause between two looks whether somebody who hears of changes may still do so: as often as the file of secrets is read.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Lets in who may come in.
 #[derive(Clone)]
@@ -68,6 +72,17 @@ impl Guard {
                 Err(Refused::new(Code::Forbidden, sentence))
             }
             None => Err(Refused::new(Code::NoSecret, NO_SECRET)),
+        }
+    }
+
+    /// Ends when somebody who was admitted is admitted no more, since the secret that it gave is no longer valid. May be
+    /// dropped and begun anew at any time: it looks at once.
+    pub(crate) async fn dismissed(&self, visitor: &Visitor, needed: Role) {
+        if self.file.is_none() {
+            return std::future::pending().await;
+        }
+        while self.admit(visitor, needed).is_ok() {
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
 }

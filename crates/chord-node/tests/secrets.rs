@@ -285,6 +285,64 @@ async fn redis_clients_log_in_as_they_do_with_redis() {
     node.shutdown().await;
 }
 
+#[tokio::test]
+async fn before_it_gives_a_secret_a_redis_client_can_have_nothing_kept_that_takes_memory() {
+    let files = Files::new();
+    let node = founder(&files.all()).await;
+    let long = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    let begin = ["*2\r\n$4\r\nECHO\r\n", "*100\r\n", &"v".repeat(5000)];
+    for (n, begin) in begin.into_iter().enumerate() {
+        let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let _ = stream.write_all(long.as_bytes()).await; // It may have been refused by then.
+        let mut said = String::new();
+        let _ = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut said)).await.expect("it ends");
+        assert!(said.starts_with("-ERR Protocol error"), "{n}: {said}");
+        assert!(said.contains("give a secret by AUTH before"), "{n}: {said}");
+    }
+    let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+    let logged_in = format!("AUTH {OF_READERS}\r\n*2\r\n$4\r\nECHO\r\n{long}");
+    told(&mut stream, &logged_in, &format!("+OK\r\n{long}")).await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_told_on_and_on_ends_when_the_secret_that_opened_it_is_gone() {
+    let files = Files::new();
+    let path = files.all();
+    let node = founder(&path).await;
+    let mut streams = Vec::new();
+    for (request, begins) in [
+        (
+            format!("GET /v1/watch/k HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {OF_READERS}\r\n\r\n"),
+            "HTTP/1.1 200",
+        ),
+        (
+            format!("GET /v1/ring/live HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {OF_READERS}\r\n\r\n"),
+            "HTTP/1.1 200",
+        ),
+        (format!("AUTH {OF_READERS}\r\nSUBSCRIBE __keyspace@0__:k\r\n"), "+OK\r\n*3\r\n$9\r\nsubscribe"),
+    ] {
+        let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+        told(&mut stream, &request, begins).await;
+        streams.push(stream);
+    }
+    let mut stays = TcpStream::connect(node.name().as_str()).await.unwrap();
+    told(
+        &mut stays,
+        &format!("AUTH {OF_WRITERS}\r\nSUBSCRIBE c\r\n"),
+        "+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+    )
+    .await;
+    write(&path, &[OF_NODES, &format!("write {OF_WRITERS}")]);
+    for mut stream in streams {
+        let mut rest = Vec::new();
+        tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("it ends").unwrap();
+    }
+    told(&mut stays, "PING\r\n", "*2\r\n$4\r\npong").await;
+    node.shutdown().await;
+}
+
 /// Opens with a hello, and reads what is said to it.
 async fn hail(node: &NodeName, hello: &Hello) -> (TcpStream, Vec<u8>) {
     let mut stream = TcpStream::connect(node.as_str()).await.unwrap();
@@ -441,4 +499,9 @@ async fn a_node_does_not_start_without_secrets_that_it_was_to_have() {
         let Err(error) = started else { panic!("it starts with {lines:?}") };
         assert!(error.to_string().contains("wrong"), "{error}");
     }
+    let pipe = files.0.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let started = Node::builder().listen("127.0.0.1:0").secret_file(&pipe).start();
+    let started = tokio::time::timeout(DEADLINE, started).await.expect("nobody waits for who writes to it");
+    assert!(started.is_err_and(|error| error.to_string().contains("pipe is no file")));
 }

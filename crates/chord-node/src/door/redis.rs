@@ -44,6 +44,8 @@ use super::farewell::drain;
 use super::seat::{Seat, Turn};
 use super::share::{Share, Spent};
 use super::sleep_until;
+use crate::Limits;
+use crate::secret::Role;
 use crate::shared::Shared;
 use answer::{Answer, Values};
 use call::{Begun, Call, Running};
@@ -67,15 +69,7 @@ pub(super) async fn serve(
     seat: Arc<Seat>,
     first: &[u8],
 ) -> io::Result<()> {
-    let limits = &shared.limits;
-    let bulk_bytes_max = limits.value_bytes.saturating_add(64 << 10);
-    let request_limits = RequestLimits {
-        bulk_bytes_max,
-        // One request can have as much of the budget as a body of HTTP can.
-        request_bytes_max: bulk_bytes_max.saturating_add(1 << 20).max(limits.body_bytes()),
-        ..RequestLimits::default()
-    };
-    let mut parser = RequestParser::new(request_limits);
+    let mut parser = RequestParser::new(limits_of_all(&shared.limits));
     parser.feed(first);
     let (reader, writer) = stream.split();
     let connection = Connection {
@@ -95,6 +89,25 @@ pub(super) async fn serve(
     };
     connection.serve(parser).await
 }
+
+/// What requests may be like.
+fn limits_of_all(limits: &Limits) -> RequestLimits {
+    let bulk_bytes_max = limits.value_bytes.saturating_add(64 << 10);
+    RequestLimits {
+        bulk_bytes_max,
+        // One request can have as much of the budget as a body of HTTP can.
+        request_bytes_max: bulk_bytes_max.saturating_add(1 << 20).max(limits.body_bytes()),
+        ..RequestLimits::default()
+    }
+}
+
+/// What requests may be like of one who has to give a secret first: that, a name, and nothing that takes memory.
+const LIMITS_OF_STRANGERS: RequestLimits = RequestLimits {
+    args_max: 16,
+    bulk_bytes_max: 4 << 10,
+    inline_bytes_max: 4 << 10,
+    request_bytes_max: 16 << 10,
+};
 
 /// A connection at work.
 struct Connection<'a> {
@@ -212,6 +225,14 @@ impl Connection<'_> {
             while let Some(answer) = self.pipeline.ready() {
                 self.write(answer).await?;
             }
+            if self.shared.guard.secrets().is_some() {
+                let is_stranger = self.is_stranger();
+                parser.limit(if is_stranger {
+                    LIMITS_OF_STRANGERS
+                } else {
+                    limits_of_all(&self.shared.limits)
+                });
+            }
             let request = match parser.next_request() {
                 Ok(Some(request)) => request,
                 Ok(None) => {
@@ -219,7 +240,9 @@ impl Connection<'_> {
                     return Ok(GoesOn::unless(self.session.is_over()));
                 }
                 Err(error) => {
-                    self.push_done(Answer::error("ERR", error.to_string())).await?;
+                    let before =
+                        if self.is_stranger() { "; give a secret by AUTH before such a request" } else { "" };
+                    self.push_done(Answer::error("ERR", format!("{error}{before}"))).await?;
                     return Ok(GoesOn::NotHeard);
                 }
             };
@@ -229,6 +252,12 @@ impl Connection<'_> {
                 return Ok(GoesOn::No);
             }
         }
+    }
+
+    /// Whether the client has to give a secret first, or another one.
+    fn is_stranger(&self) -> bool {
+        let guard = &self.shared.guard;
+        guard.secrets().is_some() && guard.admit(&self.session.visitor, Role::Read).is_err()
     }
 
     async fn begin(&mut self, request: &Request<'_>) -> io::Result<()> {
@@ -363,7 +392,11 @@ impl Connection<'_> {
             };
             self.write_all(messages).await?;
             let is_full = self.unsent.len() >= UNSENT_BYTES_MAX / 2;
-            next = if is_full { None } else { self.subscriptions.next(&self.shared).now_or_never() };
+            next = if is_full {
+                None
+            } else {
+                self.subscriptions.next(&self.shared, &self.session.visitor).now_or_never()
+            };
         }
         Ok(())
     }
@@ -383,7 +416,7 @@ impl Connection<'_> {
                 Some(answer) => self.write(answer).await,
                 None => Ok(()),
             },
-            messages = self.subscriptions.next(&self.shared) => self.tell(messages).await,
+            messages = self.subscriptions.next(&self.shared, &self.session.visitor) => self.tell(messages).await,
             () = self.seat.asked_to_leave() => {
                 self.session.end();
                 Ok(())
@@ -411,7 +444,7 @@ impl Connection<'_> {
         let is_idle = parser.is_idle();
         let n_bytes = tokio::select! {
             received = self.reader.read(parser.room()) => received?,
-            messages = self.subscriptions.next(&self.shared) => {
+            messages = self.subscriptions.next(&self.shared, &self.session.visitor) => {
                 self.tell(messages).await?;
                 return Ok(GoesOn::unless(self.session.is_over()));
             }

@@ -174,6 +174,10 @@ fn read(path: &Path) -> Result<String, SecretFileError> {
     let failed = |error| SecretFileError::Read { path: path.to_owned(), error };
     let path_is = || path.to_owned();
     // What is opened is what is looked at: the name may come to mean another file.
+    // Nobody waits for who writes to a pipe.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(SecretFileError::NoFile { path: path_is() });
+    }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {

@@ -71,6 +71,11 @@ impl RequestParser {
         }
     }
 
+    /// From now on these limits hold, also for what is still missing of a request that is arriving.
+    pub fn limit(&mut self, limits: RequestLimits) {
+        self.limits = limits;
+    }
+
     /// Room to receive bytes in; never empty.
     pub fn room(&mut self) -> &mut [u8] {
         self.room_for(ROOM_BYTES_MIN)
@@ -218,7 +223,8 @@ fn line<'a>(
 ) -> Result<Option<&'a [u8]>, ProtocolError> {
     let limit = limits.inline_bytes_max;
     let new = arrived.get(*n_searched..).unwrap_or_default();
-    let found = new.iter().take(limit.saturating_add(1) - *n_searched).position(|byte| *byte == b'\n');
+    let found =
+        new.iter().take(limit.saturating_add(1).saturating_sub(*n_searched)).position(|byte| *byte == b'\n');
     let n_new = found.unwrap_or(new.len());
     *work += n_new as u64 + 1;
     *n_searched += n_new;

@@ -18,6 +18,8 @@ use super::call::{Begun, Call};
 use super::glob;
 use super::session::Subscribed;
 use super::table::{KeyArgs, PUBSUB, Row, command};
+use crate::guard::Visitor;
+use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 
 pub(super) const ROWS: &[Row] = &[
@@ -215,15 +217,16 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// What is to be told next, perhaps nothing; `None` if nothing more will be, since the node leaves. May be dropped at any
-    /// point. Never ends while there is no subscription.
-    pub(super) async fn next(&mut self, shared: &Shared) -> Option<Vec<Answer>> {
+    /// What is to be told next, perhaps nothing; `None` if nothing more will be, since the node leaves or the client's secret is no
+    /// longer valid. May be dropped at any point. Never ends while there is no subscription.
+    pub(super) async fn next(&mut self, shared: &Shared, client: &Visitor) -> Option<Vec<Answer>> {
         if self.names.is_empty() {
             return std::future::pending().await;
         }
         tokio::select! {
             biased;
             () = shared.reached(Stage::Departing) => None,
+            () = shared.guard.dismissed(client, Role::Read) => None,
             Some((name, seen)) = self.told.next() => seen.map(|seen| self.messages(&name, seen)),
         }
     }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::super::http::{Received, Rejected, read_body, read_context};
 use super::super::seed::{Refused, admit};
 use super::mistake;
+use crate::guard::Visitor;
 use crate::shared::Shared;
 
 /// Headers that mean one thing, and so may be there once.
@@ -26,6 +27,7 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static(LAST_EVENT_
 /// One request.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
+    pub(super) visitor: Visitor,
     pub(super) key: Key,
     pub(super) query: Query,
     pub(super) headers: &'a HeaderMap,
@@ -35,9 +37,8 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn read(
-        shared: &'a Arc<Shared>,
-        route: Route,
-        verb: Verb,
+        (shared, visitor): (&'a Arc<Shared>, Visitor),
+        (route, verb): (Route, Verb),
         key: Key,
         head: &'a Parts,
         body: Incoming,
@@ -59,7 +60,7 @@ impl<'a> Call<'a> {
             let sentence = "a body is taken as it is, and not unpacked: leave Content-Encoding out";
             return Err(Refused::new(Code::MediaType, sentence).into());
         }
-        Ok(Self { shared, key, query, headers, context, body })
+        Ok(Self { shared, visitor, key, query, headers, context, body })
     }
 
     /// How long it may take: as long as the client waits, and no longer than this node does.

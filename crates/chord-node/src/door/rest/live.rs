@@ -15,6 +15,8 @@ use super::super::http::Rejected;
 use super::super::seed::Refused;
 use super::call::Call;
 use crate::crawl::Look;
+use crate::guard::Visitor;
+use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 
 /// After so long without an event a comment is sent, as for those who watch keys.
@@ -24,11 +26,11 @@ const TOO_MANY: &str = "as many look at the ring through this node as may: ask a
 
 /// Shows the ring until either side ends the connection.
 pub(super) async fn live(call: Call<'_>) -> Result<Response<Content>, Rejected> {
-    let shared = call.shared.clone();
+    let (shared, visitor) = (call.shared.clone(), call.visitor);
     let until = call.query.lasts.map(|lasts| Instant::now() + lasts);
     call.without_body().await?;
     let look = shared.look().ok_or_else(|| Refused::new(Code::Busy, TOO_MANY))?;
-    let looking = Looking { look, until, shared };
+    let looking = Looking { look, until, visitor, shared };
     let events = stream::unfold(looking, |mut looking| async {
         let event = looking.next().await?;
         Some((event, looking))
@@ -44,17 +46,20 @@ pub(super) async fn live(call: Call<'_>) -> Result<Response<Content>, Rejected> 
 struct Looking {
     look: Look,
     until: Option<Instant>,
+    visitor: Visitor,
     shared: std::sync::Arc<Shared>,
 }
 
 impl Looking {
-    /// What is sent next; `None` if nothing more is, since its time is over or the node leaves.
+    /// What is sent next; `None` if nothing more is, since its time is over, its secret no longer valid, or
+    /// the node leaves.
     async fn next(&mut self) -> Option<Bytes> {
         let keep_alive = Instant::now() + KEEP_ALIVE_PAUSE;
         let until = self.until.map_or(keep_alive, |until| until.min(keep_alive));
         tokio::select! {
             biased;
             () = self.shared.reached(Stage::Departing) => None,
+            () = self.shared.guard.dismissed(&self.visitor, Role::Read) => None,
             event = self.look.next() => event.map(Bytes::from),
             () = tokio::time::sleep_until(until) => {
                 let is_over = self.until.is_some_and(|until| until <= Instant::now());

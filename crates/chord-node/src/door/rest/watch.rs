@@ -16,6 +16,8 @@ use super::super::content::Content;
 use super::super::http::Rejected;
 use super::super::seed::Refused;
 use super::call::{Call, LAST_EVENT_ID};
+use crate::guard::Visitor;
+use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 use crate::{Watch, WatchError};
 
@@ -28,7 +30,7 @@ const PIECE_BYTES_MAX: usize = 16 << 10;
 
 /// Tells of the changes of one key, or of those of all keys that begin alike.
 pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Content>, Rejected> {
-    let shared = call.shared.clone();
+    let (shared, visitor) = (call.shared.clone(), call.visitor);
     let header = call.header(&LAST_EVENT_ID).map(String::from_utf8_lossy);
     let last = header.as_deref().or(call.query.last_event_id.as_deref()).filter(|last| !last.is_empty());
     let last = last.map(EventId::read);
@@ -51,7 +53,7 @@ pub(super) async fn watch(call: Call<'_>, route: Route) -> Result<Response<Conte
         WatchError::TooMany { .. } | WatchError::Busy => Refused::new(Code::Busy, error.to_string()),
     };
     let watch = shared.watch(filter, since).map_err(refused)?;
-    let watching = Watching { watch, id, until, shared };
+    let watching = Watching { watch, id, until, visitor, shared };
     let events = stream::unfold(watching, |mut watching| async {
         let piece = watching.next().await?;
         Some((piece, watching))
@@ -69,11 +71,13 @@ struct Watching {
     /// What was seen last when it began.
     id: EventId,
     until: Option<Instant>,
+    visitor: Visitor,
     shared: Arc<Shared>,
 }
 
 impl Watching {
-    /// What is sent next; `None` if nothing more is, since its time is over or the node leaves.
+    /// What is sent next; `None` if nothing more is, since its time is over, its secret no longer valid, or
+    /// the node leaves.
     async fn next(&mut self) -> Option<Bytes> {
         let now = Instant::now();
         let keep_alive = now + KEEP_ALIVE_PAUSE;
@@ -81,6 +85,7 @@ impl Watching {
         let seen = tokio::select! {
             biased;
             () = self.shared.reached(Stage::Departing) => return None,
+            () = self.shared.guard.dismissed(&self.visitor, Role::Read) => return None,
             seen = self.watch.next() => seen?,
             () = tokio::time::sleep_until(until) => {
                 let is_over = self.until.is_some_and(|until| until <= Instant::now());
