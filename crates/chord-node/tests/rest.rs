@@ -10,7 +10,7 @@ use chord_node::{Limits, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use rest_client::{Answer, DEADLINE, ask, ask_with, node, put, ring, send};
+use rest_client::{Answer, DEADLINE, ask, ask_with, node, put, ring, send, stop};
 
 #[tokio::test]
 async fn any_bytes_are_a_key_and_any_bytes_are_a_value() {
@@ -371,6 +371,37 @@ async fn pages_of_other_sites_change_nothing() {
     let own = format!("origin: http://{}\r\n", node.name());
     assert_eq!(put(&node, "/v1/kv/k", &own, b"w").await.status, 204);
     node.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_is_refused_before_the_body_was_read_is_told_that_the_connection_ends() {
+    let node = node(Limits::default()).await;
+    for conditions in [
+        "if-match: \"1\"\r\nif-none-match: *\r\n",
+        "if-none-match: \"1\"\r\n",
+        "if-match: 1\r\n",
+        "if-match: \"1\", \"2\"\r\n",
+    ] {
+        for body in ["content-length: 1\r\n\r\nv", "transfer-encoding: chunked\r\n\r\n1\r\nv\r\n0\r\n\r\n"] {
+            for line in ["PUT /v1/kv/k", "POST /v1/kv/k/incr", "DELETE /v1/kv/k"] {
+                let request = format!("{line} HTTP/1.1\r\nhost: x\r\n{conditions}{body}");
+                let refused = send(&node, request.as_bytes()).await;
+                assert_eq!(refused.problem().0, 400, "{request}");
+                assert_eq!(refused.header("connection"), Some("close"), "{request}");
+            }
+        }
+    }
+    stop(&node).await;
+}
+
+#[tokio::test]
+async fn an_empty_value_has_a_length_also_for_who_does_not_want_the_value() {
+    let node = node(Limits::default()).await;
+    assert_eq!(ask_with(&node, "PUT /v1/kv/k", "", b"").await.status, 201);
+    let (got, head) = (ask(&node, "GET /v1/kv/k").await, ask(&node, "HEAD /v1/kv/k").await);
+    assert_eq!(head.header("content-length"), Some("0"));
+    assert_eq!(got.headers(), head.headers());
+    stop(&node).await;
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ struct Watch {
     /// known, and the inner one if nothing was there.
     #[expect(clippy::option_option, reason = "it is not known, nothing, or this")]
     last: Option<Option<(Version, Happened)>>,
+    /// Whether only the one who watches says so yet.
+    is_claimed: bool,
     recent: Recent,
     segments: Vec<Segment>,
     /// Which part of the arc its owners leave out, as far as that is known.
@@ -220,11 +222,23 @@ impl Watch {
             };
             (header.version, happened)
         });
+        let is_claimed = std::mem::take(&mut self.is_claimed);
         let (Some(last), Filter::Key(key)) = (self.last, &self.filter) else {
             self.last = Some(found);
             return Vec::new();
         };
+        // A change that nobody has, and that would hold back all that are older: something is wrong, and nobody knows what.
+        let is_made_up = is_claimed
+            && last.is_some_and(|(claimed, _)| match found {
+                Some((version, _)) => claimed > version,
+                None => claimed.time_ms() > now_ms,
+            });
+        let last = last.filter(|_| !is_made_up);
         let Some((version, happened)) = found else {
+            if is_made_up {
+                self.last = Some(None);
+                return vec![Seen::Missed(self.arc)];
+            }
             // It was deleted or overwritten since, or its time came, and nobody remembers that any more.
             let Some((version, Happened::Set)) = last else { return Vec::new() };
             self.last = Some(Some((version, Happened::Deleted)));
@@ -251,6 +265,7 @@ impl Watch {
         let is_news = self.last.flatten().is_none_or(|last| last < change);
         if is_news {
             self.last = Some(Some(change));
+            self.is_claimed = false;
         }
         is_news
     }
@@ -280,6 +295,7 @@ impl Replicator {
             is_watching: false,
             has_missed,
             last,
+            is_claimed: last.is_some(),
             recent: Recent::default(),
             segments: Vec::new(),
             coverage: Coverage::Unknown,

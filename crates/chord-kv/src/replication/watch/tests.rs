@@ -314,6 +314,23 @@ fn one_who_comes_back_is_told_what_came_since() {
 }
 
 #[test]
+fn a_change_that_nobody_has_holds_back_none_that_are_older() {
+    let soon = version(30_000);
+    for happened in [Happened::Set, Happened::Deleted, Happened::Expired] {
+        for (current, there) in [(Some(header(6, None)), Some(set(6))), (None, None)] {
+            let mut watcher = Watcher::of(Filter::Key(key()), Since::Change(soon, happened));
+            watcher.finds(50);
+            watcher.is_subscribed(50, range(50, 50), 1, Some(Current::Known(current)));
+            let seen = std::mem::take(&mut watcher.seen);
+            assert!(matches!(seen[..2], [Seen::Watching, Seen::Missed(_)]), "{happened:?}: {seen:?}");
+            assert_eq!(seen[2..], there.map(Seen::Changed).into_iter().collect::<Vec<_>>(), "{happened:?}");
+            watcher.hears(50, 1, 1, &[set(7)]);
+            watcher.sees(&[Seen::Changed(set(7))]);
+        }
+    }
+}
+
+#[test]
 fn another_owner_is_looked_for_when_one_does_not_answer_or_has_the_key_no_more() {
     let nothing = AnswerBody::Watched { range: range(45, 50), subscribed: Vec::new() };
     let refuses = AnswerBody::Refused(Denial::NotOwner);

@@ -9,7 +9,7 @@ use chord_wire::{Code, Context, DEADLINE_HEADER, HEADER_PREFIX};
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::super::http::{Received, Rejected, read_body, read_context};
 use super::super::seed::{Refused, admit};
@@ -75,6 +75,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn header(&self, name: &HeaderName) -> Option<&'a [u8]> {
         self.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
+    /// It is refused before its body was read: what is left of that cannot be told from the next request.
+    pub(super) fn unread(&self, rejected: Rejected) -> Rejected {
+        Rejected { closes: rejected.closes || !self.body.is_end_stream(), ..rejected }
     }
 
     /// Its body, of at most so many bytes.

@@ -7,7 +7,7 @@ use chord_kv::replication::{Before, Condition, Consistency, OperationError as Un
 use chord_kv::{Key, Value, Version};
 use chord_wire::rest::{Action, Counter, EntityTags, Precondition, Query, Wanted, encode_body, entity_tag};
 use chord_wire::{Code, Context};
-use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::super::content::Content;
@@ -42,7 +42,12 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        say(StatusCode::OK, BYTES, outcome.value().map_or_else(Bytes::new, sent))
+        let value = outcome.value().map_or_else(Bytes::new, sent);
+        let length = HeaderValue::from(value.len());
+        let mut response = say(StatusCode::OK, BYTES, value);
+        // Said also where it is 0 and asked for by HEAD, of which hyper says nothing.
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        response
     };
     // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
     let headers = response.headers_mut();
@@ -139,15 +144,16 @@ impl Conditions {
         let if_match = call.header(&IF_MATCH).map(EntityTags::read_strong).transpose();
         let if_none_match = call.header(&IF_NONE_MATCH).map(EntityTags::read_weak).transpose();
         Ok(Self {
-            if_match: if_match.map_err(|bad| mistake(&bad))?,
-            if_none_match: if_none_match.map_err(|bad| mistake(&bad))?,
+            if_match: if_match.map_err(|bad| call.unread(mistake(&bad)))?,
+            if_none_match: if_none_match.map_err(|bad| call.unread(mistake(&bad)))?,
         })
     }
 }
 
 /// What a change depends on.
 fn precondition(call: &Call<'_>) -> Result<Precondition, Rejected> {
-    Precondition::read(call.header(&IF_MATCH), call.header(&IF_NONE_MATCH)).map_err(|bad| mistake(&bad))
+    let read = Precondition::read(call.header(&IF_MATCH), call.header(&IF_NONE_MATCH));
+    read.map_err(|bad| call.unread(mistake(&bad)))
 }
 
 fn failed(found: Option<Version>) -> Refused {
