@@ -208,7 +208,6 @@ async fn patterns_types_and_counts_choose_keys_as_of_redis() {
     assert!(redis.scan_all("MATCH nothing:*").await.is_empty());
     let (next, keys) = redis.scan("0", "COUNT 500").await;
     assert!(next != "0" && (500..600).contains(&keys.len()), "{} keys at {next}", keys.len());
-    assert_eq!(redis.scan("18446744073709551615", "").await, ("0".to_owned(), Vec::new()), "behind the end");
     for _ in 0..20 {
         let Reply::Text(key) = redis.tell("RANDOMKEY").await else { panic!("there are keys") };
         assert_eq!(redis.tell(&format!("EXISTS {key}")).await, Reply::Text("1".to_owned()));
@@ -245,6 +244,8 @@ async fn what_makes_no_sense_is_refused_in_the_words_of_redis() {
         ("SCAN -1", "ERR invalid cursor"),
         ("SCAN x", "ERR invalid cursor"),
         ("SCAN 1x", "ERR invalid cursor"),
+        ("SCAN 9007199254740992", "ERR invalid cursor"),
+        ("SCAN 18446744073709551615", "ERR invalid cursor"),
         ("SCAN 18446744073709551616", "ERR invalid cursor"),
         ("SCAN 0 COUNT 0", "ERR syntax error"),
         ("SCAN 0 COUNT -5", "ERR syntax error"),

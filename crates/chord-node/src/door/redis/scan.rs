@@ -96,8 +96,11 @@ fn cursor(bytes: &[u8]) -> Option<u64> {
 fn scan(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let wanted = wanted(call)?;
     let size = call.shared.ring.size;
-    if !wanted.is_of_type || wanted.cursor >> cursor_bits(size) > 0 {
-        return Ok(page_of(0, Vec::new()).into()); // Nothing is behind the end.
+    if wanted.cursor >> cursor_bits(size) > 0 {
+        return Err(Answer::mistake("invalid cursor")); // None of ours: an answer would look like the end of a walk.
+    }
+    if !wanted.is_of_type {
+        return Ok(page_of(0, Vec::new()).into());
     }
     let arc = Range { after: size.before(first_at(size, wanted.cursor)), up_to: size.reduce(Position::MAX) };
     let keys = Keys::new(call.shared.clone(), arc);

@@ -24,9 +24,10 @@ fn commands(call: &mut Call<'_>) -> Result<Begun, Answer> {
     let part = call.option();
     match part.as_deref() {
         None => Ok(Answer::Array(table::all().map(told).collect()).into()),
+        Some(b"COUNT") if call.left() > 0 => Err(wrong_number("command|count")),
         Some(b"COUNT") => Ok(Answer::count(table::all().count()).into()),
         Some(b"DOCS") => Ok(Answer::Map(Vec::new()).into()),
-        Some(b"LIST") => Ok(Answer::Array(table::all().map(|row| Answer::text(row.name)).collect()).into()),
+        Some(b"LIST") => names(call),
         Some(b"INFO") if call.left() == 0 => Ok(Answer::Array(table::all().map(told).collect()).into()),
         Some(b"INFO") => {
             let mut answers = Vec::new();
@@ -38,6 +39,28 @@ fn commands(call: &mut Call<'_>) -> Result<Begun, Answer> {
         Some(_) => {
             Err(Answer::mistake("unknown subcommand of COMMAND: there are COUNT, DOCS, INFO and LIST"))
         }
+    }
+}
+
+/// The names of commands, of all or of some.
+fn names(call: &mut Call<'_>) -> Result<Begun, Answer> {
+    let syntax = || Answer::mistake("syntax error");
+    let told = |rows: &mut dyn Iterator<Item = &'static Row>| {
+        Ok(Answer::Array(rows.map(|row| Answer::text(row.name)).collect()).into())
+    };
+    if call.left() == 0 {
+        return told(&mut table::all());
+    }
+    if call.left() != 3 || call.option().as_deref() != Some(b"FILTERBY") {
+        return Err(syntax());
+    }
+    match (call.option().as_deref(), call.bytes()?) {
+        (Some(b"PATTERN"), pattern) => told(
+            &mut table::all().filter(|row| glob::fits(&pattern.to_ascii_lowercase(), row.name.as_bytes())),
+        ),
+        // Redis has its commands in categories too; of these a client asks to be kept from some, which a role does here.
+        (Some(b"MODULE" | b"ACLCAT"), _) => told(&mut std::iter::empty()),
+        _ => Err(syntax()),
     }
 }
 
