@@ -1,4 +1,5 @@
-//! All doors of one ring at once, under load: what is written through each is read through each other, byte for byte.
+//! All doors of one ring at once, under load of one program for each: what is written through each is read through each other,
+//! byte for byte.
 
 mod speaker;
 
@@ -8,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::support::{Cluster, alone, wait_for};
+use super::support::{Cluster, Process, alone, program, wait_for};
 use speaker::{Failure, Speaker};
 
 /// A way to speak to a node.
@@ -86,6 +87,55 @@ const ROUNDS: usize = 3 * 7;
 
 /// Longest time that a door may take for them, on a machine that does much else.
 const ROUNDS_LIMIT: Duration = Duration::from_secs(60);
+
+/// The doors as `chord bench` calls them, which puts load on each.
+const LOADED: [&str; 5] = ["http", "xmlrpc", "rest", "redis", "peer"];
+
+/// How long the load lasts: longer than the rounds on a machine that does nothing else.
+const LOAD_SECONDS: &str = "8";
+
+/// Longest time that it may last, with all its keys written first.
+const LOAD_LIMIT: Duration = Duration::from_secs(120);
+
+/// Programs that write and read at each door until their time is over.
+struct Load(Vec<(&'static str, Process)>);
+
+impl Load {
+    fn start(names: &[String]) -> Self {
+        let nodes: Vec<&str> = names.iter().flat_map(|name| ["--node", name]).collect();
+        let start = |door| {
+            let mut command = program();
+            command.args(["bench", "--json", "--door", door]).args(&nodes);
+            command.args(["--reads", "50", "--connections", "4", "--keys", "200", "--warmup", "0"]);
+            (door, Process::start(command.args(["--seconds", LOAD_SECONDS])))
+        };
+        let mut load = Self(LOADED.map(start).into());
+        for (door, bench) in &mut load.0 {
+            bench.wait_until_it_says("Measuring").unwrap_or_else(|said| panic!("{door}: {said}"));
+        }
+        load
+    }
+
+    /// How many operations each program has done, all without an error.
+    #[track_caller]
+    fn end(self) -> Vec<(&'static str, u64)> {
+        self.0.into_iter().map(|(door, bench)| (door, done(door, bench))).collect()
+    }
+}
+
+#[track_caller]
+fn done(door: &str, mut bench: Process) -> u64 {
+    let (status, _) =
+        wait_for(&format!("the end of the load at {door}"), LOAD_LIMIT, || bench.ended().ok_or("it goes on"));
+    let said = bench.stdout();
+    assert!(status.success(), "{door}: {said}{}", bench.stderr());
+    let said: serde_json::Value = serde_json::from_str(&said).expect("one JSON document");
+    let operations = said["operations"].as_array().expect("operations");
+    let count =
+        |what: &str| operations.iter().map(|operation| operation[what].as_u64().expect(what)).sum::<u64>();
+    assert_eq!(count("errors"), 0, "{door}: {said}");
+    count("count")
+}
 
 fn key(door: Door, round: usize) -> String {
     format!("{door:?}-{round}")
@@ -170,6 +220,8 @@ impl Scene {
             wait_for("the end of all writing", ROUNDS_LIMIT, || {
                 if n_rounds.load(Ordering::Acquire) == ROUNDS { Ok(()) } else { Err("one still writes") }
             });
+            // Nodes close connections over which nothing was asked for a while.
+            let mut speaker = Speaker::new(door);
             for round in 0..ROUNDS {
                 for node in &self.names {
                     self.read(&mut speaker, door, (*writer, round), node);
@@ -188,6 +240,7 @@ fn all_doors_at_once() {
         written: Door::ALL.map(|door| (door, AtomicUsize::new(0))).into(),
         matrix: Mutex::default(),
     };
+    let load = Load::start(&scene.names);
     let ended: Vec<_> = std::thread::scope(|scope| {
         let clients = Door::ALL.map(|door| {
             let scene = &scene;
@@ -204,4 +257,7 @@ fn all_doors_at_once() {
     let is_right = matrix.len() == 25 && matrix.values().all(|(_, wrong)| wrong.is_none());
     assert!(is_right && ended.iter().all(|is_well| *is_well), "{ended:?}\n{}", table(&matrix));
     println!("{}", table(&matrix));
+    let load = load.end();
+    assert!(load.iter().all(|(_, n_done)| *n_done > 0), "{load:?}");
+    println!("beside it: {load:?}");
 }
