@@ -12,7 +12,7 @@ use crate::links::lock;
 use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
-use crate::{Departure, JoinEnded, Keys, OperationError, Watch, WatchError};
+use crate::{Departure, JoinEnded, Keys, Operated, OperationError, Watch, WatchError};
 
 /// A running node. Cloning gives another handle to the same node; the node runs until [`Node::shutdown`], whoever
 /// holds handles.
@@ -135,7 +135,7 @@ impl Node {
     /// # Errors
     /// The owner could not be reached in time, or refused.
     pub async fn get(&self, key: &[u8]) -> Result<Got, OperationError> {
-        let outcome = self.operate(key, Operation::Get, Consistency::Usual).await?;
+        let outcome = self.have_done(key, Operation::Get, Consistency::Usual).await?;
         let value = outcome.kept.record.and_then(|record| record.value);
         Ok(Got { value, owner: outcome.owner, hops: outcome.hops })
     }
@@ -146,7 +146,7 @@ impl Node {
     /// The owner could not be reached in time, or refused. The error tells whether the write may have happened.
     pub async fn put(&self, key: &[u8], value: &[u8]) -> Result<Stored, OperationError> {
         let value = Value::new(value, self.shared.limits.value_bytes)?;
-        let outcome = self.operate(key, Operation::put(value), Consistency::Usual).await?;
+        let outcome = self.have_done(key, Operation::put(value), Consistency::Usual).await?;
         Ok(Stored { owner: outcome.owner, hops: outcome.hops })
     }
 
@@ -155,11 +155,26 @@ impl Node {
     /// # Errors
     /// The owner could not be reached in time, or refused. The error tells whether it may have happened.
     pub async fn delete(&self, key: &[u8]) -> Result<Stored, OperationError> {
-        let outcome = self.operate(key, Operation::delete(), Consistency::Usual).await?;
+        let outcome = self.have_done(key, Operation::delete(), Consistency::Usual).await?;
         Ok(Stored { owner: outcome.owner, hops: outcome.hops })
     }
 
-    async fn operate(
+    /// Has anything that can be done to a key done at its owner: increments, conditional writes, lifetimes, and reads and writes
+    /// that ask more copies than usual.
+    ///
+    /// # Errors
+    /// The owner could not be reached in time, or refused. The error tells whether a change may have happened.
+    pub async fn operate(
+        &self,
+        key: &[u8],
+        operation: Operation,
+        consistency: Consistency,
+    ) -> Result<Operated, OperationError> {
+        let Outcome { owner, hops, kept } = self.have_done(key, operation, consistency).await?;
+        Ok(Operated { outcome: kept, owner, hops })
+    }
+
+    async fn have_done(
         &self,
         key: &[u8],
         operation: Operation,
