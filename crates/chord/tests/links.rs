@@ -91,6 +91,23 @@ fn every_document_is_a_page_of_the_book() {
     assert!(left_out.is_empty(), "not in docs/SUMMARY.md: {left_out:?}");
 }
 
+/// The crates of other people that the workspace names.
+fn borrowed() -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let lines = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let named = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" ="));
+    named.map(|(name, _)| name.to_owned()).filter(|name| !name.starts_with("chord")).collect()
+}
+
+#[test]
+fn every_dependency_is_there_with_its_reason_and_no_other() {
+    let list = std::fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
+    let rows = list.lines().filter(|line| line.starts_with("| `"));
+    let crates = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(','));
+    let told: BTreeSet<String> = crates.map(|name| name.trim().trim_matches('`').to_owned()).collect();
+    assert_eq!(told, borrowed());
+}
+
 #[test]
 fn a_link_that_leads_nowhere_is_found() {
     let document = root().join("README.md");
