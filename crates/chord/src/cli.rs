@@ -20,6 +20,7 @@ mod incr;
 mod keys;
 mod logging;
 mod lookup;
+mod man;
 mod node;
 mod number;
 mod operate;
@@ -120,6 +121,7 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -171,6 +173,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check(args) => Box::pin(args.run()).await,
             Command::Data(command) => command.run(),
             Command::Completions(args) => args.run(&mut Cli::command()),
+            Command::Man(args) => args.run(Cli::command()),
         }
     });
     runtime.shutdown_background(); // a read from a terminal may never end; what had to be finished is
@@ -201,7 +204,8 @@ impl Command {
             | Self::Sim(_)
             | Self::Check(_)
             | Self::Data(_)
-            | Self::Completions(_) => false,
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn chord(arguments: &[&str]) -> Output {
@@ -454,6 +455,39 @@ fn completions_know_the_commands() {
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("find_successor"), "{shell}");
     }
+}
+
+/// The page of each command that a help text lists, and of those below them, must be there; returns how many.
+fn pages_of_all(dir: &Path, path: &[String]) -> usize {
+    let name = [&["chord".to_owned()], path].concat().join("-");
+    let page = std::fs::read_to_string(dir.join(format!("{name}.1")))
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(page.contains(&format!(".TH {name} 1")), "{name}: {page}");
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = text(&chord(&arguments).stdout);
+    for variable in help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next()) {
+        assert!(page.contains(variable), "the page of {name} leaves {variable} out");
+    }
+    let inner = listed(&help).into_iter().map(|command| pages_of_all(dir, &[path, &[command]].concat()));
+    inner.sum::<usize>() + 1
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_no_page_is_of_anything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man/man1");
+    for _ in 0..2 {
+        let output = chord(&["man", pages.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
+        let n_pages = pages_of_all(&pages, &[]);
+        assert_eq!(std::fs::read_dir(&pages).unwrap().count(), n_pages);
+        assert!(text(&output.stderr).starts_with(&format!("Wrote {n_pages} pages into ")));
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("man1");
+    let sentence = refusal(&format!("man {}", below.display()), 1);
+    assert!(sentence.starts_with(&format!("cannot make {}: ", below.display())), "{sentence}");
 }
 
 #[test]
