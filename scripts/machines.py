@@ -6,6 +6,7 @@ iproute2, dpkg-dev and binutils; the first run fetches 100 MB from a mirror of D
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import os
@@ -45,8 +46,9 @@ def run(*command, seconds=120, check=True, **options):
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds,
                               **options)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"`{' '.join(command)[:200]}` had not ended after {seconds} s") from None
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode(errors="replace")[-2000:]
+        raise Failed(f"`{' '.join(command)[-300:]}` had not ended after {seconds} s: {said}") from None
     if check and done.returncode != 0:
         raise Failed(f"`{' '.join(command)[:200]}` ended with {done.returncode}: {done.stdout[-2000:]}")
     return done
@@ -204,6 +206,11 @@ def make_newer(package):
 @contextlib.contextmanager
 def machines_of(count):
     """So many machines on one network, which have booted."""
+    lock = (STORE / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Failed("scripts/package-test or scripts/runbooks runs in this folder already") from None
     shutil.rmtree(STORE / "machines", ignore_errors=True)
     (STORE / "machines").mkdir(parents=True)
     run("ip", "link", "set", "lo", "up")
@@ -220,6 +227,8 @@ def machines_of(count):
         for machine in machines:
             machine.end()
             run("ip", "netns", "delete", machine.name, check=False)
+        shutil.rmtree(STORE / "machines", ignore_errors=True)
+        lock.close()
 
 
 def begin(description, more_arguments=lambda parser: None):
