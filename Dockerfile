@@ -24,10 +24,11 @@ WORKDIR /var/lib/chord
 EXPOSE 5000
 # chord leaves its ring on SIGTERM, also as process 1: it hands its keys over and ends with 0.
 STOPSIGNAL SIGTERM
-# A node is well when it is in a ring: only then does it name its successors. It answers under its own name, CHORD_LISTEN
-# if that was set, else the container's host name and port 5000.
+# A node is well when it is in a ring: only then does it name its successors. It answers under its own name, CHORD_ADVERTISE
+# or CHORD_LISTEN if that was set, else the container's host name and port 5000. Where it has a secret, CHORD_SECRET_FILE
+# names it to this client too.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
-    CMD name="${CHORD_LISTEN:-$HOSTNAME:5000}"; \
+    CMD name="${CHORD_ADVERTISE:-${CHORD_LISTEN:-$HOSTNAME:5000}}"; \
         exec chord http client "${name%:*}" "${name##*:}" get_successor_list >/dev/null
 ENTRYPOINT ["chord"]
 CMD ["--help"]

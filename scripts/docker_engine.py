@@ -83,7 +83,7 @@ def last_lines(text, count=15):
 
 
 def base_images():
-    """The images that the Dockerfile begins with."""
+    """The images that the Dockerfile begins with, the builder's first."""
     return re.findall(r"^FROM\s+(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
 
@@ -104,23 +104,26 @@ def fetch(image):
 
 
 @contextlib.contextmanager
-def engine(own):
-    """An engine that has the base images. With `own` or without another one it is ours, and DOCKER_HOST says where."""
+def engine(own, binary=None):
+    """An engine that has the base images. With `own` or without another one it is ours, and DOCKER_HOST says where.
+
+    With a program that is there, the engine is ours too, and its builder has that instead of a compiler.
+    """
     if INSIDE in os.environ:
-        with own_engine():
+        with own_engine(binary):
             yield
-    elif not own and answers():
+    elif not own and binary is None and answers():
         for image in base_images():
             if not fetch(image):
                 raise Failed(f"the Docker engine has no {image} and cannot fetch it. With an engine and base images "
                              "made on this machine instead: scripts/docker-test --own-engine")
         yield
     else:
-        prepare()
+        prepare(binary is None)
         enter_namespaces()
 
 
-def prepare():
+def prepare(builds):
     """What our own engine needs from the network, which it cannot reach: two root file systems, and the crates."""
     if os.geteuid() != 0:
         raise Failed("no Docker engine answers; to start one here, scripts/docker-test must run as root")
@@ -131,13 +134,14 @@ def prepare():
                      "On Debian: apt-get install docker.io iptables iproute2 debootstrap")
     say("Starting a Docker engine of our own, with base images that are made here: no registry is asked")
     STORE.mkdir(parents=True, exist_ok=True)
-    if not (STORE / "debian.tar").exists() or not (STORE / "build-root").exists():
-        bootstrap()
-    vendor()
+    if not (STORE / "debian.tar").exists() or builds and not (STORE / "build-root").exists():
+        bootstrap(builds)
+    if builds:
+        vendor()
 
 
-def bootstrap():
-    say("Making Debian's base and the builder's, once")
+def bootstrap(builds):
+    say("Making Debian's base and the builder's, once" if builds else "Making Debian's base, once")
     root = STORE / "new-root"
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(STORE / "build-root", ignore_errors=True)
@@ -146,6 +150,9 @@ def bootstrap():
     run("tar", "-C", str(root), *(f"--exclude=./{path}" for path in LEFT_OUT), "-cf", str(tar), ".",
         seconds=IMPORT_SECONDS)
     tar.rename(STORE / "debian.tar")
+    if not builds:
+        shutil.rmtree(root)
+        return
     install = "apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev"
     run("chroot", str(root), "sh", "-c", install, seconds=BOOTSTRAP_SECONDS,
         env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
@@ -169,7 +176,7 @@ def enter_namespaces():
 
 
 @contextlib.contextmanager
-def own_engine():
+def own_engine(binary):
     with contextlib.ExitStack() as stack:
         lock = stack.enter_context((STORE / "lock").open("w"))
         try:
@@ -195,7 +202,7 @@ def own_engine():
                 raise Failed(f"the Docker engine did not start: {last_lines(log.read_text())}")
             time.sleep(0.2)
         clear()
-        make_base_images()
+        make_base_images(binary)
         yield
 
 
@@ -220,13 +227,16 @@ def stop(process):
         process.wait()
 
 
-def make_base_images():
+def make_base_images(binary):
     """Gives our own engine what the Dockerfile begins with, unless it has it from an earlier run."""
     builder, runtime = base_images()
-    compiler = run("rustc", "-vV").stdout
     debian = digest(str((STORE / "debian.tar").stat().st_mtime_ns))
     if made_from(runtime) != debian:
         import_image(f"cat {shlex.quote(str(STORE / 'debian.tar'))}", runtime, debian, 'CMD ["bash"]')
+    if binary is not None:
+        make_builder_of(binary, builder, runtime)
+        return
+    compiler = run("rustc", "-vV").stdout
     toolchain = digest(debian, compiler)
     if made_from(TOOLCHAIN) != toolchain:
         import_image(toolchain_archive(), TOOLCHAIN, toolchain, "ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
@@ -235,6 +245,19 @@ def make_base_images():
     if made_from(builder) != crates:
         run("docker", "build", "--label", f"{LABEL}={crates}", "--tag", builder, str(STORE / "crates"),
             seconds=IMPORT_SECONDS)
+
+
+def make_builder_of(binary, builder, runtime):
+    """A builder whose cargo brings a program that is there, so that the Dockerfile is followed without compiling."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(binary, f"{folder}/chord")
+        run("strip", f"{folder}/chord")
+        cargo = pathlib.Path(folder, "cargo")
+        cargo.write_text("#!/bin/sh -e\nmkdir -p target/release\ncp /usr/local/lib/chord target/release/chord\n")
+        cargo.chmod(0o755)
+        recipe = f"FROM {runtime}\nCOPY chord /usr/local/lib/chord\nCOPY cargo /usr/local/bin/cargo\n"
+        pathlib.Path(folder, "Dockerfile").write_text(recipe)
+        run("docker", "build", "--tag", builder, folder, seconds=IMPORT_SECONDS)
 
 
 def toolchain_archive():
