@@ -23,7 +23,7 @@ pub(crate) struct Room {
 }
 
 /// The smallest drawing in which a ring can be told from a heap, and the largest that fits on one look.
-const ROWS_MIN: usize = 7;
+pub(crate) const ROWS_MIN: usize = 7;
 const ROWS_MAX: usize = 25;
 
 /// Columns on each side for the names of nodes, at least.
@@ -76,14 +76,22 @@ pub(crate) fn colour(state: State) -> Style {
     }
 }
 
+/// Rows of the largest drawing in so many columns, or none.
+pub(crate) fn rows_in(columns: usize) -> usize {
+    (ROWS_MIN..=ROWS_MAX).rev().find(|rows| columns_of(*rows) <= columns).unwrap_or(0)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some columns")]
+fn columns_of(rows: usize) -> usize {
+    (half(rows) * COLUMNS_A_ROW).ceil() as usize * 2 + 1 + 2 * MARGIN_MIN
+}
+
 /// The ring, each line ended; nothing where there is too little room.
 pub(crate) fn draw(ring: &Ring, letters: Letters, room: Room) -> String {
-    let rows = room.rows.min(ROWS_MAX);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some columns")]
-    let columns_of = |rows: usize| (half(rows) * COLUMNS_A_ROW).ceil() as usize * 2 + 1 + 2 * MARGIN_MIN;
-    let Some(rows) = (ROWS_MIN..=rows).rev().find(|rows| columns_of(*rows) <= room.columns) else {
+    let rows = rows_in(room.columns).min(room.rows);
+    if rows < ROWS_MIN {
         return String::new();
-    };
+    }
     let margin = ((room.columns - columns_of(rows)) / 2 + MARGIN_MIN).min(LABEL_CHARS_MAX + 2);
     let columns = columns_of(rows) + 2 * (margin - MARGIN_MIN);
     let circle = Circle { x: half(columns), y: half(rows), rows: half(rows) - 1.0 };

@@ -1,6 +1,7 @@
 //! `chord ring`: the whole ring as one node sees it, drawn and as a table, once or as it changes.
 
 mod json;
+mod share;
 mod view;
 
 use std::time::Duration;

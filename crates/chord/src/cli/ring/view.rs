@@ -10,6 +10,7 @@ use super::super::seen::health::{self, Level, Reason};
 use super::super::seen::{Belief, Place, Ring, Side, State, predecessor, successor};
 use super::super::table::{Side as Stands, Table, thousands};
 use super::super::words::{clock, count, cut, lasting, percent, shown, wrapped};
+use super::share::{self, Wanted};
 
 /// What there is room for.
 pub(super) struct Sheet {
@@ -27,16 +28,28 @@ const COLUMNS_UNTOLD: usize = 80;
 /// Reasons, and torn beliefs, that are told one by one.
 const TOLD_MAX: usize = 5;
 
+/// The part of a screen's lines that the verdict and the numbers may take: a line of eight.
+const HEAD_PART: usize = 8;
+
+const ALL_FINE: &str = "Every node agrees with its neighbours, and every copy is there.";
+
 /// Letters of a version in the table.
 const VERSION_CHARS_MAX: usize = 12;
 
 /// Columns of the table that are left out where there is too little room, the first first.
-const DISPENSABLE: [&str; 6] = ["version", "up for", "predecessor", "successor", "missing", "records"];
+const DISPENSABLE: [&str; 7] =
+    ["version", "up for", "predecessor", "successor", "missing", "records", "share"];
 
 /// The whole ring, as long as it is.
 pub(super) fn page(ring: &Ring, sheet: &Sheet) -> String {
-    let mut text = head(ring);
-    text += &reasons(ring, sheet);
+    let (level, numbers) = verdict(ring);
+    let style = style_of(level).bold();
+    let mut text = format!("{style}{}{style:#}: {numbers}\n", level.verdict());
+    let told = reasons(ring, sheet.letters);
+    text += &first_few(&told, sheet.columns, "");
+    if told.is_empty() {
+        text = text + ALL_FINE + "\n";
+    }
     if sheet.has_drawing {
         let columns = sheet.columns.unwrap_or(COLUMNS_UNTOLD);
         let drawing = draw::draw(ring, sheet.letters, Room { columns, rows: usize::MAX });
@@ -44,35 +57,36 @@ pub(super) fn page(ring: &Ring, sheet: &Sheet) -> String {
             text = text + "\n" + &drawing + "\n";
         }
     }
-    text += &torn(ring, sheet);
+    text += &first_few(&torn(ring), sheet.columns, " do not agree");
     text + &table(ring, sheet, usize::MAX)
 }
 
 /// The ring on one screen, with what is in the way of seeing it.
 pub(super) fn screen(ring: &Ring, sheet: &Sheet, trouble: Option<&str>) -> String {
+    let columns = sheet.columns.unwrap_or(COLUMNS_UNTOLD);
     let rows = sheet.rows.unwrap_or(usize::MAX);
-    let (begin, torn) = (head(ring) + &reasons(ring, sheet), torn(ring, sheet));
     let last = if let Some(trouble) = trouble {
-        format!("{BAD}{}{BAD:#}", shown(trouble, TROUBLE_CHARS_MAX))
+        format!("{BAD}{}{BAD:#}", cut(&shown(trouble, TROUBLE_CHARS_MAX), columns))
     } else {
         let (by, at) = (&ring.seen_by, clock(ring.at_ms));
-        format!("{QUIET}Seen by {by} at {at}. q or Ctrl-C ends.{QUIET:#}")
+        format!("{QUIET}{}{QUIET:#}", cut(&format!("q or Ctrl-C ends. Seen by {by} at {at}."), columns))
     };
-    let n_others = begin.lines().count() + torn.lines().count() + 1;
-    let left = rows.saturating_sub(n_others);
-    let n_nodes = ring.order().len();
-    let mut text = begin;
-    let mut for_table = left;
-    if sheet.has_drawing {
-        // The table takes what it needs, up to a third where the drawing needs the rest.
-        let rows = left.saturating_sub((n_nodes + 1).min(left / 3));
-        let drawing =
-            draw::draw(ring, sheet.letters, Room { columns: sheet.columns.unwrap_or(COLUMNS_UNTOLD), rows });
-        for_table = left.saturating_sub(drawing.lines().count());
-        text += &drawing;
+    let mut text = head(ring, columns, (rows / HEAD_PART).max(1));
+    let mut told = reasons(ring, sheet.letters);
+    told.extend(torn(ring));
+    let fine = cut(ALL_FINE, columns) + "\n";
+    let whole = |told: &Told| told.whole(Some(columns)).lines().count();
+    let wanted = Wanted {
+        wrong: told.iter().map(whole).sum::<usize>().max(1),
+        drawing: if sheet.has_drawing { draw::rows_in(columns) } else { 0 },
+        table: ring.order().len() + 1,
+    };
+    let lines = share::out(rows.saturating_sub(text.lines().count() + 1), &wanted);
+    text += &if told.is_empty() && lines.wrong > 0 { fine } else { as_many(&told, columns, lines.wrong) };
+    if lines.drawing > 0 {
+        text += &draw::draw(ring, sheet.letters, Room { columns, rows: lines.drawing });
     }
-    text += &torn;
-    text += &table(ring, sheet, for_table);
+    text += &table(ring, sheet, lines.table);
     let missing = rows.saturating_sub(text.lines().count() + 1).min(rows);
     if sheet.rows.is_some() {
         text.extend(std::iter::repeat_n('\n', missing));
@@ -80,19 +94,26 @@ pub(super) fn screen(ring: &Ring, sheet: &Sheet, trouble: Option<&str>) -> Strin
     text + &last
 }
 
-/// The verdict and the numbers.
-fn head(ring: &Ring) -> String {
+/// How the ring is, and its numbers.
+fn verdict(ring: &Ring) -> (Level, String) {
     let level = health::level(&health::reasons(ring));
-    let style = style_of(level).bold();
-    let missing = ring.copies_missing();
     let nodes = count(ring.members().count() as u64, "node", "nodes");
     let records = count(ring.records(), "record", "records");
-    format!(
-        "{style}{}{style:#}: {nodes}, {records}, {} under-replicated, {} not answering.\n",
-        level.verdict(),
-        thousands(missing),
-        thousands(ring.n_absent() as u64),
-    )
+    let (missing, absent) = (thousands(ring.copies_missing()), thousands(ring.n_absent() as u64));
+    (level, format!("{nodes}, {records}, {missing} under-replicated, {absent} not answering."))
+}
+
+/// The same in no more than so many lines.
+fn head(ring: &Ring, columns: usize, lines_max: usize) -> String {
+    let (level, numbers) = verdict(ring);
+    let (words, style) = (level.verdict(), style_of(level).bold());
+    let line = format!("{words}: {numbers}");
+    let lines = wrapped(&line, Some(columns));
+    let lines = if lines.lines().count() > lines_max { cut(&line, columns) } else { lines };
+    match lines.strip_prefix(words) {
+        Some(numbers) => format!("{style}{words}{style:#}{numbers}\n"),
+        None => format!("{style}{lines}{style:#}\n"),
+    }
 }
 
 fn style_of(level: Level) -> Style {
@@ -103,37 +124,46 @@ fn style_of(level: Level) -> Style {
     }
 }
 
-fn reasons(ring: &Ring, sheet: &Sheet) -> String {
-    let found = health::reasons(ring);
-    if found.is_empty() {
-        return "Every node agrees with its neighbours, and every copy is there.\n".to_owned();
+/// One thing that is wrong, behind a sign.
+struct Told {
+    style: Style,
+    sign: char,
+    sentence: String,
+}
+
+impl Told {
+    /// The whole of it, each line ended.
+    fn whole(&self, columns: Option<usize>) -> String {
+        let Self { style, sign, sentence } = self;
+        let lines = wrapped(&format!("{sign} {sentence}"), columns);
+        let behind = lines.strip_prefix(*sign).unwrap_or_default();
+        format!("{style}{sign}{style:#}{behind}\n")
     }
-    let mut text = String::new();
-    for Reason { level, what, next, .. } in found.iter().take(TOLD_MAX) {
-        let style = style_of(*level);
-        let dot = if sheet.letters.is_ascii() { '*' } else { '•' };
-        let sentence = wrapped(&format!("{dot} {what} {next}"), sheet.columns);
-        let sentence = sentence.strip_prefix(dot).unwrap_or_default();
-        writeln!(text, "{style}{dot}{style:#}{sentence}").expect("a string takes every text");
+
+    /// As much of it as one line has room for, and behind it this.
+    fn short(&self, columns: usize, behind: &str) -> String {
+        let Self { style, sign, sentence } = self;
+        let sentence = cut(sentence, columns.saturating_sub(2 + behind.chars().count()));
+        format!("{style}{sign}{style:#} {sentence}{behind}\n")
     }
-    if let Some(more) = found.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-        writeln!(text, "  And {more} more.").expect("a string takes every text");
-    }
-    text
+}
+
+/// What is the matter, the gravest first.
+fn reasons(ring: &Ring, letters: Letters) -> Vec<Told> {
+    let sign = if letters.is_ascii() { '*' } else { '•' };
+    let tell = |reason: Reason| {
+        let Reason { level, what, next, .. } = reason;
+        Told { style: style_of(level), sign, sentence: format!("{what} {next}") }
+    };
+    health::reasons(ring).into_iter().map(tell).collect()
 }
 
 /// Who believes what of whom, where that one does not share it.
-fn torn(ring: &Ring, sheet: &Sheet) -> String {
-    let torn = ring.torn();
-    let mut text: String =
-        torn.iter().take(TOLD_MAX).map(|belief| disagreement(ring, belief, sheet)).collect();
-    if let Some(more) = torn.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-        writeln!(text, "  And {more} more do not agree.").expect("a string takes every text");
-    }
-    text
+fn torn(ring: &Ring) -> Vec<Told> {
+    ring.torn().iter().map(|belief| disagreement(ring, belief)).collect()
 }
 
-fn disagreement(ring: &Ring, belief: &Belief<'_>, sheet: &Sheet) -> String {
+fn disagreement(ring: &Ring, belief: &Belief<'_>) -> Told {
     let (side, other_side) = match belief.side {
         Side::Successor => ("successor", "predecessor"),
         Side::Predecessor => ("predecessor", "successor"),
@@ -144,9 +174,44 @@ fn disagreement(ring: &Ring, belief: &Belief<'_>, sheet: &Sheet) -> String {
         (None, Some(_)) => format!("which knows no {other_side}"),
         (None, None) => "which does not answer".to_owned(),
     };
-    let sentence = wrapped(&format!("~ {of} takes {about} for its {side}, {says}."), sheet.columns);
-    let sentence = sentence.strip_prefix('~').unwrap_or_default();
-    format!("{HEALING}~{HEALING:#}{sentence}\n")
+    let sentence = format!("{of} takes {about} for its {side}, {says}.");
+    Told { style: HEALING, sign: '~', sentence }
+}
+
+/// The first few of them whole, and how many more there are.
+fn first_few(told: &[Told], columns: Option<usize>, which: &str) -> String {
+    let mut text: String = told.iter().take(TOLD_MAX).map(|told| told.whole(columns)).collect();
+    if let Some(more) = told.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        writeln!(text, "  And {more} more{which}.").expect("a string takes every text");
+    }
+    text
+}
+
+/// As many of them as have room in so many lines, the first first: each on a line, and whole where others leave room for that.
+fn as_many(told: &[Told], columns: usize, lines_max: usize) -> String {
+    let whole: Vec<String> = told.iter().map(|told| told.whole(Some(columns))).collect();
+    let n_lines = |text: &String| text.lines().count();
+    if whole.iter().map(n_lines).sum::<usize>() <= lines_max {
+        return whole.concat();
+    }
+    let n_told = if told.len() > lines_max { lines_max.saturating_sub(1) } else { told.len() };
+    let more = told.len() - n_told;
+    let mut spare = lines_max - n_told - usize::from(more > 0).min(lines_max);
+    let mut text = String::new();
+    for (told, whole) in told.iter().zip(&whole).take(n_told) {
+        match spare.checked_sub(n_lines(whole) - 1) {
+            Some(left) => {
+                spare = left;
+                text += whole;
+            }
+            None => text += &told.short(columns, ""),
+        }
+    }
+    match told.first() {
+        Some(first) if lines_max == 1 => first.short(columns, &format!(" And {} more.", more - 1)),
+        _ if more > 0 && lines_max > 0 => text + &cut(&format!("  And {more} more."), columns) + "\n",
+        _ => text,
+    }
 }
 
 /// All nodes, in the order of the ring, in no more than so many lines.
@@ -179,6 +244,11 @@ fn table(ring: &Ring, sheet: &Sheet, lines_max: usize) -> String {
     let n_shown = if n_lines > lines_max { lines_max.saturating_sub(1) } else { n_lines };
     let mut text = String::new();
     for (idx, line) in rendered.lines().take(n_shown).enumerate() {
+        let is_heading = idx == 0;
+        let line = match sheet.columns {
+            Some(columns) if !is_heading => cut(line, columns),
+            _ => line.to_owned(),
+        };
         let state = idx.checked_sub(1).and_then(|idx| order.get(idx)).map(|place| ring.state(place));
         match state {
             None | Some(State::Ready) => writeln!(text, "{line}"),
@@ -191,11 +261,9 @@ fn table(ring: &Ring, sheet: &Sheet, lines_max: usize) -> String {
     }
     if n_shown < n_lines && lines_max > 0 {
         let more = n_lines - n_shown;
-        writeln!(
-            text,
-            "... and {more} more: a larger window, or chord ring without --watch, shows them all."
-        )
-        .expect("a string takes every text");
+        let line =
+            format!("... and {more} more: a larger window, or chord ring without --watch, shows them all.");
+        text = text + &sheet.columns.map_or_else(|| line.clone(), |columns| cut(&line, columns)) + "\n";
     }
     text
 }
@@ -225,7 +293,7 @@ fn row(ring: &Ring, sheet: &Sheet, idx: usize, place: &Place) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::draw::tests::expect;
-    use super::super::super::seen::tests::{cut, dead, ideal, names, ring};
+    use super::super::super::seen::tests::{cut as cut_in_two, dead, ideal, names, ring};
     use super::*;
 
     fn sheet(columns: usize, rows: Option<usize>) -> Sheet {
@@ -242,22 +310,76 @@ mod tests {
         let mut nodes = ideal(&names);
         dead(&mut nodes, 1);
         expect("page-dead.txt", &page(&ring(nodes), &sheet(100, None)));
-        expect("page-cut.txt", &page(&ring(cut(&names)), &sheet(100, None)));
+        expect("page-cut.txt", &page(&ring(cut_in_two(&names)), &sheet(100, None)));
+    }
+
+    /// A ring of which every seventh node is dead.
+    fn broken(count: u16) -> Ring {
+        let mut nodes = ideal(&names(count));
+        (0..nodes.len()).step_by(7).for_each(|idx| dead(&mut nodes, idx));
+        ring(nodes)
     }
 
     #[test]
     fn a_screen_is_filled_and_never_more() {
-        let ring = ring(ideal(&names(40)));
-        for rows in [1, 5, 10, 24, 50, 100] {
-            for columns in [20, 40, 80, 200] {
-                let text = plain(&screen(&ring, &sheet(columns, Some(rows)), None));
-                assert!(text.lines().count() <= rows.max(4), "{rows} x {columns}:\n{text}");
-                assert!(text.ends_with("q or Ctrl-C ends."), "{text}");
+        for ring in [ring(ideal(&names(3))), ring(cut_in_two(&names(40))), broken(8), broken(200)] {
+            for rows in [1, 2, 5, 10, 12, 24, 60] {
+                for columns in [20, 40, 80, 200] {
+                    let text = plain(&screen(&ring, &sheet(columns, Some(rows)), None));
+                    assert_eq!(text.lines().count(), rows.max(2), "{columns}x{rows}:\n{text}");
+                    assert!(
+                        text.lines().last().is_some_and(|line| line.starts_with("q or Ctrl-C")),
+                        "{text}"
+                    );
+                    let fits = |line: &str| line.chars().count() <= columns;
+                    assert!(columns < 40 || text.lines().all(fits), "{columns}x{rows}:\n{text}");
+                }
             }
         }
+        let ring = ring(ideal(&names(40)));
         let text = plain(&screen(&ring, &sheet(80, Some(24)), Some("gone\u{1b}[2J")));
         assert!(text.ends_with(r"gone\u{1b}[2J"), "{text}");
         assert!(text.contains("more: a larger window"), "{text}");
+    }
+
+    #[test]
+    fn on_a_screen_of_any_size_there_is_room_for_what_is_wrong_and_for_the_drawing() {
+        for ring in [broken(15), broken(40), broken(200)] {
+            let sheets = [(40, 12), (60, 20), (80, 24), (100, 30), (132, 43), (200, 60)];
+            for (columns, rows) in sheets {
+                let text = plain(&screen(&ring, &sheet(columns, Some(rows)), None));
+                let n_signs = |signs: &[char]| text.lines().filter(|line| line.starts_with(signs)).count();
+                let n_told = n_signs(&['*', '~']);
+                let n_more = text.lines().find_map(|line| line.strip_prefix("  And ")?.split(' ').next());
+                let n_more: usize = n_more.map_or(0, |more| more.parse().unwrap());
+                let n_wrong = health::reasons(&ring).len() + ring.torn().len();
+                assert_eq!(n_told + n_more, n_wrong, "{columns}x{rows}:\n{text}");
+                let gravest = health::reasons(&ring).remove(0).what;
+                let gravest: String = gravest.chars().take(30).collect();
+                assert!(n_told >= 2 && text.contains(&gravest), "{columns}x{rows}:\n{text}");
+                let drawing = |rows| plain(&draw::draw(&ring, Letters::Ascii, Room { columns, rows }));
+                let is_drawn = (draw::ROWS_MIN..=rows / 2 + 1).any(|rows| text.contains(&drawing(rows)));
+                assert!(is_drawn, "{columns}x{rows}:\n{text}");
+                let has_table = text.lines().any(|line| line.trim_start().starts_with('#'));
+                assert_eq!(has_table, rows > 12, "{columns}x{rows}:\n{text}");
+            }
+        }
+        expect("screen-broken.txt", &screen(&broken(40), &sheet(80, Some(24)), None));
+        expect("screen-broken-small.txt", &screen(&broken(200), &sheet(40, Some(12)), None));
+        expect("screen-broken-large.txt", &screen(&broken(200), &sheet(132, Some(43)), None));
+    }
+
+    #[test]
+    fn where_not_all_that_is_wrong_has_room_the_gravest_of_it_is_told_and_how_much_more_there_is() {
+        let sentences = ["the first is a long one", "two", "three"];
+        let told = sentences.map(|text| Told { style: BAD, sign: '*', sentence: text.to_owned() });
+        let lines = |lines_max| plain(&as_many(&told, 20, lines_max));
+        assert_eq!(lines(0), "");
+        assert_eq!(lines(1), "* the... And 2 more.\n");
+        assert_eq!(lines(2), "* the first is a ...\n  And 2 more.\n");
+        assert_eq!(lines(3), "* the first is a ...\n* two\n* three\n");
+        assert_eq!(lines(4), "* the first is a\n  long one\n* two\n* three\n");
+        assert_eq!(lines(9), lines(4));
     }
 
     #[test]
