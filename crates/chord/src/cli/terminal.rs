@@ -1,8 +1,13 @@
 //! The terminal: what it can show, how large it is, a screen of its own that is given back whatever happens, and keys.
 
+#[cfg(unix)]
+mod ends;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(unix)]
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -24,8 +29,12 @@ const SIZE_ASSUMED: (usize, usize) = (80, 24);
 /// Keys that wait to be read, at most: nobody types faster.
 const KEYS_WAITING_MAX: usize = 16;
 
-/// Whether the other screen is shown now.
+/// Whether the other screen is shown now. It changes only while standard output is locked.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// How the terminal read before, while it reads single keys.
+#[cfg(unix)]
+static MODE_BEFORE: Mutex<Option<rustix::termios::Termios>> = Mutex::new(None);
 
 /// What the terminal, or whoever reads instead, can show.
 pub(crate) fn letters(wants_ascii: bool) -> Letters {
@@ -57,7 +66,8 @@ pub(crate) fn size() -> Option<(usize, usize)> {
     Some(told.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(SIZE_ASSUMED))
 }
 
-/// The other screen of the terminal. When it is dropped, and before a panic is told, the first one is back as it was.
+/// The other screen of the terminal. When it is dropped, before a panic is told, and when a signal ends the process, the first
+/// one is back as it was.
 pub(crate) struct Screen {
     changes: Changes,
     keys: Option<Keys>,
@@ -73,6 +83,8 @@ impl Screen {
                 tell(panic);
             }));
         });
+        #[cfg(unix)]
+        ends::hear()?;
         let screen = Self { changes: Changes::new()?, keys: Keys::new() };
         enter()?;
         Ok(screen)
@@ -103,6 +115,9 @@ impl Screen {
     }
 
     /// Shows text from the top. What is below the last row is cut.
+    ///
+    /// # Errors
+    /// Standard output cannot be written; or the first screen is back already, since another part of the program panicked.
     #[expect(clippy::unused_self, reason = "only whoever has the screen may write on it")]
     pub(crate) fn show(&mut self, text: &str) -> anyhow::Result<()> {
         let rows = size().map_or(SIZE_ASSUMED.1, |(_, rows)| rows);
@@ -112,7 +127,11 @@ impl Screen {
             anstream::ColorChoice::Never => strip_styles(&all),
             _ => all,
         };
-        write(&format!("{HOME}{styled}{REST_OF_LINE}{REST_OF_SCREEN}"))
+        let mut out = io::stdout().lock();
+        if !IS_ENTERED.load(Ordering::SeqCst) {
+            anyhow::bail!("a part of the program broke; what it said about that is above");
+        }
+        write(&mut out, &format!("{HOME}{styled}{REST_OF_LINE}{REST_OF_SCREEN}"))
     }
 }
 
@@ -130,18 +149,23 @@ impl Drop for Screen {
 }
 
 fn enter() -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
     IS_ENTERED.store(true, Ordering::SeqCst);
-    write(ENTER)
+    write(&mut out, ENTER)
 }
 
+/// The first screen is back, with its cursor, and reads lines. Whoever panics while it writes may do this too: a thread may lock
+/// standard output twice.
 fn leave() {
+    #[cfg(unix)]
+    Mode::restore();
+    let mut out = io::stdout().lock();
     if IS_ENTERED.swap(false, Ordering::SeqCst) {
-        let _ = write(LEAVE); // Where nobody reads any more, nothing is to be given back.
+        let _ = write(&mut out, LEAVE); // Where nobody reads any more, nothing is to be given back.
     }
 }
 
-fn write(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
+fn write(out: &mut io::StdoutLock<'_>, text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| stream_error(&error))
 }
 
@@ -259,28 +283,36 @@ impl Keys {
     }
 }
 
-/// How the terminal read before.
+/// That the terminal reads single keys.
 #[cfg(unix)]
-struct Mode(rustix::termios::Termios);
+struct Mode;
 
 #[cfg(unix)]
 impl Mode {
     fn single_keys() -> Option<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(io::stdin()).ok()?;
-        let mut now = before.clone();
-        // Ctrl-C and Ctrl-Z stay what they are.
+        let mut before = MODE_BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = tcgetattr(io::stdin()).ok()?;
+        *before = Some(now.clone());
+        // Ctrl-C, Ctrl-Z and Ctrl-\ stay what they are.
         now.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
         tcsetattr(io::stdin(), OptionalActions::Now, &now).ok()?;
-        Some(Self(before))
+        Some(Self)
+    }
+
+    fn restore() {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        let before = MODE_BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+        }
     }
 }
 
 #[cfg(unix)]
 impl Drop for Mode {
     fn drop(&mut self) {
-        use rustix::termios::{OptionalActions, tcsetattr};
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        Self::restore();
     }
 }
 
@@ -301,6 +333,39 @@ mod tests {
         ];
         for (ascii, locale, terminal, letters) in cases {
             assert_eq!(can_show(ascii, locale, terminal), letters, "{locale:?} {terminal:?}");
+        }
+    }
+
+    /// Runs itself in a terminal, since the one of the tests is none.
+    #[cfg(unix)]
+    #[test]
+    fn whoever_panics_gives_the_terminal_back_and_nothing_is_drawn_on_it_any_more() {
+        const WHO: &str = "CHORD_TEST_WHO_PANICS";
+        const TEST: &str = "cli::terminal::tests::whoever_panics_gives_the_terminal_back_and_nothing_is_drawn_on_it_any_more";
+        if let Some(who) = std::env::var_os(WHO) {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            return runtime.block_on(async move {
+                let mut screen = Screen::enter().unwrap();
+                screen.show("drawn").unwrap();
+                assert_ne!(who, "main", "on purpose");
+                tokio::spawn(async { panic!("on purpose") }).await.unwrap_err();
+                let error = screen.show("drawn again").unwrap_err();
+                println!("it says: {error}");
+            });
+        }
+        let program = std::env::current_exe().unwrap();
+        for who in ["main", "another"] {
+            let line = format!("{} --exact {TEST} --nocapture; stty -a", program.display());
+            let mut terminal = std::process::Command::new("script");
+            terminal.args(["-qfec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env(WHO, who);
+            let said = terminal.stdin(std::process::Stdio::null()).output().unwrap().stdout;
+            let said = String::from_utf8_lossy(&said);
+            let place = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what:?} is not in {said:?}"));
+            assert!(place(ENTER) < place("drawn") && place("drawn") < place(LEAVE), "{said:?}");
+            assert!(place(LEAVE) < place("on purpose"), "the panic is told on the first screen: {said:?}");
+            assert_eq!((said.matches(ENTER).count(), said.matches(LEAVE).count()), (1, 1), "{said:?}");
+            assert!(!said.contains("drawn again") && !said.contains("-icanon"), "{said:?}");
+            assert_eq!(said.contains("it says: a part of the program broke"), who == "another", "{said:?}");
         }
     }
 

@@ -160,6 +160,46 @@ fn a_terminal_is_as_it_was_after_a_ring_was_watched_in_it() {
     }
 }
 
+#[test]
+fn whichever_signal_ends_it_the_terminal_is_given_back_with_its_cursor() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(2, 160);
+    let node = cluster.names().remove(0);
+    let chord = env!("CARGO_BIN_EXE_chord");
+    let signals = [("QUIT", 131), ("HUP", 129), ("TERM", 0), ("INT", 0), ("Ctrl-\\", 131)];
+    for (command, (signal, code)) in ["ring --watch", "top"].iter().cycle().zip(signals) {
+        let (stdin, mut keyboard) = std::io::pipe().expect("a pipe");
+        // The shell is to outlive what the terminal sends to all.
+        let run = format!("sh -c 'echo pid=$$.; exec {chord} {command} --node {node}'");
+        let line = format!("trap : INT QUIT; {run}; echo code=$?.; stty -a");
+        let mut terminal = Command::new("script");
+        terminal.args(["-qfec", &line, "/dev/null"]).stdin(stdin);
+        terminal.env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh").env_remove("NO_COLOR");
+        let mut terminal = Process::start(&mut terminal);
+        terminal.wait_until_it_says("ends.").expect("the ring is shown");
+        if signal.starts_with("Ctrl") {
+            keyboard.write_all(b"\x1c").expect("it is read");
+        } else {
+            let said = terminal.stdout();
+            let pid =
+                said.split("pid=").nth(1).and_then(|rest| rest.split('.').next()).expect("it says its pid");
+            let killed = Command::new("kill").args(["-s", signal, pid]).status().expect("kill runs");
+            assert!(killed.success(), "{signal} to {pid}");
+        }
+        terminal.wait_until_it_says("code=").expect("it ends");
+        terminal.wait_until_it_says("icanon").expect("stty tells");
+        let said = terminal.stdout();
+        let (before, behind) = said.split_once("code=").expect("it was said");
+        assert!(behind.starts_with(&format!("{code}.")), "{signal}: {behind}");
+        let (left, cursor) = (before.rfind(LEAVE), before.rfind("\u{1b}[?25h"));
+        assert!(before.find(ENTER) < left && before.rfind("\u{1b}[?25l") < cursor, "{signal}: {said:?}");
+        assert_eq!(before.matches(LEAVE).count(), 1, "{signal}: {said:?}");
+        assert!(!behind.contains("-icanon") && !behind.contains("-echo "), "{signal}: {behind}");
+        drop(keyboard);
+        terminal.wait();
+    }
+}
+
 /// A node that passes on what it is asked in the seed's language, and answers all of REST with bytes of the test.
 struct Liar(String);
 
