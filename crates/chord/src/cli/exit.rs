@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use chord::Key;
 
-use super::text::escaped;
+use super::text::{escaped, visible};
 use super::{files, output};
 
 /// A command could not do what it was asked.
@@ -111,9 +111,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is::<output::Closed>()
 }
 
-/// `text` without line breaks, so that one failure is one line of a log.
+/// `text` without line breaks, so that one failure is one line of a log; and without what steers a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let lines = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+    visible(&lines.collect::<Vec<_>>().join(" "))
 }
 
 /// Turns an I/O error of one of the standard streams into [`output::Closed`] where that is what happened.

@@ -222,7 +222,7 @@ impl Tally {
 fn line(node: &NodeName, header: &Header) -> serde_json::Result<String> {
     let (key, key_base64) = Spelled::new(header.key.as_bytes()).parts();
     let (version, node) = (header.version.to_string(), node.as_str());
-    serde_json::to_string(&Line { key, key_base64, version, expires_at_ms: header.over_at_ms, node })
+    output::json_line(&Line { key, key_base64, version, expires_at_ms: header.over_at_ms, node })
 }
 
 #[cfg(test)]
@@ -232,13 +232,18 @@ mod tests {
 
     fn header(over_at_ms: Option<u64>) -> Header {
         let version = Version::new(100, 0, Position::ZERO);
-        Header { position: Position::ZERO, key: Key::new(b"a\nb").unwrap(), version, over_at_ms }
+        Header {
+            position: Position::ZERO,
+            key: Key::new("a\nb\u{202e}".as_bytes()).unwrap(),
+            version,
+            over_at_ms,
+        }
     }
 
     #[test]
     fn a_key_is_one_line() {
         let node = "h:1".parse().unwrap();
-        let expected = r#"{"key":"a\nb","version":"100.0.0","expires_at_ms":201,"node":"h:1"}"#;
+        let expected = r#"{"key":"a\nb\u202e","version":"100.0.0","expires_at_ms":201,"node":"h:1"}"#;
         assert_eq!(line(&node, &header(Some(201))).unwrap(), expected);
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstyle::{AnsiColor, Style};
 
 use super::exit::stream_error;
+use super::text::visible_json;
 
 /// Headings of tables.
 pub(crate) const HEADING: Style = Style::new().bold();
@@ -54,7 +55,12 @@ pub(crate) fn lines(text: &str) -> anyhow::Result<()> {
 
 /// Prints one JSON object on a line of its own.
 pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    answer(serde_json::to_string(value)?)
+    answer(json_line(value)?)
+}
+
+/// An object as it is printed, without an end of the line.
+pub(crate) fn json_line(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(visible_json)
 }
 
 /// Whether programs read what goes to standard error: then everything there is a line of the log.
