@@ -15,10 +15,11 @@ mod tests;
 pub(crate) use exposition::Format;
 pub(crate) use gather::exposition;
 pub(crate) use operations::{Arrival, Deed, Door};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, Usage};
 
 use std::borrow::Borrow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chord_kv::replication::{Operation, OperationError as Unable, Outcome as Kept, Repaired};
 use chord_ring::{Event, Found, Wake};
@@ -53,6 +54,7 @@ impl LinkState {
 /// What one node has counted since it started.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
+    began: Began,
     operations: Operations,
     operation_hops: Hops,
     lookups_found: Counter,
@@ -66,6 +68,16 @@ pub(crate) struct Metrics {
     connections: [Gauge; Speech::ALL.len()],
     connections_opened: [Counter; Speech::ALL.len()],
     turned_away: Counter,
+}
+
+/// When counting began, by a clock that nobody sets.
+#[derive(Debug)]
+struct Began(Instant);
+
+impl Default for Began {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
 }
 
 /// What a connection speaks.
@@ -132,6 +144,11 @@ impl Metrics {
     }
 
     /// Another node had this one do something as the owner of a key.
+    /// How long the node is up, in milliseconds.
+    pub(crate) fn up_ms(&self) -> u64 {
+        u64::try_from(self.began.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn ended_for_peer(&self, arrival: Arrival, deed: Deed, result: &Result<Kept, Unable>) {
         self.operations.note(arrival, deed, End::here(deed, result));
     }

@@ -3,9 +3,12 @@
 use chord_kv::replication::Status;
 use chord_kv::{Health, Range};
 use chord_ring::{Finger, NodeName, View};
-use chord_wire::rest::{FingerBody, LinkBody, NodeBody, RangeBody, ReportBody, RingBody, StorageBody};
+use chord_wire::rest::{
+    FingerBody, LinkBody, NodeBody, ProcessBody, RangeBody, ReportBody, RingBody, StorageBody,
+};
 
 use crate::links::lock;
+use crate::metrics::Usage;
 use crate::shared::Shared;
 
 impl Shared {
@@ -22,6 +25,7 @@ impl Shared {
             ring: self.beliefs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at_ms: self.started_at_ms,
+            up_ms: self.metrics.up_ms(),
             records: self.own_records(),
             copies_missing,
             copies_at: texts(&copies_at),
@@ -35,6 +39,7 @@ impl Shared {
             },
             links: self.company(),
             violations: self.violations.load(std::sync::atomic::Ordering::Relaxed),
+            process: Usage::read().map(ProcessBody::from),
             work: self.metrics.told(&repaired),
         }
     }

@@ -63,8 +63,8 @@ pub mod seen {
     pub use chord_node::{LiveRing, RingEvent};
     pub use chord_wire::rest::{
         CopyBody, CopyState, FingerBody, LinkBody, NodeBody, OperationsBody, PICTURE_NODES_MAX, PictureRead,
-        RangeBody, ReportBody, RingBody, SeenAs, SeenBody, SentBody, StepBody, StorageBody, TraceBody, Why,
-        WorkBody,
+        ProcessBody, RangeBody, ReportBody, RingBody, SeenAs, SeenBody, SentBody, StepBody, StorageBody,
+        TraceBody, Why, WorkBody,
     };
 }
 

@@ -96,6 +96,14 @@ impl Exposition {
         self.begin(metric).one(&[], number);
     }
 
+    /// The same of what may not be known: then there is no number.
+    pub(crate) fn tell_if(&mut self, metric: &'static Metric, number: Option<impl Into<Number>>) {
+        let mut family = self.begin(metric);
+        if let Some(number) = number {
+            family.one(&[], number);
+        }
+    }
+
     /// Begins a metric, whose numbers follow.
     pub(crate) fn begin(&mut self, metric: &'static Metric) -> Family<'_> {
         #[cfg(test)]

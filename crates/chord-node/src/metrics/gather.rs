@@ -28,9 +28,10 @@ pub(crate) fn exposition(shared: &Shared, process: &Process, format: Format) -> 
     store(shared, &mut to);
     doors(shared, &mut to);
     runtime(&mut to);
-    to.tell(&all::PROCESS_CPU, process.cpu_s);
-    to.tell(&all::PROCESS_MEMORY, process.memory_bytes);
-    to.tell(&all::PROCESS_FILES, process.files);
+    to.tell_if(&all::PROCESS_CPU, process.usage.map(|usage| usage.cpu_s));
+    to.tell_if(&all::PROCESS_MEMORY, process.usage.map(|usage| usage.memory_bytes));
+    to.tell_if(&all::PROCESS_FILES, process.files);
+    to.tell_if(&all::PROCESS_START, process.started_s);
     to.end()
 }
 

@@ -167,4 +167,5 @@ metrics! {
     PROCESS_CPU = counter("process_cpu_seconds_total", "CPU that the process has used; on Linux.").in_seconds();
     PROCESS_MEMORY = gauge("process_resident_memory_bytes", "Memory that the process has; on Linux.").in_bytes();
     PROCESS_FILES = gauge("process_open_fds", "Files and sockets that the process has open; on Linux.");
+    PROCESS_START = gauge("process_start_time_seconds", "When the process was started, since 1970; on Linux.").in_seconds();
 }

@@ -23,7 +23,7 @@ use super::listing::{KEYS_TYPE, KeyLine};
 use super::live::{PictureBody, SeenAs, SeenBody};
 use super::problem::{PROBLEM_TYPE, Problem};
 use super::query::Parameter;
-use super::report::{LinkBody, ReportBody, StorageBody};
+use super::report::{LinkBody, ProcessBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
 use super::trace::{StepBody, TraceBody, Why};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
@@ -143,6 +143,7 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<SpelledKey>()
         .schema_from::<ReportBody>()
         .schema_from::<StorageBody>()
+        .schema_from::<ProcessBody>()
         .schema_from::<LinkBody>()
         .schema_from::<WorkBody>()
         .schema_from::<HealthBody>()

@@ -25,6 +25,10 @@ pub struct ReportBody {
     pub version: String,
     /// When it was started, in milliseconds since 1970, by its own clock.
     pub started_at_ms: u64,
+    /// How long it has been up, in milliseconds, by a clock that nobody sets: two reports say by it what time passed between
+    /// them. 0 in one of an earlier version.
+    #[serde(default)]
+    pub up_ms: u64,
     /// Records of the positions that it answers for, with those that only say that a key was deleted.
     pub records: u64,
     /// Copies of these that other nodes lack, at most.
@@ -46,6 +50,9 @@ pub struct ReportBody {
     /// How often it found a rule of the ring broken; anything but 0 is a defect.
     #[serde(default)]
     pub violations: u64,
+    /// What its process uses, which may run other nodes as well; not there where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessBody>,
     /// What it has done since it started; it may be missing from one of an earlier version.
     #[serde(default)]
     pub work: WorkBody,
@@ -62,6 +69,15 @@ pub struct StorageBody {
     pub bytes: u64,
     /// Why it takes no writes, and what helps.
     pub trouble: Option<String>,
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProcessBody {
+    /// CPU that it has used, in seconds.
+    pub cpu_seconds: f64,
+    /// Memory that it has.
+    pub resident_bytes: u64,
 }
 
 /// Another node, as one node reaches it.
@@ -146,6 +162,8 @@ impl ReportBody {
     pub fn essence(mut self) -> Self {
         self.ring.sent = SentBody::default();
         self.operations = 0;
+        self.up_ms = 0;
+        self.process = None;
         self.work = WorkBody::default();
         self.links.iter_mut().for_each(|link| link.round_trip_us = None);
         self
@@ -249,6 +267,8 @@ mod tests {
         later.links[0].round_trip_us = Some(13);
         later.ring.sent.lookups = 7;
         later.work.reads.ok = 7;
+        later.up_ms = 7;
+        later.process = Some(ProcessBody { cpu_seconds: 0.5, resident_bytes: 1 });
         assert_eq!(later.clone().essence(), report.clone().essence());
         later.copies_missing = 1;
         assert_ne!(later.essence(), report.essence());

@@ -32,6 +32,10 @@ const MARGIN_MIN: usize = 6;
 /// The longest name that stands beside a node; the table has it whole.
 const LABEL_CHARS_MAX: usize = 16;
 
+/// Marks a part of the ring for which nobody answers, and one for which several do: no letter of a name, and no number of a node.
+const NOBODY: char = '?';
+const SEVERAL: char = '&';
+
 /// Where the ring is so near its top or bottom, the cosine of its angle is above this.
 const LIES_ABOVE: f64 = 0.6;
 
@@ -167,11 +171,23 @@ fn draw_arcs(ring: &Ring, circle: &Circle, canvas: &mut Canvas) {
 /// A sign in the middle of an arc that is not one node's.
 fn mark(arc: &Arc, circle: &Circle, canvas: &mut Canvas) {
     let (x, y) = circle.point(arc.from + sweep(arc.from, arc.to) / 2.0);
-    let sign = match arc.owners {
-        0 => '?',
-        owners => u32::try_from(owners).ok().and_then(|owners| char::from_digit(owners, 10)).unwrap_or('+'),
-    };
-    canvas.letter(x, y, sign, BAD);
+    canvas.letter(x, y, if arc.owners == 0 { NOBODY } else { SEVERAL }, BAD);
+}
+
+/// What the signs in the drawing mean that are not those of nodes, in a line; nothing if there are none.
+pub(crate) fn legend(ring: &Ring) -> Option<String> {
+    let claims = ring.claims();
+    let mut words = Vec::new();
+    if claims.iter().any(|arc| arc.owners > 1) {
+        words.push(format!("{BAD}{SEVERAL}{BAD:#} several nodes answer"));
+    }
+    if claims.iter().any(|arc| arc.owners == 0) {
+        words.push(format!("{BAD}{NOBODY}{BAD:#} nobody answers"));
+    }
+    if !ring.torn().is_empty() {
+        words.push("a line across: they disagree".to_owned());
+    }
+    (!words.is_empty()).then(|| words.join("   "))
 }
 
 /// Beliefs that the other side does not share, from who believes to whom it is about.

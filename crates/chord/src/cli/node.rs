@@ -131,6 +131,10 @@ fn facts(report: &ReportBody, now_ms: u64) -> Vec<(&'static str, String)> {
         ("up for", lasting(now_ms.saturating_sub(report.started_at_ms))),
         ("version", shown(&report.version, 40)),
     ];
+    if let Some(process) = &report.process {
+        let (cpu, memory) = (process.cpu_seconds, bytes(process.resident_bytes));
+        facts.push(("process", format!("{memory} of memory, {cpu:.1} s of CPU so far")));
+    }
     if let Some(trouble) = &storage.trouble {
         facts.push(("trouble", format!("{BAD}{}{BAD:#}", shown(trouble, SAID_CHARS_MAX))));
     }

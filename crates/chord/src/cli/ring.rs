@@ -31,7 +31,7 @@ Examples:
 
 Nodes stand at their true places: the top is position 0, and the way is clockwise. The line before a node is what it \
 answers for, by its own word: dashed where it may lack something, not there where nobody answers (?), double where several \
-do. A dashed line through the ring is a belief about who is next that the other node does not share.
+do (&). A dashed line through the ring is a belief about who is next that the other node does not share.
 With --watch it is drawn anew when something changes, until q or Ctrl-C; when the node that shows it is gone, another one of \
 the ring is asked. Where standard output is no terminal, each change is printed after the one before, and with --json on \
 a line.

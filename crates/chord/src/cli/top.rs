@@ -1,5 +1,6 @@
 //! `chord top`: what each node of the ring does, second by second.
 
+mod heard;
 mod rates;
 mod sample;
 mod view;
@@ -30,7 +31,8 @@ Examples:
 
 Rates are made of what each node has counted between two answers. Reads and writes are what clients asked the node for, and p50 \
 and p99 how long these took at most, by the bounds in which it counts; hops is how often they were forwarded, on average; \
-repair is records that it sent or fetched so that copies are where they should be. Every node is asked directly; one that \
+repair is records that it sent or fetched so that copies are where they should be; cpu and memory are those of its process, \
+which may be one for several nodes, and 100 % is one core. A rate is by the node's own clock, whenever its answer came. Every node is asked directly; one that \
 cannot be reached from here is shown by what it tells the node asked, every five seconds.
 q or Ctrl-C ends, and s sorts by the next column. Where standard output is no terminal, each second is printed after the one \
 before, and with --json on a line; docs/terminal.md has all fields.
@@ -77,6 +79,10 @@ enum Column {
     Records,
     /// Copies that are missing
     Missing,
+    /// CPU of its process
+    Cpu,
+    /// Memory of its process
+    Memory,
 }
 
 impl TopArgs {

@@ -148,3 +148,20 @@ impl<'a> Node<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::seen::tests::{dead, ideal, is_documented, names, ring};
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_field() {
+        let mut nodes = ideal(&names(8));
+        dead(&mut nodes, 1);
+        let ring = ring(nodes);
+        let printed = serde_json::to_value(Report::of(&ring)).unwrap();
+        let has_some = |list: &str| printed[list].as_array().is_some_and(|list| !list.is_empty());
+        assert!(has_some("reasons") && has_some("torn") && has_some("nodes"), "{printed}");
+        is_documented(&printed);
+    }
+}

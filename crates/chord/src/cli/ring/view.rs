@@ -31,6 +31,9 @@ const TOLD_MAX: usize = 5;
 /// The part of a screen's lines that the verdict and the numbers may take: a line of eight.
 const HEAD_PART: usize = 8;
 
+/// Columns of the longest legend of a drawing.
+const LEGEND_COLUMNS: usize = 72;
+
 const ALL_FINE: &str = "Every node agrees with its neighbours, and every copy is there.";
 
 /// Letters of a version in the table.
@@ -54,7 +57,8 @@ pub(super) fn page(ring: &Ring, sheet: &Sheet) -> String {
         let columns = sheet.columns.unwrap_or(COLUMNS_UNTOLD);
         let drawing = draw::draw(ring, sheet.letters, Room { columns, rows: usize::MAX });
         if !drawing.is_empty() {
-            text = text + "\n" + &drawing + "\n";
+            let legend = draw::legend(ring).map(|legend| legend + "\n").unwrap_or_default();
+            text = text + "\n" + &drawing + &legend + "\n";
         }
     }
     text += &first_few(&torn(ring), sheet.columns, " do not agree");
@@ -84,7 +88,12 @@ pub(super) fn screen(ring: &Ring, sheet: &Sheet, trouble: Option<&str>) -> Strin
     let lines = share::out(rows.saturating_sub(text.lines().count() + 1), &wanted);
     text += &if told.is_empty() && lines.wrong > 0 { fine } else { as_many(&told, columns, lines.wrong) };
     if lines.drawing > 0 {
-        text += &draw::draw(ring, sheet.letters, Room { columns, rows: lines.drawing });
+        // The smallest drawing does without a legend, and so does a narrow one.
+        let legend =
+            draw::legend(ring).filter(|_| lines.drawing > draw::ROWS_MIN && columns >= LEGEND_COLUMNS);
+        let rows = lines.drawing - usize::from(legend.is_some());
+        text += &draw::draw(ring, sheet.letters, Room { columns, rows });
+        text += &legend.map(|legend| legend + "\n").unwrap_or_default();
     }
     text += &table(ring, sheet, lines.table);
     let missing = rows.saturating_sub(text.lines().count() + 1).min(rows);

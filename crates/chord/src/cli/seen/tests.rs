@@ -176,3 +176,19 @@ fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
     assert_eq!(ring.order().len(), PICTURE_NODES_MAX);
     assert_eq!(ring.label(&names[1]), names[1], "with other hosts in it a name is told whole");
 }
+
+/// Every field of what is printed as JSON stands in its documentation.
+#[track_caller]
+pub(crate) fn is_documented(printed: &serde_json::Value) {
+    const TEXT: &str = include_str!("../../../../../docs/terminal.md");
+    match printed {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                assert!(TEXT.contains(&format!("`{name}`")), "docs/terminal.md has no `{name}`");
+                is_documented(value);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(is_documented),
+        _ => {}
+    }
+}

@@ -26,6 +26,9 @@ pub(super) struct Rates {
     /// was none, or if they took longer than any bound.
     pub(super) p50_us: Option<u64>,
     pub(super) p99_us: Option<u64>,
+    /// Cores that its process kept busy, if it says. Several nodes may be of one process, so there is no sum.
+    #[serde(skip)]
+    pub(super) cpu_cores: Option<f64>,
     /// For the sum of many nodes.
     #[serde(skip)]
     pub(super) tally: Tally,
@@ -40,9 +43,12 @@ pub(super) struct Tally {
 }
 
 impl Rates {
-    /// Between two reports of one node; `None` if it was started anew, or no time passed.
-    pub(super) fn between(before: &ReportBody, now: &ReportBody, passed: Duration) -> Option<Self> {
-        let seconds = passed.as_secs_f64();
+    /// Between two reports of one node, by its own clock; `None` if it was started anew, or no time passed. One of an earlier
+    /// version tells no time: then it is what passed here between two answers, if it was asked itself.
+    pub(super) fn between(before: &ReportBody, now: &ReportBody, here: Option<Duration>) -> Option<Self> {
+        let has_clock = before.up_ms > 0 && now.up_ms > 0;
+        let there = Duration::from_millis(now.up_ms.saturating_sub(before.up_ms));
+        let seconds = if has_clock { there } else { here? }.as_secs_f64();
         if before.started_at_ms != now.started_at_ms || seconds <= 0.0 {
             return None;
         }
@@ -70,6 +76,10 @@ impl Rates {
             repaired_bytes_per_s: per_s(|work| {
                 work.repair.sent_bytes.saturating_add(work.repair.fetched_bytes)
             }),
+            cpu_cores: before
+                .process
+                .zip(now.process)
+                .map(|(before, now)| ((now.cpu_seconds - before.cpu_seconds) / seconds).max(0.0)),
             ..Self::default()
         };
         Some(rates.with_tally(tally))
@@ -166,6 +176,7 @@ fn add(sum: &mut Vec<u64>, more: &[u64]) {
 mod tests {
     use super::super::super::seen::tests::report;
     use super::*;
+    use chord::seen::ProcessBody;
 
     fn counted(reads: u64, took: [u64; 3], hops: [u64; 3]) -> ReportBody {
         let mut report = report("h:1");
@@ -180,26 +191,43 @@ mod tests {
     fn rates_are_what_was_counted_between_two_reports() {
         let before = counted(10, [10, 0, 0], [10, 0, 0]);
         let now = counted(110, [70, 40, 0], [60, 0, 50]);
-        let rates = Rates::between(&before, &now, Duration::from_secs(2)).unwrap();
+        let rates = Rates::between(&before, &now, Some(Duration::from_secs(2))).unwrap();
         assert!((rates.reads_per_s - 50.0).abs() < 1e-9 && (rates.operations_per_s() - 50.0).abs() < 1e-9);
         assert_eq!((rates.p50_us, rates.p99_us, rates.hops), (Some(100), Some(1000), Some(1.0)));
         let slow = counted(120, [70, 40, 10], [70, 0, 50]);
-        let slow = Rates::between(&now, &slow, Duration::from_secs(1)).unwrap();
+        let slow = Rates::between(&now, &slow, Some(Duration::from_secs(1))).unwrap();
         assert_eq!((slow.p99_us, slow.hops), (None, Some(0.0)), "above all bounds");
         let sum = Rates::sum([&rates, &slow].into_iter());
         assert!((sum.reads_per_s - 60.0).abs() < 1e-9);
         assert_eq!(sum.p50_us, Some(100));
-        let idle = Rates::between(&now, &now, Duration::from_secs(1)).unwrap();
+        let idle = Rates::between(&now, &now, Some(Duration::from_secs(1))).unwrap();
         assert_eq!((idle.p50_us, idle.hops), (None, None));
     }
 
     #[test]
     fn a_node_that_was_started_anew_or_counts_backwards_has_no_absurd_rates() {
         let (before, mut now) = (counted(100, [1, 1, 1], [1, 1, 1]), counted(1, [0, 0, 0], [0, 0, 0]));
-        let rates = Rates::between(&before, &now, Duration::from_secs(1)).unwrap();
+        let rates = Rates::between(&before, &now, Some(Duration::from_secs(1))).unwrap();
         assert!(rates.reads_per_s.abs() < 1e-9);
         now.started_at_ms += 1;
-        assert_eq!(Rates::between(&before, &now, Duration::from_secs(1)), None);
-        assert_eq!(Rates::between(&before, &before, Duration::ZERO), None);
+        assert_eq!(Rates::between(&before, &now, Some(Duration::from_secs(1))), None);
+        assert_eq!(Rates::between(&before, &before, Some(Duration::ZERO)), None);
+    }
+
+    #[test]
+    fn a_rate_is_by_the_time_that_the_node_says_has_passed() {
+        let at = |up_ms, reads, cpu_seconds| {
+            let process = Some(ProcessBody { cpu_seconds, resident_bytes: 5 << 20 });
+            ReportBody { up_ms, process, ..counted(reads, [0; 3], [0; 3]) }
+        };
+        let (before, now) = (at(10_000, 100, 1.0), at(15_000, 600, 2.0));
+        let rates = Rates::between(&before, &now, Some(Duration::from_millis(10))).unwrap();
+        assert!((rates.reads_per_s - 100.0).abs() < 1e-9, "not 50,000: {rates:?}");
+        assert!(rates.cpu_cores.is_some_and(|cores| (cores - 0.2).abs() < 1e-9), "{rates:?}");
+        assert_eq!(Rates::between(&before, &at(10_000, 600, 2.0), None), None, "no time passed");
+        let backwards = Rates::between(&before, &at(15_000, 50, 0.5), None).unwrap();
+        assert!(backwards.reads_per_s.abs() < 1e-9 && backwards.cpu_cores == Some(0.0), "{backwards:?}");
+        let older = |reads| counted(reads, [0; 3], [0; 3]);
+        assert_eq!(Rates::between(&older(1), &older(2), None), None, "an earlier version tells no time");
     }
 }

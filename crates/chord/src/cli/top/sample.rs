@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::super::follow::Follower;
 use super::super::seen::Place;
+use super::heard::{Heard, Source};
 use super::rates::Rates;
 
 /// Nodes that are asked at a time, and in all: more do not fit on a screen, and the rest is shown by what the ring tells.
@@ -32,8 +33,7 @@ struct Track {
     client: Arc<Client>,
     /// What the ring tells of it.
     shown: ReportBody,
-    last: Option<(Instant, ReportBody)>,
-    rates: Option<Rates>,
+    heard: Heard,
 }
 
 impl Sampler {
@@ -50,7 +50,7 @@ impl Sampler {
                 track.shown = report.clone();
             } else if let Ok(node) = name.parse() {
                 let (client, shown) = (Arc::new(follower.client_of(node)), report.clone());
-                self.nodes.insert(name.to_owned(), Track { client, shown, last: None, rates: None });
+                self.nodes.insert(name.to_owned(), Track { client, shown, heard: Heard::default() });
             }
         }
         self.waiting = self.nodes.keys().take(ASKED_MAX).cloned().collect();
@@ -93,35 +93,29 @@ impl Sampler {
 
     /// Whether every node that was asked more than once has rates.
     pub(super) fn has_rates(&self) -> bool {
-        self.nodes.values().any(|track| track.rates.is_some())
+        self.nodes.values().any(|track| track.heard.rates(Instant::now()).is_some())
     }
 
     pub(super) fn rates(&self, place: &Place) -> Option<&Rates> {
-        self.nodes.get(place.name())?.rates.as_ref()
+        self.nodes.get(place.name())?.heard.rates(Instant::now())
     }
 
     /// The newest that a node told.
     pub(super) fn report<'a>(&'a self, place: &'a Place) -> Option<&'a ReportBody> {
-        let told =
-            self.nodes.get(place.name()).and_then(|track| track.last.as_ref()).map(|(_, report)| report);
+        let told = self.nodes.get(place.name()).and_then(|track| track.heard.last());
         place.report().map(|shown| told.unwrap_or(shown))
     }
 
     fn take(&mut self, name: &str, report: ReportBody) {
-        let Some(track) = self.nodes.get_mut(name) else { return };
-        let now = Instant::now();
-        if let Some((at, before)) = &track.last {
-            track.rates = Rates::between(before, &report, now - *at);
+        if let Some(track) = self.nodes.get_mut(name) {
+            track.heard.take(report, Source::Itself, Instant::now());
         }
-        track.last = Some((now, report));
     }
 
-    /// Takes what the ring tells of a node, if that is news.
+    /// Takes what the ring tells of a node.
     fn take_shown(&mut self, name: &str) {
-        let Some(track) = self.nodes.get(name) else { return };
-        let is_news = track.last.as_ref().is_none_or(|(_, last)| *last != track.shown);
-        if is_news {
-            self.take(name, track.shown.clone());
+        if let Some(track) = self.nodes.get_mut(name) {
+            track.heard.take(track.shown.clone(), Source::Ring, Instant::now());
         }
     }
 }

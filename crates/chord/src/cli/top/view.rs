@@ -15,7 +15,8 @@ use super::rates::Rates;
 use super::sample::Sampler;
 
 /// Columns that are left out where there is too little room, the first first.
-const DISPENSABLE: [&str; 6] = ["asked/s", "lookups/s", "owner/s", "p50", "records", "repair/s"];
+const DISPENSABLE: [&str; 9] =
+    ["asked/s", "lookups/s", "owner/s", "p50", "records", "repair/s", "memory", "hops", "cpu"];
 
 /// One second of the ring.
 #[derive(Debug, Serialize)]
@@ -45,6 +46,9 @@ struct Node {
     records: Option<u64>,
     copies_missing: Option<u64>,
     connections: Option<u64>,
+    /// Cores that its process kept busy, and memory that it has: null where it does not say.
+    cpu_cores: Option<f64>,
+    resident_bytes: Option<u64>,
     /// Null until it has answered twice.
     rates: Option<Rates>,
     #[serde(skip)]
@@ -73,13 +77,16 @@ impl Node {
     fn of(ring: &Ring, sampler: &Sampler, place: &Place) -> Self {
         let drawn_as = ring.state(place);
         let report = sampler.report(place);
+        let rates = sampler.rates(place).filter(|_| report.is_some());
         Self {
             name: place.name().to_owned(),
             state: drawn_as.words(),
             records: report.map(|report| report.records),
             copies_missing: report.map(|report| report.copies_missing),
             connections: report.map(|report| report.work.connections),
-            rates: sampler.rates(place).filter(|_| report.is_some()).cloned(),
+            cpu_cores: rates.and_then(|rates| rates.cpu_cores),
+            resident_bytes: report.and_then(|report| report.process).map(|process| process.resident_bytes),
+            rates: rates.cloned(),
             drawn_as,
         }
     }
@@ -103,6 +110,8 @@ impl Node {
             Column::Repair => of(|rates| rates.repaired_per_s),
             Column::Records => self.records.map_or(-1.0, |records| records as f64),
             Column::Missing => self.copies_missing.map_or(-1.0, |copies| copies as f64),
+            Column::Cpu => self.cpu_cores.unwrap_or(-1.0),
+            Column::Memory => self.resident_bytes.map_or(-1.0, |bytes| bytes as f64),
         }
     }
 
@@ -125,6 +134,8 @@ impl Node {
             per_s(|rates| rates.repaired_per_s),
             self.records.map_or_else(none, thousands),
             self.copies_missing.map_or_else(none, thousands),
+            self.cpu_cores.map_or_else(none, |cores| format!("{:.0} %", cores * 100.0)),
+            self.resident_bytes.map_or_else(none, bytes),
         ]
     }
 }
@@ -141,6 +152,8 @@ impl Column {
             Self::Repair => "repair",
             Self::Records => "records",
             Self::Missing => "missing",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
         }
     }
 }
@@ -208,6 +221,8 @@ fn table(top: &Top, letters: Letters, columns: Option<usize>, lines_max: usize) 
         right("repair/s"),
         right("records"),
         right("missing"),
+        right("cpu"),
+        right("memory"),
     ]);
     top.nodes.iter().for_each(|node| table.row(node.row(letters)));
     for heading in DISPENSABLE {
@@ -249,5 +264,50 @@ fn time(rates: &Rates, us: Option<u64>) -> String {
         Some(us) => micros(us),
         None if rates.operations_per_s() > 0.0 => "longer".to_owned(),
         None => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::seen::tests::is_documented;
+    use super::*;
+
+    fn top() -> Top {
+        let rates = Rates { reads_per_s: 1234.0, cpu_cores: Some(0.25), ..Rates::default() };
+        let node = |idx| Node {
+            name: format!("127.0.0.1:{}", 4567 + idx),
+            state: "ready",
+            records: Some(2),
+            copies_missing: Some(0),
+            connections: Some(1),
+            cpu_cores: rates.cpu_cores,
+            resident_bytes: Some(5 << 20),
+            rates: Some(rates.clone()),
+            drawn_as: State::Ready,
+        };
+        let total =
+            Total { nodes: 3, records: 6, copies_missing: 0, rates: Rates::sum([&rates; 3].into_iter()) };
+        let nodes = (0..3).map(node).collect();
+        Top { at_ms: 0, seen_by: "127.0.0.1:4567".to_owned(), total, nodes, sort: "cpu" }
+    }
+
+    #[test]
+    fn cpu_and_memory_are_shown_where_there_is_room() {
+        let lines =
+            |columns| anstream::adapter::strip_str(&page(&top(), Letters::Ascii, columns)).to_string();
+        assert!(lines(None).contains("25 %  5.0 MiB\n"), "{}", lines(None));
+        let (usual, narrow) = (lines(Some(80)), lines(Some(60)));
+        assert!(usual.contains("25 %") && !usual.contains("MiB"), "{usual}");
+        assert!(narrow.contains("1,234") && !narrow.contains("25 %"), "{narrow}");
+        let fits = |text: &str, columns| text.lines().skip(2).all(|line| line.chars().count() <= columns);
+        assert!(fits(&usual, 80), "{usual}");
+    }
+
+    #[test]
+    fn the_documentation_has_every_field() {
+        let printed = serde_json::to_value(top()).unwrap();
+        assert!(printed["total"].get("cpu_cores").is_none(), "nodes of one process would count twice");
+        assert_eq!(printed["nodes"][0]["resident_bytes"], 5 << 20);
+        is_documented(&printed);
     }
 }
