@@ -1,7 +1,6 @@
 //! The thread that makes records durable: whatever waits goes into one synced commit, then the next.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redb::Database;
@@ -50,8 +49,7 @@ pub(crate) fn run(engine: &Engine) {
             return; // Closing: what could not be written was never reported as durable.
         }
         last = Last { batches: lot.batches, took: begun.elapsed() };
-        let took_ns = u64::try_from(last.took.as_nanos()).unwrap_or(u64::MAX);
-        engine.commit_ns.fetch_add(took_ns, Ordering::Relaxed);
+        engine.commit_times.note(last.took);
     }
 }
 

@@ -12,6 +12,7 @@ use chord_kv::{
 };
 use redb::{Database, ReadOnlyTable};
 
+use crate::commit_times::CommitTimes;
 use crate::damage::Passed;
 use crate::database::{Fault, Opened, caught};
 use crate::encoding;
@@ -43,8 +44,7 @@ pub(crate) struct Engine {
     records: AtomicU64,
     bytes: AtomicU64,
     pub(crate) commits: AtomicU64,
-    /// How long these took together, in nanoseconds.
-    pub(crate) commit_ns: AtomicU64,
+    pub(crate) commit_times: CommitTimes,
     pub(crate) damaged_reads: AtomicU64,
     slowness: Slowness,
 }
@@ -78,7 +78,7 @@ impl Engine {
             records: AtomicU64::new(usage.records),
             bytes: AtomicU64::new(usage.bytes),
             commits: AtomicU64::new(0),
-            commit_ns: AtomicU64::new(0),
+            commit_times: CommitTimes::default(),
             damaged_reads: AtomicU64::new(0),
             slowness: Slowness::default(),
         }

@@ -14,6 +14,7 @@
 
 mod check;
 mod commit;
+mod commit_times;
 mod damage;
 mod database;
 mod directory;
@@ -32,6 +33,7 @@ mod text;
 mod transfer;
 
 pub use check::{Checked, check};
+pub use commit_times::{COMMIT_BOUNDS, CommitCounts};
 pub use database::Report;
 pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};
 pub use error::{OpenError, TransferError};

@@ -13,6 +13,7 @@ use chord_kv::{
 };
 use chord_ring::Position;
 
+use crate::commit_times::CommitCounts;
 use crate::database::{self, Report};
 use crate::directory::{Directory, Identity, RememberedPeers};
 use crate::engine::{Engine, not_writing};
@@ -106,8 +107,10 @@ impl fmt::Debug for DiskStore {
 pub struct Statistics {
     /// How many commits became durable.
     pub commits: u64,
-    /// How long these took together, the waits for a disk that was full or broken among them.
+    /// How long these took together, each with its sync, the waits for a disk that was full or broken among them.
     pub commit_time: Duration,
+    /// How many of them took so long: see [`COMMIT_BOUNDS`](crate::COMMIT_BOUNDS).
+    pub commit_counts: CommitCounts,
     /// How often the file was synced.
     pub syncs: u64,
     /// How often a record was read whose checksum is wrong.
@@ -169,7 +172,8 @@ impl DiskStore {
     pub fn statistics(&self) -> Statistics {
         Statistics {
             commits: self.engine.commits.load(Ordering::Relaxed),
-            commit_time: Duration::from_nanos(self.engine.commit_ns.load(Ordering::Relaxed)),
+            commit_time: self.engine.commit_times.total(),
+            commit_counts: self.engine.commit_times.counts(),
             syncs: self.engine.medium.trouble().syncs(),
             damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
             set_aside: self.engine.damaged().records,

@@ -182,9 +182,10 @@ impl Shared {
         let until = self.until(remaining).min(arrival.at + waits);
         let (key, operation, position) = (&key, &operation, key.position(self.ring.size));
         let order = Order { key, position, operation, proposal, consistency, until };
+        let under_way = self.metrics.under_way(arrival, deed);
         // Without an answer it may be done, or be about to be.
         let done = self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain));
-        self.metrics.ended_for_peer(arrival, deed, &done);
+        under_way.ended_for_peer(&done);
         Ok(done)
     }
 

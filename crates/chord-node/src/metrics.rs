@@ -113,7 +113,42 @@ impl Drop for Present {
     }
 }
 
+/// An operation that is under way. If this is dropped before the end, nobody waits for it any more.
+pub(crate) struct UnderWay<'a> {
+    metrics: &'a Metrics,
+    arrival: Arrival,
+    deed: Deed,
+    has_ended: bool,
+}
+
+impl UnderWay<'_> {
+    /// It has ended, wherever it was done.
+    pub(crate) fn ended(mut self, result: &Result<impl Borrow<Outcome>, OperationError>) {
+        self.has_ended = true;
+        self.metrics.ended(self.arrival, self.deed, result);
+    }
+
+    /// Another node had this one do it as the owner of a key, and it has ended.
+    pub(crate) fn ended_for_peer(mut self, result: &Result<Kept, Unable>) {
+        self.has_ended = true;
+        self.metrics.operations.note(self.arrival, self.deed, End::here(self.deed, result));
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.metrics.operations.note(self.arrival, self.deed, End::Dropped);
+        }
+    }
+}
+
 impl Metrics {
+    /// How long the node is up, in milliseconds.
+    pub(crate) fn up_ms(&self) -> u64 {
+        u64::try_from(self.began.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// An operation has ended at this node itself, where it was forwarded so often before.
     pub(crate) fn ended_here(
         &self,
@@ -130,12 +165,7 @@ impl Metrics {
     }
 
     /// An operation has ended, wherever it was done.
-    pub(crate) fn ended(
-        &self,
-        arrival: Arrival,
-        deed: Deed,
-        result: &Result<impl Borrow<Outcome>, OperationError>,
-    ) {
+    fn ended(&self, arrival: Arrival, deed: Deed, result: &Result<impl Borrow<Outcome>, OperationError>) {
         let result = result.as_ref().map(Borrow::borrow);
         self.operations.note(arrival, deed, End::anywhere(deed, result.map(|outcome| &outcome.kept)));
         if let Ok(outcome) = result {
@@ -143,14 +173,9 @@ impl Metrics {
         }
     }
 
-    /// Another node had this one do something as the owner of a key.
-    /// How long the node is up, in milliseconds.
-    pub(crate) fn up_ms(&self) -> u64 {
-        u64::try_from(self.began.0.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    pub(crate) fn ended_for_peer(&self, arrival: Arrival, deed: Deed, result: &Result<Kept, Unable>) {
-        self.operations.note(arrival, deed, End::here(deed, result));
+    /// An operation that is under way, until it is told how that ended.
+    pub(crate) fn under_way(&self, arrival: Arrival, deed: Deed) -> UnderWay<'_> {
+        UnderWay { metrics: self, arrival, deed, has_ended: false }
     }
 
     pub(crate) fn looked_up(&self, found: &Result<Found, OperationError>) {

@@ -274,20 +274,31 @@ impl Shared {
     }
 
     /// Takes an operation to its end that takes a while.
-    pub(crate) async fn go_on(&self, unfinished: Unfinished) -> Result<Box<Outcome>, OperationError> {
+    pub(crate) fn go_on(
+        &self,
+        unfinished: Unfinished,
+    ) -> impl Future<Output = Result<Box<Outcome>, OperationError>> + use<'_> {
+        let (arrival, deed) = (unfinished.work.ticket.arrival, Deed::of(&unfinished.work.wish.operation));
+        // Before it is polled: nobody may ever come to that.
+        let under_way = self.metrics.under_way(arrival, deed);
+        async move {
+            let done = self.end(unfinished).await;
+            under_way.ended(&done);
+            done.map_err(|error| self.explained(error))
+        }
+    }
+
+    async fn end(&self, unfinished: Unfinished) -> Result<Box<Outcome>, OperationError> {
         let Unfinished { mut work, first } = unfinished;
-        let (arrival, deed) = (work.ticket.arrival, Deed::of(&work.wish.operation));
         let attempt = match first {
             First::Elsewhere => None,
             First::Here(hops, begun) => Some(self.end_here(&mut work, hops, begun).await),
             First::Ended(attempt) => Some(attempt),
         };
-        let done = match attempt {
+        match attempt {
             Some(Attempt::Ended(result)) => result,
             other => self.keep_trying(work, other).await,
-        };
-        self.metrics.ended(arrival, deed, &done);
-        done.map_err(|error| self.explained(error))
+        }
     }
 
     /// Tries until the time is over; `attempt` is what became of the first, if it was made.

@@ -9,7 +9,8 @@ mod rest_client;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chord_node::{Limits, Node};
+use chord_node::{Limits, Network, Node};
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -168,5 +169,95 @@ async fn no_key_is_in_the_numbers() {
 async fn the_numbers_are_told_when_there_is_no_room_for_anything_else() {
     let node = rest_client::node(Limits { bodies_bytes: 0, ..Limits::default() }).await;
     assert_eq!(numbers(&node).await["chord_bodies_limit_bytes"], 0.0);
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_operation_is_counted_whose_client_goes_away_before_it_ends() {
+    let nodes = ring().await;
+    let dropped = |numbers: &BTreeMap<String, f64>, door: &str| {
+        numbers[&format!("chord_operations_total{{door=\"{door}\",operation=\"get\",result=\"dropped\"}}")]
+    };
+    // Some of these keys are others', so that they cannot be answered at once; nobody asks a second time.
+    let unanswered =
+        (0..64).filter(|count| nodes[0].get(format!("key-{count}").as_bytes()).now_or_never().is_none());
+    let unanswered = u32::try_from(unanswered.count()).unwrap();
+    let told = numbers(&nodes[0]).await;
+    assert!(unanswered > 0);
+    assert_eq!(dropped(&told, "library"), f64::from(unanswered));
+    assert_eq!(sum(&told, "chord_operations_total", "door=\"library\""), 64.0, "all are counted, and once");
+    let lasted = "chord_operation_duration_seconds_count{door=\"library\",kind=\"read\"}";
+    assert_eq!(told[lasted], f64::from(64 - unanswered), "how long it took nobody knows");
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_whose_connection_is_reset_while_the_owner_cannot_be_reached_is_counted() {
+    let network = Network::new();
+    let builder = Node::builder().listen("127.0.0.1:0").network(network.clone());
+    let first = builder.clone().start().await.unwrap();
+    let second = builder.join(first.name().clone()).start().await.unwrap();
+    let nodes = [first, second];
+    rest_client::become_ready(&nodes).await;
+    network.cut([nodes[1].name().clone()]);
+    let name = nodes[0].name().as_str();
+    let is_told = async || {
+        let told = numbers(&nodes[0]).await;
+        told["chord_operations_total{door=\"redis\",operation=\"get\",result=\"dropped\"}"] > 0.0
+    };
+    let reset = async {
+        for count in 0.. {
+            let mut stream = TcpStream::connect(name).await.unwrap();
+            stream.write_all(format!("GET key-{count}\r\n").as_bytes()).await.unwrap();
+            // What this node can answer by itself is there at once.
+            let answered = tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await;
+            if answered.is_err() {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, reset).await.expect("the other node owns some of the keys");
+    let counted = async {
+        while !is_told().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, counted).await.expect("it is counted");
+    network.heal();
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn how_long_commits_took_is_counted_once_for_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::builder().listen("127.0.0.1:0").data(folder.path()).start().await.unwrap();
+    for count in 0..5 {
+        node.put(format!("key-{count}").as_bytes(), b"value").await.unwrap();
+    }
+    let counted = async {
+        loop {
+            let told = numbers(&node).await;
+            let took = "chord_store_commit_duration_seconds";
+            let count = told[&format!("{took}_count")];
+            // It is counted a moment after it has become durable.
+            if count >= 5.0 && count == told["chord_store_commits_total"] {
+                assert_eq!(told[&format!("{took}_bucket{{le=\"+Inf\"}}")], count);
+                let (sum, within) =
+                    (told[&format!("{took}_sum")], told[&format!("{took}_bucket{{le=\"10\"}}")]);
+                assert!(sum > 0.0 && sum < 10.0 * count && within == count, "{sum} s, {within} within ten");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, counted).await.expect("all commits are counted");
+    assert!(numbers(&node).await["process_start_time_seconds"] > 1.6e9);
+    let told = ask(&node, "GET /v1/node").await;
+    assert!(told.text().contains("\"process\":{\"cpu_seconds\":"), "{}", told.text());
     node.shutdown().await;
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chord_disk::COMMIT_BOUNDS;
 use chord_kv::Health;
 use tokio::runtime::Handle;
 
@@ -141,7 +142,9 @@ fn store(shared: &Shared, to: &mut Exposition) {
     to.tell(&all::STORE_WRITABLE, !matches!(shared.store.health(), Health::NotWriting { .. }));
     let done = shared.disk.as_ref().map(|disk| disk.statistics()).unwrap_or_default();
     to.tell(&all::STORE_COMMITS, done.commits);
-    to.tell(&all::STORE_COMMIT_DURATION, seconds(done.commit_time));
+    let took = Distribution { counts: done.commit_counts.to_vec(), total: 0 };
+    let total = Number::Real(seconds(done.commit_time));
+    to.begin(&all::STORE_COMMIT_DURATION).distribution(&[], &took, &COMMIT_BOUNDS.map(seconds), total);
     to.tell(&all::STORE_SYNCS, done.syncs);
     to.tell(&all::STORE_PENDING, done.pending_bytes);
     to.tell(&all::STORE_DAMAGED_READS, done.damaged_reads);

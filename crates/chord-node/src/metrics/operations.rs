@@ -76,11 +76,14 @@ pub(crate) enum End {
     Failed,
     /// It may be done.
     Uncertain,
+    /// Nobody waits for it any more, and it may be done.
+    Dropped,
 }
 
 impl End {
-    pub(crate) const ALL: [Self; 5] = [Self::Ok, Self::Absent, Self::Refused, Self::Failed, Self::Uncertain];
-    pub(crate) const WORDS: [&str; 5] = ["ok", "absent", "refused", "failed", "uncertain"];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ok, Self::Absent, Self::Refused, Self::Failed, Self::Uncertain, Self::Dropped];
+    pub(crate) const WORDS: [&str; 6] = ["ok", "absent", "refused", "failed", "uncertain", "dropped"];
 
     fn done(deed: Deed, kept: &Kept) -> Self {
         let is_there = match deed {
@@ -134,6 +137,10 @@ impl Operations {
     pub(crate) fn note(&self, arrival: Arrival, deed: Deed, end: End) {
         let of = &self.0[arrival.door as usize];
         of.ended[deed as usize][end as usize].add(1);
+        if end == End::Dropped {
+            // How long somebody waited who did not want to is not how long it takes.
+            return;
+        }
         match Deeds::of(deed) {
             Deeds::Reads => of.reads.note(arrival.at.elapsed()),
             Deeds::Writes => of.writes.note(arrival.at.elapsed()),
@@ -168,6 +175,7 @@ impl Operations {
             refused: ended(End::Refused),
             failed: ended(End::Failed),
             uncertain: ended(End::Uncertain),
+            dropped: ended(End::Dropped),
             took: times.counts,
             took_total_us: times.total / 1000,
         }

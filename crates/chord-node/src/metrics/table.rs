@@ -95,19 +95,19 @@ metrics! {
         .by(&[("version", Values::Version)]);
     START_TIME = gauge("chord_start_time_seconds", "When the node was started, since 1970, by its own clock.").in_seconds();
 
-    OPERATIONS = counter("chord_operations_total", "Operations on keys that have ended, by the door by which they came, by what they do and by how they ended. The door `peer` is that of other nodes that take this one for the owner.")
+    OPERATIONS = counter("chord_operations_total", "Operations on keys that have ended, by the door by which they came, by what they do and by how they ended: `absent` if nothing was there, `refused` if the client asked for what cannot be, `failed` if nothing was done, `uncertain` if nobody knows, `dropped` if the client went away before, or the node ended; these may be done too. The door `peer` is that of other nodes that take this one for the owner.")
         .by(&[DOOR, ("operation", Values::These(&Deed::WORDS)), ("result", Values::These(&End::WORDS))]);
-    OPERATION_DURATION = histogram("chord_operation_duration_seconds", "How long operations on keys took, from when the request was read to when its answer was there.")
+    OPERATION_DURATION = histogram("chord_operation_duration_seconds", "How long operations on keys took, from when the request was read to when its answer was there; those that were dropped are not among them.")
         .in_seconds().by(&[DOOR, ("kind", Values::These(&Deeds::WORDS))]);
     OPERATION_HOPS = histogram("chord_operation_hops", "How often operations that clients asked for were forwarded until they were done.");
     OPERATIONS_UNDER_WAY = gauge("chord_operations_under_way", "Operations on this node's records that have not ended yet.");
-    LOOKUPS = counter("chord_lookups_total", "Lookups of an owner that have ended: for clients, for peers that asked, and for the node itself.")
+    LOOKUPS = counter("chord_lookups_total", "Questions who owns a position that have ended, `found` if the owner said that it is: those of clients, of peers that pass one on, and of the node itself. What an operation on a key asks on its way is not among them, nor what was dropped.")
         .by(&[("result", Values::These(&["found", "failed"]))]);
     LOOKUP_HOPS = histogram("chord_lookup_hops", "How often lookups were forwarded until the owner was found.");
 
-    ROUTING_CACHE = counter("chord_routing_cache_total", "Operations for an owner beyond the successors: `hit` if an owner that was learned earlier was asked at once, `wrong` if it was not the owner any more, `miss` if none was known and the question went through the ring.")
+    ROUTING_CACHE = counter("chord_routing_cache_total", "Attempts at operations on keys whose owner this node does not list: `hit` if an owner that was learned in the last ten seconds was asked at once and said how it went, `wrong` if it was asked at once and refused, or did not answer, `miss` if none was known and the ring named the owner. An operation that is tried again counts again, and an owner that is not found not at all.")
         .by(&[("result", Values::These(&["hit", "wrong", "miss"]))]);
-    ROUTING_CACHE_ENTRIES = gauge("chord_routing_cache_entries", "Owners that are remembered.");
+    ROUTING_CACHE_ENTRIES = gauge("chord_routing_cache_entries", "Owners that are remembered, of whom some may be too old to be asked at once.");
 
     PEERS = gauge("chord_peers", "Peers to which there is a link. A suspect one failed a moment ago, and is gone round until it answers a ping.")
         .by(&[("state", Values::These(&LinkState::WORDS))]);
@@ -145,7 +145,7 @@ metrics! {
     STORE_BYTES = gauge("chord_store_bytes", "What they weigh.").in_bytes();
     STORE_WRITABLE = gauge("chord_store_writable", "1; 0 while nothing can be written, as on a full disk.");
     STORE_COMMITS = counter("chord_store_commits_total", "Commits that became durable; 0 in memory.");
-    STORE_COMMIT_DURATION = counter("chord_store_commit_duration_seconds_total", "How long these took together: divide its rate by that of the commits.").in_seconds();
+    STORE_COMMIT_DURATION = histogram("chord_store_commit_duration_seconds", "How long commits took until they were durable: many writes in one, with its sync, and with the wait for a disk that was full.").in_seconds();
     STORE_SYNCS = counter("chord_store_syncs_total", "How often the file was synced.");
     STORE_PENDING = gauge("chord_store_pending_bytes", "Records that wait for the disk.").in_bytes();
     STORE_DAMAGED_READS = counter("chord_store_damaged_reads_total", "Reads of a record whose checksum is wrong.");

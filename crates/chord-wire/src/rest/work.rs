@@ -61,6 +61,9 @@ pub struct OperationsBody {
     pub failed: u64,
     /// Nobody knows whether it was done.
     pub uncertain: u64,
+    /// Nobody waits for it any more, since the connection by which it came is gone; it may be done.
+    #[serde(default)]
+    pub dropped: u64,
     /// How many took so long: the first up to the first bound, the next up to the second and longer than the first, and so on;
     /// the last counts those above all bounds.
     pub took: Vec<u64>,

@@ -145,8 +145,14 @@ impl Tally {
 }
 
 fn done(operations: &chord::seen::OperationsBody) -> u64 {
-    let counts =
-        [operations.ok, operations.absent, operations.refused, operations.failed, operations.uncertain];
+    let counts = [
+        operations.ok,
+        operations.absent,
+        operations.refused,
+        operations.failed,
+        operations.uncertain,
+        operations.dropped,
+    ];
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
