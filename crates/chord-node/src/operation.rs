@@ -469,10 +469,10 @@ impl Shared {
             match lookup.step_round(&view, |peer| self.links.is_suspect(peer)) {
                 Step::Here(found) => return Way::Here(found),
                 Step::Stuck(refusal) => return Way::Stuck(refusal),
-                Step::Ask { peer, question } if question.named && until == Until::Named => {
+                Step::Ask { peer, question, .. } if question.named && until == Until::Named => {
                     return Way::Named(peer, question.path);
                 }
-                Step::Ask { peer, question } => {
+                Step::Ask { peer, question, .. } => {
                     if until == Until::Named
                         && let Some(owner) = self.shortcuts.take(lookup, &view)
                         && self.links.may_be_guessed(&owner.name)

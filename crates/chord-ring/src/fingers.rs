@@ -32,6 +32,18 @@ impl Fingers {
         Self(runs)
     }
 
+    /// The table of these runs as another node tells of them: what is not in order, nearest first, is left out.
+    pub fn of_told(runs: impl IntoIterator<Item = Finger>) -> Self {
+        let mut kept: Vec<Finger> = Vec::new();
+        for run in runs {
+            let is_further = kept.last().is_none_or(|last| last.last < run.first);
+            if is_further && run.first <= run.last {
+                kept.push(run);
+            }
+        }
+        Self(kept)
+    }
+
     /// Records that `peer` is the first member at or after the start of entry `first`.
     ///
     /// That one answer proves every further entry that starts at or before `peer`; it also disproves what

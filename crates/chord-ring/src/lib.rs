@@ -35,7 +35,7 @@ pub use input_output::{
     Command, CommandError, Event, Incarnation, Input, JoinError, Output, Purpose, RequestId, Token, Wake,
 };
 pub use interval::{between, owned};
-pub use lookup::{Lookup, Step, owner_by_range};
+pub use lookup::{Because, Chosen, Lookup, Step, owner_by_range};
 pub use message::{Answer, Failure, Found, Pong, Question, Refusal, Request, State};
 pub use node::{JOIN_ATTEMPTS_MAX, Node};
 pub use patience::{

@@ -16,9 +16,39 @@ pub enum Step {
         peer: Peer,
         /// What to ask it.
         question: Question,
+        /// Why that one.
+        because: Because,
     },
     /// There is nobody left to ask.
     Stuck(Refusal),
+}
+
+/// Why a lookup goes to a peer next, by what the node knows that asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Because {
+    /// The target lies between the node and its first successor, which therefore owns it.
+    NextIsOwner,
+    /// It is the first of the node's successors at or after the target that may own it; from 1.
+    FirstAtOrAfter(usize),
+    /// The node leaves, and has handed on what it owned: that successor, from 1, is its heir.
+    Heir(usize),
+    /// Of all that the node knows this finger is the closest before the target.
+    ClosestFinger,
+    /// Of all that the node knows this successor, from 1, is the closest before the target.
+    ClosestSuccessor(usize),
+    /// The node was named as the owner, and knows one before it, which may be that.
+    MayBeBefore,
+    /// It is the node's predecessor, and nobody else is left to ask.
+    LastResort,
+}
+
+/// Why a lookup goes to one peer, and how many it goes to only when they have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Why, once those are set aside.
+    pub because: Because,
+    /// How many peers the node would rather ask.
+    pub passed_over: usize,
 }
 
 /// What a member that does not follow a lookup, as a seed node does not, has shown of its range: whether it is the
@@ -70,6 +100,21 @@ impl Lookup {
     pub fn failed(&mut self, peer: &NodeName, failure: &Failure) {
         self.is_over |= *failure == Failure::Refused(Refusal::HopLimit);
         self.set_aside(peer);
+    }
+
+    /// Why this lookup goes to the peer of that name, as `view` has it; `None` if it does not, whoever else fails.
+    ///
+    /// The same decision as [`step`](Self::step), so that a reason that is told is the one that counted.
+    pub fn why(&self, view: &View, peer: &NodeName) -> Option<Chosen> {
+        let (mut lookup, mut passed_over) = (self.clone(), 0);
+        while let Step::Ask { peer: next, because, .. } = lookup.step(view) {
+            if next.name == *peer {
+                return Some(Chosen { because, passed_over });
+            }
+            lookup.set_aside(&next.name);
+            passed_over += 1;
+        }
+        None
     }
 
     fn set_aside(&mut self, peer: &NodeName) {
@@ -124,7 +169,7 @@ impl Lookup {
             return self.here(view);
         }
         if self.may_own(predecessor) {
-            return self.ask(view, predecessor, true);
+            return self.ask(view, predecessor, true, Because::MayBeBefore);
         }
         // It had the question, so it lives, and lies nearer behind the target than this node does.
         Step::Stuck(Refusal::NoRoute)
@@ -134,7 +179,8 @@ impl Lookup {
         let me = view.me().position;
         let leaving_mine = !view.is_member()
             && view.predecessor().is_some_and(|predecessor| owned(predecessor.position, self.target(), me));
-        let owners = if leaving_mine || (self.question.named && !view.is_member()) {
+        let is_handed_on = leaving_mine || (self.question.named && !view.is_member());
+        let owners = if is_handed_on {
             view.successors().as_slice()
         } else {
             view.successors().at_or_after(me, self.target())
@@ -148,16 +194,26 @@ impl Lookup {
                     after: None,
                 });
             }
-            return self.ask(view, owner, true);
+            let because = match view.successors().rank(owner) {
+                Some(rank) if is_handed_on => Because::Heir(rank),
+                None | Some(1) => Because::NextIsOwner,
+                Some(rank) => Because::FirstAtOrAfter(rank),
+            };
+            return self.ask(view, owner, true, because);
         }
         let mut preceding = view.preceding(self.target());
         if let Some(peer) = preceding.find_map(|peer| self.usable(Some(peer))) {
-            return self.ask(view, peer, false);
+            let is_finger = view.fingers().runs().iter().any(|run| run.peer == *peer);
+            let because = match view.successors().rank(peer) {
+                Some(rank) if !is_finger => Because::ClosestSuccessor(rank),
+                _ => Because::ClosestFinger,
+            };
+            return self.ask(view, peer, false, because);
         }
         match self.usable(view.predecessor()) {
             // The last resort: by what is known here it is no owner, and must not take itself for one because its own
             // predecessor is slow.
-            Some(predecessor) => self.ask(view, predecessor, false),
+            Some(predecessor) => self.ask(view, predecessor, false, Because::LastResort),
             None => Step::Stuck(Refusal::NoRoute),
         }
     }
@@ -197,9 +253,9 @@ impl Lookup {
         !self.failed.contains(&peer.name) && !asked.contains(&peer.name)
     }
 
-    fn ask(&self, view: &View, peer: &Peer, named: bool) -> Step {
+    fn ask(&self, view: &View, peer: &Peer, named: bool, because: Because) -> Step {
         let question = Question { target: self.target(), named, path: self.path_through(view) };
-        Step::Ask { peer: peer.clone(), question }
+        Step::Ask { peer: peer.clone(), question, because }
     }
 
     fn here(&self, view: &View) -> Step {

@@ -61,6 +61,11 @@ impl SuccessorList {
         &self.0
     }
 
+    /// Which of the entries that peer is, counted from 1.
+    pub fn rank(&self, peer: &Peer) -> Option<usize> {
+        self.0.iter().position(|entry| entry == peer).map(|idx| idx + 1)
+    }
+
     /// Whether the list has no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

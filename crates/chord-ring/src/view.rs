@@ -61,6 +61,11 @@ impl View {
         Self { phase: Phase::Member, predecessor, successors, fingers, ..Self::new(config, me) }
     }
 
+    /// The same for a node that leaves.
+    pub fn leaving(self) -> Self {
+        Self { phase: Phase::Leaving, ..self }
+    }
+
     /// The ring this node belongs to, or would.
     pub fn ring(&self) -> &RingTag {
         self.config.ring()

@@ -180,7 +180,7 @@ impl<'a, N: Nodes> Walk<'a, N> {
             let (peer, question) = match lookup.step(view) {
                 Step::Here(_) => return Ok(at),
                 Step::Stuck(refusal) => return Err(refusal.into()),
-                Step::Ask { peer, question } => {
+                Step::Ask { peer, question, .. } => {
                     let (peer, question) = self.by_the_ending(view, &failed, peer, question);
                     let from = if self.style == Style::Iterative { asker } else { at };
                     self.nodes.nearest(from, peer, question)

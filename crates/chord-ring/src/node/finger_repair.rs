@@ -47,7 +47,7 @@ impl Node {
                 // Nobody lies between this entry's start and this node itself, so nobody lies beyond it either.
                 self.end_fingers();
             }
-            Step::Ask { peer, question } => {
+            Step::Ask { peer, question, .. } => {
                 self.send(Purpose::Finger, &peer.name, Request::FindSuccessor(question));
                 self.open.finger_repair.open = Some((lookup, peer));
             }

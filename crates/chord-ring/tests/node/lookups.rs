@@ -96,7 +96,7 @@ fn the_named_node_claims_a_position_only_when_its_predecessor_cannot() {
     let view = Solo::member(30, &[40], Some(20)).node.view().clone();
     let question = Question { target: 15.into(), named: true, path: vec![name(10)] };
     let mut lookup = Lookup::new(question);
-    let Step::Ask { peer: asked, question } = lookup.step(&view) else { panic!("it claims at once") };
+    let Step::Ask { peer: asked, question, .. } = lookup.step(&view) else { panic!("it claims at once") };
     assert_eq!((asked.name, question.named), (name(20), true));
     lookup.failed(&name(20), &Failure::Unreachable);
     assert!(matches!(lookup.step(&view), Step::Here(Found { hops: 1, .. })));
@@ -129,4 +129,57 @@ fn the_owner_says_where_its_range_begins_and_whoever_passes_the_answer_on_says_i
     assert_eq!(lookup.answered(&asker, &peer(30), found.clone()).after, Some(20.into()));
     let of_a_seed = Found { path: Vec::new(), ..found };
     assert_eq!(lookup.answered(&asker, &peer(30), of_a_seed).after, Some(20.into()));
+}
+
+/// A node at 10 that knows all this.
+fn view_of_many() -> View {
+    let fingers = [(4, 30), (5, 50), (6, 90), (7, 150)];
+    let runs = fingers.map(|(entry, at)| Finger { first: entry, last: entry, peer: peer(at) });
+    let config = Config::new(ring_tag(8)).with_successors(4).unwrap();
+    View::member(config, peer(10), Some(peer(200)), &peers(&[20, 30, 40, 60]), Fingers::of_runs(runs.into()))
+}
+
+#[test]
+fn each_step_says_why_it_goes_to_the_next() {
+    let view = view_of_many();
+    let next = |lookup: &Lookup, view: &View| match lookup.step(view) {
+        Step::Ask { peer, because, .. } => (peer.position, because),
+        step => panic!("{step:?}"),
+    };
+    let because = |target: u64| next(&Lookup::of(target.into()), &view);
+    assert_eq!(because(15), (20.into(), Because::NextIsOwner));
+    assert_eq!(because(20), (20.into(), Because::NextIsOwner), "at it is before it");
+    assert_eq!(because(35), (40.into(), Because::FirstAtOrAfter(3)));
+    assert_eq!(because(100), (90.into(), Because::ClosestFinger));
+    assert_eq!(because(75), (60.into(), Because::ClosestSuccessor(4)));
+    let mut alone = Lookup::of(100.into());
+    for position in [20, 30, 40, 50, 60, 90, 150] {
+        alone.failed(&name(position), &Failure::Silent);
+    }
+    assert_eq!(next(&alone, &view), (200.into(), Because::LastResort));
+    let named = Question { target: 150.into(), named: true, path: vec![name(5)] };
+    assert_eq!(next(&Lookup::new(named), &view), (200.into(), Because::MayBeBefore));
+    let leaving = view.clone().leaving();
+    assert_eq!(next(&Lookup::of(5.into()), &leaving), (20.into(), Because::Heir(1)));
+}
+
+#[test]
+fn a_peer_is_chosen_for_the_reason_that_counts_once_those_before_it_have_failed() {
+    let view = view_of_many();
+    let why = |target: u64, to: u64| Lookup::of(target.into()).why(&view, &name(to));
+    let chosen = |because, passed_over| Some(Chosen { because, passed_over });
+    assert_eq!(why(100, 90), chosen(Because::ClosestFinger, 0));
+    assert_eq!(why(100, 50), chosen(Because::ClosestFinger, 2));
+    assert_eq!(why(35, 60), chosen(Because::FirstAtOrAfter(4), 1));
+    assert_eq!(why(100, 200), chosen(Because::LastResort, 6), "150 lies behind the target");
+    assert_eq!(why(100, 150), None, "no lookup goes beyond its target but to an owner");
+    assert_eq!(why(5, 20), None, "the node owns that itself");
+    assert_eq!(why(100, 77), None, "it does not know that one");
+}
+
+#[test]
+fn fingers_that_are_told_out_of_order_are_left_out() {
+    let run = |first, last| Finger { first, last, peer: peer(u64::from(first)) };
+    let told = Fingers::of_told([run(3, 5), run(4, 6), run(9, 7), run(8, 8), run(1, 2)]);
+    assert_eq!(told.runs(), [run(3, 5), run(8, 8)]);
 }

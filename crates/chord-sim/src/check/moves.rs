@@ -134,7 +134,7 @@ impl Moves {
             match lookup.step(node.view()) {
                 Step::Here(found) => return Ok(found),
                 Step::Stuck(refusal) => return Err(Failure::Refused(refusal)),
-                Step::Ask { peer, question } => {
+                Step::Ask { peer, question, .. } => {
                     let steps = positions.steps_to(&peer.name);
                     let question = positions.turn_question(&question, steps);
                     match self.look_up(global, global.on(at, steps), question) {

@@ -97,7 +97,7 @@ impl Cluster {
             let (peer, question) = match lookup.step(&view) {
                 Step::Here(found) => return Ok(found),
                 Step::Stuck(refusal) => return Err(Failure::Refused(refusal)),
-                Step::Ask { peer, question } => (peer, question),
+                Step::Ask { peer, question, .. } => (peer, question),
             };
             assert!(peer.name != *at, "{at} forwards to itself");
             // The asker stands in the path without having been asked.

@@ -150,7 +150,7 @@ impl World {
         let is_suspect = |peer: &NodeName| host.is_suspect(peer, self.now);
         let lookup = Lookup::of(target);
         match lookup.step_round(view, is_suspect) {
-            Step::Ask { peer, question } if question.named => Some((peer, Known::Named)),
+            Step::Ask { peer, question, .. } if question.named => Some((peer, Known::Named)),
             Step::Ask { .. } => {
                 let learned = lookup.shortcut(view, &data.shortcuts, self.now.since(Time::ZERO));
                 learned.filter(|peer| !is_suspect(&peer.name)).map(|peer| (peer, Known::Learned))

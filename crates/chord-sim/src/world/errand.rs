@@ -102,7 +102,7 @@ impl World {
                 self.queue.push(now.after(pause), Event::Resume { host, life, carried: id });
             }
             Step::Ask { .. } if left.is_zero() => self.end(host, id, Err(Failure::Silent)),
-            Step::Ask { peer, question } => {
+            Step::Ask { peer, question, .. } => {
                 let errand = carried.errand;
                 carried.asked = Some(peer.clone());
                 let call = Outgoing { asker: Asker::Lookup(id), errand, budget: left };
