@@ -70,7 +70,7 @@ impl Shared {
                 let first = copies.first().map(|first| (first.has, &first.version));
                 copy.has != CopyState::Unknown && Some((copy.has, &copy.version)) == first
             });
-        CopiesBody { position: position.to_string(), owner: NodeBody::from(owner), copies, do_agree }
+        CopiesBody::new(position.to_string(), NodeBody::from(owner), copies, do_agree)
     }
 
     /// Those that an owner has chosen, by its own word; `None` if it does not say.
@@ -101,6 +101,6 @@ impl Shared {
             }
             Ok(_) | Err(_) => (CopyState::Unknown, None),
         };
-        CopyBody { node: peer.name.to_string(), has, version }
+        CopyBody::new(peer.name.to_string(), has, version)
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_ring::NodeName;
-use chord_wire::rest::{PictureBody, SeenText, picture_event};
+use chord_wire::rest::{PictureBody, RingHealth, SeenText, picture_event};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::links::lock;
@@ -35,6 +35,8 @@ pub(crate) struct Picture {
     pause: Duration,
     /// Whether everybody has been asked.
     has_asked_all: bool,
+    /// How the ring is.
+    health: RingHealth,
 }
 
 /// Looks at the ring while somebody wants to see it.
@@ -113,8 +115,10 @@ impl Look {
         let former = last.iter().flat_map(|last| last.nodes.keys());
         let gone: Vec<&str> =
             former.filter(|name| !picture.nodes.contains_key(*name)).map(NodeName::as_str).collect();
-        let numbers = |picture: &Picture| (picture.left_out, picture.pause, picture.has_asked_all);
-        let is_same = last.as_ref().is_some_and(|last| numbers(last) == numbers(picture));
+        let is_same = last.as_ref().is_some_and(|last| {
+            (last.left_out, last.pause, last.has_asked_all, &last.health)
+                == (picture.left_out, picture.pause, picture.has_asked_all, &picture.health)
+        });
         if is_same && nodes.is_empty() && gone.is_empty() {
             return None;
         }
@@ -126,6 +130,7 @@ impl Look {
             left_out: picture.left_out,
             pause_ms: u64::try_from(picture.pause.as_millis()).unwrap_or(u64::MAX),
             has_asked_all: picture.has_asked_all,
+            health: &picture.health,
         };
         Some(picture_event(last.is_none(), &body))
     }

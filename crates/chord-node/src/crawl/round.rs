@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chord_ring::NodeName;
 use chord_wire::rest::{
-    PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, ReportBody, SeenAs, SeenBody, SeenText,
+    PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, ReportBody, SeenAs, SeenBody, SeenText, Sight,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -56,8 +56,6 @@ struct Seen {
     connections: Arc<Connections>,
     written: SeenText,
     written_at: Instant,
-    /// What that says beside numbers that change all the time.
-    essence: Result<ReportBody, SeenAs>,
     /// When it answered last; nothing if it never did.
     answered_at: Option<Instant>,
     /// How often it has failed in a row, and when.
@@ -84,6 +82,7 @@ pub(super) async fn crawl(shared: Arc<Shared>) {
     let mut crawl = Crawl {
         shared: shared.clone(),
         seen: BTreeMap::new(),
+        sight: Sight::new(shared.ring.size),
         left_out: 0,
         pause: PAUSE_MIN,
         has_asked_all: false,
@@ -105,6 +104,8 @@ pub(super) async fn crawl(shared: Arc<Shared>) {
 struct Crawl {
     shared: Arc<Shared>,
     seen: BTreeMap<NodeName, Seen>,
+    /// What the same nodes say, beside numbers that change all the time.
+    sight: Sight,
     left_out: u64,
     pause: Duration,
     /// Whether a round is over.
@@ -170,25 +171,24 @@ impl Crawl {
     /// Keeps what a node said. Returns whom it names.
     fn note(&mut self, told: Told) -> Vec<NodeName> {
         let Told { name, connections, report } = told;
-        let answer = report.as_ref().err().copied().unwrap_or(SeenAs::Answered);
         let names: Vec<NodeName> =
             report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
-        let is_there = answer == SeenAs::Answered;
-        let essence = report.clone().map(ReportBody::essence);
-        let is_as_before = |seen: &&Seen| seen.essence == essence && seen.written_at.elapsed() < NUMBERS_MAX;
+        let is_there = report.is_ok();
+        let position = self.shared.peer(name.clone()).position.to_string();
+        let seen = |report| SeenBody::new(name.to_string(), position, report);
+        let essence = seen.clone()(report.clone().map(ReportBody::essence));
+        let is_same = self.sight.node(name.as_str()).is_some_and(|place| place.seen == essence);
+        let is_as_before = |seen: &&Seen| is_same && seen.written_at.elapsed() < NUMBERS_MAX;
         let (written, written_at) = if let Some(seen) = before.filter(is_as_before) {
             (seen.written.clone(), seen.written_at)
         } else {
-            let position = self.shared.peer(name.clone()).position.to_string();
-            let body = SeenBody { node: name.to_string(), position, answer, report: report.ok() };
-            (SeenText::from(&body), Instant::now())
+            (SeenText::from(&seen(report)), Instant::now())
         };
         let seen = Seen {
             connections,
             written,
             written_at,
-            essence,
             answered_at: if is_there {
                 Some(Instant::now())
             } else {
@@ -198,16 +198,27 @@ impl Crawl {
             failed_at: Instant::now(),
         };
         self.seen.insert(name, seen);
+        if !is_same {
+            self.sight.take(essence);
+        }
         names
     }
 
     /// Forgets those that are not there and that nobody names any more.
     fn forget(&mut self, found: &BTreeSet<NodeName>) {
-        self.seen.retain(|name, seen| found.contains(name) || seen.is_recent());
+        let sight = &mut self.sight;
+        self.seen.retain(|name, seen| {
+            let stays = found.contains(name) || seen.is_recent();
+            if !stays {
+                sight.remove(name.as_str());
+            }
+            stays
+        });
         while self.seen.len() > NODES_MAX {
             let worst = self.seen.iter().max_by_key(|(_, seen)| seen.failures).map(|(name, _)| name.clone());
             let Some(worst) = worst else { return };
             self.seen.remove(&worst);
+            self.sight.remove(worst.as_str());
         }
     }
 
@@ -225,7 +236,8 @@ impl Crawl {
         let unfit = self.seen.len() - nodes.len();
         let left_out = self.left_out + unfit as u64;
         let (pause, has_asked_all) = (self.pause, self.has_asked_all);
-        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all };
+        let health = self.sight.health(left_out);
+        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }
 }

@@ -17,6 +17,8 @@ pub struct CopiesBody {
     pub copies: Vec<CopyBody>,
     /// Whether all of them answered, and have the same.
     pub do_agree: bool,
+    /// The same in words.
+    pub verdict: String,
 }
 
 /// What one node has of a key.
@@ -26,8 +28,42 @@ pub struct CopyBody {
     pub node: String,
     /// What it has.
     pub has: CopyState,
+    /// The same in words, to be read behind the node's name; an older version does not say it.
+    #[serde(default)]
+    pub words: String,
     /// The version of that.
     pub version: Option<String>,
+}
+
+impl CopiesBody {
+    /// Who keeps the key at that position, and what each has.
+    pub fn new(position: String, owner: NodeBody, copies: Vec<CopyBody>, do_agree: bool) -> Self {
+        let is_anywhere = copies.iter().any(|copy| copy.has != CopyState::Nothing);
+        let verdict = match (do_agree, is_anywhere) {
+            (true, false) => "Nothing is stored under this key.",
+            (true, true) => "They agree.",
+            (false, _) => "They do not agree yet: the owner brings them up to date.",
+        };
+        Self { position, owner, copies, do_agree, verdict: verdict.to_owned() }
+    }
+}
+
+impl CopyBody {
+    /// What that node has.
+    pub fn new(node: String, has: CopyState, version: Option<String>) -> Self {
+        Self { node, has, words: has.in_words().to_owned(), version }
+    }
+}
+
+impl CopyState {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Value => "has the value",
+            Self::Deleted => "knows that it was deleted",
+            Self::Nothing => "has nothing",
+            Self::Unknown => "did not say",
+        }
+    }
 }
 
 /// What a node has of a key.

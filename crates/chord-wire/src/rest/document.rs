@@ -25,6 +25,7 @@ use super::problem::{PROBLEM_TYPE, Problem};
 use super::query::Parameter;
 use super::report::{LinkBody, ProcessBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
+use super::sight::{RingHealth, RingReason, RingTrouble, Severity};
 use super::trace::{StepBody, TraceBody, Why};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
 use super::work::{LookupsBody, OperationsBody, RepairBody, WorkBody};
@@ -57,7 +58,8 @@ may have. Between events comments keep the connection alive. It ends when the no
 
 const LIVE: &str = "\
 A stream of events. `ring` comes first, with a `PictureBody` as its data that has every node; `changes` follow, whose \
-`PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself. \
+`PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself; `health` says of the whole ring what is the \
+matter, and what to do. \
 The ring is looked at only while somebody reads such a stream, and the more seldom the more nodes there are.";
 
 const TRACE: &str = "\
@@ -157,6 +159,10 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<SeenBody>()
         .schema_from::<SeenAs>()
         .schema_from::<PictureBody<'_>>()
+        .schema_from::<RingHealth>()
+        .schema_from::<RingReason>()
+        .schema_from::<RingTrouble>()
+        .schema_from::<Severity>()
         .schema_from::<CopiesBody>()
         .schema_from::<CopyBody>()
         .schema_from::<CopyState>()

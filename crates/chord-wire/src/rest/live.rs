@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::body::json;
-use super::report::{BadReport, ReportBody};
+use super::report::{BadReport, ReportBody, cut};
+use super::sight::RingHealth;
 
 /// Nodes in a picture, at most: more than can be told apart on a screen. Whoever makes names up fills no more than this.
 pub const PICTURE_NODES_MAX: usize = 1024;
@@ -26,6 +27,9 @@ pub struct SeenBody {
     pub position: String,
     /// What came of asking it.
     pub answer: SeenAs,
+    /// The same in words, to be read behind its name and a colon, where it told nothing; an older version does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// What it said.
     pub report: Option<ReportBody>,
 }
@@ -66,6 +70,9 @@ pub struct PictureBody<'a> {
     pub pause_ms: u64,
     /// Whether everybody who is named has been asked by now, however slow: before, nodes may be missing.
     pub has_asked_all: bool,
+    /// How the whole ring is, and what is the matter.
+    #[schema(value_type = RingHealth)]
+    pub health: &'a RingHealth,
 }
 
 /// A [`PictureBody`] as it is read.
@@ -84,6 +91,9 @@ pub struct PictureRead {
     /// Whether everybody who is named has been asked.
     #[serde(default = "asked_all")]
     pub has_asked_all: bool,
+    /// How the ring is; a node of an older version does not say it.
+    #[serde(default)]
+    pub health: Option<RingHealth>,
 }
 
 /// A node that does not say so shows pictures as they are.
@@ -106,12 +116,23 @@ impl PictureRead {
         picture.nodes.truncate(PICTURE_NODES_MAX);
         picture.gone.truncate(PICTURE_NODES_MAX);
         picture.gone.retain(|name| is_name(name));
+        picture.health = picture.health.map(RingHealth::checked);
         picture.nodes = picture.nodes.into_iter().filter_map(|seen| seen.checked(ring_name, size)).collect();
         Ok(picture)
     }
 }
 
 impl SeenBody {
+    /// What came of asking the node of that name and position.
+    pub fn new(node: String, position: String, told: Result<ReportBody, SeenAs>) -> Self {
+        let (answer, report) = match told {
+            Ok(report) => (SeenAs::Answered, Some(report)),
+            Err(answer) => (answer, None),
+        };
+        let because = report.is_none().then(|| answer.in_words().to_owned());
+        Self { node, position, answer, because, report }
+    }
+
     fn checked(self, ring_name: &str, size: RingSize) -> Option<Self> {
         let name: NodeName = self.node.parse().ok()?;
         let report = self.report.map(|report| report.checked(&name, ring_name, size));
@@ -123,7 +144,9 @@ impl SeenBody {
             None => (self.answer, None),
         };
         let position = Peer::of_name(name, size).position.to_string();
-        Some(Self { node: self.node, position, answer, report })
+        let mut because = self.because.filter(|_| answer == self.answer);
+        because.as_mut().map(cut);
+        Some(Self { node: self.node, position, answer, because, report })
     }
 }
 
@@ -168,6 +191,7 @@ pub fn picture_event(is_whole: bool, picture: &PictureBody<'_>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sight::{RING_REASONS_MAX, RingTrouble};
     use super::*;
 
     #[test]
@@ -176,6 +200,7 @@ mod tests {
             node: "a\n\nevent: x\r:1".to_owned(),
             position: "7".to_owned(),
             answer: SeenAs::OtherRing,
+            because: None,
             report: None,
         };
         let text = SeenText::from(&seen);
@@ -187,10 +212,11 @@ mod tests {
             left_out: 2,
             pause_ms: 250,
             has_asked_all: true,
+            health: &RingHealth::default(),
         };
         let expected = "event: ring\ndata: {\"seen_by\":\"b:1\",\"at_ms\":5,\"nodes\":[{\"node\":\"a\\n\\nevent: x\\r:1\",\
             \"position\":\"7\",\"answer\":\"other-ring\",\"report\":null}],\"gone\":[\"c:1\"],\"left_out\":2,\"pause_ms\":250,\
-            \"has_asked_all\":true}\n\n";
+            \"has_asked_all\":true,\"health\":{\"severity\":\"fine\",\"verdict\":\"\",\"detail\":null,\"reasons\":[],\"more\":0}}\n\n";
         assert_eq!(String::from_utf8(picture_event(true, &picture)).unwrap(), expected);
         assert!(picture_event(false, &picture).starts_with(b"event: changes\n"));
     }
@@ -212,6 +238,16 @@ mod tests {
         let own = Peer::of_name("h1:1".parse().unwrap(), size).position.to_string();
         assert_eq!(picture.nodes[0].position, own, "a position follows from a name");
         assert_eq!((picture.gone.as_slice(), picture.has_asked_all), (&["h2:1".to_owned()][..], true));
+        assert_eq!(picture.health, None, "an older node does not say how the ring is");
+        let reason = serde_json::json!({"code": "of a later version", "severity": "act", "node": "<b>",
+            "sentence": "x".repeat(9000), "next": "wait"});
+        let mut grave = said.clone();
+        grave["health"] = serde_json::json!({"severity": "act", "verdict": "v", "detail": null,
+            "reasons": vec![reason; RING_REASONS_MAX + 3], "more": 1});
+        let health = read(&grave).unwrap().health.unwrap();
+        assert_eq!((health.reasons.len(), health.more), (RING_REASONS_MAX, 4));
+        let first = &health.reasons[0];
+        assert_eq!((first.code, &first.node, first.sentence.len()), (RingTrouble::Other, &None, 400));
         let mut unnamed = said;
         unnamed["seen_by"] = "no name".into();
         assert_eq!(read(&unnamed), Err(BadReport::Garbled));

@@ -188,7 +188,7 @@ fn place(name: &str, size: RingSize) -> Result<String, BadReport> {
     Ok(own_position(&name, size).to_string())
 }
 
-fn cut(text: &mut String) {
+pub(super) fn cut(text: &mut String) {
     if let Some((end, _)) = text.char_indices().nth(REPORT_TEXT_MAX) {
         text.truncate(end);
     }

@@ -1,9 +1,7 @@
 //! `chord trace`: the way to a key hop by hop, why each node named the next, and who keeps the key.
 
-use std::fmt::Write as _;
-
 use chord::Key;
-use chord::seen::{CopyBody, CopyState, StepBody, TraceBody, Why};
+use chord::seen::{CopyBody, CopyState, StepBody, TraceBody};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,6 +17,9 @@ const KEY_CHARS_MAX: usize = 200;
 
 /// Steps that are told one by one: a lookup among a million nodes has ten.
 const STEPS_TOLD_MAX: usize = 40;
+
+/// Letters of a sentence of the node that are shown: two names may have 512.
+const SENTENCE_CHARS_MAX: usize = 400;
 
 /// Show the way to a key hop by hop, why it was taken, and who keeps the key
 #[derive(Debug, Args)]
@@ -86,7 +87,7 @@ fn page(key: &Key, trace: &TraceBody) -> String {
     ));
     line(format!("\n{HEADING}The way to its owner{HEADING:#}"));
     for (idx, step) in trace.steps.iter().take(STEPS_TOLD_MAX).enumerate() {
-        line(format!("{:>3}. {}", idx + 1, hop(step, trace.steps.len() == 1)));
+        line(format!("{:>3}. {}", idx + 1, hop(step)));
     }
     if let Some(more) = trace.steps.len().checked_sub(STEPS_TOLD_MAX).filter(|more| *more > 0) {
         line(format!("     and {more} more"));
@@ -99,60 +100,32 @@ fn page(key: &Key, trace: &TraceBody) -> String {
     text
 }
 
-fn hop(step: &StepBody, is_alone: bool) -> String {
-    let StepBody { node, why, successor, leap, round_trip_us, .. } = step;
-    let Some(next) = &step.next else {
-        let why = if is_alone {
-            "owns the key itself: nobody else is asked"
-        } else {
-            "owns the key, by its own word"
-        };
-        return format!("{node} {why}.");
+/// The words are those of the node that was asked; of an older version, which has none, only what it found is told.
+fn hop(step: &StepBody) -> String {
+    let StepBody { node, next, sentence, leap, round_trip_us, .. } = step;
+    let sentence = match (sentence.as_str(), next) {
+        ("", Some(next)) => format!("names {next}"),
+        ("", None) => "owns the key".to_owned(),
+        (sentence, _) => shown(sentence, SENTENCE_CHARS_MAX),
     };
-    let rank = successor.unwrap_or(0);
-    let why = match (why, step.entries) {
-        (Why::Owner, _) => "it is the owner".to_owned(),
-        (Why::NextIsOwner, _) => {
-            "the key lies between it and this successor, which therefore owns it".to_owned()
-        }
-        (Why::FirstAtOrAfter, _) => {
-            format!("of its successors, number {rank} is the first at or after the key")
-        }
-        (Why::KnownAtOrAfter, _) => "it is the first node known at or after the key".to_owned(),
-        (Why::ClosestFinger, Some((first, last))) if first == last => {
-            format!("of all that it knows, this finger (entry {first}) is the closest before the key")
-        }
-        (Why::ClosestFinger, Some((first, last))) => {
-            format!(
-                "of all that it knows, this finger (entries {first} to {last}) is the closest before the key"
-            )
-        }
-        (Why::ClosestFinger, None) => {
-            "of all that it knows, this finger is the closest before the key".to_owned()
-        }
-        (Why::ClosestSuccessor, _) => {
-            format!("of all that it knows, successor {rank} is the closest before the key")
-        }
-        (Why::Changed, _) => "it knew this node when it was asked, and has changed its mind since".to_owned(),
-        (Why::Untold, _) => "why, it did not tell".to_owned(),
-    };
-    let mut text = format!("{node} names {next}: {why}");
     let took = round_trip_us.map(|us| format!("about {} away", micros(us)));
     let leap = leap.map(|leap| format!("{} of the way to the key", percent(leap.clamp(0.0, 1.0))));
-    let more: Vec<_> = took.into_iter().chain(leap).collect();
-    if !more.is_empty() {
-        write!(text, " ({})", more.join(", ")).expect("a string takes every text");
+    let more: Vec<_> = took.into_iter().chain(leap).filter(|_| next.is_some()).collect();
+    if more.is_empty() {
+        format!("{node} {sentence}.")
+    } else {
+        format!("{node} {sentence} ({}).", more.join(", "))
     }
-    text + "."
 }
 
 fn kept(copy: &CopyBody, is_owner: bool) -> String {
     let (style, has) = match copy.has {
-        CopyState::Value => (GOOD, "has the value"),
-        CopyState::Deleted => (HEALING, "knows that it was deleted"),
-        CopyState::Nothing => (HEALING, "has nothing"),
-        CopyState::Unknown => (BAD, "did not say"),
+        CopyState::Value => (GOOD, "value"),
+        CopyState::Deleted => (HEALING, "deleted"),
+        CopyState::Nothing => (HEALING, "nothing"),
+        CopyState::Unknown => (BAD, "unknown"),
     };
+    let has = if copy.words.is_empty() { has.to_owned() } else { shown(&copy.words, SENTENCE_CHARS_MAX) };
     let owner = if is_owner { " (owner)" } else { "" };
     let version = copy
         .version
@@ -162,12 +135,8 @@ fn kept(copy: &CopyBody, is_owner: bool) -> String {
 }
 
 fn verdict(trace: &TraceBody) -> String {
-    let is_anywhere = trace.copies.iter().any(|copy| copy.has != CopyState::Nothing);
-    match (trace.do_agree, is_anywhere) {
-        (true, false) => "Nothing is stored under this key.".to_owned(),
-        (true, true) => format!("{GOOD}They agree.{GOOD:#}"),
-        (false, _) => format!("{BAD}They do not agree yet{BAD:#}: the owner brings them up to date."),
-    }
+    let style = if trace.do_agree { GOOD } else { BAD };
+    format!("{style}{}{style:#}", shown(&trace.verdict, SENTENCE_CHARS_MAX))
 }
 
 /// When a version was written and by whom, without most of the digits.
@@ -192,17 +161,18 @@ mod tests {
     }
 
     fn said() -> serde_json::Value {
-        let step = |node: &str, next: Option<&str>, why: &str| {
-            serde_json::json!({"node": node, "position": "1", "next": next, "why": why, "entries": [150, 157],
-                "successor": 2, "round_trip_us": 1500, "leap": 0.75})
+        let step = |node: &str, next: Option<&str>, why: &str, sentence: &str| {
+            serde_json::json!({"node": node, "position": "1", "next": next, "why": why, "sentence": sentence,
+                "entries": [150, 157], "successor": 2, "round_trip_us": 1500, "leap": 0.75})
         };
         serde_json::json!({
             "position": "42", "owner": {"node": "h:3", "position": "50"}, "hops": 2, "took_us": 900,
-            "steps": [step("h:1", Some("h:2"), "closest-finger"), step("h:2", Some("h:3"), "next-is-owner"),
-                step("h:3", None, "owner")],
-            "copies": [{"node": "h:3", "has": "value", "version": "1790000000000.0.123456789012345678901234"},
-                {"node": "h:4", "has": "unknown", "version": null}],
-            "do_agree": false
+            "steps": [step("h:1", Some("h:2"), "closest-finger", "names h:2: it is near"),
+                step("h:2", Some("h:3"), "next-is-owner", "names h:3: \u{1b}[2Jit is the owner"),
+                step("h:3", None, "owner", "owns the key, by its own word")],
+            "copies": [{"node": "h:3", "has": "value", "words": "has the value", "version": "1790000000000.0.123456789012345678901234"},
+                {"node": "h:4", "has": "unknown", "words": "did not say", "version": null}],
+            "do_agree": false, "verdict": "They do not agree yet."
         })
     }
 
@@ -214,16 +184,31 @@ position  42
 owner     h:3, 2 hops away, found in 900 us
 
 The way to its owner
-  1. h:1 names h:2: of all that it knows, this finger (entries 150 to 157) is the closest before the key (about 1.5 ms away, 75 % of the way to the key).
-  2. h:2 names h:3: the key lies between it and this successor, which therefore owns it (about 1.5 ms away, 75 % of the way to the key).
+  1. h:1 names h:2: it is near (about 1.5 ms away, 75 % of the way to the key).
+  2. h:2 names h:3: \\u{1b}[2Jit is the owner (about 1.5 ms away, 75 % of the way to the key).
   3. h:3 owns the key, by its own word.
 
 Who keeps it
   h:3 (owner) has the value, version 1790000000000.0.123456...1234
   h:4 did not say
-They do not agree yet: the owner brings them up to date.
+They do not agree yet.
 ";
         assert_eq!(plain("greeting", &trace(&said())), expected);
+    }
+
+    #[test]
+    fn a_node_of_an_older_version_does_not_say_why_and_its_way_is_told_all_the_same() {
+        let mut older = said();
+        older.as_object_mut().unwrap().remove("verdict");
+        for step in older["steps"].as_array_mut().unwrap() {
+            step.as_object_mut().unwrap().remove("sentence");
+            step["why"] = "known-at-or-after".into();
+        }
+        older["copies"][0].as_object_mut().unwrap().remove("words");
+        let page = plain("greeting", &trace(&older));
+        assert!(page.contains("  1. h:1 names h:2 (about 1.5 ms away"), "{page}");
+        assert!(page.contains("  3. h:3 owns the key."), "{page}");
+        assert!(page.contains("  h:3 (owner) value, version"), "{page}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ const LESSONS = [
         watch: [
           ["The diamond: where the key is hashed to. The owner is the next node clockwise.", (now) => now.trace !== null],
           ["The arrows: each leads to a node before the key, the last to the owner. Below stands why each node chose the next.", (now) => now.trace !== null],
-          ["Its copies are at the owner and the next two successors, and agree.", (now) => now.trace?.copies.do_agree === true],
+          ["Its copies are at the owner and the next two successors, and agree.", (now) => now.trace?.do_agree === true],
         ],
       },
     ],

@@ -5,12 +5,16 @@ import { sweep, turn } from "./angle.js";
 /** The owners' colours, none of which is that of trouble; see style.css. */
 const HUES = 6;
 
+/** What is said before anything was seen. */
+const UNSEEN = { severity: "waiting", verdict: "Looking at the ring", detail: null, reasons: [], more: 0 };
+
 /** A node as it is shown. */
 class Node {
   constructor(seen, before) {
     this.name = seen.node;
     this.position = seen.position;
     this.answer = seen.answer;
+    this.because = seen.because ?? null;
     this.report = seen.report;
     this.last = seen.report ?? before?.last ?? null;
   }
@@ -45,7 +49,7 @@ export class Ring {
   }
 
   static empty() {
-    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0 });
+    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0, health: UNSEEN });
   }
 
   /** The ring after an event of the stream. */
@@ -53,7 +57,7 @@ export class Ring {
     const nodes = isWhole ? new Map() : new Map(this.nodes);
     for (const seen of event.nodes) nodes.set(seen.node, new Node(seen, this.nodes.get(seen.node)));
     for (const gone of event.gone) nodes.delete(gone);
-    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms };
+    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms, health: event.health };
     return new Ring(event.at_ms, nodes, about);
   }
 

@@ -2,7 +2,6 @@
 
 import { brief, bytes, clock, count, lasting, micros, percent } from "./angle.js";
 import { byId, copyButton, h, update } from "./dom.js";
-import { answerInWords } from "./health.js";
 
 /** Shows the selected node. */
 export function showNode(ring, view, select) {
@@ -26,7 +25,7 @@ function panel(ring, node, select) {
   const head = h("div", { class: "head" }, title, close);
   const place = fact("position", h("code", { title: node.position }, brief(node.position)), copyButton("its position", node.position));
   if (!node.isThere) {
-    const parts = [head, h("p", { class: "trouble" }, `${sentence(answerInWords(node.answer))}.`), h("dl", { class: "facts" }, place)];
+    const parts = [head, h("p", { class: "trouble" }, `${sentence(node.because ?? "it does not answer")}.`), h("dl", { class: "facts" }, place)];
     if (node.last) parts.push(h("p", { class: "hint" }, `It was started at ${clock(node.last.started_at_ms)} and had ${count(node.last.records, "record", "records")} of its own when it was heard of last.`));
     return parts;
   }

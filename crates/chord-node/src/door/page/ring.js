@@ -138,7 +138,7 @@ export class Picture {
   drawPath() {
     const { trace } = this.view;
     if (!trace) return;
-    const turns = trace.path.map(({ position }) => this.ring.turnOf(position));
+    const turns = trace.steps.map(({ position }) => this.ring.turnOf(position));
     turns.slice(1).forEach((to, idx) => {
       const path = this.keyed.path.get(`hop ${idx}`, () => s("path", { class: "hop", pathLength: 1, "marker-end": "url(#hop)" }));
       set(path, { d: chord(turns[idx], to, BEFORE - 12) });
@@ -201,7 +201,7 @@ export class Picture {
 
   /** Whose label has room: the selected node's and those of the path first, then as they come. */
   labelled() {
-    const wanted = new Set([this.view.node, ...(this.view.trace?.path ?? []).map(({ node }) => node)]);
+    const wanted = new Set([this.view.node, ...(this.view.trace?.steps ?? []).map(({ node }) => node)]);
     const rank = ({ node }) => (wanted.has(node.name) ? 0 : node.isThere ? 2 : 1);
     const taken = [];
     const names = new Set();

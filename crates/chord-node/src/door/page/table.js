@@ -25,6 +25,7 @@ function state(ring, { node }) {
   if (!node.isThere) return node.answer;
   if (!node.isMember) return "no member";
   if (beliefs(ring, node).some((belief) => !belief.isAgreed)) return "disagrees";
+  if (node.ring.range && !node.ring.range.is_complete) return "incomplete";
   return node.ring.is_ready ? "ready" : "not ready";
 }
 

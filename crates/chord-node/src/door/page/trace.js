@@ -1,13 +1,11 @@
 // A key: the way to its owner hop by hop, who keeps it and whether they agree, and get, put and delete.
 
-import { brief, micros, percent, sweep } from "./angle.js";
+import { brief, micros, percent } from "./angle.js";
 import { announce, byId, copyButton, h } from "./dom.js";
 import { nodeLink } from "./node.js";
 
 /** Letters of a value that are shown. */
 const SHOWN_MAX = 2000;
-
-const HAS = { value: "has the value", deleted: "knows that it was deleted", nothing: "has nothing", unknown: "did not say" };
 
 /** The form for a key, and what came of it. */
 export class Trace {
@@ -64,14 +62,12 @@ export class Trace {
   }
 
   async trace() {
-    const { response, took } = await this.ask("lookup");
-    const found = await response.json();
-    const copies = await (await this.ask("copies")).response.json();
-    this.found = { key: this.key.value, ...found, took, copies };
+    const { response } = await this.ask("trace");
+    this.found = { key: this.key.value, ...(await response.json()) };
     this.say("", null);
     this.draw();
     this.onTrace(this.found);
-    announce(`${found.owner.node} owns the key, ${found.hops} ${found.hops === 1 ? "hop" : "hops"} away`, false);
+    announce(`${this.found.owner.node} owns the key, ${this.found.hops} ${this.found.hops === 1 ? "hop" : "hops"} away`, false);
   }
 
   async get() {
@@ -99,7 +95,8 @@ export class Trace {
   /** The copies have changed. */
   async again() {
     if (this.found?.key !== this.key.value) return;
-    this.found.copies = await (await this.ask("copies")).response.json();
+    const { copies, do_agree, verdict } = await (await this.ask("copies")).response.json();
+    Object.assign(this.found, { copies, do_agree, verdict });
     this.draw();
   }
 
@@ -108,55 +105,30 @@ export class Trace {
     this.result.replaceChildren(...(content === null ? [] : [content]));
   }
 
-  /** Shows the way, as the nodes on it explain it by what they told of themselves. */
+  /** Shows the way, in the words of the node that was asked. */
   draw() {
     const { found } = this;
     if (!found) return;
     const ring = this.current();
     const link = (name) => nodeLink(ring, name, this.select);
-    const hops = found.path.map(({ node }, idx) => {
-      const next = found.path[idx + 1];
-      if (!next) return h("li", { class: "owner" }, link(node), h("p", {}, found.path.length === 1 ? "owns the key itself: nobody else is asked." : "owns the key, by its own word."));
-      const { why, took, leap } = explain(ring, node, next.node, found.position);
-      return h("li", {}, link(node), h("p", {}, `asks ${next.node}: ${why}`), h("p", { class: "hint" }, [took && `about ${took} away`, leap].filter(Boolean).join(" · ")));
+    const hops = found.steps.map(({ node, next, sentence, round_trip_us: us, leap }) => {
+      const took = us === null ? null : `about ${micros(us)} away`;
+      const part = leap === null ? null : `${percent(leap)} of the way to the key`;
+      const more = [took, part].filter((text) => text !== null && next !== null).join(" · ");
+      return h("li", { class: next === null ? "owner" : null }, link(node), h("p", {}, `${sentence}.`), more ? h("p", { class: "hint" }, more) : null);
     });
-    const rows = found.copies.copies.map((copy, idx) => h("li", { "data-has": copy.has }, link(copy.node), ` ${idx === 0 ? "(owner) " : ""}${HAS[copy.has]}`, copy.version ? h("code", { title: copy.version }, ` ${briefVersion(copy.version)}`) : null));
-    const verdict = found.copies.do_agree ? "They agree." : "They do not agree yet: the owner brings them up to date.";
+    const rows = found.copies.map(({ node, has, words, version }, idx) =>
+      h("li", { "data-has": has }, link(node), ` ${idx === 0 ? "(owner) " : ""}${words}`, version ? h("code", { title: version }, ` ${briefVersion(version)}`) : null),
+    );
     this.way.replaceChildren(
-      h("p", { class: "found" }, "The key lies at ", h("code", { title: found.position }, brief(found.position)), copyButton("its position", found.position), ` and was found in ${found.took.toFixed(1)} ms, with ${found.hops === 1 ? "one hop" : `${found.hops} hops`}.`),
+      h("p", { class: "found" }, "The key lies at ", h("code", { title: found.position }, brief(found.position)), copyButton("its position", found.position), ` and was found in ${micros(found.took_us)}, with ${found.hops === 1 ? "one hop" : `${found.hops} hops`}.`),
       h("h3", {}, "The way to its owner"),
       h("ol", { class: "hops" }, hops),
       h("h3", {}, "Who keeps it"),
       h("ul", { class: "copies" }, rows),
-      h("p", { class: found.copies.do_agree ? "hint" : "trouble" }, verdict),
+      h("p", { class: found.do_agree ? "hint" : "trouble" }, found.verdict),
     );
   }
-}
-
-/** Why a node asks that one next: by its own fingers and successors. */
-export function explain(ring, from, to, position) {
-  const node = ring.nodes.get(from);
-  const target = ring.nodes.get(to);
-  if (!node?.isMember) return { why: "it was not seen since, so nobody knows why." };
-  const { successors, fingers } = node.ring;
-  const key = ring.turnOf(position);
-  const own = ring.turnOf(node.position);
-  const there = target ? ring.turnOf(target.position) : null;
-  const us = node.report.links.find((link) => link.node === to)?.round_trip_us;
-  const took = us === null || us === undefined ? null : micros(us);
-  const isPast = there !== null && sweep(own, key) <= sweep(own, there);
-  const step = successors.findIndex((peer) => peer.node === to);
-  const finger = fingers.find((each) => each.node === to);
-  const leap = there === null || isPast ? null : `covers ${percent(sweep(own, there) / sweep(own, key))} of the way to the key`;
-  if (isPast && step === 0) return { why: "the key lies between it and this successor, which therefore owns it.", took };
-  if (isPast && step > 0) return { why: `of its successors, number ${step + 1} is the first at or after the key.`, took };
-  if (isPast) return { why: "it is the first node known at or after the key.", took };
-  if (finger) {
-    const entries = finger.first === finger.last ? `entry ${finger.first}` : `entries ${finger.first} – ${finger.last}`;
-    return { why: `of all that it knows, this finger (${entries}) is the closest before the key.`, took, leap };
-  }
-  if (step >= 0) return { why: `of all that it knows, successor ${step + 1} is the closest before the key.`, took, leap };
-  return { why: "it knew this node when it was asked, and has changed its mind since.", took, leap };
 }
 
 /** When a version was written and by whom, without most of the digits. */

@@ -15,6 +15,8 @@ pub(super) struct Report<'a> {
     /// The gravest level among the reasons: `act`, `heals`, `gone`, `note` or `fine`.
     verdict: &'static str,
     reasons: Vec<Reason>,
+    /// How many reasons more there are.
+    more_reasons: u64,
     members: usize,
     /// How many rings the members form when one follows successors.
     rings: usize,
@@ -32,6 +34,7 @@ pub(super) struct Report<'a> {
 
 #[derive(Debug, Serialize)]
 struct Reason {
+    code: &'static str,
     level: &'static str,
     node: Option<String>,
     what: String,
@@ -95,7 +98,7 @@ impl<'a> Report<'a> {
         Self {
             at_ms: Some(ring.at_ms),
             seen_by: &ring.seen_by,
-            verdict: health::level(&reasons).word(),
+            verdict: health::level(ring).word(),
             members: ring.members().count(),
             rings: ring.n_cycles(),
             records: ring.records(),
@@ -107,6 +110,7 @@ impl<'a> Report<'a> {
             doubly_owned: parts(|arc| arc.owners > 1),
             nodes: ring.order().into_iter().map(|place| Node::of(ring, place)).collect(),
             reasons: reasons.into_iter().map(Reason::from).collect(),
+            more_reasons: health::more(ring),
         }
     }
 
@@ -118,8 +122,8 @@ impl<'a> Report<'a> {
 
 impl From<health::Reason> for Reason {
     fn from(reason: health::Reason) -> Self {
-        let health::Reason { level, node, what, next } = reason;
-        Self { level: level.word(), node, what, next }
+        let health::Reason { code, level, node, what, next } = reason;
+        Self { code, level: level.word(), node, what, next }
     }
 }
 

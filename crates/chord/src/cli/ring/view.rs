@@ -47,11 +47,11 @@ const DISPENSABLE: [&str; 7] =
 pub(super) fn page(ring: &Ring, sheet: &Sheet) -> String {
     let (level, numbers) = verdict(ring);
     let style = style_of(level).bold();
-    let mut text = format!("{style}{}{style:#}: {numbers}\n", level.verdict());
+    let mut text = format!("{style}{}{style:#}: {numbers}\n", health::verdict(ring));
     let told = reasons(ring, sheet.letters);
     text += &first_few(&told, sheet.columns, "");
     if told.is_empty() {
-        text = text + ALL_FINE + "\n";
+        text = text + &health::detail(ring).unwrap_or_else(|| ALL_FINE.to_owned()) + "\n";
     }
     if sheet.has_drawing {
         let columns = sheet.columns.unwrap_or(COLUMNS_UNTOLD);
@@ -78,7 +78,7 @@ pub(super) fn screen(ring: &Ring, sheet: &Sheet, trouble: Option<&str>) -> Strin
     let mut text = head(ring, columns, (rows / HEAD_PART).max(1));
     let mut told = reasons(ring, sheet.letters);
     told.extend(torn(ring));
-    let fine = cut(ALL_FINE, columns) + "\n";
+    let fine = cut(&health::detail(ring).unwrap_or_else(|| ALL_FINE.to_owned()), columns) + "\n";
     let whole = |told: &Told| told.whole(Some(columns)).lines().count();
     let wanted = Wanted {
         wrong: told.iter().map(whole).sum::<usize>().max(1),
@@ -105,7 +105,7 @@ pub(super) fn screen(ring: &Ring, sheet: &Sheet, trouble: Option<&str>) -> Strin
 
 /// How the ring is, and its numbers.
 fn verdict(ring: &Ring) -> (Level, String) {
-    let level = health::level(&health::reasons(ring));
+    let level = health::level(ring);
     let nodes = count(ring.members().count() as u64, "node", "nodes");
     let records = count(ring.records(), "record", "records");
     let (missing, absent) = (thousands(ring.copies_missing()), thousands(ring.n_absent() as u64));
@@ -115,11 +115,11 @@ fn verdict(ring: &Ring) -> (Level, String) {
 /// The same in no more than so many lines.
 fn head(ring: &Ring, columns: usize, lines_max: usize) -> String {
     let (level, numbers) = verdict(ring);
-    let (words, style) = (level.verdict(), style_of(level).bold());
+    let (words, style) = (health::verdict(ring), style_of(level).bold());
     let line = format!("{words}: {numbers}");
     let lines = wrapped(&line, Some(columns));
     let lines = if lines.lines().count() > lines_max { cut(&line, columns) } else { lines };
-    match lines.strip_prefix(words) {
+    match lines.strip_prefix(&words) {
         Some(numbers) => format!("{style}{words}{style:#}{numbers}\n"),
         None => format!("{style}{lines}{style:#}\n"),
     }
@@ -164,7 +164,13 @@ fn reasons(ring: &Ring, letters: Letters) -> Vec<Told> {
         let Reason { level, what, next, .. } = reason;
         Told { style: style_of(level), sign, sentence: format!("{what} {next}") }
     };
-    health::reasons(ring).into_iter().map(tell).collect()
+    let mut told: Vec<Told> = health::reasons(ring).into_iter().map(tell).collect();
+    let more = health::more(ring);
+    if more > 0 {
+        let sentence = format!("{} more, which {} leaves out.", thousands(more), ring.seen_by);
+        told.push(Told { style: QUIET, sign, sentence });
+    }
+    told
 }
 
 /// Who believes what of whom, where that one does not share it.

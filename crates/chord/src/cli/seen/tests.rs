@@ -1,8 +1,11 @@
 //! Rings made up for tests, and what follows from them.
 
+use chord::Position;
 use serde_json::json;
 
-use super::health::{Level, level, reasons};
+use chord::seen::{RING_REASONS_MAX, SeenAs, SeenBody};
+
+use super::health::{Level, level, more, reasons, verdict};
 use super::*;
 
 /// When these rings are seen, and how long their nodes have been up.
@@ -59,6 +62,7 @@ pub(crate) fn ideal(names: &[String]) -> Vec<SeenBody> {
         node: names[idx].clone(),
         position: position(&names[idx]).to_string(),
         answer: SeenAs::Answered,
+        because: None,
         report: Some(told(idx)),
     };
     (0..names.len()).map(seen).collect()
@@ -72,7 +76,12 @@ pub(crate) fn ring(nodes: Vec<SeenBody>) -> Ring {
 
 pub(crate) fn picture(nodes: Vec<SeenBody>) -> PictureRead {
     let seen_by = nodes.first().map_or_else(|| "127.0.0.1:1".to_owned(), |seen| seen.node.clone());
-    PictureRead { seen_by, at_ms: AT_MS, nodes, gone: Vec::new(), left_out: 0, has_asked_all: true }
+    let mut sight = Sight::new(size());
+    for seen in &nodes {
+        sight.take(seen.clone());
+    }
+    let health = Some(sight.health(0));
+    PictureRead { seen_by, at_ms: AT_MS, nodes, gone: Vec::new(), left_out: 0, has_asked_all: true, health }
 }
 
 /// One that does not answer any more, while the others have not noticed.
@@ -101,7 +110,7 @@ fn a_ring_in_which_all_agree_is_whole() {
         assert!(ring.order().iter().all(|place| ring.state(place) == State::Ready));
     }
     let alone = ring(ideal(&names(1)));
-    assert_eq!(level(&reasons(&alone)), Level::Note);
+    assert_eq!(level(&alone), Level::Note);
     assert_eq!((alone.n_cycles(), alone.claims().len()), (1, 0));
 }
 
@@ -116,7 +125,7 @@ fn a_dead_node_leaves_torn_links_and_a_part_for_which_nobody_answers() {
     let claims = ring.claims();
     assert_eq!(claims.iter().map(|arc| arc.owners).collect::<Vec<_>>(), [0]);
     assert!((claims[0].to - ring.node(&names[3]).unwrap().turn).abs() < 1e-9);
-    assert_eq!(level(&reasons(&ring)), Level::Heals);
+    assert_eq!(level(&ring), Level::Heals);
     assert_eq!(ring.n_cycles(), 0, "who follows successors comes to a node that does not answer");
 }
 
@@ -156,6 +165,32 @@ fn what_each_node_says_of_itself_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_node_of_an_older_version_does_not_say_how_the_ring_is_and_breaks_nothing() {
+    let mut older = picture(ideal(&names(3)));
+    older.health = None;
+    let mut ring = Ring::new(size());
+    ring.take(RingEvent::Ring(older));
+    let reasons = reasons(&ring);
+    assert_eq!((level(&ring), reasons.len(), reasons[0].code), (Level::Note, 1, "untold"));
+    assert!(reasons[0].what.ends_with("does not say how the ring is."), "{reasons:?}");
+    assert_eq!(verdict(&ring), "The ring");
+}
+
+#[test]
+fn many_reasons_are_counted_and_the_gravest_are_told() {
+    let names = names(40);
+    let mut nodes = ideal(&names);
+    for idx in 0..30 {
+        dead(&mut nodes, idx);
+    }
+    nodes[35].report.as_mut().unwrap().storage.trouble = Some("the disk is full".to_owned());
+    let ring = ring(nodes);
+    let found = reasons(&ring);
+    assert_eq!((found.len(), found[0].level, found[0].code), (RING_REASONS_MAX, Level::Act, "not-writing"));
+    assert!(more(&ring) >= 16, "{}", more(&ring));
+}
+
+#[test]
 fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
     let names = names(3);
     let mut ring = ring(ideal(&names));
@@ -169,6 +204,7 @@ fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
             node: format!("h{round}-{idx}:1"),
             position: idx.to_string(),
             answer: SeenAs::Silent,
+            because: None,
             report: None,
         };
         ring.take(RingEvent::Changes(picture((0..PICTURE_NODES_MAX).map(made_up).collect())));

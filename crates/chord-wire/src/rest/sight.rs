@@ -1,0 +1,312 @@
+//! What follows from all that nodes say of themselves, each by its own word: who believes what of whom, which parts of the
+//! ring nobody answers for, and how the ring is.
+
+mod health;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chord_ring::{Position, RingSize};
+
+use super::body::RingBody;
+use super::live::{SeenAs, SeenBody};
+use super::report::ReportBody;
+
+pub use health::*;
+
+/// The nodes of a picture, where they stand, and what each says.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    size: RingSize,
+    nodes: BTreeMap<String, SeenPlace>,
+}
+
+/// A node, and where it is.
+#[derive(Clone, Debug)]
+pub struct SeenPlace {
+    /// The node, and what came of asking it.
+    pub seen: SeenBody,
+    /// Its position.
+    pub position: Position,
+    /// The same as a part of the circle, from 0 to 1.
+    pub turn: f64,
+}
+
+/// Whom a belief is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The next node.
+    Successor,
+    /// The one before.
+    Predecessor,
+}
+
+/// What a node believes of who is next to it.
+#[derive(Clone, Debug)]
+pub struct Belief<'a> {
+    /// Whom it takes that one for.
+    pub side: Side,
+    /// Who believes it.
+    pub of: &'a str,
+    /// Whom it is about.
+    pub about: &'a str,
+    /// Whom that one names on the other side, if it tells.
+    pub says: Option<&'a str>,
+}
+
+/// A part of the ring between two positions that some range begins or ends with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arc {
+    /// Behind this part of the circle,
+    pub from: f64,
+    /// up to this one.
+    pub to: f64,
+    /// How many nodes answer for it.
+    pub owners: usize,
+    /// Whether all of these have all of it.
+    pub is_complete: bool,
+}
+
+/// How a node is, in one word or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is lacking, here or elsewhere.
+    Ready,
+    /// It says why.
+    NotReady,
+    /// It answers for positions of which it may not have everything.
+    Incomplete,
+    /// A neighbour does not name it.
+    Disagrees,
+    /// It is in no ring.
+    NoMember,
+    /// It did not tell of itself.
+    Absent(SeenAs),
+}
+
+impl Sight {
+    /// A ring of that size, of which nothing is seen yet.
+    pub fn new(size: RingSize) -> Self {
+        Self { size, nodes: BTreeMap::new() }
+    }
+
+    /// How large the ring is.
+    pub fn size(&self) -> RingSize {
+        self.size
+    }
+
+    /// Puts a node in, or what it says now in place of what it said.
+    pub fn take(&mut self, seen: SeenBody) {
+        self.nodes.insert(seen.node.clone(), SeenPlace::of(seen, self.size));
+    }
+
+    /// Takes a node out.
+    pub fn remove(&mut self, name: &str) {
+        self.nodes.remove(name);
+    }
+
+    /// Takes all nodes out.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+    }
+
+    /// How many nodes there are, whether they answer or not.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+
+    /// All nodes in the order of the ring.
+    pub fn order(&self) -> Vec<&SeenPlace> {
+        let mut order: Vec<_> = self.nodes.values().collect();
+        order.sort_by_key(|place| place.position);
+        order
+    }
+
+    /// A node by its name.
+    pub fn node(&self, name: &str) -> Option<&SeenPlace> {
+        self.nodes.get(name)
+    }
+
+    /// Those that are in a ring, and what they say.
+    pub fn members(&self) -> impl Iterator<Item = (&SeenPlace, &ReportBody)> {
+        self.order().into_iter().filter_map(|place| Some((place, place.member()?)))
+    }
+
+    /// Those of its beliefs about who is next that the other one does not share.
+    pub fn torn(&self) -> Vec<Belief<'_>> {
+        self.order().into_iter().flat_map(|place| self.beliefs(place)).filter(|b| !b.is_agreed()).collect()
+    }
+
+    fn beliefs<'a>(&'a self, place: &'a SeenPlace) -> Vec<Belief<'a>> {
+        let Some(ring) = place.member().map(|report| &report.ring) else { return Vec::new() };
+        let of = place.name();
+        let sides = [(Side::Successor, successor(ring)), (Side::Predecessor, predecessor(ring))];
+        let about = |(side, about): (Side, Option<&'a str>)| {
+            let about = about.filter(|about| *about != of)?;
+            let other = self.node(about).and_then(SeenPlace::member).map(|report| &report.ring);
+            let says = other.and_then(|ring| match side {
+                Side::Successor => predecessor(ring),
+                Side::Predecessor => successor(ring),
+            });
+            Some(Belief { side, of, about, says })
+        };
+        sides.into_iter().filter_map(about).collect()
+    }
+
+    /// The circle, divided where ranges begin or end.
+    pub fn arcs(&self) -> Vec<Arc> {
+        let ranges: Vec<_> = self
+            .members()
+            .filter_map(|(place, report)| {
+                let range = report.ring.range.as_ref()?;
+                Some((range.after.parse::<Position>().ok()?, place.position, range.is_complete))
+            })
+            .collect();
+        let cuts: BTreeSet<Position> = ranges.iter().flat_map(|(after, up_to, _)| [*after, *up_to]).collect();
+        let cuts: Vec<Position> = cuts.into_iter().collect();
+        let place = |position: &Position| cuts.binary_search(position).unwrap_or_default();
+        // How many more, or fewer, answer for the arc behind each cut than for the one before it.
+        let (mut turns, mut over_zero) = (vec![(0_isize, 0_isize); cuts.len()], (0, 0));
+        for (after, up_to, is_complete) in &ranges {
+            let (from, to, lacks) = (place(after), place(up_to), isize::from(!is_complete));
+            for (idx, by) in [(from, 1), (to, -1)] {
+                if let Some((owners, lacking)) = turns.get_mut(idx) {
+                    (*owners, *lacking) = (*owners + by, *lacking + by * lacks);
+                }
+            }
+            if from >= to {
+                over_zero = (over_zero.0 + 1, over_zero.1 + lacks);
+            }
+        }
+        let mut here = over_zero;
+        let ends = cuts.iter().skip(1).chain(cuts.first());
+        let arcs = cuts.iter().zip(ends).zip(turns);
+        let arcs = arcs.map(|((from, to), (owners, lacking))| {
+            here = (here.0 + owners, here.1 + lacking);
+            let (from, to) = (self.size.fraction(*from), self.size.fraction(*to));
+            Arc { from, to, owners: usize::try_from(here.0).unwrap_or(0), is_complete: here.1 <= 0 }
+        });
+        arcs.collect()
+    }
+
+    /// Those parts of the ring for which nobody answers, or several do.
+    pub fn claims(&self) -> Vec<Arc> {
+        self.arcs().into_iter().filter(|arc| arc.owners != 1).collect()
+    }
+
+    /// Into how many rings the nodes fall when one follows successors.
+    pub fn n_cycles(&self) -> usize {
+        let mut seen_from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut n_cycles = 0;
+        for (place, _) in self.members() {
+            let (start, mut name) = (place.name(), place.name());
+            while let Some(ring) = self.node(name).and_then(SeenPlace::member).map(|report| &report.ring)
+                && !seen_from.contains_key(name)
+            {
+                seen_from.insert(name, start);
+                name = successor(ring).unwrap_or(name);
+            }
+            n_cycles += usize::from(seen_from.get(name) == Some(&start));
+        }
+        n_cycles
+    }
+
+    /// Copies that are missing, at most.
+    pub fn copies_missing(&self) -> u64 {
+        self.members().fold(0, |sum, (_, report)| report.copies_missing.saturating_add(sum))
+    }
+
+    /// Records of all members.
+    pub fn records(&self) -> u64 {
+        self.members().fold(0, |sum, (_, report)| report.records.saturating_add(sum))
+    }
+
+    /// How many nodes tell nothing of themselves.
+    pub fn n_absent(&self) -> usize {
+        self.nodes.values().filter(|place| place.report().is_none()).count()
+    }
+
+    /// How a node is.
+    pub fn state(&self, place: &SeenPlace) -> State {
+        let Some(report) = place.report() else { return State::Absent(place.seen.answer) };
+        let is_complete = report.ring.range.as_ref().is_none_or(|range| range.is_complete);
+        if !report.ring.is_member {
+            State::NoMember
+        } else if self.beliefs(place).iter().any(|belief| !belief.is_agreed()) {
+            State::Disagrees
+        } else if !is_complete {
+            State::Incomplete
+        } else if report.ring.is_ready {
+            State::Ready
+        } else {
+            State::NotReady
+        }
+    }
+}
+
+impl SeenPlace {
+    fn of(seen: SeenBody, size: RingSize) -> Self {
+        let position = seen.position.parse().unwrap_or(Position::ZERO);
+        Self { seen, position, turn: size.fraction(position) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.seen.node
+    }
+
+    /// What it told of itself, if it answered.
+    pub fn report(&self) -> Option<&ReportBody> {
+        self.seen.report.as_ref().filter(|_| self.seen.answer == SeenAs::Answered)
+    }
+
+    /// The same, if it is in a ring.
+    pub fn member(&self) -> Option<&ReportBody> {
+        self.report().filter(|report| report.ring.is_member)
+    }
+}
+
+impl Belief<'_> {
+    /// Whether the other one shares it.
+    pub fn is_agreed(&self) -> bool {
+        self.says == Some(self.of)
+    }
+}
+
+impl State {
+    /// For people and for programs.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not ready",
+            Self::Incomplete => "incomplete",
+            Self::Disagrees => "disagrees",
+            Self::NoMember => "no member",
+            Self::Absent(SeenAs::Answered) => "answers",
+            Self::Absent(SeenAs::Unreachable) => "unreachable",
+            Self::Absent(SeenAs::Silent) => "silent",
+            Self::Absent(SeenAs::Garbled) => "garbled",
+            Self::Absent(SeenAs::OtherRing) => "other ring",
+            Self::Absent(SeenAs::OtherProgram) => "other program",
+        }
+    }
+}
+
+/// Whom a node takes for its successor.
+pub fn successor(ring: &RingBody) -> Option<&str> {
+    ring.successors.first().map(|peer| peer.node.as_str())
+}
+
+/// Whom a node takes for its predecessor.
+pub fn predecessor(ring: &RingBody) -> Option<&str> {
+    ring.predecessor.as_ref().map(|peer| peer.node.as_str())
+}
