@@ -148,7 +148,6 @@ export class Lessons {
     );
     this.text = h("div", { class: "lesson", "aria-live": "polite" });
     section.append(h("h2", { id: "lessons-title" }, "Lessons"), h("div", { class: "tabs" }, this.tabs), this.text);
-    section.hidden = false;
     this.open(null);
   }
 
@@ -180,15 +179,16 @@ export class Lessons {
     if (orders[0] === "kill") [, this.victim] = orders;
     if (["kill", "trace"].includes(orders[0])) await this.acts[orders[0]](orders[1]);
     else for (const order of orders) await this.acts[order]();
-    this.draw();
+    this.draw(true);
   }
 
   now() {
     return { ...this.current(), victim: this.victim };
   }
 
-  /** Marks what has been seen. */
-  draw() {
+  /** Marks what has been seen, if there is somebody to do what the lessons want. */
+  draw(works) {
+    byId("lessons").hidden = !works;
     if (!this.lesson) return;
     const now = this.now();
     for (const { before, watch } of this.steps) {

@@ -67,7 +67,7 @@ function draw() {
     showNode(ring, view, select);
     showHealth(ring, select);
     play?.select(view.node);
-    lessons?.draw();
+    lessons?.draw(play.works);
     document.title = `${byId("verdict").textContent} · chord`;
     document.body.dataset.drawn = String(ring.at);
   });
@@ -142,7 +142,8 @@ function sayWhereWritesWork(name) {
   const link = document.createElement("a");
   link.href = `http://${name}/${window.location.hash}`;
   link.textContent = `http://${name}/`;
-  note.append("You see this page as ", window.location.host, ". To put and delete from it, open it as ", link, ".");
+  const what = isDev ? "put, delete and play with the ring" : "put and delete";
+  note.append("You see this page as ", window.location.host, `. To ${what}, open it as `, link, ".");
 }
 
 byId("copy-link").addEventListener("click", () => copy("a link to this view", window.location.href));

@@ -5,17 +5,22 @@ import { announce, byId, h, say, set } from "./dom.js";
 /** How often the node is asked how far it has come with what it was told. */
 const LOOK_MS = 1000;
 
+/** How long it may take to say it. */
+const WAIT_MS = 5000;
+
 /** Writes in a second, unless the user wants more. */
 const RATE = 50;
 
 const EMPTY = { nodes: [], nodes_max: 0, is_cut: false, slowness: 1, load: { rate: 0, keys: 0, acknowledged: 0, unacknowledged: 0, checked: 0, behind: 0, lost: 0, lost_keys: [] } };
 
-/** The buttons, and the count of lost writes. */
+/** The buttons, and the count of lost writes. They are shown only while the node takes orders from this page. */
 export class Play {
   constructor(seenBy, onState) {
     this.seenBy = seenBy;
     this.onState = onState;
     this.state = EMPTY;
+    /** Whether the last question was answered: under another name, or while it stops, the node refuses. */
+    this.works = false;
     this.selected = null;
     this.build(byId("play"));
     this.look();
@@ -39,17 +44,24 @@ export class Play {
 
   /** Asks how things are, again and again. */
   async look() {
-    try {
-      if (!document.hidden) {
-        const response = await fetch("/dev/state", { cache: "no-store" });
-        if (response.ok) this.take(await response.json());
-        // Under another name the node does not answer this.
-        byId("play").hidden = !response.ok;
-      }
-    } catch {
-      // That nothing comes from the node is said at the top of the page.
+    if (!document.hidden) {
+      const state = await this.ask();
+      this.works = state !== null;
+      byId("play").hidden = !this.works;
+      if (this.works) this.take(state);
+      else this.onState();
     }
     setTimeout(() => this.look(), LOOK_MS);
+  }
+
+  /** How things are; nothing if the node does not say it now. */
+  async ask() {
+    try {
+      const response = await fetch("/dev/state", { cache: "no-store", signal: AbortSignal.timeout(WAIT_MS) });
+      return response.ok ? await response.json() : null;
+    } catch {
+      return null;
+    }
   }
 
   take(state) {
@@ -90,7 +102,6 @@ export class Play {
       this.counts,
       this.trouble,
     );
-    section.hidden = false;
     this.draw();
   }
 
