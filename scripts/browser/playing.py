@@ -1,6 +1,8 @@
 """Tests of what only `chord dev` has on its page: its buttons, the count of lost writes, and the lessons."""
 
 import json
+import re
+import time
 import urllib.error
 import urllib.request
 
@@ -8,6 +10,10 @@ from local_ring import Wrong
 
 N_LOAD_KEYS = 500
 STEP_SECONDS = 60
+IDLE_MS = 4000
+
+# Lines may be torn, and copies missing, for less than a picture takes.
+QUICK = "dashed|Dashed|Round by round|Lines that lead across|Under-replicated|back to 0"
 
 IS_WHOLE = "return ['fine', 'gone', 'note'].includes(document.querySelector('#verdict').dataset.level)"
 N_MEMBERS = "return document.querySelector('[data-total=nodes]').textContent === String(arguments[0])"
@@ -100,6 +106,9 @@ def teaches_six_lessons_and_loses_no_write(browser, names):
             click(browser, f"{at} > button")
             seen = "return [...document.querySelectorAll(`${arguments[0]} li`)].every((one) => one.dataset.seen !== 'false')"
             browser.wait(f"all is seen in step {step} of {title}", seen, at, seconds=STEP_SECONDS)
+            passed = "return [...document.querySelectorAll(`${arguments[0]} li`)].filter((one) => one.dataset.seen === 'over').map((one) => one.innerText)"
+            too_quick = [words for words in browser.run(passed, at) if not re.search(QUICK, words)]
+            check(not too_quick, f"this was too quick to be seen: {too_quick}")
             if title == "cut":
                 check(browser.run("return document.querySelector('#ring .cut') !== null"), "the cut is drawn")
                 check("2 rings" in browser.text("#reasons"), "it is said that there are two rings")
@@ -114,7 +123,72 @@ def teaches_six_lessons_and_loses_no_write(browser, names):
             lost += answer.read() != value
     shown = browser.run(COUNT, "lost")
     check((lost, shown) == (0, 0), f"{lost} of the test's writes are lost, and {shown} are shown")
-    check(browser.run(COUNT, "acknowledged") == state(names[0])["load"]["acknowledged"] > 0, "the writes are counted")
+    deadline = time.monotonic() + 20  # the last writes are acknowledged, and the page asks once a second
+    while (shown := browser.run(COUNT, "acknowledged")) != (counted := state(names[0])["load"]["acknowledged"]):
+        check(time.monotonic() < deadline, f"the page shows {shown} acknowledged writes, and the node counted {counted}")
+        time.sleep(0.1)
+    check(shown > 0, "writes were acknowledged")
+
+
+# Orders are taken and not done, and no key is traced.
+NOTHING_IS_DONE = """
+const fetched = window.fetch;
+window.undo = () => (window.fetch = fetched);
+window.fetch = (path, options) => {
+  if (options?.method === 'POST') return fetched('/dev/state');
+  if (options?.method === 'PUT' || String(path).startsWith('/v1/')) return Promise.reject(new TypeError('not now'));
+  return fetched(path, options);
+};
+"""
+
+
+def ticks_nothing_that_has_not_happened(browser, names):
+    """Each lesson again, on a ring on which there was load and nothing is done any more."""
+    open_page(browser, names[0])
+    order(names[0], "load", {"rate": 100})
+    browser.wait("there are writes", f"{COUNT} > 20", "acknowledged")
+    order(names[0], "load", {"rate": 0})
+    browser.wait("it has stopped", "return document.querySelector('#play-load').innerText === 'Start'")
+    browser.run(NOTHING_IS_DONE)
+    try:
+        for title in ["join", "lookup", "stabilization", "crash", "cut", "merge"]:
+            click(browser, f"#lessons [data-lesson={title}]")
+            for step in range(1, browser.run("return document.querySelectorAll('#lessons .steps > li').length") + 1):
+                click(browser, f"#lessons .steps > li:nth-child({step}) > button")
+            before = browser.run("return Number(document.body.dataset.drawn)")
+            pictures = "return Number(document.body.dataset.drawn) > arguments[0]"
+            browser.wait("some seconds have passed in the ring", pictures, before + IDLE_MS, seconds=STEP_SECONDS)
+            ticked = "return [...document.querySelectorAll('#lessons li li')].filter((one) => one.dataset.seen !== 'false').map((one) => one.innerText)"
+            seen = browser.run(ticked)
+            check(seen == [], f"nothing was done, and the lesson of {title} says that this was seen: {seen}")
+    finally:
+        browser.run("window.undo()")
+
+
+def offers_to_play_only_where_the_node_takes_orders(browser, names):
+    hidden = "return [...document.querySelectorAll('#play, #lessons')].map((one) => one.hidden).join() === arguments[0]"
+    port = names[0].rsplit(":", 1)[1]
+    browser.open("about:blank")
+    browser.open(f"http://localhost:{port}/")
+    browser.wait("the ring is shown", IS_WHOLE, seconds=STEP_SECONDS)
+    browser.wait("the page says where one can play", "return document.querySelector('#elsewhere').innerText.includes('play with the ring, open it as')")
+    asked = "return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/dev/state')).length > 1"
+    browser.wait("it was asked whether the node takes orders", asked)
+    check(browser.run(hidden, "true,true"), "under another name there are no buttons and no lessons")
+    refused = [line for line in browser.complaints() if "/dev/state" not in line]
+    check(not refused, f"the browser complains: {refused}")
+    open_page(browser, names[0])
+    click(browser, "#lessons [data-lesson=join]")
+    browser.run("""
+        const fetched = window.fetch;
+        window.undo = () => (window.fetch = fetched);
+        window.fetch = (path, options) =>
+          String(path).startsWith('/dev/') ? Promise.resolve(new Response('{"error":"busy"}', { status: 503 })) : fetched(path, options);
+    """)
+    browser.wait("there is nothing to play with while the node is busy", hidden, "true,true")
+    browser.run("window.undo()")
+    browser.wait("and there is again", hidden, "false,false")
+    check(browser.run("return document.querySelector('[data-lesson=join]').getAttribute('aria-pressed')") == "true", "the lesson is open still")
 
 
 def shows_a_write_that_is_lost(browser, names):
@@ -161,4 +235,11 @@ def obeys_only_its_own_page(browser, names):
     check(names_of(own) == before, "nobody has added a node")
 
 
-TESTS = [adds_freezes_thaws_and_lets_leave, obeys_only_its_own_page, teaches_six_lessons_and_loses_no_write, shows_a_write_that_is_lost]
+TESTS = [
+    adds_freezes_thaws_and_lets_leave,
+    obeys_only_its_own_page,
+    offers_to_play_only_where_the_node_takes_orders,
+    ticks_nothing_that_has_not_happened,
+    teaches_six_lessons_and_loses_no_write,
+    shows_a_write_that_is_lost,
+]

@@ -5,17 +5,83 @@ import { byId, h, set } from "./dom.js";
 const CHORD = "Stoica et al., Chord, ToN 2003";
 const ZAVE = "Zave, Reasoning about identifier spaces, TSE 2017";
 
-/** The key that is traced in the lesson of lookups, unless the user has typed another. */
-const KEY = "lesson";
+const membersOf = (ring) => ring.members.map(({ node }) => node);
+const added = ({ before, ring }) => membersOf(ring).filter((node) => !before.ring.nodes.get(node.name)?.isMember);
+const tornOf = (ring, isWanted) => ring.beliefs.some((belief) => !belief.isAgreed && isWanted(belief));
+const isAdded = (now) => (belief) => added(now).some(({ name }) => belief.of === name || belief.about === name);
+const nodeOf = (ring, name) => ring.nodes.get(name ?? "");
+const positionOf = (ring, name) => nodeOf(ring, name)?.position;
 
-const added = ({ before, ring }) => ring.members.filter(({ node }) => !before.ring.nodes.get(node.name)?.isMember).map(({ node }) => node);
-const torn = ({ ring }) => ring.beliefs.some((belief) => !belief.isAgreed);
-const isVictimGone = ({ ring, victim }) => victim !== null && !ring.nodes.get(victim)?.isThere;
 /** Everyone who is there agrees: those who are not are shown for a while longer. */
-const isCalm = ({ ring }) => ring.cycles.length <= 1 && ring.claims.length === 0 && ring.beliefs.every((belief) => belief.isAgreed);
+const isCalm = ({ ring }) => ring.members.length > 0 && ring.cycles.length === 1 && ring.claims.length === 0 && ring.beliefs.every((belief) => belief.isAgreed);
 
-/** Each step is an order, and what is to be seen after it: words, whether it is to be seen, and whether that is over. Both are
-asked at every picture, and one yes is enough. */
+/** The successor of each is the next in the order of positions, and all are in one ring. */
+const isInOrder = ({ ring }) => {
+  const members = membersOf(ring);
+  return ring.cycles[0]?.length === members.length && members.every((node, idx) => members.length === 1 || node.successor === members[(idx + 1) % members.length].name);
+};
+
+const hasSettled = (now) => added(now).length >= now.wanted && isCalm(now);
+
+/** The victim is shown, and does not answer. */
+const isVictimGone = ({ ring, victim }) => victim !== null && nodeOf(ring, victim)?.isThere === false;
+
+/** Whoever named the victim as its successor now names the second of the list that it had. */
+const isReplaced = ({ before, ring, victim }) => {
+  const former = membersOf(before.ring).find((node) => node.successor === victim);
+  const second = former?.ring.successors[1]?.node;
+  return second !== undefined && nodeOf(ring, former.name)?.successor === second;
+};
+
+/** Both sides of the cut are seen, and each is a ring of its own. */
+const areTwoRings = ({ ring, play }) => {
+  if (!play.is_cut || ring.cycles.length !== 2) return false;
+  const apart = new Map(play.nodes.map(({ node, is_apart }) => [node, is_apart]));
+  return ring.cycles.every((cycle) => new Set(cycle.map((name) => apart.get(name))).size === 1) && new Set(ring.cycles.map(([name]) => apart.get(name))).size === 2;
+};
+
+/** A belief that leads from one side of the cut to the other. */
+const isAcross = ({ play }) => {
+  const apart = new Map(play.nodes.map(({ node, is_apart }) => [node, is_apart]));
+  return ({ of, about }) => apart.has(of) && apart.has(about) && apart.get(of) !== apart.get(about);
+};
+
+/** A belief that leads from one of the rings that there were into another. */
+const isBetween = ({ before }) => ({ of, about }) => {
+  const ringOf = (name) => before.ring.cycles.findIndex((cycle) => cycle.includes(name));
+  return ringOf(of) >= 0 && ringOf(about) >= 0 && ringOf(of) !== ringOf(about);
+};
+
+const isHealed = (now) => !now.play.is_cut && isCalm(now) && isInOrder(now);
+const isTraced = ({ before, trace }) => trace !== null && trace !== before.trace;
+
+/** The owner is the first member at or after the key. */
+const isOwnedByNext = ({ ring, trace }) => {
+  const key = ring.turnOf(trace.position);
+  const next = ring.members.find(({ turn }) => turn >= key) ?? ring.members[0];
+  return next?.node.name === trace.owner.node;
+};
+
+/** Every key of the load has been read once more since that picture. */
+const isReadBackSince = (now, checked) => checked !== null && now.play.load.checked - checked > now.play.load.keys && now.play.load.keys > 0;
+
+/** What has been so at some picture since the step began, from all pictures until then. */
+const BEEN = { isTorn: false, isTornBetween: false, missing: 0, wasBehind: false, checkedAtRest: null };
+
+function beenAfter(been, now) {
+  const isAtRest = isCalm(now) && !now.play.is_cut && now.ring.copiesMissing === 0 && (now.victim === null || isVictimGone(now));
+  return {
+    isTorn: been.isTorn || tornOf(now.ring, isAdded(now)),
+    isTornBetween: been.isTornBetween || (!now.play.is_cut && tornOf(now.ring, isBetween(now))),
+    missing: Math.max(been.missing, isVictimGone(now) ? now.ring.copiesMissing : 0),
+    wasBehind: been.wasBehind || (areTwoRings(now) && now.play.load.behind > 0),
+    checkedAtRest: isAtRest ? (been.checkedAtRest ?? now.play.load.checked) : null,
+  };
+}
+
+/** Each step is some orders, and what is to be seen after them: words, whether it has been seen, and whether it is too late for
+that. All are asked at every picture, and have to hold for what the step itself has brought about: each begins with what was
+`before`, and what has `been` since. */
 const LESSONS = [
   {
     name: "join",
@@ -25,12 +91,14 @@ const LESSONS = [
     steps: [
       {
         does: "Add a node",
-        order: () => ["add"],
+        wanted: 1,
+        orders: () => [["add"]],
         watch: [
           ["A new dot: its place is the hash of its name, and nobody chooses it.", (now) => added(now).length > 0],
-          ["A solid line from it to its successor. As long as its predecessor names another, the two lines differ and are dashed.", (now) => added(now).some((node) => node.successor)],
-          ["Its arc: it answers for what lies behind its predecessor. The arc is hatched until its records have been handed over.", (now) => added(now).some((node) => node.ring.range?.is_complete)],
-          ["Everyone agrees.", (now) => added(now).length > 0 && isCalm(now)],
+          ["Its lines are dashed as long as its neighbours do not name it.", ({ been }) => been.isTorn, hasSettled],
+          ["A solid line from it to its successor, which names it in turn.", (now) => added(now).some((node) => now.ring.beliefs.some(({ kind, of, isAgreed }) => kind === "successor" && of === node.name && isAgreed))],
+          ["Its arc: it answers for what lies behind its predecessor. The arc is hatched until its records have been handed over.", (now) => added(now).some((node) => node.predecessor && node.ring.range?.is_complete && node.ring.range.after === positionOf(now.ring, node.predecessor))],
+          ["Everyone agrees.", (now) => hasSettled(now) && isInOrder(now)],
         ],
       },
     ],
@@ -42,12 +110,12 @@ const LESSONS = [
     about: "The owner of a key is its successor: the first node at or after the key's position. A node that does not know it asks the closest preceding node among its fingers. Each such step halves the way at least, so that there are about ½ log₂ N of them.",
     steps: [
       {
-        does: "Trace a key",
-        order: () => ["trace", KEY],
+        does: "Put a key and trace it",
+        orders: () => [["trace"]],
         watch: [
-          ["The diamond: where the key is hashed to. The owner is the next node clockwise.", (now) => now.trace !== null],
-          ["The arrows: each leads to a node before the key, the last to the owner. Below stands why each node chose the next.", (now) => now.trace !== null],
-          ["Its copies are at the owner and the next two successors, and agree.", (now) => now.trace?.do_agree === true],
+          ["The diamond: where the key is hashed to. The owner is the next node clockwise.", (now) => isTraced(now) && isOwnedByNext(now)],
+          ["The arrows: each leads to a node before the key, the last to the owner. Below stands why each node chose the next.", (now) => isTraced(now) && now.trace.steps.length > 1 && now.trace.steps.at(-1).node === now.trace.owner.node],
+          ["Its copies are at the owner and the next two successors, and agree.", (now) => isTraced(now) && now.trace.do_agree && now.trace.copies.length === Math.min(3, now.ring.members.length) && now.trace.copies.every(({ has }) => has === "value")],
         ],
       },
     ],
@@ -60,11 +128,12 @@ const LESSONS = [
     steps: [
       {
         does: "Add two nodes",
-        order: () => ["add", "add"],
+        wanted: 2,
+        orders: () => [["add"], ["add"]],
         watch: [
-          ["Dashed lines: beliefs that are not returned yet.", torn, (now) => added(now).length > 1 && isCalm(now)],
-          ["Round by round they become thin and grey. In slow motion, chord dev --slow 10, you can count the rounds.", (now) => added(now).length > 1 && !torn(now)],
-          ["The ring is one cycle in the order of positions, as it should be.", (now) => added(now).length > 1 && isCalm(now)],
+          ["Dashed lines: beliefs that are not returned yet.", ({ been }) => been.isTorn, hasSettled],
+          ["Round by round they become thin and grey. In slow motion, chord dev --slow 10, you can count the rounds.", (now) => now.been.isTorn && hasSettled(now), hasSettled],
+          ["The ring is one cycle in the order of positions, as it should be.", (now) => hasSettled(now) && isInOrder(now)],
         ],
       },
     ],
@@ -75,15 +144,16 @@ const LESSONS = [
     from: `${CHORD}, section IV-E.3`,
     about: "Each node has a list of successors. When the first does not answer, the next takes its place; so a ring lives as long as not all nodes of a list fail at once. Of each record three nodes have a copy, and what one had is made anew elsewhere.",
     steps: [
-      { does: "Start load", order: () => ["load"], watch: [["Writes are acknowledged.", (now) => now.play.load.acknowledged > 0]] },
+      { does: "Start load", orders: () => [["load"]], watch: [["Writes are acknowledged.", ({ before, play }) => play.load.rate > 0 && play.load.acknowledged > before.play.load.acknowledged]] },
       {
         does: "Kill a node",
-        order: (now) => ["kill", victim(now)],
+        orders: (now) => [["kill", victim(now)]],
         watch: [
           ["Its dot is crossed out: nobody serves at its address.", isVictimGone],
-          ["Its predecessor names the second of its list as successor now.", (now) => isVictimGone(now) && isCalm(now)],
-          ["Under-replicated goes up, and back to 0 when the copies are there again.", (now) => isVictimGone(now) && isCalm(now) && now.ring.copiesMissing === 0],
-          ["Lost stays 0.", (now) => isVictimGone(now) && isCalm(now) && now.ring.copiesMissing === 0 && now.play.load.lost === 0],
+          ["Its predecessor names the second of its list as successor now.", (now) => isVictimGone(now) && isReplaced(now)],
+          ["Under-replicated goes up,", ({ been }) => been.missing > 0, (now) => isReadBackSince(now, now.been.checkedAtRest)],
+          ["and back to 0 when the copies are there again.", (now) => isVictimGone(now) && isCalm(now) && now.been.missing > 0 && now.ring.copiesMissing === 0, (now) => isReadBackSince(now, now.been.checkedAtRest)],
+          ["Every write has been read back since, and lost is still 0.", (now) => isVictimGone(now) && isReadBackSince(now, now.been.checkedAtRest) && now.play.load.lost === 0],
         ],
       },
     ],
@@ -95,12 +165,12 @@ const LESSONS = [
     about: "The network is cut: one half does not hear the other. To each half the others look dead, so it closes its ring without them. Chord's own rules hold in each half, and would never bring the two together: that there is at most one ring they only keep, and do not restore. This page looks at both halves from outside.",
     steps: [
       {
-        does: "Cut in two",
-        order: () => ["cut"],
+        does: "Start load, and cut in two",
+        orders: ({ play }) => (play.is_cut ? [["load"]] : [["load"], ["cut"]]),
         watch: [
-          ["Lines that lead across the cut break: their nodes do not answer each other.", (now) => now.play.is_cut && torn(now), (now) => now.ring.cycles.length > 1],
-          ["Two rings: from each half the lines lead back into it. Both answer for the whole circle, and take writes.", (now) => now.ring.cycles.length > 1],
-          ["With load, out of reach may go up: who asks one half does not find what only the other has.", (now) => now.ring.cycles.length > 1],
+          ["Lines that lead across the cut break: their nodes do not answer each other.", (now) => now.play.is_cut && tornOf(now.ring, isAcross(now)), areTwoRings],
+          ["Two rings: from each half the lines lead back into it. Both answer for the whole circle, and take writes.", (now) => areTwoRings(now) && now.ring.beliefs.every((belief) => belief.isAgreed)],
+          ["Out of reach goes up: who asks one half does not find what only the other has.", ({ been }) => been.wasBehind],
         ],
       },
     ],
@@ -111,14 +181,14 @@ const LESSONS = [
     from: "ARCHITECTURE.md: this program's own rule, beside the papers",
     about: "Every node remembers those it knew, and asks one of them in each round. As soon as an answer comes from another ring, each places the other among its neighbours, and stabilization does the rest. Of two writes to one key the newer version stays.",
     steps: [
-      { does: "Cut in two, if it is whole", order: (now) => (now.play.is_cut ? [] : ["cut"]), watch: [["Two rings.", (now) => now.ring.cycles.length > 1]] },
+      { does: "Cut in two, if it is whole", orders: (now) => (now.play.is_cut ? [] : [["cut"]]), watch: [["Two rings.", areTwoRings]] },
       {
         does: "Heal the cut",
-        order: () => ["heal"],
+        orders: () => [["heal"]],
         watch: [
-          ["Dashed lines across the circle: the first who have heard of the other ring.", (now) => !now.play.is_cut && torn(now) && now.ring.cycles.length === 1, (now) => !now.play.is_cut && isCalm(now)],
-          ["One ring, on which everyone agrees.", (now) => !now.play.is_cut && isCalm(now)],
-          ["Out of reach goes back to 0, and lost stays 0.", (now) => !now.play.is_cut && isCalm(now) && now.ring.copiesMissing === 0 && now.play.load.behind + now.play.load.lost === 0],
+          ["Dashed lines across the circle: the first who have heard of the other ring.", ({ before, been }) => before.ring.cycles.length > 1 && been.isTornBetween, (now) => now.before.ring.cycles.length > 1 && isHealed(now)],
+          ["One ring, on which everyone agrees.", (now) => now.before.ring.cycles.length > 1 && isHealed(now)],
+          ["Every write has been read back since: out of reach is 0 again, and lost is still 0.", (now) => now.before.ring.cycles.length > 1 && isHealed(now) && isReadBackSince(now, now.been.checkedAtRest) && now.play.load.behind + now.play.load.lost === 0],
         ],
       },
     ],
@@ -162,8 +232,9 @@ export class Lessons {
   }
 
   step(step) {
+    const { wanted = 0 } = step;
     const watch = step.watch.map(([text, isToBeSeen, isOver]) => ({ isToBeSeen, isOver, item: h("li", { "data-seen": "false" }, text, h("span", { class: "off" })) }));
-    const one = { before: null, watch };
+    const one = { before: null, been: BEEN, wanted, watch };
     const button = h("button", { type: "button", onclick: () => this.begin(step, one) }, step.does);
     one.element = h("li", {}, button, h("p", { class: "hint" }, "Watch for:"), h("ul", {}, watch.map(({ item }) => item)));
     return one;
@@ -173,12 +244,12 @@ export class Lessons {
   async begin(step, one) {
     const now = this.now();
     for (const { item } of one.watch) this.mark(item, "false");
-    // The ring as it is now is what the rest is compared with.
-    one.before = { ring: now.ring };
-    const orders = step.order(now);
-    if (orders[0] === "kill") [, this.victim] = orders;
-    if (["kill", "trace"].includes(orders[0])) await this.acts[orders[0]](orders[1]);
-    else for (const order of orders) await this.acts[order]();
+    // Things as they are now are what the rest is compared with.
+    const orders = step.orders(now);
+    Object.assign(one, { before: { ring: now.ring, play: now.play, trace: now.trace }, been: BEEN });
+    const kill = orders.find(([what]) => what === "kill");
+    if (kill) [, this.victim] = kill;
+    for (const [what, of] of orders) await this.acts[what](of);
     this.draw(true);
   }
 
@@ -191,12 +262,15 @@ export class Lessons {
     byId("lessons").hidden = !works;
     if (!this.lesson) return;
     const now = this.now();
-    for (const { before, watch } of this.steps) {
+    for (const one of this.steps) {
+      const { before, wanted, watch } = one;
       if (!before) continue;
+      one.been = beenAfter(one.been, { ...now, before });
+      const all = { ...now, before, wanted, been: one.been };
       for (const { isToBeSeen, isOver, item } of watch) {
         if (item.dataset.seen !== "false") continue;
-        if (isToBeSeen({ ...now, before })) this.mark(item, "true");
-        else if (isOver?.({ ...now, before })) this.mark(item, "over");
+        if (isToBeSeen(all)) this.mark(item, "true");
+        else if (isOver?.(all)) this.mark(item, "over");
       }
     }
   }

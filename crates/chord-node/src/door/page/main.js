@@ -40,9 +40,9 @@ function lessonActs() {
       select(node);
       return play.order("kill", { node });
     },
-    trace: (key) => {
-      trace.key.value ||= key;
-      return trace.run(() => trace.trace());
+    trace: () => {
+      trace.key.value ||= "lesson";
+      return trace.run(() => trace.lesson());
     },
   };
 }

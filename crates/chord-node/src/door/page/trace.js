@@ -7,6 +7,13 @@ import { nodeLink } from "./node.js";
 /** Letters of a value that are shown. */
 const SHOWN_MAX = 2000;
 
+/** Keys that are tried for one that another node owns. */
+const LESSON_KEYS_MAX = 16;
+
+/** How often, and after which pause, it is seen whether every copy is made: some tenths of a second, as a rule. */
+const COPIES_TRIES_MAX = 20;
+const COPIES_PAUSE_MS = 200;
+
 /** The form for a key, and what came of it. */
 export class Trace {
   constructor(current, select, onTrace) {
@@ -68,6 +75,22 @@ export class Trace {
     this.draw();
     this.onTrace(this.found);
     announce(`${this.found.owner.node} owns the key, ${this.found.hops} ${this.found.hops === 1 ? "hop" : "hops"} away`, false);
+  }
+
+  /** Stores a key that this node does not own itself, and traces it once every copy is made. */
+  async lesson() {
+    for (let tries = 0; tries < LESSON_KEYS_MAX; tries += 1) {
+      this.key.value = tries === 0 ? "lesson" : `lesson-${tries}`;
+      const { hops } = await (await this.ask("lookup")).response.json();
+      if (hops > 0) break;
+    }
+    await this.ask("kv", { method: "PUT", body: "what is to be learned" });
+    for (let tries = 0; tries < COPIES_TRIES_MAX; tries += 1) {
+      const { do_agree: doAgree } = await (await this.ask("copies")).response.json();
+      if (doAgree) break;
+      await new Promise((done) => setTimeout(done, COPIES_PAUSE_MS));
+    }
+    await this.trace();
   }
 
   async get() {
