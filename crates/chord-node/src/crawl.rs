@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_ring::NodeName;
-use chord_wire::rest::{PictureBody, RingHealth, SeenText, picture_event};
+use chord_wire::rest::{BEAT_PAUSE, PictureBody, RingHealth, SeenText, picture_event};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::links::lock;
@@ -128,12 +128,17 @@ impl Look {
             nodes,
             gone,
             left_out: picture.left_out,
-            pause_ms: u64::try_from(picture.pause.as_millis()).unwrap_or(u64::MAX),
+            pause_ms: ms(picture.pause),
             has_asked_all: picture.has_asked_all,
+            beat_ms: ms(BEAT_PAUSE),
             health: &picture.health,
         };
         Some(picture_event(last.is_none(), &body))
     }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

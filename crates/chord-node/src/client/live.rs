@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chord_ring::RingTag;
 use chord_wire::rest::{LIVE_PATH, PICTURE_BYTES_MAX, PictureRead};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::rest::Answering;
 use super::{Client, ClientError};
@@ -15,8 +16,14 @@ use crate::links::NoAnswer;
 /// gone.
 const EVENT_BYTES_MAX: usize = PICTURE_BYTES_MAX + (1 << 20);
 
-/// How long a node that shows the ring may say nothing at all: it says something every fifteen seconds.
-const SILENCE_MAX: Duration = Duration::from_secs(35);
+/// How long a node of an older version may say nothing at all: it says something every fifteen seconds.
+const SILENCE_UNTOLD: Duration = Duration::from_secs(35);
+
+/// How long any node may take to show the ring at first: three seconds, and some for one that is busy.
+const SILENCE_FIRST: Duration = Duration::from_secs(8);
+
+/// How much later than it says that it would a node may be heard.
+const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// The ring as one node shows it, for as long as it does.
 pub struct LiveRing {
@@ -29,6 +36,9 @@ pub struct LiveRing {
     /// Up to where in it no end of a line is.
     searched: usize,
     event: Event,
+    /// How long it may say nothing, and since when it has: whoever waits for the next event may do so in parts.
+    silence_max: Duration,
+    heard_at: Instant,
 }
 
 /// What a node shows of the ring.
@@ -59,7 +69,18 @@ impl Client {
         };
         let (ring, answering) = self.within(deadline, began).await?;
         let event = Event::default();
-        Ok(LiveRing { client: self, ring, answering, pending: Vec::new(), taken: 0, searched: 0, event })
+        let (pending, silence_max, heard_at) = (Vec::new(), SILENCE_FIRST, Instant::now());
+        Ok(LiveRing {
+            client: self,
+            ring,
+            answering,
+            pending,
+            taken: 0,
+            searched: 0,
+            event,
+            silence_max,
+            heard_at,
+        })
     }
 }
 
@@ -96,12 +117,15 @@ impl LiveRing {
     }
 
     async fn read(&mut self) -> Result<Bytes, ClientError> {
-        let frame = tokio::time::timeout(SILENCE_MAX, self.answering.body.frame());
+        let silent_at = self.heard_at + self.silence_max;
+        let frame = tokio::time::timeout_at(silent_at, self.answering.body.frame());
         let node = self.client.node.clone();
-        match frame.await {
+        let frame = frame.await;
+        self.heard_at = Instant::now();
+        match frame {
             Ok(Some(Ok(frame))) => Ok(frame.into_data().unwrap_or_default()),
             Ok(Some(Err(_)) | None) => Err(ClientError::Closed(node)),
-            Err(_) => Err(ClientError::Silent { node, waited: SILENCE_MAX }),
+            Err(_) => Err(ClientError::Silent { node, waited: self.silence_max }),
         }
     }
 
@@ -130,15 +154,23 @@ impl LiveRing {
             };
             let picture =
                 PictureRead::decode(&data.unwrap_or_default(), self.ring.name.as_str(), self.ring.size);
-            return picture.map(|picture| Some(event(picture))).map_err(|bad| self.client.garbled(&bad));
+            let picture = picture.map_err(|bad| self.client.garbled(&bad))?;
+            self.silence_max = silence_max(picture.beat_ms);
+            return Ok(Some(event(picture)));
         }
         Ok(None)
     }
 }
 
+/// How long a node may say nothing that says something so often.
+fn silence_max(beat_ms: Option<u64>) -> Duration {
+    let beats = beat_ms.map(|ms| Duration::from_millis(ms).saturating_mul(2).saturating_add(LATE_MAX));
+    beats.map_or(SILENCE_UNTOLD, |beats| beats.min(SILENCE_UNTOLD))
+}
+
 #[cfg(test)]
 mod tests {
-    use chord_wire::rest::SeenAs;
+    use chord_wire::rest::{BEAT_PAUSE, SeenAs};
 
     use super::*;
     use crate::Node;
@@ -169,6 +201,14 @@ mod tests {
         first.shutdown().await;
         let gone = async { while live.next().await.is_ok() {} };
         tokio::time::timeout(DEADLINE, gone).await.expect("a node that leaves shows nothing more");
+    }
+
+    #[test]
+    fn a_node_is_silent_after_less_than_five_seconds_unless_it_is_of_an_older_version() {
+        let beat = u64::try_from(BEAT_PAUSE.as_millis()).unwrap();
+        assert!(silence_max(Some(beat)) < Duration::from_secs(5));
+        assert!(silence_max(Some(beat)) > BEAT_PAUSE.saturating_mul(2), "one beat may be late");
+        assert_eq!([silence_max(None), silence_max(Some(u64::MAX))], [SILENCE_UNTOLD; 2]);
     }
 
     #[tokio::test]

@@ -21,9 +21,10 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// What a browser may do for the page: take its own files from here, and ask here. Nothing in the page itself is run, so that
-/// no name or key can become a program.
+/// no name or key can become a program. It may also knock at other addresses, to go on at another node when this one stands
+/// still: which nodes there will be then nobody knows when the page is opened, and what they say it cannot read.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' http: https:; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
@@ -53,6 +54,7 @@ static FILES: [File; FILES_COUNT] = [
     file!("health.js", SCRIPT),
     file!("history.js", SCRIPT),
     file!("lessons.js", SCRIPT),
+    file!("live.js", SCRIPT),
     file!("model.js", SCRIPT),
     file!("no-dev.js", SCRIPT),
     file!("node.js", SCRIPT),
@@ -61,7 +63,7 @@ static FILES: [File; FILES_COUNT] = [
     file!("table.js", SCRIPT),
     file!("trace.js", SCRIPT),
 ];
-const FILES_COUNT: usize = 17;
+const FILES_COUNT: usize = 18;
 
 /// The tag of each file, by its bytes.
 static TAGS: LazyLock<[HeaderValue; FILES_COUNT]> =

@@ -58,7 +58,7 @@ may have. Between events comments keep the connection alive. It ends when the no
 
 const LIVE: &str = "\
 A stream of events. `ring` comes first, with a `PictureBody` as its data that has every node; `changes` follow, whose \
-`PictureBody` has those that have changed. Nodes are found by all that any of them names, and each is told of by itself; `health` says of the whole ring what is the \
+`PictureBody` has those that have changed, and a `beat` after two seconds without either. Nodes are found by all that any of them names, and each is told of by itself; `health` says of the whole ring what is the \
 matter, and what to do. \
 The ring is looked at only while somebody reads such a stream, and the more seldom the more nodes there are.";
 

@@ -1,6 +1,7 @@
 //! The ring as one node sees it: every node's own answer, as a stream of events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chord_ring::{NodeName, Peer, RingSize};
 use serde::{Deserialize, Serialize, Serializer};
@@ -16,6 +17,10 @@ pub const PICTURE_NODES_MAX: usize = 1024;
 
 /// Bytes of a picture, at most: eight KiB for each node, which is what one says that knows a hundred others.
 pub const PICTURE_BYTES_MAX: usize = PICTURE_NODES_MAX * (8 << 10);
+
+/// How long a node that shows the ring says nothing at most: enough that whoever follows it notices within five seconds that
+/// it stands still, and some tens of bytes in a second for each.
+pub const BEAT_PAUSE: Duration = Duration::from_secs(2);
 
 /// A node of the picture, and what it said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -70,6 +75,8 @@ pub struct PictureBody<'a> {
     pub pause_ms: u64,
     /// Whether everybody who is named has been asked by now, however slow: before, nodes may be missing.
     pub has_asked_all: bool,
+    /// After how long without another event a `beat` follows, in milliseconds.
+    pub beat_ms: u64,
     /// How the whole ring is, and what is the matter.
     #[schema(value_type = RingHealth)]
     pub health: &'a RingHealth,
@@ -91,6 +98,9 @@ pub struct PictureRead {
     /// Whether everybody who is named has been asked.
     #[serde(default = "asked_all")]
     pub has_asked_all: bool,
+    /// After how long without another event a `beat` follows; a node of an older version sends none.
+    #[serde(default)]
+    pub beat_ms: Option<u64>,
     /// How the ring is; a node of an older version does not say it.
     #[serde(default)]
     pub health: Option<RingHealth>,
@@ -189,6 +199,11 @@ pub fn picture_event(is_whole: bool, picture: &PictureBody<'_>) -> Vec<u8> {
     bytes
 }
 
+/// The event that says that the node is there, when there is nothing else to say.
+pub fn beat_event(at_ms: u64) -> Vec<u8> {
+    format!("event: beat\ndata: {{\"at_ms\":{at_ms}}}\n\n").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sight::{RING_REASONS_MAX, RingTrouble};
@@ -212,11 +227,12 @@ mod tests {
             left_out: 2,
             pause_ms: 250,
             has_asked_all: true,
+            beat_ms: 2000,
             health: &RingHealth::default(),
         };
         let expected = "event: ring\ndata: {\"seen_by\":\"b:1\",\"at_ms\":5,\"nodes\":[{\"node\":\"a\\n\\nevent: x\\r:1\",\
             \"position\":\"7\",\"answer\":\"other-ring\",\"report\":null}],\"gone\":[\"c:1\"],\"left_out\":2,\"pause_ms\":250,\
-            \"has_asked_all\":true,\"health\":{\"severity\":\"fine\",\"verdict\":\"\",\"detail\":null,\"reasons\":[],\"more\":0}}\n\n";
+            \"has_asked_all\":true,\"beat_ms\":2000,\"health\":{\"severity\":\"fine\",\"verdict\":\"\",\"detail\":null,\"reasons\":[],\"more\":0}}\n\n";
         assert_eq!(String::from_utf8(picture_event(true, &picture)).unwrap(), expected);
         assert!(picture_event(false, &picture).starts_with(b"event: changes\n"));
     }
@@ -238,6 +254,7 @@ mod tests {
         let own = Peer::of_name("h1:1".parse().unwrap(), size).position.to_string();
         assert_eq!(picture.nodes[0].position, own, "a position follows from a name");
         assert_eq!((picture.gone.as_slice(), picture.has_asked_all), (&["h2:1".to_owned()][..], true));
+        assert_eq!(picture.beat_ms, None);
         assert_eq!(picture.health, None, "an older node does not say how the ring is");
         let reason = serde_json::json!({"code": "of a later version", "severity": "act", "node": "<b>",
             "sentence": "x".repeat(9000), "next": "wait"});

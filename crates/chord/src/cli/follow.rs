@@ -13,6 +13,9 @@ use super::seen::Ring;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long another node may take to begin: while one stands still there are others to ask.
+const OTHER_WAIT: Duration = Duration::from_secs(2);
+
 /// Letters of why the ring is out of sight, at most: a line or two.
 pub(crate) const TROUBLE_CHARS_MAX: usize = 300;
 
@@ -106,7 +109,7 @@ impl Follower {
                     }
                     Err(why) => {
                         let was = live.client().node().clone();
-                        self.remember(&was);
+                        self.remember(&was, matches!(why, ClientError::Silent { .. }));
                         return self.lost(why);
                     }
                 },
@@ -121,11 +124,15 @@ impl Follower {
         }
     }
 
-    /// Keeps in mind who may show the ring: the one that did, and those that answered when it was seen last.
-    fn remember(&mut self, was: &NodeName) {
+    /// Keeps in mind who may show the ring: the one that did, and those that answered when it was seen last. One that stands
+    /// still is asked after the others, since it takes as long as may be to find out that it does so still.
+    fn remember(&mut self, was: &NodeName, is_silent: bool) {
         let answered = self.ring.members().filter_map(|(place, _)| place.name().parse().ok());
         let others = answered.filter(|name| name != was);
-        let names = [was.clone()].into_iter().chain(others).collect();
+        let mut names: Vec<NodeName> = [was.clone()].into_iter().chain(others).collect();
+        if is_silent {
+            names.rotate_left(1);
+        }
         // A node that was just begun with may have shown nothing yet.
         self.names = if self.ring.at_ms > 0 { names } else { std::mem::take(&mut self.names) };
     }
@@ -135,7 +142,8 @@ impl Follower {
         let next = self.names.get(idx).cloned().unwrap_or_else(|| self.fallback());
         let pause = pause(self.n_failed);
         self.n_failed = self.n_failed.saturating_add(1);
-        let (client, wait) = (self.client.of_other(next.clone()), self.wait);
+        let wait = if self.names.len() > 1 { self.wait.min(OTHER_WAIT) } else { self.wait };
+        let client = self.client.of_other(next.clone());
         let trying = Box::pin(async move {
             tokio::time::sleep(pause).await;
             client.live_ring(wait).await

@@ -15,6 +15,9 @@ use crate::support::*;
 /// Longest wait for something to be seen.
 const SEEN_LIMIT: Duration = Duration::from_secs(30);
 
+/// Within this it is said that a node stands still: five seconds, and some for a machine that has other work.
+const FROZEN_LIMIT: Duration = Duration::from_millis(6500);
+
 #[track_caller]
 fn json(arguments: &[&str]) -> Value {
     let ended = run(arguments);
@@ -64,6 +67,33 @@ fn the_terminal_shows_the_ring_and_goes_on_through_another_node_when_the_one_ask
     wait_until_shown(&watch, "a ring that has closed", |ring| {
         ring["members"] == 3 && ring["rings"] == 1 && ring["torn"].as_array().is_some_and(Vec::is_empty)
     });
+    watch.signal("INT");
+    assert_eq!(watch.wait(), Some(0));
+}
+
+#[test]
+fn the_terminal_says_within_five_seconds_that_the_node_that_is_asked_stands_still_and_goes_on_at_another() {
+    let _machine = beside_others();
+    let cluster = Cluster::ring(3, 160);
+    let names = cluster.names();
+    let first = names[0].as_str();
+    let mut watch = Process::start(program().args(["ring", "--watch", "--json", "--node", first]));
+    wait_until_shown(&watch, "a whole ring", |ring| ring["verdict"] == "fine" && ring["members"] == 3);
+    cluster.servers[first].freeze();
+    let began = Instant::now();
+    wait_for("that it is said", SEEN_LIMIT, || {
+        let said = watch.stderr();
+        if said.contains("The ring is out of sight") { Ok(()) } else { Err(said) }
+    });
+    let said = began.elapsed();
+    wait_until_shown(&watch, "the frozen node, through another one", |ring| {
+        let frozen =
+            ring["nodes"].as_array().and_then(|nodes| nodes.iter().find(|node| node["node"] == first));
+        ring["seen_by"] != first && frozen.is_some_and(|frozen| frozen["answer"] == "silent")
+    });
+    println!("silent after {said:?}, seen through another node after {:?}", began.elapsed());
+    assert!(said < FROZEN_LIMIT, "{said:?}");
+    cluster.servers[first].signal("CONT");
     watch.signal("INT");
     assert_eq!(watch.wait(), Some(0));
 }

@@ -5,6 +5,7 @@ import { copy, byId, say } from "./dom.js";
 import { showHealth } from "./health.js";
 import { History } from "./history.js";
 import { Lessons } from "./lessons.js";
+import { Live } from "./live.js";
 import { Ring } from "./model.js";
 import { showNode } from "./node.js";
 import { Play } from "./play.js";
@@ -78,7 +79,7 @@ function remember() {
   if (view.node) hash.set("node", view.node);
   if (view.fingers !== "none") hash.set("fingers", view.fingers);
   if (view.sort !== "position" || view.isDown) hash.set("sort", `${view.isDown ? "-" : ""}${view.sort}`);
-  if (view.key) hash.set("key", view.key);
+  if (view.key || wantedKey) hash.set("key", view.key || wantedKey);
   const text = hash.toString();
   window.history.replaceState(null, "", text ? `#${text}` : window.location.pathname);
 }
@@ -91,6 +92,12 @@ function recall() {
   Object.assign(view, { node: hash.get("node"), fingers, sort: sort.replace(/^-/, ""), isDown: sort.startsWith("-") });
   for (const radio of document.querySelectorAll("input[name=fingers]")) radio.checked = radio.value === fingers;
   wantedKey = hash.get("key");
+  const from = hash.get("from");
+  if (from !== null) {
+    say(byId("moved"), `${from} fell silent. The ring goes on here, as another of its nodes sees it.`);
+    byId("moved").hidden = false;
+    remember();
+  }
   if (latest.at > 0) traceWanted();
 }
 
@@ -103,35 +110,32 @@ function traceWanted() {
   trace.run(() => trace.trace());
 }
 
-/** What the page listens to. */
-let events = null;
+recall();
 
-function listen() {
-  events?.close();
-  events = new EventSource("/v1/ring/live");
-  const state = (name, text) => {
-    byId("live").dataset.state = name;
-    say(byId("live"), text);
-  };
-  const take = (isWhole) => (event) => {
-    const said = JSON.parse(event.data);
+/** What the page listens to. */
+const live = new Live({
+  take(said, isWhole) {
     latest = latest.after(said, isWhole);
     say(byId("seen-by"), said.seen_by);
-    const seconds = said.pause_ms / 1000;
-    state("live", seconds < 1 ? "live" : `live, every ${seconds.toFixed(0)} s`);
     sayWhereWritesWork(said.seen_by);
     history.add(latest);
     draw();
     if (isWhole) traceWanted();
-  };
-  events.addEventListener("ring", take(true));
-  events.addEventListener("changes", take(false));
-  events.addEventListener("error", () => {
-    const isOver = events.readyState === EventSource.CLOSED;
-    state("lost", isOver ? "not connected" : "connection lost, trying again");
-    if (isOver) setTimeout(listen, 2000);
-  });
-}
+  },
+  /** Those that answered when the ring was seen last, the ones after this node first. */
+  others() {
+    const names = latest.members.map(({ node }) => node.name);
+    const own = names.indexOf(latest.about.seenBy);
+    return [...names.slice(own + 1), ...names.slice(0, Math.max(own, 0))].filter((name) => name !== window.location.host);
+  },
+  /** A value that was typed would be lost. */
+  mayLeave: () => byId("value").value === "",
+  address(name) {
+    const hash = new URLSearchParams(window.location.hash.slice(1));
+    hash.set("from", latest.about.seenBy || window.location.host);
+    return `${window.location.protocol}//${name}/#${hash}`;
+  },
+});
 
 /** A node takes changes only from pages under its own name: other names may have been made to lead here. */
 function sayWhereWritesWork(name) {
@@ -150,9 +154,6 @@ byId("copy-link").addEventListener("click", () => copy("a link to this view", wi
 for (const radio of document.querySelectorAll("input[name=fingers]")) {
   radio.addEventListener("change", () => change({ fingers: radio.value }));
 }
-// A browser keeps pages that were left for those who go back, with their connections, of which it has six for one address.
-window.addEventListener("pagehide", () => events?.close());
-window.addEventListener("pageshow", (event) => event.persisted && listen());
+window.addEventListener("pagehide", () => live.rest());
+window.addEventListener("pageshow", (event) => event.persisted && live.resume());
 window.addEventListener("hashchange", recall);
-recall();
-listen();

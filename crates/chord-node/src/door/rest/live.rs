@@ -1,10 +1,8 @@
 //! The ring as this node sees it, as a stream of events: see [`chord_wire::rest::picture_event`] for how they are written.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use chord_wire::Code;
-use chord_wire::rest::{EVENTS_TYPE, KEEP_ALIVE};
+use chord_wire::rest::{BEAT_PAUSE, EVENTS_TYPE, beat_event};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
@@ -14,13 +12,11 @@ use super::super::content::Content;
 use super::super::http::Rejected;
 use super::super::seed::Refused;
 use super::call::Call;
+use crate::age::now_ms;
 use crate::crawl::Look;
 use crate::guard::Visitor;
 use crate::secret::Role;
 use crate::shared::{Shared, Stage};
-
-/// After so long without an event a comment is sent, as for those who watch keys.
-const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(15);
 
 const TOO_MANY: &str = "as many look at the ring through this node as may: ask another node, or close a page";
 
@@ -54,8 +50,8 @@ impl Looking {
     /// What is sent next; `None` if nothing more is, since its time is over, its secret no longer valid, or
     /// the node leaves.
     async fn next(&mut self) -> Option<Bytes> {
-        let keep_alive = Instant::now() + KEEP_ALIVE_PAUSE;
-        let until = self.until.map_or(keep_alive, |until| until.min(keep_alive));
+        let beat = Instant::now() + BEAT_PAUSE;
+        let until = self.until.map_or(beat, |until| until.min(beat));
         tokio::select! {
             biased;
             () = self.shared.reached(Stage::Departing) => None,
@@ -63,7 +59,7 @@ impl Looking {
             event = self.look.next() => event.map(Bytes::from),
             () = tokio::time::sleep_until(until) => {
                 let is_over = self.until.is_some_and(|until| until <= Instant::now());
-                (!is_over).then(|| Bytes::from_static(KEEP_ALIVE))
+                (!is_over).then(|| Bytes::from(beat_event(now_ms())))
             }
         }
     }

@@ -81,7 +81,8 @@ pub(crate) fn picture(nodes: Vec<SeenBody>) -> PictureRead {
         sight.take(seen.clone());
     }
     let health = Some(sight.health(0));
-    PictureRead { seen_by, at_ms: AT_MS, nodes, gone: Vec::new(), left_out: 0, has_asked_all: true, health }
+    let (gone, beat_ms) = (Vec::new(), None);
+    PictureRead { seen_by, at_ms: AT_MS, nodes, gone, left_out: 0, has_asked_all: true, beat_ms, health }
 }
 
 /// One that does not answer any more, while the others have not noticed.
