@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import urllib.request
 from local_ring import Server, Wrong
 
 WAIT_SECONDS = 30
+MARGIN = 16
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 KEYS = {
     "tab": "\ue004", "enter": "\ue007", "escape": "\ue00c", "space": " ", "end": "\ue010", "home": "\ue011",
@@ -118,13 +120,18 @@ class Browser:
         lines = self.call("POST", f"{self.session}/se/log", {"type": "browser"})
         return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
 
-    def picture(self, path, whole=False):
-        """Saves what is to be seen, or the whole page."""
+    def picture(self, path, whole=False, until=None):
+        """Saves what is to be seen, or the whole page, or the page down to the end of an element."""
         parameters = {"format": "png"}
         if whole:
             parameters["captureBeyondViewport"] = True
             size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
             parameters["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        if until:
+            end = "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [window.innerWidth, box.bottom + window.scrollY]"
+            width, bottom = self.run(end, until)
+            parameters["captureBeyondViewport"] = True
+            parameters["clip"] = {"x": 0, "y": 0, "width": width, "height": math.ceil(bottom) + MARGIN, "scale": 1}
         path.write_bytes(base64.b64decode(self.devtools("Page.captureScreenshot", **parameters)["data"]))
 
     def end(self):

@@ -9,6 +9,9 @@ const NEXT = RIM - 34;
 const BEFORE = RIM - 46;
 const LABEL = RIM + 36;
 
+/** How far inside of the lines of the innermost of several rings its labels stand. */
+const INNER_GAP = 22;
+
 /** How far inside of one ring the next is drawn, where there are several; more than three would leave no room. */
 const STEP = 82;
 const RINGS_MAX = 3;
@@ -27,7 +30,7 @@ export class Picture {
     // Those who do not see hear of the nodes, and of all else from the table.
     const layer = (name) => s("g", { class: name, role: "presentation", "aria-hidden": name === "dots" ? null : "true" });
     this.layers = {};
-    const names = ["claims", "arcs", "cut", "fingers", "beliefs", "path", "dots", "labels", "middle"];
+    const names = ["claims", "arcs", "cut", "fingers", "beliefs", "leaders", "path", "dots", "labels", "middle"];
     for (const name of names) this.layers[name] = layer(name);
     this.keyed = Object.fromEntries(names.map((name) => [name, new Keyed(this.layers[name])]));
     const track = s("circle", { class: "track", r: RIM, "stroke-width": BAND });
@@ -47,6 +50,7 @@ export class Picture {
     this.drawArcs();
     this.isCut = play?.is_cut === true;
     if (this.isCut) this.drawCut(play.nodes);
+    byId("legend-cut").hidden = !this.isCut;
     this.drawBeliefs();
     this.drawFingers();
     this.drawPath();
@@ -183,13 +187,28 @@ export class Picture {
     set(this.box, { "aria-activedescendant": this.view.node && this.ring.nodes.has(this.view.node) ? `dot-${domId(this.view.node)}` : null });
   }
 
+  /** Whether a node is in the innermost of several rings: its label has room inside of that. */
+  isInside(name) {
+    const inset = this.inset(name);
+    return inset > 0 && inset === STEP * Math.min(this.ring.cycles.length - 1, RINGS_MAX - 1);
+  }
+
   drawLabel(node, turn, isSelected) {
-    const [x, y] = point(turn, LABEL);
-    const side = Math.abs(x) < 40 ? "middle" : x > 0 ? "start" : "end";
+    const isInside = this.isInside(node.name);
+    const inset = this.inset(node.name);
+    const [x, y] = point(turn, isInside ? BEFORE - inset - INNER_GAP : LABEL);
+    const outward = x > 0 ? "start" : "end";
+    const side = Math.abs(x) < 40 ? "middle" : isInside ? (x > 0 ? "end" : "start") : outward;
+    if (inset > 0 && !isInside) {
+      // The label stands outside of all rings: a line leads to it.
+      const ends = [RIM - inset + BAND / 2, RIM + BAND / 2 + 12].map((radius) => point(turn, radius).map((part) => part.toFixed(1)).join(" "));
+      set(this.keyed.leaders.get(node.name, () => s("path", { class: "leader" })), { d: `M${ends.join("L")}` });
+    }
     const text = this.keyed.labels.get(node.name, () => s("text", { onclick: () => this.select(node.name) }, s("tspan"), s("tspan", { class: "share" })));
     const isRoomy = this.ring.order.length <= 24;
-    const lift = isRoomy && y < -60 ? -12 : 5;
-    set(text, { x: x.toFixed(1), y: (y + lift).toFixed(1), "text-anchor": side, class: `${node.isThere ? "" : "absent"}${isSelected ? " selected" : ""}` });
+    const isAbove = isInside ? y > 60 : y < -60;
+    const lift = isRoomy && isAbove ? -12 : 5;
+    set(text, { x: x.toFixed(1), y: (y + lift).toFixed(1), "text-anchor": side, class: `${node.isThere ? "" : "absent"}${isInside ? " inner" : ""}${isSelected ? " selected" : ""}` });
     const [name, share] = text.children;
     const label = this.ring.label(node.name);
     if (name.textContent !== short(label)) name.textContent = short(label);
@@ -203,12 +222,16 @@ export class Picture {
   labelled() {
     const wanted = new Set([this.view.node, ...(this.view.trace?.steps ?? []).map(({ node }) => node)]);
     const rank = ({ node }) => (wanted.has(node.name) ? 0 : node.isThere ? 2 : 1);
-    const taken = [];
+    const taken = { outer: [], inner: [] };
     const names = new Set();
     for (const place of [...this.ring.order].sort((a, b) => rank(a) - rank(b))) {
-      const isFree = taken.every((turn) => Math.min(sweep(turn, place.turn), sweep(place.turn, turn)) >= LABEL_TURN);
+      const isInside = this.isInside(place.node.name);
+      const beside = isInside ? taken.inner : taken.outer;
+      // The same room is a larger part of a smaller circle.
+      const room = isInside ? (LABEL_TURN * 2 * LABEL) / (BEFORE - this.inset(place.node.name) - INNER_GAP) : LABEL_TURN;
+      const isFree = beside.every((turn) => Math.min(sweep(turn, place.turn), sweep(place.turn, turn)) >= room);
       if (!isFree && place.node.name !== this.view.node) continue;
-      taken.push(place.turn);
+      beside.push(place.turn);
       names.add(place.node.name);
     }
     return names;
