@@ -110,7 +110,7 @@ def teaches_six_lessons_and_loses_no_write(browser, names):
             too_quick = [words for words in browser.run(passed, at) if not re.search(QUICK, words)]
             check(not too_quick, f"this was too quick to be seen: {too_quick}")
             if title == "cut":
-                check(browser.run("return document.querySelector('#ring .cut') !== null"), "the cut is drawn")
+                check(browser.run("return document.querySelector('#ring path.cut') !== null"), "the cut is drawn")
                 check("2 rings" in browser.text("#reasons"), "it is said that there are two rings")
                 check(state(names[0])["is_cut"], "it is cut")
     browser.wait("the ring is whole again", N_MEMBERS, len(names_of(names[0])), seconds=STEP_SECONDS)

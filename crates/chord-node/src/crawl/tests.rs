@@ -82,6 +82,9 @@ async fn a_picture_has_every_node_by_its_own_word() {
     let name = second.name().clone();
     second.shutdown().await;
     look_until(&mut look, &[seen(&name, shared, "unreachable")]).await;
+    let told = format!("\"node\":\"{name}\",\"sentence\":\"{name}: nobody serves at that address.\"");
+    let alone = "\"code\":\"alone\",\"severity\":\"note\",\"node\":null,\"sentence\":\"The ring has one node";
+    look_until(&mut look, &[told, alone.to_owned()]).await;
     drop(look);
     first.shutdown().await;
 }
