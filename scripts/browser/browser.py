@@ -121,14 +121,14 @@ class Browser:
         return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
 
     def picture(self, path, whole=False, until=None):
-        """Saves what is to be seen, or the whole page, or the page down to the end of an element."""
+        """Saves what is to be seen, or the whole page, or the page down to the end of all elements that are named."""
         parameters = {"format": "png"}
         if whole:
             parameters["captureBeyondViewport"] = True
             size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
             parameters["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         if until:
-            end = "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [window.innerWidth, box.bottom + window.scrollY]"
+            end = "const ends = [...document.querySelectorAll(arguments[0])].map((one) => one.getBoundingClientRect().bottom); return [window.innerWidth, Math.max(...ends) + window.scrollY]"
             width, bottom = self.run(end, until)
             parameters["captureBeyondViewport"] = True
             parameters["clip"] = {"x": 0, "y": 0, "width": width, "height": math.ceil(bottom) + MARGIN, "scale": 1}

@@ -46,8 +46,10 @@ export function arcBack(from, to, radius) {
 
 /** A line through the circle, bent towards its middle: the more, the further apart its ends are. */
 export function chord(from, to, radius) {
-  const way = Math.min(sweep(from, to), sweep(to, from));
-  const middle = point(from + sweep(from, to) / 2, radius * Math.max(0, 0.86 - way * 1.7));
+  const [on, back] = [sweep(from, to), sweep(to, from)];
+  const way = Math.min(on, back);
+  // On the shorter side, so that a line to one who is close behind does not lead round the middle.
+  const middle = point(on <= back ? from + on / 2 : from - back / 2, radius * Math.max(0, 0.86 - way * 1.7));
   return `M${at(from, radius)}Q${middle.map(number).join(" ")} ${at(to, radius)}`;
 }
 
