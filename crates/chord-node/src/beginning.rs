@@ -1,6 +1,7 @@
 //! Beginning: how a node comes into a ring, by itself or through others.
 
 mod complaints;
+mod seek;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 use chord_ring::{Command, CommandError, JoinError, NodeName};
 
 use complaints::Complaints;
+use seek::Seeker;
 
+use crate::contact::Contact;
 use crate::links::lock;
 use crate::shared::{Shared, Stage};
 
@@ -27,7 +30,7 @@ const REMEMBERED_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
     Found,
-    Join(Vec<NodeName>),
+    Join(Vec<Contact>),
     WaitForCommand,
 }
 
@@ -84,10 +87,15 @@ impl Beginning {
         let remembered = past.peers().to_vec();
         // Where the names are lost, any of them may have been with this node.
         if past != Past::Forgotten {
-            let strangers = contacts.iter().filter(|name| !remembered.contains(name));
+            let named = contacts.iter().filter_map(Contact::node);
+            let strangers = named.filter(|name| !remembered.contains(*name));
             lock(&shared.unmet).extend(strangers.cloned());
         }
-        tokio::spawn(join_through(shared.clone(), Contacts { configured: contacts, remembered }, meanwhile));
+        tokio::spawn(join_through(
+            shared.clone(),
+            Seeker::new(&shared.me.name, &contacts, &remembered),
+            meanwhile,
+        ));
     }
 }
 
@@ -115,7 +123,7 @@ impl Patience {
         Self { begun: Instant::now(), word_after: WORD_AFTER }
     }
 
-    fn say(&mut self, contacts: &[NodeName], asked: Asked) {
+    fn say(&mut self, contacts: &str, asked: Asked) {
         let what = match asked {
             Asked::NotThere => "is there",
             Asked::InNoRing => "is in a ring",
@@ -126,8 +134,7 @@ impl Patience {
             self.word_after = waited + WORD_PAUSE;
             tracing::warn!(
                 event = "waits-to-join",
-                "none of the nodes to join ({}) {what}: {HOW_TO_END_IT}",
-                listed(contacts)
+                "none of the nodes to join ({contacts}) {what}: {HOW_TO_END_IT}"
             );
         }
     }
@@ -137,9 +144,8 @@ impl Patience {
 const LISTED_MAX: usize = 4;
 
 /// "a, b, c, d and 2 others".
-fn listed(names: &[NodeName]) -> String {
+fn listed(names: &[String]) -> String {
     let (shown, rest) = names.split_at(names.len().min(LISTED_MAX));
-    let shown: Vec<&str> = shown.iter().map(NodeName::as_str).collect();
     match rest.len() {
         0 => shown.join(", "),
         1 => format!("{} and 1 other", shown.join(", ")),
@@ -147,39 +153,22 @@ fn listed(names: &[NodeName]) -> String {
     }
 }
 
-/// Through whom to join.
-struct Contacts {
-    configured: Vec<NodeName>,
-    remembered: Vec<NodeName>,
-}
-
-/// Joins through the first contact that answers; goes through them again, with growing pauses, until one does or the node
-/// may found a ring.
-async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwhile) {
+/// Joins through the first of those to be asked that answers; goes through them again, with growing pauses, until one does or the
+/// node may found a ring.
+async fn join_through(shared: Arc<Shared>, mut contacts: Seeker, meanwhile: Meanwhile) {
     let (mut pause, pause_max) = CONTACT_PAUSE;
-    let Contacts { configured, remembered } = contacts;
-    let is_other = |name: &NodeName| *name != shared.me.name;
-    let mut contacts: Vec<NodeName> = configured.into_iter().filter(is_other).collect();
-    for name in remembered.into_iter().filter(is_other).take(REMEMBERED_MAX) {
-        if !contacts.contains(&name) {
-            contacts.push(name);
-        }
-    }
     if contacts.is_empty() && meanwhile == Meanwhile::Wait {
         let error = JoinError::Itself(shared.me.name.clone());
         shared.refuse_join(error);
         return;
     }
-    *lock(&shared.waits_for) = listed(&contacts);
-    // Should it found a ring, it goes on to look for theirs.
-    for contact in &contacts {
-        let _ = shared.command(Command::Remember(contact.clone())).await;
-    }
+    let shown = listed(&contacts.shown());
+    lock(&shared.waits_for).clone_from(&shown);
     let joining = async {
         let mut rounds_alone = 0;
         let (mut patience, mut complaints) = (Patience::new(), Complaints::default());
         loop {
-            let asked = shared.ask_contacts(&contacts, &mut complaints).await;
+            let asked = shared.ask_contacts(&contacts.round(&shared).await, &mut complaints).await;
             rounds_alone = match asked {
                 Asked::Ended => return,
                 Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => 0,
@@ -190,7 +179,7 @@ async fn join_through(shared: Arc<Shared>, contacts: Contacts, meanwhile: Meanwh
                 tracing::info!(event = "founds", "none of the nodes to join is in a ring: founding one");
                 return shared.found().await;
             }
-            patience.say(&contacts, asked);
+            patience.say(&shown, asked);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(pause_max);
         }

@@ -1,6 +1,7 @@
 //! Building a node: from settings to a listener that serves.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_disk::OpenError;
+use chord_kv::Store;
 use chord_kv::replication::{self, Now, REPLICAS_DEFAULT, REPLICAS_MAX, Replicator};
 use chord_ring::{
     Config, Incarnation, NodeName, NodeNameError, Peer, RingName, RingSize, RingTag, SUCCESSORS_DEFAULT,
@@ -19,7 +21,9 @@ use tokio::task::JoinHandle;
 
 use crate::age::now_ms;
 use crate::annex::Annex;
-use crate::beginning::{Beginning, Meanwhile};
+use crate::beginning::{Beginning, Meanwhile, Past};
+use crate::clock::{Differences, check_clock};
+use crate::contact::Contact;
 use crate::crawl::Crawler;
 use crate::door::BUDGET_UNIT;
 use crate::guard::Guard;
@@ -30,6 +34,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::owner::Owner;
 use crate::probe::{Probe, probe};
+use crate::reach::{OwnCall, check_name};
 use crate::records::{Records, keep_time};
 use crate::secret::{Holder, SecretFile};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
@@ -96,7 +101,7 @@ pub enum StartError {
     /// An address that means every interface cannot be a node's name.
     #[error(
         "cannot listen on {0}: it means every address of this machine, and no other node can reach a node by it; \
-         name the address or host name that they use"
+         name the address or host name that they use, or listen there under a name that they do"
     )]
     Unspecified(String),
     /// The number of successors is out of range.
@@ -159,8 +164,9 @@ impl Builder {
         Self { listen: address.to_owned(), ..self }
     }
 
-    /// The node's name is another than where it listens: it stands behind a proxy, or its port is mapped. Other nodes must be
-    /// able to reach it by that name.
+    /// The node's name is another than where it listens, which may be every address of the machine then: it is in a container,
+    /// it stands behind a proxy, or its port is mapped. Other nodes must be able to reach it by that name; soon after the start
+    /// the node looks whether it reaches itself so, and says in its log if not.
     pub fn known_as(self, name: NodeName) -> Self {
         Self { name: Some(name), ..self }
     }
@@ -183,6 +189,11 @@ impl Builder {
     /// Joins the ring of `contact`, rather than found one. With several contacts the first that answers is taken; the
     /// node keeps trying until one does.
     pub fn join(self, contact: NodeName) -> Self {
+        self.join_through(contact.into())
+    }
+
+    /// The same through a contact that need not be one node.
+    pub fn join_through(self, contact: Contact) -> Self {
         let mut contacts = match self.beginning {
             Beginning::Join(contacts) => contacts,
             Beginning::Found | Beginning::WaitForCommand => Vec::new(),
@@ -295,7 +306,8 @@ impl Builder {
         Ok(Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?)
     }
 
-    fn check_copies(&self) -> Result<(), StartError> {
+    fn check_numbers(&self) -> Result<(), StartError> {
+        self.limits.check()?;
         if !(1..=REPLICAS_MAX).contains(&self.replicas) {
             return Err(StartError::Replicas { max: REPLICAS_MAX });
         }
@@ -313,8 +325,7 @@ impl Builder {
     /// # Errors
     /// The settings make no sense, or the address cannot be had.
     pub async fn start(self) -> Result<Node, StartError> {
-        self.limits.check()?;
-        self.check_copies()?;
+        self.check_numbers()?;
         let secrets = self.secrets()?;
         let settings = self.replication();
         let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
@@ -323,22 +334,19 @@ impl Builder {
         let ring = RingTag { name: self.ring_name.clone(), size };
         let config = self.config(&ring)?;
         // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
-        let bound = bind(&self.listen).await?;
+        let bound = bind(&self.listen, self.name.is_some()).await?;
         // Where it listens follows what its name means, unless that leads elsewhere.
         let follows = self.name.is_none().then(|| bound.name.clone());
         let name = self.name.unwrap_or_else(|| bound.name.clone());
         let storage = Storage::open(self.data.as_ref(), &name, &ring, &self.limits).await?;
         let listener = bound.listen()?;
+        let listens_at = listener.local_addr().ok();
         let past = storage.past(&name).await;
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let store = storage.store();
-        let mut records = Replicator::new(me.clone(), settings, store.clone(), now);
-        if store.usage().records > 0 {
-            let known = past.peers().iter().map(|name| Peer::of_name(name.clone(), size));
-            records.handle(now, replication::Input::Recall(known.collect()));
-        }
+        let records = replicator(&me, settings, &store, &past, now);
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let shared = Arc::new_cyclic(|shared| Shared {
             me: me.clone(),
@@ -372,6 +380,8 @@ impl Builder {
             violations: AtomicU64::new(0),
             metrics: Metrics::default(),
             probe: Probe::default(),
+            own_call: OwnCall::new(follows.is_none()),
+            clock_differences: Differences::default(),
             limits: self.limits,
             may_flush: self.may_flush,
             guard: Guard::new(secrets.clone()),
@@ -379,8 +389,35 @@ impl Builder {
         let owner = Owner::new(machine, shared.clone(), letters);
         run(owner, door::serve(listener, follows, shared.clone()), &shared);
         look_after(storage, secrets, &shared);
+        check(listens_at, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
+    }
+}
+
+/// The machine of the records, which knows with whom it was if it has some of an earlier life.
+fn replicator(
+    me: &Peer,
+    settings: replication::Settings,
+    store: &Arc<dyn Store>,
+    past: &Past,
+    now: Now,
+) -> Replicator {
+    let size = settings.size;
+    let mut records = Replicator::new(me.clone(), settings, store.clone(), now);
+    if store.usage().records > 0 {
+        let known = past.peers().iter().map(|name| Peer::of_name(name.clone(), size));
+        records.handle(now, replication::Input::Recall(known.collect()));
+    }
+    records
+}
+
+/// Looks whether this node's clock and its name are what they should be, and says in the log if not.
+fn check(listens_at: Option<SocketAddr>, shared: &Arc<Shared>) {
+    check_clock(&shared.me.name, shared.started_at_ms);
+    if let Some(there) = listens_at {
+        let checking = tokio::spawn(check_name(shared.clone(), there));
+        tokio::spawn(watch_over("check of the name", checking, shared.clone(), Stage::Closing));
     }
 }
 

@@ -5,6 +5,7 @@ mod budget;
 mod connection;
 mod dialogue;
 mod ear;
+mod greet;
 mod in_frames;
 mod lane;
 mod language;
@@ -35,6 +36,7 @@ pub(crate) use connection::{
     Answered, Connections, Exchange, NoAnswer, Sending, context, prepare, write_context,
 };
 pub(crate) use dialogue::Terms;
+pub(crate) use greet::greet;
 pub(crate) use lane::Heard;
 pub use language::Language;
 pub(crate) use language::{Refused, Reply, Said};

@@ -35,8 +35,9 @@ impl Bound {
     }
 }
 
-/// Binds the first address of the host that can be had.
-pub(crate) async fn bind(address: &str) -> Result<Bound, StartError> {
+/// Binds the first address of the host that can be had; one that means every address of the machine only if the node has another
+/// name than that.
+pub(crate) async fn bind(address: &str, is_named: bool) -> Result<Bound, StartError> {
     // Port 0 is no part of a name: check the rest with another one in its place.
     let (host, port) = address.rsplit_once(':').ok_or(NodeNameError::NoPort)?;
     let any_port = port == "0";
@@ -47,7 +48,7 @@ pub(crate) async fn bind(address: &str) -> Result<Bound, StartError> {
         .map_err(|error| StartError::UnknownHost { address: address.to_owned(), error })?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for candidate in found {
-        if candidate.ip().is_unspecified() {
+        if candidate.ip().is_unspecified() && !is_named {
             return Err(StartError::Unspecified(address.to_owned()));
         }
         let bound = socket_at(candidate).and_then(|socket| Ok((socket.local_addr()?.port(), socket)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chord_kv::replication::{
     Afterwards, Attempts, Consistency, Operation, OperationError as Unable, Outcome as Kept,
 };
-use chord_kv::{Key, Value, Version};
+use chord_kv::{ClockAhead, Key, Value, Version};
 use chord_ring::{
     Answer, Failure, Found, LOOKUP_RETRY_PAUSE, Lookup, NodeName, Peer, Position, Question, Refusal, Request,
     Step, View, begins_anew,
@@ -449,6 +449,9 @@ impl Shared {
 
     /// What an answer about an operation means.
     fn conclude(&self, work: &mut Work, owner: NodeName, hops: u32, result: Operated) -> Attempt {
+        if let Err(Unable::ClockAhead(ClockAhead { ahead_ms })) = result {
+            self.clock_differences.tell(&self.me.name, &owner, ahead_ms);
+        }
         match self.answered(work, &result) {
             Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
             Afterwards::TryAtOnce => Attempt::AtOnce,

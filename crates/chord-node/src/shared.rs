@@ -15,12 +15,14 @@ use tokio::time::Instant;
 
 use crate::annex::Annex;
 use crate::askers::Askers;
+use crate::clock::Differences;
 use crate::crawl::Crawler;
 use crate::departed::Departed;
 use crate::guard::Guard;
 use crate::links::{Asker, Links, lock};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
+use crate::reach::OwnCall;
 use crate::records::Records;
 use crate::shortcuts::Shortcuts;
 use crate::{Departure, Limits, OperationError};
@@ -102,6 +104,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// What others say of where this node is.
     pub(crate) probe: Probe,
+    /// How this node looks whether its name leads to it.
+    pub(crate) own_call: OwnCall,
+    /// What is said of clocks that differ.
+    pub(crate) clock_differences: Differences,
 }
 
 /// How far a node has gone with its departure.

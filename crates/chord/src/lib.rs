@@ -42,8 +42,9 @@ pub use chord_kv::{
 };
 pub use chord_node::{
     ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Client, ClientError, ClientKeys,
-    Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Network, Node,
-    OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing, Watch, WatchError,
+    Contact, ContactParseError, Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language, LimitError,
+    Limits, Listed, Network, Node, OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing,
+    Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

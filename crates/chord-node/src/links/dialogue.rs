@@ -253,7 +253,7 @@ impl Dialogue {
 }
 
 /// Sends all of it.
-async fn write_all(writer: &mut OwnedWriteHalf, outbox: &mut Outbox) -> Result<(), Unanswered> {
+pub(super) async fn write_all(writer: &mut OwnedWriteHalf, outbox: &mut Outbox) -> Result<(), Unanswered> {
     writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
     outbox.sent(outbox.unsent().len());
     Ok(())

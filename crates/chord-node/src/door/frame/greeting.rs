@@ -98,6 +98,9 @@ impl Connection<'_> {
         if hello.name.is_some() && hello.ring.is_none() {
             return Err(bad("a node says which ring it is of".to_owned()));
         }
+        if let Some(challenge) = &hello.challenge {
+            self.shared.own_call.hear(challenge);
+        }
         let is_guarded = self.shared.guard.secrets().is_some();
         if is_guarded && hello.challenge.is_none() {
             return Err(No(Code::NoSecret, NO_SECRET.to_owned()));
