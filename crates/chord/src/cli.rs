@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod client;
 mod completions;
+mod config;
 mod data;
 mod del;
 mod dev;
@@ -18,6 +19,7 @@ mod get;
 mod hosts;
 mod incr;
 mod keys;
+mod limits;
 mod logging;
 mod lookup;
 mod man;
@@ -26,6 +28,7 @@ mod number;
 mod operate;
 mod output;
 mod pair;
+mod place;
 mod ports;
 mod put;
 mod ring;
@@ -84,7 +87,8 @@ Exit codes:
   0  done
   1  failed: one line on standard error says why and what to do; also a node that stopped and lost keys
      that another node of its ring, which stays, could have kept
-  2  wrong usage: one line on standard error says what is wrong; without a command, the help
+  2  wrong usage, or a wrong file of configuration: one line on standard error says what is wrong; without a
+     command, the help
   3  chord get: no value is stored under the key; chord del: under none of the keys
   4  a change was to happen under a condition, and that does not hold: nothing changed
 
@@ -120,6 +124,8 @@ enum Command {
     /// Check, export or import the data directory of a node that is not running
     #[command(subcommand)]
     Data(data::DataCommand),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -128,15 +134,28 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     let root = with_negative_numbers(Cli::command());
+    let command_path = || usage::command_path(&root, &arguments);
     match parse(&root, &arguments) {
-        Ok(cli) => exit::report(run(cli), &usage::command_path(&root, &arguments)),
-        Err(error) => usage::report(&error, &root, &arguments),
+        Ok(Told::Run(cli)) => exit::report(run(*cli), &command_path()),
+        Ok(Told::Print(text)) => exit::report(output::lines(&text), &command_path()),
+        Err(config::Wrong::Arguments(error)) => usage::report(&error, &root, &arguments),
+        Err(config::Wrong::Config(error)) => exit::report(Err(error.into()), &command_path()),
     }
 }
 
-fn parse(root: &clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = root.clone().try_get_matches_from(arguments)?;
-    Cli::from_arg_matches(&matches)
+/// What the arguments, the environment and a file of configuration together want.
+enum Told {
+    Run(Box<Cli>),
+    /// To know what they say.
+    Print(String),
+}
+
+fn parse(root: &clap::Command, arguments: &[OsString]) -> Result<Told, config::Wrong> {
+    let (matches, printed) = config::settle(root, arguments)?;
+    Ok(match printed {
+        Some(text) => Told::Print(text),
+        None => Told::Run(Box::new(Cli::from_arg_matches(&matches)?)),
+    })
 }
 
 /// A number below 0 is a value that is out of range, and no option that nobody knows: whoever gives one reads the range.
@@ -172,6 +191,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sim(command) => Box::pin(command.run()).await,
             Command::Check(args) => Box::pin(args.run()).await,
             Command::Data(command) => command.run(),
+            Command::Config(command) => command.run(&Cli::command()),
             Command::Completions(args) => args.run(&mut Cli::command()),
             Command::Man(args) => args.run(Cli::command()),
         }
@@ -204,6 +224,7 @@ impl Command {
             | Self::Sim(_)
             | Self::Check(_)
             | Self::Data(_)
+            | Self::Config(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chord::NodeName;
+use chord::{Contact, NodeName};
 
 use super::output::note;
 
@@ -17,9 +17,10 @@ pub(crate) async fn unknown(node: &NodeName) -> Option<String> {
 }
 
 /// Says which of these nodes cannot be found, each once.
-pub(crate) async fn tell_unknown(nodes: Vec<NodeName>) {
-    for node in nodes {
-        if let Some(sentence) = unknown(&node).await {
+pub(crate) async fn tell_unknown(contacts: Vec<Contact>) {
+    // Of a name that is looked up anew each time, the node itself says that.
+    for node in contacts.iter().filter_map(Contact::node) {
+        if let Some(sentence) = unknown(node).await {
             let sentence = sentence.strip_prefix("the ").unwrap_or(&sentence);
             note(format_args!("The {sentence}; {node} is tried again until it is known"));
         }

@@ -1,5 +1,6 @@
 //! Numbers on the command line: parsed with their bounds, refused in a sentence.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -53,6 +54,93 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// A number of bytes, with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// The units of bytes, the largest first; the last one is for itself.
+const BYTE_UNITS: [(&str, u64); 6] =
+    [("PiB", 1 << 50), ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl Bytes {
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self(bytes as u64)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let with_unit = BYTE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+        let (number, unit_bytes) = with_unit.unwrap_or((text, 1));
+        Some(Self(digits(number)?.checked_mul(unit_bytes)?))
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// In the largest unit of which it is a whole number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |(_, bytes): &&(&str, u64)| self.0 > 0 && self.0.is_multiple_of(*bytes);
+        let (unit, bytes) = BYTE_UNITS.iter().find(fits).unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / bytes)
+    }
+}
+
+/// A parser for numbers of bytes in `range`, with or without a unit.
+pub(crate) fn bytes(
+    what: &'static str,
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Bytes, String> + Clone + Send + Sync + 'static {
+    move |text: &str| {
+        let parsed = Bytes::parse(text).filter(|bytes| range.contains(&bytes.0));
+        parsed.ok_or_else(|| {
+            let (low, high) = (Bytes(*range.start()), Bytes(*range.end()));
+            format!("{what} is a number of bytes, as in 4096, 64KiB or 2MiB, from {low} to {high}")
+        })
+    }
+}
+
+/// How long something is waited for: a time with its unit, which may be 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl Wait {
+    fn parse(text: &str) -> Option<u64> {
+        let (number, unit_ms) =
+            UNITS_MS.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)))?;
+        digits(number)?.checked_mul(unit_ms)
+    }
+}
+
+impl fmt::Display for Wait {
+    /// In the largest unit of which it is a whole number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_millis();
+        let fits = |(_, unit_ms): &&(&str, u64)| ms.is_multiple_of(u128::from(*unit_ms));
+        let (unit, unit_ms) = match ms {
+            0 => ("s", 1000),
+            _ => *UNITS_MS.iter().rev().find(fits).unwrap_or(&("ms", 1)),
+        };
+        write!(f, "{}{unit}", ms / u128::from(unit_ms))
+    }
+}
+
+/// A parser for waits of so many milliseconds.
+pub(crate) fn wait(
+    what: &'static str,
+    range_ms: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Wait, String> + Clone + Send + Sync + 'static {
+    let of = |ms: u64| Wait(Duration::from_millis(ms));
+    move |text: &str| {
+        Wait::parse(text).filter(|ms| range_ms.contains(ms)).map(of).ok_or_else(|| {
+            let (low, high) = (of(*range_ms.start()), of(*range_ms.end()));
+            format!("{what} is a time with its unit, as in 500ms, 10s or 2m, from {low} to {high}")
+        })
+    }
+}
+
+/// Unlike `str::parse`, takes no sign.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +178,64 @@ mod tests {
         ] {
             let refused = duration(wrong).unwrap_err();
             assert!(refused.contains("30s"), "{wrong}: {refused}");
+        }
+    }
+
+    #[test]
+    fn bytes_may_have_a_unit_and_are_shown_in_the_largest_that_fits() {
+        let parse = bytes("the size", 1..=1 << 20);
+        for (text, number, shown) in [
+            ("1", 1, "1B"),
+            ("1B", 1, "1B"),
+            ("1024", 1024, "1KiB"),
+            ("1MiB", 1 << 20, "1MiB"),
+            ("1023KiB", 1023 << 10, "1023KiB"),
+        ] {
+            let parsed = parse(text).unwrap();
+            assert_eq!((parsed.0, parsed.to_string().as_str()), (number, shown));
+        }
+        for wrong in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "KiB",
+            "1 KiB",
+            "1KB",
+            "1kib",
+            "1.5KiB",
+            "1025KiB",
+            "16384PiB",
+            "99999999999999999999",
+        ] {
+            let refused = parse(wrong).unwrap_err();
+            assert_eq!(
+                refused, "the size is a number of bytes, as in 4096, 64KiB or 2MiB, from 1B to 1MiB",
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_may_be_none_and_is_shown_in_the_largest_unit_that_fits() {
+        let parse = wait("the wait", 0..=3_600_000);
+        for (text, ms, shown) in [
+            ("0s", 0, "0s"),
+            ("0ms", 0, "0s"),
+            ("1500ms", 1500, "1500ms"),
+            ("90s", 90_000, "90s"),
+            ("60s", 60_000, "1m"),
+            ("1h", 3_600_000, "1h"),
+        ] {
+            let parsed = parse(text).unwrap();
+            assert_eq!((parsed.0.as_millis(), parsed.to_string().as_str()), (ms, shown));
+        }
+        for wrong in ["", "0", "10", "-1s", "s", "1.5s", "61m", "99999999999999999999d"] {
+            let refused = parse(wrong).unwrap_err();
+            assert_eq!(
+                refused, "the wait is a time with its unit, as in 500ms, 10s or 2m, from 0s to 1h",
+                "{wrong}"
+            );
         }
     }
 

@@ -5,6 +5,7 @@ use chord::{Language, RingSize};
 use clap::{Args, Subcommand};
 
 use super::exit::Usage;
+use super::place::Place;
 use super::serve::{Begin, MemberArgs, ServeOptions};
 use super::{address, seed_client};
 
@@ -66,7 +67,7 @@ impl ServerArgs {
         if language == Language::XmlRpc {
             check_xml_rpc_bits(ring_size, "chord http server")?;
         }
-        let listen = address::join(&host, port)?;
-        ServeOptions { listen, ring_size, language, member, begin: Begin::OnCommand }.run().await
+        let place = Place { listen: address::join(&host, port)?, advertise: None };
+        ServeOptions { place, ring_size, language, member, begin: Begin::OnCommand }.run().await
     }
 }

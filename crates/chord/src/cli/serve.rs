@@ -7,28 +7,36 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chord::{
-    Builder, Departure, JoinEnded, Language, Limits, Node, NodeName, OnDamage, REPLICAS_DEFAULT,
+    Builder, Contact, Departure, JoinEnded, Language, Node, NodeName, OnDamage, REPLICAS_DEFAULT,
     REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
 };
 use clap::{Args, ValueEnum};
 
 use super::exit::Usage;
 use super::files;
+use super::limits::LimitArgs;
 use super::output::note;
+use super::place::{Place, PlaceArgs};
 use super::signals::Signals;
-use super::{address, hosts, number};
+use super::{hosts, number};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// Where to listen; as written, with the real port, this is the node's name on the ring
+    /// A file that says what options and variables leave open; each of its keys is an option of this command
     ///
-    /// Other nodes connect to this name, so it must mean the same thing to all of them. Port 0 takes any free
-    /// port.
-    #[arg(long, value_name = "HOST:PORT", env = "CHORD_LISTEN", default_value = "127.0.0.1:4567",
-        value_parser = address::listen)]
-    listen: String,
+    /// An option comes before its variable, that before the file, and that before the default. `chord config example` prints a
+    /// file with every key, and `chord config check` says what is wrong with one.
+    #[arg(long, value_name = "FILE", env = "CHORD_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Print what the node would be told, with where each value comes from, as a file for --config, and end
+    #[arg(long)]
+    print_config: bool,
+
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// Number of bits of a position, 1 to 256; the same on every node of a ring
     #[arg(long, value_name = "BITS", env = "CHORD_RING_SIZE", default_value_t = RingSize::DEFAULT)]
@@ -37,9 +45,6 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     member: MemberArgs,
 }
-
-/// Most connections, as in [`Limits`].
-const CONNECTIONS_MAX: u64 = 1 << 20;
 
 /// What every command that runs one node takes.
 #[derive(Debug, Args)]
@@ -55,8 +60,11 @@ pub(crate) struct MemberArgs {
 
     /// A member of the ring to join; may be repeated, or hold several with commas between: the first that answers is
     /// taken, and they are tried until one does
+    ///
+    /// With `dns:` before it, HOST is a name that stands for many nodes: all its addresses are asked who is there, and it is
+    /// looked up anew each time.
     #[arg(long, value_name = "HOST:PORT", env = "CHORD_JOIN", value_delimiter = ',')]
-    join: Vec<NodeName>,
+    join: Vec<Contact>,
 
     /// Found a ring if none of the nodes to join is in one, rather than wait; for one node of a ring only
     ///
@@ -75,14 +83,6 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
 
-    /// How many connections the node serves at a time, 1 to 1048576; 4096 if not given
-    ///
-    /// Beyond it the one idle for longest is closed for a newcomer. An idle one costs 5 to 12 KiB and one at work about 30,
-    /// beside what the kernel keeps; each is an open file.
-    #[arg(long, value_name = "COUNT", env = "CHORD_CONNECTIONS",
-        value_parser = number::within::<u32>("the number of connections", 1..=CONNECTIONS_MAX))]
-    connections: Option<u32>,
-
     /// Let Redis clients of this node delete all keys of the ring, by FLUSHDB and FLUSHALL
     ///
     /// Whoever reaches the node can do it then, and it deletes what others wrote too.
@@ -99,6 +99,9 @@ pub(crate) struct MemberArgs {
 
     #[command(flatten)]
     storage: StorageArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 
     /// The node's name, if another than where it listens leads to it: for measurements that stand between
     #[arg(long, value_name = "HOST:PORT", hide = true)]
@@ -180,14 +183,15 @@ Examples:
   chord serve
   chord serve --data /var/lib/chord
   chord serve --listen 127.0.0.1:4568 --join 127.0.0.1:4567
+  chord serve --config /etc/chord/chord.toml
+  chord serve --bind 0.0.0.0:4567 --advertise node1:4567 --join dns:chord:4567
   chord serve --listen node2:4567 --join node1:4567 --join node3:4567
   chord serve --listen node1:4567 --join node2:4567 --join node3:4567 --found";
 
 /// One node's settings, whichever command they came from.
 #[derive(Debug)]
 pub(crate) struct ServeOptions {
-    /// HOST:PORT.
-    pub(crate) listen: String,
+    pub(crate) place: Place,
     pub(crate) ring_size: RingSize,
     /// What it speaks first to peers.
     pub(crate) language: Language,
@@ -206,24 +210,44 @@ pub(crate) enum Begin {
 
 impl ServeArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self { listen, ring_size, member } = self;
-        let language = Language::Http;
-        ServeOptions { listen, ring_size, language, member, begin: Begin::Found }.run().await
+        let Self { config: _, print_config: _, place, ring_size, member } = self;
+        let (place, language) = (place.place()?, Language::Http);
+        ServeOptions { place, ring_size, language, member, begin: Begin::Found }.run().await
+    }
+
+    /// Refuses what makes no sense together.
+    pub(crate) fn check(&self) -> Result<(), Usage> {
+        self.place.place()?;
+        self.member.check()
+    }
+}
+
+impl MemberArgs {
+    /// Refuses what makes no sense together. Not left to the parser: a variable that says no would be there all the same.
+    fn check(&self) -> Result<(), Usage> {
+        if self.found && self.join.is_empty() && self.storage.data.is_none() {
+            return Err(Usage::new(
+                "--found is for a node that may have a ring to come back to: name others of it with --join, or its directory with --data",
+            ));
+        }
+        if let Some(copies) = self.write_quorum.filter(|copies| *copies > self.replicas) {
+            return Err(Usage::new(format!(
+                "--write-quorum is {copies}, and there are only {} copies of a key: lower it, or raise --replicas",
+                self.replicas
+            )));
+        }
+        self.storage.check()?;
+        self.limits.check()
     }
 }
 
 impl ServeOptions {
     /// Runs the node until a signal or a client ends it.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        // Not left to the parser: a variable that says no would be there all the same.
-        if self.member.found && self.member.join.is_empty() && self.member.storage.data.is_none() {
-            let sentence = "--found is for a node that may have a ring to come back to: name others of it with --join, or its directory with --data";
-            return Err(Usage::new(sentence).into());
-        }
-        self.member.storage.check()?;
+        self.member.check()?;
         let mut signals = Signals::new()?;
-        match self.member.connections {
-            Some(connections) => files::ensure(connections.into(), "--connections")?,
+        match self.member.limits.connections_wanted() {
+            Some(connections) => files::ensure(connections, "--connections")?,
             None => _ = files::raise_limit(),
         }
         let node = self.builder().start().await?;
@@ -234,7 +258,7 @@ impl ServeOptions {
                 "records are kept in memory: what this node alone has ends with its process"
             );
         }
-        if self.member.secret_file.is_none() && !is_loopback(node.name()) {
+        if self.member.secret_file.is_none() && !self.is_local(&node) {
             tracing::warn!(
                 event = "no-secret",
                 "whoever reaches {} can read, change and delete every key of the ring: name a file with a secret by --secret-file, on each node the same, unless all who do are to be trusted",
@@ -250,6 +274,12 @@ impl ServeOptions {
         }
     }
 
+    /// Whether only this machine reaches the node: it listens there alone, and is called so.
+    fn is_local(&self, node: &Node) -> bool {
+        let listens_at = self.place.listen.rsplit_once(':').map_or("", |(host, _)| host);
+        is_loopback(node.name().host()) && is_loopback(listens_at)
+    }
+
     fn builder(&self) -> Builder {
         let MemberArgs {
             ring,
@@ -258,34 +288,31 @@ impl ServeOptions {
             found,
             replicas,
             write_quorum,
-            connections,
             allow_flush,
             secret_file,
             storage,
+            limits,
             known_as,
             end_with_input: _,
         } = &self.member;
-        let mut limits = Limits::default();
-        if let Some(connections) = connections {
-            limits.connections = usize::try_from(*connections).unwrap_or(usize::MAX);
-        }
         let builder = storage.configure(Node::builder()).replicas(*replicas);
         let builder = write_quorum.iter().fold(builder, |builder, copies| builder.write_quorum(*copies));
         let builder = builder
-            .limits(limits)
-            .listen(&self.listen)
+            .limits(limits.limits())
+            .listen(&self.place.listen)
             .ring_size(self.ring_size)
             .language(self.language)
             .ring_name(ring.clone())
             .successors(*successors);
         let builder = if *allow_flush { builder.allow_flush() } else { builder };
         let builder = secret_file.iter().fold(builder, Builder::secret_file);
-        let builder = known_as.iter().fold(builder, |builder, name| builder.known_as(name.clone()));
+        let name = self.place.advertise.as_ref().or(known_as.as_ref());
+        let builder = name.iter().fold(builder, |builder, name| builder.known_as((*name).clone()));
         if join.is_empty() && self.begin == Begin::OnCommand {
             return builder.wait_for_command();
         }
         let builder = if *found { builder.found_if_none() } else { builder };
-        join.iter().fold(builder, |builder, contact| builder.join(contact.clone()))
+        join.iter().fold(builder, |builder, contact| builder.join_through(contact.clone()))
     }
 
     /// Says when the node is a member, and ends when a client has stopped it. May be dropped at any point.
@@ -320,9 +347,10 @@ async fn end_of_input() {
     let _ = tokio::task::spawn_blocking(read).await;
 }
 
-/// Whether only this machine reaches a node of that name.
-fn is_loopback(name: &NodeName) -> bool {
-    name.host().parse::<IpAddr>().map_or(name.host() == "localhost", |address| address.is_loopback())
+/// Whether only this machine reaches that host.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// Signals within so short a time are one.

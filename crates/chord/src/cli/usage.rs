@@ -87,7 +87,7 @@ fn options(root: &clap::Command, arguments: &[OsString]) -> Vec<(String, OsStrin
 }
 
 /// What is wrong with the arguments of `command`. A value that a parser of ours refused is explained in that parser's own words.
-fn sentence(error: &clap::Error, command: &clap::Command) -> String {
+pub(crate) fn sentence(error: &clap::Error, command: &clap::Command) -> String {
     if let (ErrorKind::ValueValidation, Some(source)) = (error.kind(), error.source()) {
         return exit::one_line(&source.to_string());
     }
@@ -120,14 +120,18 @@ fn unknown_command<'a>(error: &'a clap::Error, command: &clap::Command) -> Optio
 }
 
 fn no_such_command(word: &str, command: &clap::Command) -> String {
-    let names = command.get_subcommands().map(clap::Command::get_name);
-    // The beginning of a name means that name.
-    let distances = names.map(|name| (if is_begun(name, word) { 0 } else { distance(word, name) }, name));
-    let near = distances.filter(|(distance, _)| *distance <= word.len().div_ceil(3)).min();
-    match near {
-        Some((_, near)) => format!("there is no command {word:?}: did you mean {near:?}?"),
+    match nearest(word, command.get_subcommands().map(clap::Command::get_name)) {
+        Some(near) => format!("there is no command {word:?}: did you mean {near:?}?"),
         None => format!("there is no command {word:?}"),
     }
+}
+
+/// The name that a word may mean: the first of those that it is the beginning of, or the one with the fewest letters changed,
+/// if these are few.
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = names.map(|name| (if is_begun(name, word) { 0 } else { distance(word, name) }, name));
+    let near = distances.filter(|(distance, _)| *distance <= word.len().div_ceil(3)).min();
+    near.map(|(_, name)| name)
 }
 
 /// Whether `word` is the beginning of `name`, and enough of it to tell.

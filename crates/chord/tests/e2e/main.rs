@@ -15,6 +15,8 @@ mod chaos;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
 mod cut;
 #[cfg(test)]
 mod durable;
