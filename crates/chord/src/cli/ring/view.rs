@@ -367,7 +367,7 @@ mod tests {
                 let n_told = n_signs(&['*', '~']);
                 let n_more = text.lines().find_map(|line| line.strip_prefix("  And ")?.split(' ').next());
                 let n_more: usize = n_more.map_or(0, |more| more.parse().unwrap());
-                let n_wrong = health::reasons(&ring).len() + ring.torn().len();
+                let n_wrong = reasons(&ring, Letters::Ascii).len() + ring.torn().len();
                 assert_eq!(n_told + n_more, n_wrong, "{columns}x{rows}:\n{text}");
                 let gravest = health::reasons(&ring).remove(0).what;
                 let gravest: String = gravest.chars().take(30).collect();
