@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::OperationError;
 use crate::error::refusal_code;
+use crate::guard::NO_CERTIFICATE;
 use crate::links::lock;
 use crate::metrics::{Arrival, Deed, Door};
 use crate::operation::{Outcome, Ticket, Wish};
@@ -133,6 +134,7 @@ impl Shared {
                 self.look_up(target, ticket).await.map(Answer::Found).map_err(|error| (&error).into())
             }
             request => {
+                self.check_sender(whom, &request)?;
                 let answer = self.request(whom.ring.clone(), request).await;
                 let answer = answer.ok_or_else(|| {
                     Refused::new(Code::Busy, "this node is too busy at the moment: try again")
@@ -140,6 +142,15 @@ impl Shared {
                 answer.map_err(|refusal| self.refuse(&refusal))
             }
         }
+    }
+
+    /// Where nodes show certificates, nobody is believed what another node would say.
+    fn check_sender(&self, whom: &Whom, request: &Request) -> Result<(), Refused> {
+        let (Request::Notify { from } | Request::Leave { from, .. }) = request else { return Ok(()) };
+        if self.tls.is_none() || whom.peer.as_ref().is_some_and(|peer| peer.name == from.name) {
+            return Ok(());
+        }
+        Err(Refused::new(Code::Forbidden, NO_CERTIFICATE))
     }
 
     /// Answers a request about records of another node, or of a client that only wants to see what is here.

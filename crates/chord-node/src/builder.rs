@@ -40,7 +40,8 @@ use crate::secret::{Holder, SecretFile};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::shortcuts::Shortcuts;
 use crate::storage::{DataDir, Storage, remember, report_damage};
-use crate::{Language, LimitError, Limits, OnDamage, SecretFileError, Syncing, door};
+use crate::tls::NodeTls;
+use crate::{Language, LimitError, Limits, OnDamage, SecretFileError, Syncing, TlsFileError, TlsFiles, door};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -65,6 +66,7 @@ pub struct Builder {
     network: Option<Network>,
     annex: Option<Arc<dyn Annex>>,
     secret_file: Option<PathBuf>,
+    tls: Option<TlsFiles>,
 }
 
 /// Why a node did not start.
@@ -131,6 +133,9 @@ pub enum StartError {
     /// There are no secrets where they were to be.
     #[error(transparent)]
     Secrets(#[from] SecretFileError),
+    /// TLS cannot be spoken with the files that were named.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
 }
 
 impl Default for Builder {
@@ -153,6 +158,7 @@ impl Default for Builder {
             network: None,
             annex: None,
             secret_file: None,
+            tls: None,
         }
     }
 }
@@ -274,6 +280,13 @@ impl Builder {
         Self { secret_file: Some(path.as_ref().to_owned()), ..self }
     }
 
+    /// Speaks nothing but TLS, with clients and with the other nodes, which all do so too; read again when the files change.
+    ///
+    /// Clients need no certificate; other nodes show one for the host of their name, and this node does so to them.
+    pub fn tls(self, files: TlsFiles) -> Self {
+        Self { tls: Some(files), ..self }
+    }
+
     /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
     /// of a ring.
     pub fn replicas(self, replicas: u8) -> Self {
@@ -302,6 +315,25 @@ impl Builder {
         Ok(opened.transpose()?.map(Arc::new))
     }
 
+    fn certificates(&self, name: &NodeName) -> Result<Option<Arc<NodeTls>>, TlsFileError> {
+        let opened = self.tls.clone().map(|files| NodeTls::open(files, name.clone()));
+        Ok(opened.transpose()?.map(Arc::new))
+    }
+
+    fn links(
+        &self,
+        me: &NodeName,
+        ring: &RingTag,
+        secrets: Option<Arc<SecretFile>>,
+        tls: Option<&NodeTls>,
+    ) -> Links {
+        let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
+        let dialer = tls.map(|tls| tls.dialer().clone());
+        let (limits, language) = (self.limits.clone(), self.language);
+        Links::new(me.clone(), ring.clone(), copies, limits, language, secrets, dialer)
+            .over(self.network.clone())
+    }
+
     fn config(&self, ring: &RingTag) -> Result<Config, StartError> {
         Ok(Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?)
     }
@@ -327,17 +359,16 @@ impl Builder {
     pub async fn start(self) -> Result<Node, StartError> {
         self.check_numbers()?;
         let secrets = self.secrets()?;
-        let settings = self.replication();
-        let copies = Copies { replicas: self.replicas, write_quorum: self.write_quorum };
+        let (settings, size) = (self.replication(), self.ring_size);
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
-        let size = self.ring_size;
         let ring = RingTag { name: self.ring_name.clone(), size };
         let config = self.config(&ring)?;
         // The port is taken before a directory is made, and opened after it: nobody should wait while records are read.
         let bound = bind(&self.listen, self.name.is_some()).await?;
         // Where it listens follows what its name means, unless that leads elsewhere.
         let follows = self.name.is_none().then(|| bound.name.clone());
-        let name = self.name.unwrap_or_else(|| bound.name.clone());
+        let name = self.name.clone().unwrap_or_else(|| bound.name.clone());
+        let tls = self.certificates(&name)?;
         let storage = Storage::open(self.data.as_ref(), &name, &ring, &self.limits).await?;
         let listener = bound.listen()?;
         let listens_at = listener.local_addr().ok();
@@ -347,10 +378,11 @@ impl Builder {
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let store = storage.store();
         let records = replicator(&me, settings, &store, &past, now);
+        let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref());
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let shared = Arc::new_cyclic(|shared| Shared {
             me: me.clone(),
-            ring: ring.clone(),
+            ring,
             view: ArcSwap::from_pointee(machine.view().clone()),
             view_changed: watch::Sender::new(()),
             disk: storage.disk(),
@@ -362,8 +394,7 @@ impl Builder {
             watched_bytes: Arc::default(),
             dozes: AtomicU64::new(0),
             rounds: Semaphore::new(ROUNDS_MAX),
-            links: Links::new(me.name, ring, copies, self.limits.clone(), self.language, secrets.clone())
-                .over(self.network),
+            links,
             annex: self.annex,
             mailbox,
             acquaintances: watch::Sender::new(Vec::new()),
@@ -384,7 +415,8 @@ impl Builder {
             clock_differences: Differences::default(),
             limits: self.limits,
             may_flush: self.may_flush,
-            guard: Guard::new(secrets.clone()),
+            guard: Guard::new(secrets.clone()).with_certificates(tls.is_some()),
+            tls,
         });
         let owner = Owner::new(machine, shared.clone(), letters);
         run(owner, door::serve(listener, follows, shared.clone()), &shared);
@@ -431,12 +463,16 @@ fn run(owner: Owner, door: impl Future<Output = ()> + Send + 'static, shared: &A
     tokio::spawn(watch_over("door", door, shared.clone(), Stage::Stopped));
 }
 
-/// Closes connections that nobody uses, asks others whether they find this node, takes secrets as they change, says what turns
+/// Closes connections that nobody uses, asks others whether they find this node, takes secrets and certificates as they change, says what turns
 /// out damaged on a disk, and writes down there whom the node knows.
 fn look_after(storage: Storage, secrets: Option<Arc<SecretFile>>, shared: &Arc<Shared>) {
     if let Some(secrets) = secrets {
         let following = tokio::spawn(follow(secrets, shared.clone()));
         tokio::spawn(watch_over("secrets", following, shared.clone(), Stage::Closing));
+    }
+    if let Some(tls) = &shared.tls {
+        let following = tokio::spawn(follow_files(tls.clone(), shared.clone()));
+        tokio::spawn(watch_over("certificates", following, shared.clone(), Stage::Closing));
     }
     let tidying = tokio::spawn(tidy(shared.clone()));
     tokio::spawn(watch_over("tidying", tidying, shared.clone(), Stage::Closing));
@@ -453,6 +489,14 @@ fn look_after(storage: Storage, secrets: Option<Arc<SecretFile>>, shared: &Arc<S
 async fn follow(secrets: Arc<SecretFile>, shared: Arc<Shared>) {
     tokio::select! {
         () = secrets.follow() => {}
+        () = shared.reached(Stage::Stopped) => {}
+    }
+}
+
+/// Takes certificates, keys and authorities as their files change, until the node has stopped.
+async fn follow_files(tls: Arc<NodeTls>, shared: Arc<Shared>) {
+    tokio::select! {
+        () = tls.follow() => {}
         () = shared.reached(Stage::Stopped) => {}
     }
 }

@@ -24,6 +24,7 @@ use crate::links::{
     Said, Sending, Spoken, Terms, Unanswered,
 };
 use crate::secret::{Holder, SecretFile};
+use crate::tls::{ClientTls, Dialer};
 use crate::{Language, Limits, SecretFileError};
 pub use keys::{ClientKeys, KeysError};
 pub use live::{LiveRing, RingEvent};
@@ -39,6 +40,7 @@ pub struct Client {
     ring: OnceLock<(RingTag, Terms)>,
     /// By which it is let in.
     secrets: Option<Arc<SecretFile>>,
+    tls: Option<ClientTls>,
 }
 
 /// What came of an operation.
@@ -87,6 +89,14 @@ pub enum ClientError {
         /// The node.
         node: NodeName,
         /// What the system said.
+        reason: String,
+    },
+    /// TLS is not agreed on with who is there, or its certificate is not believed. Nothing was sent.
+    #[error("no connection to {node} in TLS: {reason}")]
+    NoTls {
+        /// The node.
+        node: NodeName,
+        /// Why not.
         reason: String,
     },
     /// The deadline passed. A write may or may not have happened.
@@ -146,6 +156,7 @@ impl ClientError {
             | Self::Closed(node)
             | Self::OtherProgram(node)
             | Self::NoConnection { node, .. }
+            | Self::NoTls { node, .. }
             | Self::Silent { node, .. }
             | Self::Garbled { node, .. }
             | Self::TooLarge { node, .. }
@@ -167,7 +178,7 @@ impl Client {
         let limits = Limits { value_bytes: VALUE_BYTES_LIMIT, ..Limits::default() };
         let connections = Connections::new(node.clone(), limits.link_connections, limits.answer_bytes());
         let frames = Spoken::new(node.clone());
-        Self { frames, node, language, connections, ring: OnceLock::new(), secrets: None }
+        Self { frames, node, language, connections, ring: OnceLock::new(), secrets: None, tls: None }
     }
 
     /// Is let in by a secret: the first one in that file, which is as a node has it (see
@@ -187,10 +198,24 @@ impl Client {
         Self { connections: self.connections.with_secret(&secrets), frames, secrets: Some(secrets), ..self }
     }
 
-    /// A client of another node of the same ring, let in as this one is.
+    /// Speaks TLS with the node, and believes it only if it shows a certificate that is for the host of its name.
+    pub fn with_tls(self, tls: ClientTls) -> Self {
+        let connections = self.connections.in_tls(Some(tls.dialer().clone()));
+        Self { connections, tls: Some(tls), ..self }
+    }
+
+    fn dialer(&self) -> Option<Dialer> {
+        self.connections.dialer().cloned()
+    }
+
+    /// A client of another node of the same ring, which speaks with it as this one does and is let in as it is.
     #[must_use]
     pub fn of_other(&self, node: NodeName) -> Self {
         let other = Self::new(node);
+        let other = match &self.tls {
+            Some(tls) => other.with_tls(tls.clone()),
+            None => other,
+        };
         match &self.secrets {
             Some(secrets) => other.with_secrets(secrets.clone()),
             None => other,
@@ -305,17 +330,18 @@ impl Client {
         let reply = self.call(&seed::Request::Node, deadline).await?;
         let ring = reply.context.ring.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
         self.frames.hears(reply.context.frames);
-        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(Some(ring), None))))
+        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(Some(ring), None, self.dialer()))))
     }
 
     /// The same in frames, which say no secret.
     async fn meet_in_frames(&self, deadline: Duration) -> Result<&(RingTag, Terms), ClientError> {
-        let terms = Terms::of_client(None, self.secrets.clone());
+        let terms = Terms::of_client(None, self.secrets.clone(), self.dialer());
         let ping = Asked { request: frame::Request::Ring(chord_ring::Request::Ping), remaining: None };
         let heard = self.hear_in_frames(&terms, &Sending::new(Answered::ByItself), &ping, deadline).await?;
         let heard = heard.ok_or_else(|| ClientError::OtherProgram(self.node.clone()))?;
         let ring = heard.from.welcome.ring.clone();
-        Ok(self.ring.get_or_init(|| (ring.clone(), Terms::of_client(Some(ring), self.secrets.clone()))))
+        let terms = Terms::of_client(Some(ring.clone()), self.secrets.clone(), self.dialer());
+        Ok(self.ring.get_or_init(|| (ring, terms)))
     }
 
     async fn ask_about_records(
@@ -419,6 +445,7 @@ impl Client {
         match no_answer {
             NoAnswer::Refused => ClientError::Unreachable(node),
             NoAnswer::NoConnection(error) => ClientError::NoConnection { node, reason: error.to_string() },
+            NoAnswer::NoTls(reason) => ClientError::NoTls { node, reason },
             NoAnswer::Closed => ClientError::Closed(node),
             NoAnswer::TooLarge { limit } => ClientError::TooLarge { node, limit },
             broken @ NoAnswer::Broken => self.garbled(&broken),

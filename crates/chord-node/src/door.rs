@@ -14,6 +14,7 @@ mod redis;
 mod rest;
 mod seat;
 mod seats;
+mod secure;
 mod seed;
 mod share;
 mod xmlrpc;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use chord_ring::NodeName;
 use chord_wire::resp::{Sniffed, sniff};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -41,6 +42,8 @@ use crate::listen::follow;
 use crate::metrics::{Present, Speech};
 use crate::shared::{Shared, Stage};
 use crate::storage;
+use crate::stream::Stream;
+use crate::tls::Shown;
 use farewell::turn_away;
 use seat::Seat;
 use seats::Seats;
@@ -62,10 +65,12 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
 /// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     peer: SocketAddr,
     local: SocketAddr,
+    /// The certificates that the other end has shown.
+    shown: Shown,
 }
 
 impl Ends {
@@ -147,8 +152,9 @@ impl Door {
         if permit.is_none() && !self.seats.make_room() {
             self.shared.metrics.turns_away();
             if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
+                let is_in_tls = self.shared.tls.is_some();
                 self.tasks.spawn(async move {
-                    turn_away(stream).await;
+                    turn_away(stream, is_in_tls).await;
                     drop(farewell);
                     Ok(())
                 });
@@ -219,7 +225,7 @@ impl Newcomer {
                 freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => {
                     drop(waits);
                     let Ok(Ok(permit)) = freed else {
-                        turn_away(stream).await;
+                        turn_away(stream, shared.tls.is_some()).await;
                         return Ok(());
                     };
                     seat.sent();
@@ -229,8 +235,20 @@ impl Newcomer {
             },
         };
         prepare(&stream)?;
-        let ends = Ends { peer, local: stream.local_addr()? };
-        match Opening::hear(&mut stream, &shared.limits, &seat).await? {
+        let ends = Ends { peer, local: stream.local_addr()?, shown: Shown::default() };
+        let opening = Opening::hear(&mut stream, &shared.limits, &seat).await?;
+        match &shared.tls {
+            None => opening.serve(Stream::Plain(stream), ends, shared, seat).await,
+            // On the heap: most nodes speak no TLS, and each connection has room for all of this.
+            Some(tls) => Box::pin(secure::serve(stream, opening, tls.clone(), ends, shared, seat)).await,
+        }
+    }
+}
+
+impl Opening {
+    /// Serves the connection in what it speaks.
+    async fn serve(self, stream: Stream, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) -> io::Result<()> {
+        match self {
             Opening::Speaks(Sniffed::Resp, first) => {
                 let _present = Present::new(&shared, Speech::Redis);
                 redis::serve(stream, ends, shared, seat, &first).await
@@ -266,7 +284,7 @@ enum Opening {
 
 impl Opening {
     /// Reads until it is known what the connection speaks.
-    async fn hear(stream: &mut TcpStream, limits: &Limits, seat: &Seat) -> io::Result<Self> {
+    async fn hear(stream: &mut (impl AsyncRead + Unpin), limits: &Limits, seat: &Seat) -> io::Result<Self> {
         let mut bytes = BytesMut::with_capacity(OPENING_BYTES);
         let heard = tokio::select! {
             heard = tokio::time::timeout(limits.header_read, hear(stream, &mut bytes)) => heard,
@@ -291,7 +309,7 @@ async fn sleep_until(until: Option<Instant>) {
 }
 
 /// Reads until it is known what is spoken, or nothing more comes.
-async fn hear(stream: &mut TcpStream, bytes: &mut BytesMut) -> io::Result<Sniffed> {
+async fn hear(stream: &mut (impl AsyncRead + Unpin), bytes: &mut BytesMut) -> io::Result<Sniffed> {
     loop {
         let n_bytes = stream.read_buf(bytes).await?;
         let sniffed = sniff(bytes);
@@ -323,7 +341,8 @@ mod tests {
             ("128.0.0.1:4567", "127.0.0.1:4567", false),
         ];
         for (peer, local, is_same) in cases {
-            let ends = Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap() };
+            let ends =
+                Ends { peer: peer.parse().unwrap(), local: local.parse().unwrap(), shown: Shown::default() };
             assert_eq!(ends.is_same_host(), is_same, "{ends:?}");
         }
     }

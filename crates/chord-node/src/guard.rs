@@ -15,17 +15,29 @@ pub(crate) struct Visitor {
     known: Option<Known>,
     /// It is on this node's own machine.
     is_same_host: bool,
+    /// It has shown a certificate that is for the host of the node's name by which it calls itself.
+    is_certified: bool,
 }
 
 impl Visitor {
     /// One who has given nothing.
     pub(crate) fn stranger(is_same_host: bool) -> Self {
-        Self { known: None, is_same_host }
+        Self { known: None, is_same_host, is_certified: false }
     }
 
     /// The same, known by a secret.
     pub(crate) fn known_by(self, known: Option<Known>) -> Self {
         Self { known, ..self }
+    }
+
+    /// The same, and whether it is the node that it says.
+    pub(crate) fn certified(self, is_certified: bool) -> Self {
+        Self { is_certified, ..self }
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_certified(&self) -> bool {
+        self.is_certified
     }
 }
 
@@ -36,12 +48,19 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Guard {
     file: Option<Arc<SecretFile>>,
+    /// Nodes show certificates.
+    wants_certificates: bool,
 }
 
 impl Guard {
     /// By the secrets of that file, or without any.
     pub(crate) fn new(file: Option<Arc<SecretFile>>) -> Self {
-        Self { file }
+        Self { file, wants_certificates: false }
+    }
+
+    /// The same, and nodes have to show certificates beside that.
+    pub(crate) fn with_certificates(self, wants_certificates: bool) -> Self {
+        Self { wants_certificates, ..self }
     }
 
     /// The secrets, if there are any.
@@ -58,6 +77,9 @@ impl Guard {
     ///
     /// Without secrets everybody may do everything but rule the node, which only its own machine may.
     pub(crate) fn admit(&self, visitor: &Visitor, needed: Role) -> Result<(), Refused> {
+        if self.wants_certificates && needed == Role::Node && !visitor.is_certified {
+            return Err(Refused::new(Code::Forbidden, NO_CERTIFICATE));
+        }
         let Some(file) = &self.file else {
             return match needed {
                 Role::Admin if !visitor.is_same_host => Err(Refused::new(Code::Forbidden, NOT_HERE)),
@@ -89,6 +111,9 @@ impl Guard {
 
 /// What somebody is told who gives no secret where one is wanted, or a wrong one.
 pub(crate) const NO_SECRET: &str = "this node wants a secret, and none that it knows was given: name the file that holds it by --secret-file, give it as a bearer token or as the password of any user, or by AUTH";
+
+/// What one is told who calls itself a node, or asks what nodes alone may, without a certificate for it.
+pub(crate) const NO_CERTIFICATE: &str = "this is for nodes of the ring alone, and those show a certificate of an authority that this node trusts, which is for the host of the name that they say is theirs";
 
 const NOT_HERE: &str = "this is obeyed only when it comes from the node's own machine";
 

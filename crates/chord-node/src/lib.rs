@@ -38,6 +38,8 @@ mod secret;
 mod shared;
 mod shortcuts;
 mod storage;
+mod stream;
+mod tls;
 mod watch;
 
 pub use annex::{ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked};
@@ -53,4 +55,5 @@ pub use network::Network;
 pub use node::{Got, Node, Stored};
 pub use secret::{BadSecret, Role, SecretFileError, SecretsError};
 pub use storage::{OnDamage, Syncing};
+pub use tls::{Certificate, ClientTls, Connected, TlsFileError, TlsFiles};
 pub use watch::{Watch, WatchError};

@@ -25,7 +25,7 @@ const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from
 pub struct Limits {
     /// Connections that are served at a time. For one more the one idle for longest is closed; if a request is under
     /// way on each, the newcomer is told so in its own language and closed. Each costs 5 to 12 KiB while it is idle, and
-    /// about 30 KiB while it is at work.
+    /// about 30 KiB while it is at work; 15 KiB more in TLS.
     pub connections: usize,
     /// Bytes of a request's first line and headers together, from 8 KiB to 16 MiB. Lookup paths travel there, so
     /// nodes of one ring should agree.

@@ -55,6 +55,7 @@ use crate::metrics::LinkState;
 use crate::network::Network;
 use crate::secret::SecretFile;
 use crate::shared::{Shared, Stage};
+use crate::tls::Dialer;
 
 /// Pause between two looks for connections that are no longer used: how much longer than they must they are kept.
 const TIDY_PAUSE: Duration = Duration::from_secs(4);
@@ -90,6 +91,7 @@ impl Links {
         limits: Limits,
         first_language: Language,
         secrets: Option<Arc<SecretFile>>,
+        tls: Option<Dialer>,
     ) -> Self {
         let hello = Hello {
             versions: VERSIONS,
@@ -98,7 +100,7 @@ impl Links {
             copies: Some(copies),
             challenge: None,
         };
-        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets });
+        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets, tls });
         let (by_name, sent) = (Mutex::default(), Sent::default());
         Self { ring, copies, limits, first_language, terms, network: None, by_name, sent }
     }

@@ -25,6 +25,7 @@ use crate::probe::Probe;
 use crate::reach::OwnCall;
 use crate::records::Records;
 use crate::shortcuts::Shortcuts;
+use crate::tls::NodeTls;
 use crate::{Departure, Limits, OperationError};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) may_flush: bool,
     /// Lets in who may come in.
     pub(crate) guard: Guard,
+    /// What TLS is spoken with, if it is.
+    pub(crate) tls: Option<Arc<NodeTls>>,
     pub(crate) view: ArcSwap<View>,
     pub(crate) view_changed: watch::Sender<()>,
     pub(crate) store: Arc<dyn Store>,

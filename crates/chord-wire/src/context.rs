@@ -24,12 +24,14 @@ pub const PATH_BYTES_MAX: usize = 16 << 10;
 /// operation takes, and small enough to be added to any clock.
 pub const REMAINING_MAX: Duration = Duration::from_secs(3600);
 
+/// The header by which a node says its name.
+pub const FROM_HEADER: &str = "chord-from";
+
 /// The header that says how long the sender waits, in milliseconds.
 pub const DEADLINE_HEADER: &str = "chord-deadline-ms";
 
 const RING_NAME: &str = "chord-ring-name";
 const RING_SIZE: &str = "chord-ring-size";
-const FROM: &str = "chord-from";
 const PATH: &str = "chord-path";
 const NAMED: &str = "chord-named";
 const VERSION: &str = "chord-version";
@@ -123,7 +125,7 @@ impl Context {
             header(RING_SIZE, &ring.size.to_string());
         }
         if let Some(from) = &self.from {
-            header(FROM, from.as_str());
+            header(FROM_HEADER, from.as_str());
         }
         if !self.path.is_empty() {
             header(PATH, &path_text(&self.path));
@@ -184,7 +186,7 @@ impl Context {
         let headers = Headers(header);
         Ok(Self {
             ring: headers.ring()?,
-            from: headers.parse(FROM, A_NODE)?,
+            from: headers.parse(FROM_HEADER, A_NODE)?,
             path: headers.path()?,
             named: headers.flag(NAMED)?.unwrap_or(false),
             remaining: headers

@@ -41,10 +41,10 @@ pub use chord_kv::{
     ValueTooLong, Version, VersionParseError,
 };
 pub use chord_node::{
-    ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Client, ClientError, ClientKeys,
-    Contact, ContactParseError, Departure, Got, JoinEnded, KeyPage, Keys, KeysError, Language, LimitError,
-    Limits, Listed, Network, Node, OnDamage, Operated, OperationError, Reply, StartError, Stored, Syncing,
-    Watch, WatchError,
+    ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Certificate, Client, ClientError,
+    ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Got, JoinEnded, KeyPage, Keys,
+    KeysError, Language, LimitError, Limits, Listed, Network, Node, OnDamage, Operated, OperationError, Reply,
+    StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -15,11 +15,11 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::{Client, ClientError};
 use crate::links::NoAnswer;
+use crate::tls::Dialer;
 
 /// Bytes of a problem, at most: a sentence and some words.
 const PROBLEM_BYTES_MAX: usize = 16 << 10;
@@ -107,8 +107,7 @@ impl Client {
     }
 
     async fn send(&self, path: &str, wait: Option<Duration>) -> Result<(Answering, StatusCode), NoAnswer> {
-        let to = (self.node.host(), self.node.port());
-        let stream = TcpStream::connect(to).await.map_err(NoAnswer::to_connect)?;
+        let stream = Dialer::connect(self.connections.dialer(), &self.node).await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::Closed)?;
         let driver = Driver(tokio::spawn(async {

@@ -24,13 +24,14 @@ pub(crate) async fn ask_once(shared: &Shared, name: &NodeName) -> Result<ReportB
     ask(shared, &connections(name), name).await
 }
 
-/// Asks a node: over kept connections or, where there are secrets, in frames, so that both sides show that they know one.
+/// Asks a node: over kept connections or, where there are secrets or TLS, in frames, so that both sides show
+/// who they are.
 pub(super) async fn ask(
     shared: &Shared,
     connections: &Connections,
     name: &NodeName,
 ) -> Result<ReportBody, SeenAs> {
-    if shared.guard.secrets().is_some() {
+    if shared.guard.secrets().is_some() || shared.tls.is_some() {
         let told = tokio::time::timeout(ASK_WAIT, shared.links.to(name).describe()).await;
         let report = told.unwrap_or(Err(SeenAs::Silent))?;
         return read(shared, name, &report);
@@ -42,7 +43,9 @@ pub(super) async fn ask(
         Ok(Ok(answer)) => answer,
         Ok(Err(NoAnswer::Refused)) => return Err(SeenAs::Unreachable),
         Ok(Err(NoAnswer::Broken | NoAnswer::TooLarge { .. })) => return Err(SeenAs::Garbled),
-        Ok(Err(NoAnswer::NoConnection(_) | NoAnswer::Closed)) | Err(_) => return Err(SeenAs::Silent),
+        Ok(Err(NoAnswer::NoConnection(_) | NoAnswer::NoTls(_) | NoAnswer::Closed)) | Err(_) => {
+            return Err(SeenAs::Silent);
+        }
     };
     match answer.status {
         StatusCode::OK => {}

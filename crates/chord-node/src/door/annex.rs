@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chord_ring::NodeName;
 use chord_wire::encode_error;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -11,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::content::Content;
 use super::http::read_body;
-use super::pages;
+use super::pages::{self, Own};
 use crate::annex::{ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked};
 use crate::shared::Shared;
 
@@ -31,7 +30,8 @@ pub(super) async fn respond(
 ) -> Response<Content> {
     let (head, body) = request.into_parts();
     let is_order = head.method == Method::POST;
-    if let Err(why) = check(&head.headers, &shared.me.name, is_order) {
+    let own = Own { name: &shared.me.name, is_in_tls: shared.tls.is_some() };
+    if let Err(why) = check(&head.headers, own, is_order) {
         return refuse(StatusCode::FORBIDDEN, why);
     }
     if !is_order && head.method != Method::GET {
@@ -55,16 +55,16 @@ pub(super) async fn respond(
 /// A page of another site can have a browser send a request here: the browser then says where that page is from. And another
 /// site's name can be made to lead here, so that its pages are of the same origin as far as the browser knows: then that name
 /// is the host.
-fn check(headers: &HeaderMap, me: &NodeName, is_order: bool) -> Result<(), &'static str> {
+fn check(headers: &HeaderMap, own: Own<'_>, is_order: bool) -> Result<(), &'static str> {
     let only = |name| {
         let mut all = headers.get_all(name).iter();
         all.next().filter(|_| all.next().is_none()).map(HeaderValue::as_bytes)
     };
-    if only(HOST) != Some(me.as_str().as_bytes()) {
+    if only(HOST) != Some(own.name.as_str().as_bytes()) {
         return Err("this is only for the page of this node: open it by the node's own name");
     }
     let origin = only(ORIGIN);
-    if headers.contains_key(ORIGIN) && !origin.is_some_and(|origin| pages::is_own(origin, me)) {
+    if headers.contains_key(ORIGIN) && !origin.is_some_and(|origin| own.is(origin)) {
         return Err("this is only for the page of this node, and not for those of other sites");
     }
     if is_order && origin.is_none() {
@@ -109,7 +109,8 @@ mod tests {
         for (name, value) in pairs {
             map.append(name, value);
         }
-        check(&map, &"127.0.0.1:4567".parse().unwrap(), order).is_ok()
+        let own = Own { name: &"127.0.0.1:4567".parse().unwrap(), is_in_tls: false };
+        check(&map, own, order).is_ok()
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{OPENING_BYTES, hear};
+use crate::stream::Stream;
 
 /// How long a connection that is one too many may take to say what it speaks, and then to read that it is.
 const FAREWELL_WAIT: Duration = Duration::from_millis(200);
@@ -23,16 +24,20 @@ pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// In the words of Redis, which client libraries know.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
+const ONLY_TLS: &str = "this node speaks TLS alone: connect in TLS, as by https:// or --tls-ca";
+
 const TOO_MANY_CONNECTIONS: &str =
     "this node serves as many connections as its limit allows: try again later";
 
 /// Tells a connection that it is one too many, in the language that it begins with. Whoever says nothing at once is told
 /// so in HTTP.
-pub(super) async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: TcpStream, is_in_tls: bool) {
     let mut bytes = BytesMut::with_capacity(OPENING_BYTES);
     let heard = tokio::time::timeout(FAREWELL_WAIT, hear(&mut stream, &mut bytes)).await;
     let answer = match heard {
         Ok(Err(_)) => return,
+        // To be told so in TLS would take more than is given to those who find no place.
+        Ok(Ok(Sniffed::Tls)) if is_in_tls => return,
         Ok(Ok(Sniffed::Resp)) => TOO_MANY_CLIENTS.to_vec(),
         Ok(Ok(Sniffed::Frames)) => declined(Code::Busy, TOO_MANY_CONNECTIONS),
         Ok(Ok(_)) | Err(_) => {
@@ -40,11 +45,21 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
         }
     };
     // Whoever does not take it has gone, or never wanted one.
-    let _ = tokio::time::timeout(FAREWELL_WAIT, hang_up(stream, &answer)).await;
+    let _ = tokio::time::timeout(FAREWELL_WAIT, hang_up(Stream::Plain(stream), &answer)).await;
+}
+
+/// Tells a connection that nothing is spoken here but TLS, in the language that it begins with.
+pub(super) async fn refuse_plain(stream: TcpStream, spoken: Sniffed, opening: &[u8]) {
+    let answer = match spoken {
+        Sniffed::Resp => format!("-ERR {ONLY_TLS}\r\n").into_bytes(),
+        Sniffed::Frames => declined(Code::Forbidden, ONLY_TLS),
+        _ => last_answer(opening, StatusCode::BAD_REQUEST, Code::BadRequest, ONLY_TLS),
+    };
+    hang_up(Stream::Plain(stream), &answer).await;
 }
 
 /// Says a last word and closes.
-pub(super) async fn hang_up(mut stream: TcpStream, answer: &[u8]) {
+pub(super) async fn hang_up(mut stream: Stream, answer: &[u8]) {
     let told = async {
         stream.write_all(answer).await?;
         stream.shutdown().await?;

@@ -17,8 +17,6 @@ use chord_wire::frame::{Answer, Arrived, Asked, Class, FrameError, Inbox, Kind, 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::doze::Doze;
@@ -29,6 +27,8 @@ use super::{Ends, sleep_until};
 use crate::asked::Whom;
 use crate::guard::Visitor;
 use crate::shared::Shared;
+use crate::stream::{ReadHalf, Stream, WriteHalf};
+use crate::tls::Shown;
 use errand::{Ended, Errand, Running, Sort};
 
 /// Requests of one connection that are under way, at most: as many as keep a node busy that waits for others.
@@ -45,7 +45,7 @@ const READ_BYTES_MIN: usize = 4 << 10;
 
 /// Serves one connection, of which these bytes came in, until either side ends it.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    mut stream: Stream,
     ends: Ends,
     shared: Arc<Shared>,
     seat: Arc<Seat>,
@@ -56,6 +56,7 @@ pub(super) async fn serve(
     let connection = Connection {
         whom: Arc::default(),
         visitor: Visitor::stranger(ends.is_same_host()),
+        shown: ends.shown,
         inbox: Inbox::of_requests(message_bytes),
         arrived: first,
         outbox: Outbox::default(),
@@ -91,6 +92,8 @@ enum State {
 struct Connection<'a> {
     whom: Arc<Whom>,
     visitor: Visitor,
+    /// The certificates that the other side has shown.
+    shown: Shown,
     inbox: Inbox,
     /// What has come and was not taken in.
     arrived: BytesMut,
@@ -131,7 +134,8 @@ impl Connection<'_> {
             }
             self.collect();
             self.send()?;
-            if self.state == State::Ending && self.running.is_empty() && self.outbox.is_empty() {
+            let is_done = self.running.is_empty() && self.outbox.is_empty() && !self.writer.is_behind();
+            if self.state == State::Ending && is_done {
                 return self.hang_up().await;
             }
             if was_full && self.has_room() {
@@ -285,15 +289,17 @@ impl Connection<'_> {
         loop {
             let _ = self.outbox.cut();
             let unsent = self.outbox.unsent();
-            if unsent.is_empty() {
-                break;
-            }
-            match self.writer.try_write(unsent) {
+            let is_all = unsent.is_empty();
+            let sent =
+                if is_all { self.writer.try_flush().map(|()| 0) } else { self.writer.try_write(unsent) };
+            match sent {
+                Ok(_) if is_all => break,
                 Ok(n_bytes) => self.outbox.sent(n_bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let n_sent = self.outbox.n_sent();
                     self.unsent = self.unsent.filter(|(_, end)| *end > n_sent);
-                    let end = n_sent + self.outbox.n_waiting() as u64;
+                    // What is sealed and not sent counts as sent.
+                    let end = n_sent + self.outbox.n_waiting() as u64 + u64::from(is_all);
                     self.unsent.get_or_insert_with(|| (Instant::now(), end));
                     return Ok(());
                 }
@@ -326,7 +332,7 @@ impl Connection<'_> {
         let until = self.until();
         let has_room = self.has_room();
         let began = Instant::now();
-        let waits_to_send = !self.outbox.is_empty();
+        let waits_to_send = !self.outbox.is_empty() || self.writer.is_behind();
         let is_idle = self.turn.is_none() && self.arrived.is_empty() && !self.inbox.is_amid();
         if has_room && self.arrived.capacity() - self.arrived.len() < READ_BYTES_MIN {
             self.arrived.reserve(READ_BYTES);
@@ -398,7 +404,8 @@ impl Connection<'_> {
 
     /// Closes: a system that closes a connection with bytes unread takes back what it has not delivered yet.
     async fn hang_up(&mut self) -> io::Result<()> {
-        tokio::io::AsyncWriteExt::shutdown(&mut self.writer).await?;
+        let limit = self.shared.limits.answer_write;
+        tokio::time::timeout(limit, tokio::io::AsyncWriteExt::shutdown(&mut self.writer)).await??;
         drain(&mut self.reader).await;
         Ok(())
     }

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use chord_ring::RingSize;
 use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
-use chord_wire::{Code, Command, Context, encode_error};
+use chord_wire::{Code, Command, Context, FROM_HEADER, encode_error};
 use http::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
@@ -21,22 +21,23 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
 use super::content::{Answer, Content};
 use super::doze::Doze;
 use super::farewell::{DRAIN_WAIT, DRAINED_MAX, hang_up, last_answer};
 use super::line::Line;
+use super::pages::Own;
 use super::seat::{Seat, Turn};
 use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
 use super::{Ends, annex, page, pages, records, rest, seed, xmlrpc};
 use crate::Limits;
-use crate::guard::Visitor;
+use crate::guard::{NO_CERTIFICATE, Visitor};
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::metrics::Door;
 use crate::secret::Role;
 use crate::shared::Shared;
+use crate::stream::Stream;
 
 /// What is spoken in a request, by its path.
 #[derive(Clone, Copy)]
@@ -96,10 +97,10 @@ impl From<Refused> for Rejected {
 }
 
 /// Serves one connection, of which these bytes came in, until either side ends it.
-pub(super) async fn serve(stream: TcpStream, first: Bytes, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
+pub(super) async fn serve(stream: Stream, first: Bytes, ends: Ends, shared: Arc<Shared>, seat: Arc<Seat>) {
     let mut line = Line::new(stream, first, seat.clone(), shared.limits.answer_write);
     loop {
-        match talk(&mut line, ends, &shared, &seat).await {
+        match talk(&mut line, &ends, &shared, &seat).await {
             Talk::Pauses if doze(&line, &shared, &seat).await => {}
             Talk::Pauses | Talk::Ends => return,
             Talk::Breaks(error) => {
@@ -124,7 +125,7 @@ enum Talk {
 }
 
 /// Answers requests for as long as they come.
-async fn talk(line: &mut Line, ends: Ends, shared: &Arc<Shared>, seat: &Arc<Seat>) -> Talk {
+async fn talk(line: &mut Line, ends: &Ends, shared: &Arc<Shared>, seat: &Arc<Seat>) -> Talk {
     let limits = &shared.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -206,13 +207,13 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
 }
 
 /// The end of a connection on which nothing whole came in time.
-pub(super) async fn hang_up_late(stream: TcpStream) {
+pub(super) async fn hang_up_late(stream: Stream) {
     hang_up(stream, &last_answer(&[], StatusCode::REQUEST_TIMEOUT, Code::TooSlow, LATE_HEADERS)).await;
 }
 
 const LATE_HEADERS: &str = "the request's headers did not arrive in time";
 
-async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -> Response<Content> {
+async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) -> Response<Content> {
     let path = request.uri().path();
     let (is_rest, language) = (is_rest(path), Language::of(path));
     if let Err(sentence) = check_form(&request) {
@@ -235,9 +236,13 @@ async fn respond(shared: &Arc<Shared>, ends: Ends, request: Request<Incoming>) -
     let refuse = |language, rejected| {
         if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) }
     };
-    let has_secrets = shared.guard.secrets().is_some();
-    if let Some(sentence) = pages::is_foreign(request.headers(), &shared.me.name, has_secrets) {
+    let (has_secrets, is_in_tls) = (shared.guard.secrets().is_some(), shared.tls.is_some());
+    let own = Own { name: &shared.me.name, is_in_tls };
+    if let Some(sentence) = pages::is_foreign(request.headers(), own, has_secrets) {
         return refuse(None, Rejected::closing(Code::Forbidden, sentence));
+    }
+    if is_in_tls && request.headers().contains_key(FROM_HEADER) && !visitor.is_certified() {
+        return refuse(language, Rejected::closing(Code::Forbidden, NO_CERTIFICATE));
     }
     let answered = if is_rest {
         // On the heap: every connection holds room for the largest answer under way.
@@ -362,8 +367,8 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
 }
 
 /// Who asks, by the secret that its headers say: a bearer token, or the password of any user (RFC 6750 and 7617).
-fn visitor(shared: &Shared, ends: Ends, headers: &HeaderMap) -> Visitor {
-    let stranger = Visitor::stranger(ends.is_same_host());
+fn visitor(shared: &Shared, ends: &Ends, headers: &HeaderMap) -> Visitor {
+    let stranger = Visitor::stranger(ends.is_same_host()).certified(is_certified(shared, ends, headers));
     let given = if shared.guard.secrets().is_some() { headers.get(AUTHORIZATION) } else { None };
     let Some((scheme, said)) = given.and_then(|given| given.to_str().ok()?.split_once(' ')) else {
         return stranger;
@@ -375,6 +380,13 @@ fn visitor(shared: &Shared, ends: Ends, headers: &HeaderMap) -> Visitor {
     let pair = if scheme.eq_ignore_ascii_case("basic") { BASE64_STANDARD.decode(said).ok() } else { None };
     let password = pair.as_ref().and_then(|pair| pair.splitn(2, |byte| *byte == b':').nth(1));
     stranger.known_by(password.and_then(|password| shared.guard.recognize(password)))
+}
+
+/// Whether the one who calls itself a node has shown a certificate for that; nobody has to where TLS is not spoken.
+fn is_certified(shared: &Shared, ends: &Ends, headers: &HeaderMap) -> bool {
+    let Some(tls) = &shared.tls else { return false };
+    let claimed = context(headers).ok().and_then(|context| context.from);
+    claimed.is_some_and(|name| tls.vouches_for(&ends.shown, &name))
 }
 
 /// Tells how a secret is given. A browser asks its user for a name and a password then.

@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::seat::Seat;
+use crate::stream::Stream;
 
 /// Bytes of a request that are remembered: the longest method, and as much of the path as tells whose it is.
 const OPENING_BYTES: usize = 32;
 
 /// A socket as hyper sees it.
 pub(super) struct Line {
-    stream: TcpStream,
+    stream: Stream,
     /// What came in before, and is to be read first.
     first: Bytes,
     seat: Arc<Seat>,
@@ -36,7 +36,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(stream: TcpStream, first: Bytes, seat: Arc<Seat>, answer_write: Duration) -> Self {
+    pub(super) fn new(stream: Stream, first: Bytes, seat: Arc<Seat>, answer_write: Duration) -> Self {
         Self { stream, first, seat, opening: Vec::new(), held_back: None, answer_write, deadline: None }
     }
 
@@ -75,7 +75,7 @@ impl Line {
         !self.first.is_empty() || matches!(readable().await, Ok(Ok(())))
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 
@@ -97,14 +97,12 @@ impl Line {
         if !self.seat.goes_on() || self.seat.is_idle() {
             return false;
         }
-        let mut byte = [0];
-        let peeked = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte));
-        matches!(peeked, Poll::Ready(Ok(0) | Err(_)))
+        self.stream.has_ended(cx)
     }
 
     /// What became of an attempt to write: if it must wait, no longer than the whole answer may. Most never wait, and
     /// need no timer.
-    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.seat.goes_on() {
                 self.deadline = None; // Whoever watches may read for ever, but must read on.
@@ -170,6 +168,10 @@ impl AsyncWrite for Line {
 
     /// Comes when hyper has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            return self.in_time(cx, flushed);
+        }
         self.deadline = None;
         if self.client_has_gone(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -181,13 +183,14 @@ impl AsyncWrite for Line {
                 self.opening.clear();
             }
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.held_back.is_some() {
             return Poll::Ready(Ok(())); // our own answer is still to come
         }
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        if closed.is_pending() { self.in_time(cx, closed) } else { closed }
     }
 }

@@ -18,9 +18,19 @@ const FOREIGN_PAGE: &str =
 const FOREIGN_HOST: &str = "this node does nothing for web pages under a name that is not its own, since anybody can make \
     a name lead here: open the page by the node's own name or by an address, or start the node with a secret";
 
-/// Whether an origin is this node's own.
-pub(super) fn is_own(origin: &[u8], me: &NodeName) -> bool {
-    origin.strip_prefix(b"http://") == Some(me.as_str().as_bytes())
+/// Under what pages of this node's own are opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own<'a> {
+    pub(super) name: &'a NodeName,
+    pub(super) is_in_tls: bool,
+}
+
+impl Own<'_> {
+    /// Whether an origin is this node's own. Where it speaks TLS, whoever is on the way could make a page of the other sort.
+    pub(super) fn is(self, origin: &[u8]) -> bool {
+        let scheme: &[u8] = if self.is_in_tls { b"https://" } else { b"http://" };
+        origin.strip_prefix(scheme) == Some(self.name.as_str().as_bytes())
+    }
 }
 
 /// Why a browser's request is not for a page of this node's own, if so.
@@ -28,15 +38,15 @@ pub(super) fn is_own(origin: &[u8], me: &NodeName) -> bool {
 /// A page of another site can be opened under a name that is made to lead to this node afterwards; its requests are then of
 /// the same origin as far as the browser knows, and only the host tells (DNS rebinding). Where a secret is wanted, nobody's
 /// browser has it for that name.
-pub(super) fn is_foreign(headers: &HeaderMap, me: &NodeName, has_secrets: bool) -> Option<&'static str> {
+pub(super) fn is_foreign(headers: &HeaderMap, own: Own<'_>, has_secrets: bool) -> Option<&'static str> {
     let is_harmless = |site: &HeaderValue| site == "same-origin" || site == "none";
-    let is_of_another = headers.get(ORIGIN).is_some_and(|origin| !is_own(origin.as_bytes(), me))
+    let is_of_another = headers.get(ORIGIN).is_some_and(|origin| !own.is(origin.as_bytes()))
         || headers.get(SITE).is_some_and(|site| !is_harmless(site));
     if is_of_another {
         return Some(FOREIGN_PAGE);
     }
     let is_asked_by_page = headers.get(SITE).is_some_and(|site| site == "same-origin");
-    let is_own_host = headers.get(HOST).is_some_and(|host| is_trusted(host.as_bytes(), me));
+    let is_own_host = headers.get(HOST).is_some_and(|host| is_trusted(host.as_bytes(), own.name));
     (is_asked_by_page && !is_own_host && !has_secrets).then_some(FOREIGN_HOST)
 }
 
@@ -62,7 +72,8 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, value.parse().unwrap());
         }
-        is_foreign(&headers, &me.parse().unwrap(), has_secrets).is_some()
+        let own = Own { name: &me.parse().unwrap(), is_in_tls: false };
+        is_foreign(&headers, own, has_secrets).is_some()
     }
 
     const ME: &str = "node1:4567";
@@ -81,6 +92,19 @@ mod tests {
             }
         }
         assert!(!is_refused(ME, false, &[("host", ME), ("origin", "http://node1:4567")]));
+    }
+
+    #[test]
+    fn in_tls_a_page_that_is_not_is_foreign() {
+        let name = ME.parse().unwrap();
+        for is_in_tls in [false, true] {
+            let own = Own { name: &name, is_in_tls };
+            assert_eq!(
+                (own.is(b"http://node1:4567"), own.is(b"https://node1:4567")),
+                (!is_in_tls, is_in_tls)
+            );
+            assert!(!own.is(b"node1:4567") && !own.is(b"https://node2:4567"));
+        }
     }
 
     #[test]

@@ -34,8 +34,6 @@ use chord_kv::Value;
 use chord_wire::resp::{ReplyWriter, Request, RequestLimits, RequestParser};
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::Ends;
@@ -47,6 +45,7 @@ use super::sleep_until;
 use crate::Limits;
 use crate::secret::Role;
 use crate::shared::Shared;
+use crate::stream::{ReadHalf, Stream, WriteHalf};
 use answer::{Answer, Values};
 use call::{Begun, Call, Running};
 use pipeline::{Pipeline, Touched};
@@ -63,7 +62,7 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// Serves one connection, of which these bytes came in, until either side ends it.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    mut stream: Stream,
     ends: Ends,
     shared: Arc<Shared>,
     seat: Arc<Seat>,
@@ -209,7 +208,7 @@ impl Connection<'_> {
         }
         self.send().await?;
         if why == GoesOn::NotHeard {
-            self.writer.shutdown().await?;
+            tokio::time::timeout(self.shared.limits.answer_write, self.writer.shutdown()).await??;
             tokio::select! {
                 () = drain(&mut self.reader) => {}
                 () = self.seat.asked_to_leave() => {}
@@ -514,7 +513,7 @@ impl Connection<'_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             sent => sent?,
         };
-        if n_sent < self.unsent.len() {
+        if n_sent < self.unsent.len() || self.writer.is_behind() {
             self.send_rest(n_sent).await?;
         }
         self.unsent.clear();
@@ -526,7 +525,12 @@ impl Connection<'_> {
     async fn send_rest(&mut self, begin: usize) -> io::Result<()> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time");
         let rest = self.unsent.get(begin..).unwrap_or_default();
-        let sending = tokio::time::timeout(self.shared.limits.answer_write, self.writer.write_all(rest));
+        let writer = &mut self.writer;
+        let sending = async {
+            writer.write_all(rest).await?;
+            writer.flush().await
+        };
+        let sending = tokio::time::timeout(self.shared.limits.answer_write, sending);
         let sent = tokio::select! {
             biased;
             sent = sending => sent,

@@ -21,8 +21,10 @@ use tokio::sync::Semaphore;
 
 use super::language::Said;
 use crate::secret::{Holder, SecretFile};
+use crate::stream::Stream;
+use crate::tls::Dialer;
 
-type Driver = Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>;
+type Driver = Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>;
 
 /// One open connection. It is driven by whoever uses it: a task of its own would cost a switch each way.
 struct Open {
@@ -71,6 +73,9 @@ pub(crate) enum NoAnswer {
     /// resolvers fail.
     #[error("no connection: {0}")]
     NoConnection(io::Error),
+    /// Who is there does not agree on TLS with this side, or is not believed.
+    #[error("no connection in TLS: {0}")]
+    NoTls(String),
     /// The connection was closed, and nothing came back.
     #[error("the connection was closed before an answer came")]
     Closed,
@@ -97,7 +102,7 @@ impl NoAnswer {
     pub(super) fn failure(&self) -> Failure {
         match self {
             Self::Refused => Failure::Unreachable,
-            Self::NoConnection(_) | Self::Closed => Failure::Silent,
+            Self::NoConnection(_) | Self::NoTls(_) | Self::Closed => Failure::Silent,
             Self::Broken | Self::TooLarge { .. } => Failure::Garbled,
         }
     }
@@ -175,6 +180,8 @@ pub(crate) struct Connections {
     host: Option<HeaderValue>,
     /// Says the secret by which this side is let in.
     authorization: Option<HeaderValue>,
+    /// Connects in TLS, if that is spoken.
+    tls: Option<Dialer>,
     idle: Mutex<Vec<(Instant, Open)>>,
     /// For what the peer may have to ask others: such requests can be many and slow.
     onward_permits: Semaphore,
@@ -190,8 +197,8 @@ impl Connections {
         let onward_permits = Semaphore::new(connections_max);
         let own_permits = Semaphore::new(OWN_CONNECTIONS);
         let record_permits = Semaphore::new(RECORD_CONNECTIONS);
-        let (authorization, idle) = (None, Mutex::default());
-        Self { name, host, authorization, idle, onward_permits, own_permits, record_permits, body_bytes }
+        let (authorization, tls, idle) = (None, None, Mutex::default());
+        Self { name, host, authorization, tls, idle, onward_permits, own_permits, record_permits, body_bytes }
     }
 
     /// By what is said with each request that it is let in.
@@ -208,6 +215,16 @@ impl Connections {
             said.set_sensitive(true);
         }
         Self { authorization, ..self }
+    }
+
+    /// The same, in TLS if there is somebody to connect in it.
+    pub(crate) fn in_tls(self, tls: Option<Dialer>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Connects in TLS, if that is spoken.
+    pub(crate) fn dialer(&self) -> Option<&Dialer> {
+        self.tls.as_ref()
     }
 
     /// Sends one request and reads its answer. The caller sets the deadline: dropped, it closes the connection.
@@ -260,9 +277,7 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<Open, NoAnswer> {
-        let to = (self.name.host(), self.name.port());
-        let stream = TcpStream::connect(to).await.map_err(NoAnswer::to_connect)?;
-        prepare(&stream).map_err(NoAnswer::NoConnection)?;
+        let stream = Dialer::connect(self.tls.as_ref(), &self.name).await?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::Closed)?;
         Ok(Open { sender, driver: Some(Box::pin(driver)) })
     }

@@ -19,17 +19,17 @@ use chord_wire::frame::{
 };
 use chord_wire::replica::ReplicaLimits;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
-use super::connection::{NoAnswer, Sending, prepare};
+use super::connection::{NoAnswer, Sending};
 use super::ear::Ear;
 use super::lock;
 use super::meeting::Meeting;
 use super::unanswered::Unanswered;
 use crate::secret::SecretFile;
+use crate::stream::{OwnedWriteHalf, Stream};
+use crate::tls::Dialer;
 
 /// Requests that wait to be sent to a peer, in bytes, at most and by one request: more of them wait for room, since they
 /// would only wait in memory.
@@ -47,13 +47,19 @@ pub(crate) struct Terms {
     pub(crate) value_bytes: usize,
     /// What this side proves that it knows, and wants the other side to know too.
     pub(crate) secrets: Option<Arc<SecretFile>>,
+    /// Connects in TLS, if that is spoken.
+    pub(crate) tls: Option<Dialer>,
 }
 
 impl Terms {
     /// Those of a client that is no node. A node may be told to keep the largest values, whatever this program would keep.
-    pub(crate) fn of_client(ring: Option<RingTag>, secrets: Option<Arc<SecretFile>>) -> Self {
+    pub(crate) fn of_client(
+        ring: Option<RingTag>,
+        secrets: Option<Arc<SecretFile>>,
+        tls: Option<Dialer>,
+    ) -> Self {
         let hello = Hello { versions: VERSIONS, name: None, ring, copies: None, challenge: None };
-        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets }
+        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls }
     }
 
     /// How often its secrets have changed.
@@ -134,19 +140,8 @@ impl Drop for Dialogue {
 }
 
 impl Dialogue {
-    /// Connects to a peer.
-    pub(super) async fn connect(name: &NodeName) -> Result<TcpStream, NoAnswer> {
-        let stream = TcpStream::connect((name.host(), name.port())).await.map_err(NoAnswer::to_connect)?;
-        prepare(&stream).map_err(NoAnswer::NoConnection)?;
-        Ok(stream)
-    }
-
     /// Says who is here, and hears who is there.
-    pub(super) async fn open(
-        stream: TcpStream,
-        dialled: &NodeName,
-        terms: &Terms,
-    ) -> Result<Self, Unanswered> {
+    pub(super) async fn open(stream: Stream, dialled: &NodeName, terms: &Terms) -> Result<Self, Unanswered> {
         let not_spoken = |why: String| Unanswered::NotSpoken(why);
         let (reader, mut writer) = stream.into_split();
         let mut outbox = Outbox::default();
@@ -162,6 +157,10 @@ impl Dialogue {
             outbox.put(Kind::Proof, 0, |to| ours.write(to));
             write_all(&mut writer, &mut outbox).await?;
             expected.is(&ear.hear(Kind::Proof, Proof::read).await?)?;
+        }
+        // Its certificate is for the name that was dialled, and for no other.
+        if terms.tls.is_some() && terms.hello.name.is_some() && welcome.name != *dialled {
+            return Err(Unanswered::Strange(format!("it says that it is {}", welcome.name)));
         }
         let version = welcome.version;
         if !(terms.hello.versions.lowest..=terms.hello.versions.highest).contains(&version) {
@@ -255,6 +254,7 @@ impl Dialogue {
 /// Sends all of it.
 pub(super) async fn write_all(writer: &mut OwnedWriteHalf, outbox: &mut Outbox) -> Result<(), Unanswered> {
     writer.write_all(outbox.unsent()).await.map_err(|_| NoAnswer::Closed)?;
+    writer.flush().await.map_err(|_| NoAnswer::Closed)?;
     outbox.sent(outbox.unsent().len());
     Ok(())
 }
@@ -283,10 +283,10 @@ impl Talk {
                 pending.end = end;
             }
             let unsent = self.outbox.unsent();
-            if unsent.is_empty() {
-                break;
-            }
-            match writer.try_write(unsent) {
+            let is_all = unsent.is_empty();
+            let sent = if is_all { writer.try_flush().map(|()| 0) } else { writer.try_write(unsent) };
+            match sent {
+                Ok(_) if is_all => break,
                 Ok(n_bytes) => self.outbox.sent(n_bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_blocked = true;
@@ -371,8 +371,7 @@ impl Inner {
 
     /// Closes the connection, whoever has part in it.
     fn hang_up(&self) {
-        // It may be closed already.
-        let _ = socket2::SockRef::from(self.writer.as_ref()).shutdown(std::net::Shutdown::Both);
+        self.writer.hang_up();
     }
 
     fn take(&self, arrived: Arrived<'_>) -> Result<(), FrameError> {

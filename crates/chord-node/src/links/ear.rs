@@ -6,10 +6,10 @@ use bytes::{Buf, BytesMut};
 use chord_wire::Code;
 use chord_wire::frame::{Arrived, Declined, FrameError, HELLO_BYTES_MAX, Inbox, Kind, Message, MessageError};
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::connection::NoAnswer;
 use super::unanswered::Unanswered;
+use crate::stream::OwnedReadHalf;
 
 /// Room for what is read at once, and how little of it is left before there is more.
 const READ_BYTES: usize = 16 << 10;
@@ -76,7 +76,7 @@ fn said<T>(
         return Err(match declined.code {
             // It would say the same in any other words.
             Some(Code::Busy) => NoAnswer::Closed.into(),
-            Some(Code::NoSecret) => Unanswered::Strange(declined.sentence),
+            Some(Code::NoSecret | Code::Forbidden) => Unanswered::Strange(declined.sentence),
             _ => Unanswered::NotSpoken(declined.sentence),
         });
     }

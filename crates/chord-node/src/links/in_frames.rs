@@ -48,6 +48,10 @@ impl Link {
                 self.report("who it is", &why);
                 Failure::Silent
             }
+            Unanswered::NoAnswer(NoAnswer::NoTls(why)) => {
+                self.report("a connection in TLS", &why);
+                Failure::Silent
+            }
             Unanswered::NoAnswer(no_answer) => {
                 tracing::debug!(peer = %self.name, "{no_answer}");
                 no_answer.failure()

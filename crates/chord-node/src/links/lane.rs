@@ -13,6 +13,7 @@ use super::dialogue::{DEAF_AFTER, Dialogue, Terms};
 use super::lock;
 use super::unanswered::Unanswered;
 use crate::door::REQUESTS_MAX;
+use crate::tls::Dialer;
 
 /// How often a request is sent that did not leave, or was lost with a connection that the peer had closed meanwhile.
 const ATTEMPTS_MAX: usize = 3;
@@ -137,7 +138,7 @@ impl Lane {
         if let Some(dialogue) = self.opened(terms) {
             return Ok((dialogue, true));
         }
-        let stream = Dialogue::connect(name).await?;
+        let stream = Dialer::connect(terms.tls.as_ref(), name).await?;
         let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
         let opened = Dialogue::open(stream, name, terms).await;
         std::mem::forget(hailing);

@@ -73,7 +73,8 @@ impl From<Misunderstood> for Wrong {
 
 impl From<NoAnswer> for Wrong {
     fn from(no_answer: NoAnswer) -> Self {
-        let is_answer = !matches!(no_answer, NoAnswer::Refused | NoAnswer::NoConnection(_));
+        let is_answer =
+            !matches!(no_answer, NoAnswer::Refused | NoAnswer::NoConnection(_) | NoAnswer::NoTls(_));
         Self { failure: no_answer.failure(), what: no_answer.to_string(), is_answer }
     }
 }
@@ -81,14 +82,15 @@ impl From<NoAnswer> for Wrong {
 impl Link {
     pub(super) fn new(name: NodeName, limits: &Limits, first_language: Language, terms: Arc<Terms>) -> Self {
         Self {
-            frames: if terms.secrets.is_some() {
+            frames: if terms.secrets.is_some() || terms.tls.is_some() {
                 Spoken::alone(name.clone())
             } else {
                 Spoken::new(name.clone())
             },
+            connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes())
+                .in_tls(terms.tls.clone()),
             terms,
             met: Mutex::default(),
-            connections: Connections::new(name.clone(), limits.link_connections, limits.answer_bytes()),
             name,
             road: None,
             trip: Mutex::default(),

@@ -1,7 +1,7 @@
 //! Gathers what there is to tell, metric by metric.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chord_disk::COMMIT_BOUNDS;
 use chord_kv::Health;
@@ -16,6 +16,7 @@ use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::door::BUDGET_UNIT;
 use crate::links::lock;
 use crate::shared::Shared;
+use crate::tls::TlsState;
 
 /// Everything, as text.
 pub(crate) fn exposition(shared: &Shared, process: &Process, format: Format) -> String {
@@ -163,11 +164,33 @@ fn doors(shared: &Shared, to: &mut Exposition) {
     }
     to.tell(&all::CONNECTIONS_REFUSED, metrics.turned_away.read());
     to.tell(&all::CONNECTIONS_LIMIT, shared.limits.connections);
+    tls(shared, to);
     let units = shared.limits.bodies_bytes / BUDGET_UNIT;
     let taken = units.saturating_sub(shared.body_budget.available_permits());
     to.tell(&all::BODIES, taken * BUDGET_UNIT);
     to.tell(&all::BODIES_LIMIT, units * BUDGET_UNIT);
     to.tell(&all::WATCHED, shared.watched_bytes.load(Ordering::Relaxed));
+}
+
+/// Where there is no TLS there is nothing to tell of it.
+fn tls(shared: &Shared, to: &mut Exposition) {
+    let state = shared.tls.as_ref().map(|tls| tls.state());
+    let since = |state: &TlsState| state.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut expiry = to.begin(&all::TLS_EXPIRY);
+    if let Some(state) = &state {
+        expiry.one(&[], seconds(since(state)));
+    }
+    let mut refused = to.begin(&all::TLS_FILES_REFUSED);
+    if let Some(state) = &state {
+        refused.one(&[], state.is_refusing);
+    }
+    let mut handshakes = to.begin(&all::TLS_HANDSHAKES);
+    if let Some(state) = state {
+        let counted = [state.agreed, state.resumed, state.failed, state.plain, state.impostors];
+        for (word, count) in ["agreed", "resumed", "failed", "plain", "impostor"].into_iter().zip(counted) {
+            handshakes.one(&[word], count);
+        }
+    }
 }
 
 fn runtime(to: &mut Exposition) {

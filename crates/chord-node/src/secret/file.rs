@@ -196,14 +196,14 @@ fn read(path: &Path) -> Result<String, SecretFileError> {
 
 /// Whether users other than the file's owner and group may read or write it.
 #[cfg(unix)]
-fn is_open_to_all(metadata: &Metadata) -> bool {
+pub(crate) fn is_open_to_all(metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     metadata.mode() & 0o007 != 0
 }
 
 /// Other systems have other rules, which nothing here knows.
 #[cfg(not(unix))]
-fn is_open_to_all(_: &Metadata) -> bool {
+pub(crate) fn is_open_to_all(_: &Metadata) -> bool {
     false
 }
 

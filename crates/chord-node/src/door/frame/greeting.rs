@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Connection, READ_BYTES_MIN, broken};
 use crate::asked::Whom;
-use crate::guard::NO_SECRET;
+use crate::guard::{NO_CERTIFICATE, NO_SECRET};
 use crate::secret::{Exchange, Role, Side, draw};
 
 /// Why nobody is let in, for programs and for people.
@@ -49,6 +49,7 @@ impl Connection<'_> {
             }
         }
         let peer = hello.name.map(|name| self.shared.peer(name));
+        self.visitor = self.visitor.certified(self.shared.tls.is_some() && peer.is_some());
         self.whom = Arc::new(Whom { peer, ring: hello.ring });
         Ok(true)
     }
@@ -104,6 +105,11 @@ impl Connection<'_> {
         let is_guarded = self.shared.guard.secrets().is_some();
         if is_guarded && hello.challenge.is_none() {
             return Err(No(Code::NoSecret, NO_SECRET.to_owned()));
+        }
+        if let (Some(tls), Some(name)) = (&self.shared.tls, &hello.name)
+            && !tls.vouches_for(&self.shown, name)
+        {
+            return Err(No(Code::Forbidden, NO_CERTIFICATE.to_owned()));
         }
         let asker = self.shared.asker();
         Ok(Welcome {

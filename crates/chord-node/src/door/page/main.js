@@ -144,8 +144,8 @@ function sayWhereWritesWork(name) {
   if (!note.hidden) return;
   note.hidden = false;
   const link = document.createElement("a");
-  link.href = `http://${name}/${window.location.hash}`;
-  link.textContent = `http://${name}/`;
+  link.href = `${window.location.protocol}//${name}/${window.location.hash}`;
+  link.textContent = `${window.location.protocol}//${name}/`;
   const what = isDev ? "put, delete and play with the ring" : "put and delete";
   note.append("You see this page as ", window.location.host, `. To ${what}, open it as `, link, ".");
 }

@@ -73,8 +73,8 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(ends: Ends) -> Self {
         Self {
-            ends,
             visitor: Visitor::stranger(ends.is_same_host()),
+            ends,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             began: Instant::now(),
             name: String::new(),

@@ -114,7 +114,7 @@ fn ring() -> RingTag {
 fn links() -> (NodeName, Links) {
     let me: NodeName = "127.0.0.1:1".parse().unwrap();
     let copies = Copies { replicas: 3, write_quorum: None };
-    (me.clone(), Links::new(me, ring(), copies, Limits::default(), Language::Http, None))
+    (me.clone(), Links::new(me, ring(), copies, Limits::default(), Language::Http, None, None))
 }
 
 #[tokio::test]

@@ -1,0 +1,138 @@
+//! The files of a node's TLS, read again when they change.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use chord_ring::NodeName;
+
+use super::NodeTls;
+use super::credentials::{Credentials, Given};
+use super::files::{AUTHORITY, CERTIFICATE, KEY, Text, TlsFileError, TlsFiles};
+
+/// Pause between two looks whether the files have changed: certificates change once in weeks.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long before its end it is said of a certificate that it has one: long enough to have another made by hand.
+const WARNED_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+
+/// What is in the files.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Texts {
+    certificate: Text,
+    key: Text,
+    authority: Text,
+}
+
+/// What was found in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// What there was.
+    Same,
+    /// Something else, which is used from now on.
+    Taken,
+}
+
+impl Texts {
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsFileError> {
+        Ok(Self {
+            certificate: Text::read(&files.certificate, CERTIFICATE)?,
+            key: Text::read(&files.key, KEY)?,
+            authority: Text::read(&files.authority, AUTHORITY)?,
+        })
+    }
+
+    pub(super) fn credentials(&self, name: &NodeName) -> Result<Credentials, TlsFileError> {
+        let Self { certificate, key, authority } = self;
+        Given { certificate, key, authority }.credentials(name)
+    }
+}
+
+impl NodeTls {
+    /// Reads the files again and again, and takes what is in them when it has changed. What is wrong changes nothing, and the
+    /// log says so once: certificate and key may be written one after the other, so it has to be wrong at two looks.
+    pub(crate) async fn follow(&self) {
+        let mut taken = Texts::read(&self.files).ok();
+        let (mut last_complaint, mut is_logged) = (None, false);
+        let mut warned = None;
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            self.warn_of_end(&mut warned);
+            // Some KiB from files that are in memory: less than a task of its own would cost.
+            let complaint = match self.look(&mut taken) {
+                Ok(found) => {
+                    if found == Found::Taken {
+                        tracing::info!(
+                            event = "certificates-changed",
+                            "the files of TLS have changed: new connections use what is in them from now on"
+                        );
+                    }
+                    None
+                }
+                Err(error) => Some(error.without_clock()),
+            };
+            self.is_refusing.store(complaint.is_some(), Ordering::Relaxed);
+            if complaint != last_complaint {
+                (last_complaint, is_logged) = (complaint, false);
+            } else if let Some(complaint) = &last_complaint
+                && !std::mem::replace(&mut is_logged, true)
+            {
+                tracing::warn!(
+                    event = "certificates-refused",
+                    "{complaint}; what was in the files before is used meanwhile"
+                );
+            }
+        }
+    }
+
+    /// Takes what is in the files if it is not what was taken before.
+    fn look(&self, taken: &mut Option<Texts>) -> Result<Found, TlsFileError> {
+        let texts = Texts::read(&self.files)?;
+        if taken.as_ref() == Some(&texts) {
+            return Ok(Found::Same);
+        }
+        let credentials = texts.credentials(&self.name)?;
+        self.dialer.change(credentials.client.clone());
+        self.credentials.store(Arc::new(credentials));
+        *taken = Some(texts);
+        Ok(Found::Taken)
+    }
+
+    /// Says once of a certificate that it ends soon, and once that it has ended.
+    fn warn_of_end(&self, warned: &mut Option<(SystemTime, bool)>) {
+        let expires = self.credentials.load().expires;
+        let now = SystemTime::now();
+        let has_ended = now > expires;
+        if expires.duration_since(now).is_ok_and(|left| left > WARNED_BEFORE)
+            || *warned == Some((expires, has_ended))
+        {
+            return;
+        }
+        *warned = Some((expires, has_ended));
+        let when = httpdate::fmt_http_date(expires);
+        let file = self.files.certificate.display();
+        if has_ended {
+            tracing::error!(
+                event = "certificate-expired",
+                "the certificate in {file} expired on {when}, so nobody believes this node any more: put another one there"
+            );
+        } else {
+            tracing::warn!(
+                event = "certificate-expires",
+                "the certificate in {file} expires on {when}: put another one there before"
+            );
+        }
+    }
+}
+
+impl TlsFileError {
+    /// The same sentence at each look, whatever the clock says.
+    fn without_clock(mut self) -> String {
+        if let Self::Expired { now, .. } | Self::NotYet { now, .. } = &mut self {
+            let day = Duration::from_secs(86_400);
+            let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            *now = SystemTime::UNIX_EPOCH + day * u32::try_from(since.as_secs() / day.as_secs()).unwrap_or(0);
+        }
+        self.to_string()
+    }
+}
