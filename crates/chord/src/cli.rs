@@ -41,6 +41,7 @@ mod sim;
 mod table;
 mod terminal;
 mod text;
+mod tls;
 mod top;
 mod trace;
 mod usage;
@@ -126,6 +127,9 @@ enum Command {
     Data(data::DataCommand),
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Make certificates to develop with, or show what is in one
+    #[command(subcommand)]
+    Tls(tls::TlsCommand),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -192,6 +196,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check(args) => Box::pin(args.run()).await,
             Command::Data(command) => command.run(),
             Command::Config(command) => command.run(&Cli::command()),
+            Command::Tls(command) => command.run(),
             Command::Completions(args) => args.run(&mut Cli::command()),
             Command::Man(args) => args.run(Cli::command()),
         }
@@ -225,6 +230,7 @@ impl Command {
             | Self::Check(_)
             | Self::Data(_)
             | Self::Config(_)
+            | Self::Tls(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
         }

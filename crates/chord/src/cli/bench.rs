@@ -25,6 +25,7 @@ mod sim;
 mod slots;
 mod slow_peer;
 mod spread;
+mod tls;
 mod workload;
 
 use std::time::Duration;
@@ -133,7 +134,7 @@ impl BenchArgs {
             Some(Other::Sim(args)) => return args.run(&mut signals).await,
             Some(Other::Idle(_) | Other::Join(_) | Other::Repair(_) | Other::SlowPeer(_)) | None => {}
         }
-        let mut cluster = Cluster::new(self.setup());
+        let mut cluster = Cluster::new(self.setup()?);
         let ended = tokio::select! {
             ended = self.measure_any(&mut cluster) => ended,
             () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),
@@ -142,17 +143,18 @@ impl BenchArgs {
         ended
     }
 
-    fn setup(&self) -> Setup {
-        match &self.other {
+    fn setup(&self) -> anyhow::Result<Setup> {
+        Ok(match &self.other {
             Some(Other::Idle(args)) => args.setup(),
             Some(Other::Join(args)) => args.setup(),
             Some(Other::Repair(args)) => args.setup(),
             Some(Other::SlowPeer(args)) => args.setup(),
             Some(Other::Grow(_) | Other::Sim(_)) | None => {
                 let keeping = self.keeping.clone();
-                Setup { door: self.load.door, ring_size: self.ring_size, keeping, connections: None }
+                let tls = self.load.tls.open(self.load.node.is_empty())?;
+                Setup { door: self.load.door, ring_size: self.ring_size, keeping, connections: None, tls }
             }
-        }
+        })
     }
 
     async fn measure_any(&self, cluster: &mut Cluster) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use chord::{Client, ClientError, Language, NodeName, Reply};
 use clap::Args;
 
 use super::output::note;
+use super::tls::ClientTlsArgs;
 use super::{hosts, number};
 
 /// Which node to call, for commands that may call any.
@@ -31,6 +32,9 @@ pub(crate) struct WaitArgs {
     /// Be let in by the first secret in this file, as a node has it; nobody but you may be able to read it
     #[arg(long, value_name = "FILE", env = "CHORD_SECRET_FILE", global = true)]
     secret_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
 }
 
 /// How long an answer may take, unless told otherwise: more than a node gives any operation.
@@ -62,7 +66,7 @@ impl WaitArgs {
 
     /// A client of `node` that speaks that language to it.
     pub(crate) fn client(&self, language: Language, node: &NodeName) -> anyhow::Result<Client> {
-        let client = Client::speaking(language, node.clone());
+        let client = self.tls.configure(Client::speaking(language, node.clone()))?;
         match &self.secret_file {
             None => Ok(client),
             Some(path) => Ok(client.with_secret_file(path)?),
@@ -101,12 +105,8 @@ impl WaitArgs {
     }
 }
 
-/// Asks `node` once, which wants no secret.
-pub(crate) async fn call(node: &NodeName, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
-    ask(Client::new(node.clone()), request, deadline).await
-}
-
-async fn ask(client: Client, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
+/// Asks a node once.
+pub(crate) async fn ask(client: Client, request: &Request, deadline: Duration) -> anyhow::Result<Reply> {
     match client.call(request, deadline).await {
         Ok(reply) => Ok(reply),
         Err(error) => Err(explained(error).await),
@@ -133,9 +133,9 @@ mod tests {
 
     #[test]
     fn a_departure_is_waited_for_longer_than_an_answer_unless_told_otherwise() {
-        let untold = WaitArgs { timeout: None, secret_file: None };
+        let untold = WaitArgs { timeout: None, secret_file: None, tls: ClientTlsArgs::default() };
         assert_eq!((untold.deadline(), untold.departure_deadline()), (ANSWER_WAIT, DEPARTURE_WAIT));
-        let told = WaitArgs { timeout: Some(3), secret_file: None };
+        let told = WaitArgs { timeout: Some(3), secret_file: None, tls: ClientTlsArgs::default() };
         assert_eq!(told.deadline(), Duration::from_secs(3));
         assert_eq!(told.departure_deadline(), Duration::from_secs(3));
     }

@@ -18,6 +18,7 @@ use super::limits::LimitArgs;
 use super::output::note;
 use super::place::{Place, PlaceArgs};
 use super::signals::Signals;
+use super::tls::NodeTlsArgs;
 use super::{hosts, number};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
@@ -96,6 +97,9 @@ pub(crate) struct MemberArgs {
     /// its owner and group must not be able to read it.
     #[arg(long, value_name = "FILE", env = "CHORD_SECRET_FILE")]
     secret_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: NodeTlsArgs,
 
     #[command(flatten)]
     storage: StorageArgs,
@@ -250,7 +254,7 @@ impl ServeOptions {
             Some(connections) => files::ensure(connections, "--connections")?,
             None => _ = files::raise_limit(),
         }
-        let node = self.builder().start().await?;
+        let node = self.member.tls.configure(self.builder())?.start().await?;
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
         if self.member.storage.data.is_none() {
             tracing::info!(
@@ -290,6 +294,7 @@ impl ServeOptions {
             write_quorum,
             allow_flush,
             secret_file,
+            tls: _,
             storage,
             limits,
             known_as,

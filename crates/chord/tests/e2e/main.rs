@@ -41,6 +41,8 @@ mod support;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod xmlrpc;

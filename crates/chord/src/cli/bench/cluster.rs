@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use chord::wire::{Answer, Request};
-use chord::{NodeName, RingSize};
+use chord::{NodeName, Reply, RingSize};
 use chord_wire::seed::cut_at_repeat;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::Door;
 use super::keeping::{Home, KeepingArgs};
 use super::process::Sample;
+use super::tls::Tls;
 use crate::cli::output::note;
 use crate::cli::{address, client, ports};
 
@@ -44,6 +45,7 @@ pub(super) struct Setup {
     pub(super) keeping: KeepingArgs,
     /// How many connections each serves at a time, if that is not the default.
     pub(super) connections: Option<u32>,
+    pub(super) tls: Tls,
 }
 
 #[derive(Debug)]
@@ -95,7 +97,7 @@ impl Cluster {
         let contact = self.servers.first().context("there is a ring to join")?.name.clone();
         let names = self.start(1).await?;
         let name = names.into_iter().next().context("one server was started")?;
-        client::call(&name, &Request::Join { remote: contact }, CALL_WITHIN).await?;
+        self.call(&name, &Request::Join { remote: contact }).await?;
         Ok(name)
     }
 
@@ -104,12 +106,41 @@ impl Cluster {
         let ring_size = self.setup.ring_size;
         let names: Vec<&NodeName> = self.servers.iter().map(|server| &server.name).collect();
         let Some((first, others)) = names.split_first() else { return Ok(()) };
-        client::call(first, &Request::Create, CALL_WITHIN).await?;
+        self.call(first, &Request::Create).await?;
         for node in others {
-            client::call(node, &Request::Join { remote: (*first).clone() }, CALL_WITHIN).await?;
+            self.call(node, &Request::Join { remote: (*first).clone() }).await?;
         }
-        let formed = tokio::time::timeout(RING_WITHIN, wait_until_complete(in_order(names, ring_size)));
+        let formed = tokio::time::timeout(RING_WITHIN, self.wait_until_complete(in_order(names, ring_size)));
         formed.await.map_err(|_| anyhow!("the ring was not complete after {} s", RING_WITHIN.as_secs()))?
+    }
+
+    async fn call(&self, node: &NodeName, request: &Request) -> anyhow::Result<Reply> {
+        client::ask(self.setup.tls.client(node), request, CALL_WITHIN).await
+    }
+
+    async fn wait_until_complete(&self, names: Vec<&NodeName>) -> anyhow::Result<()> {
+        for idx in 0..names.len() {
+            let mut order = names.clone();
+            order.rotate_left(idx);
+            while !self.knows_its_neighbours(&order).await? {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the first node of `order`, which is the ring from there on, knows the last for its predecessor and
+    /// the rest for its successors.
+    async fn knows_its_neighbours(&self, order: &[&NodeName]) -> anyhow::Result<bool> {
+        let Some((node, others)) = order.split_first() else { return Ok(true) };
+        let predecessor = self.call(node, &Request::GetPredecessor).await?.answer;
+        let successors = self.call(node, &Request::GetSuccessorList).await?.answer;
+        let (Answer::Predecessor(predecessor), Answer::SuccessorList(successors)) = (predecessor, successors)
+        else {
+            bail!("{node} gave the answer to another question");
+        };
+        let predecessor_is_right = others.is_empty() || predecessor.as_ref() == others.last().copied();
+        Ok(predecessor_is_right && is_in_order(node, successors, others))
     }
 
     fn spawn(&self, name: &NodeName) -> anyhow::Result<Child> {
@@ -117,7 +148,7 @@ impl Cluster {
     }
 
     fn command(&self, name: &NodeName) -> anyhow::Result<Command> {
-        let Setup { door, ring_size, keeping, connections } = &self.setup;
+        let Setup { door, ring_size, keeping, connections, tls } = &self.setup;
         let (host, port) = address::host_port(name);
         let mut command = Command::new(std::env::current_exe()?);
         command.args([door.command(), "server", host, port, &ring_size.to_string()]);
@@ -125,6 +156,7 @@ impl Cluster {
         if let Some(connections) = connections {
             command.args(["--connections", &connections.to_string()]);
         }
+        command.args(tls.to_server());
         command.args(keeping.to_server(self.home.as_ref(), name.as_str()));
         for (variable, _) in std::env::vars_os() {
             // A CHORD_JOIN that is meant for another node must not reach these.
@@ -178,31 +210,6 @@ async fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
 fn in_order(mut names: Vec<&NodeName>, ring_size: RingSize) -> Vec<&NodeName> {
     names.sort_by_key(|name| ring_size.position_of(name.as_str().as_bytes()));
     names
-}
-
-async fn wait_until_complete(names: Vec<&NodeName>) -> anyhow::Result<()> {
-    for idx in 0..names.len() {
-        let mut order = names.clone();
-        order.rotate_left(idx);
-        while !knows_its_neighbours(&order).await? {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-    Ok(())
-}
-
-/// Whether the first node of `order`, which is the ring from there on, knows the last for its predecessor and
-/// the rest for its successors.
-async fn knows_its_neighbours(order: &[&NodeName]) -> anyhow::Result<bool> {
-    let Some((node, others)) = order.split_first() else { return Ok(true) };
-    let predecessor = client::call(node, &Request::GetPredecessor, CALL_WITHIN).await?.answer;
-    let successors = client::call(node, &Request::GetSuccessorList, CALL_WITHIN).await?.answer;
-    let (Answer::Predecessor(predecessor), Answer::SuccessorList(successors)) = (predecessor, successors)
-    else {
-        bail!("{node} gave the answer to another question");
-    };
-    let predecessor_is_right = others.is_empty() || predecessor.as_ref() == others.last().copied();
-    Ok(predecessor_is_right && is_in_order(node, successors, others))
 }
 
 /// Whether the list begins with the node's successors in order. It goes through the node itself and round again, since the

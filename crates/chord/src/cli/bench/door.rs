@@ -11,10 +11,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::Context;
-use chord::{Client, NodeName};
+use chord::NodeName;
 use clap::ValueEnum;
 
 use super::keys::Sizes;
+use super::tls::Tls;
 use super::workload::{Operation, Request};
 pub(super) use redis::{Reply, reply};
 
@@ -148,10 +149,10 @@ impl Door {
     }
 
     /// What one connection after another to that node says; asks the node first what must be known of it.
-    pub(super) async fn speeches(self, node: &NodeName, sizes: Sizes) -> anyhow::Result<Speeches> {
+    pub(super) async fn speeches(self, node: &NodeName, sizes: Sizes, tls: &Tls) -> anyhow::Result<Speeches> {
         let ring = match self {
             Self::Peer => {
-                let ring = Client::new(node.clone()).ring(TELL_WITHIN).await;
+                let ring = tls.client(node).ring(TELL_WITHIN).await;
                 Some(ring.with_context(|| format!("cannot ask {node} for its ring"))?)
             }
             Self::Http | Self::XmlRpc | Self::Redis | Self::Rest | Self::Etcd => None,

@@ -18,6 +18,7 @@ use clap::Args;
 
 use super::cluster::{Cluster, Setup};
 use super::keeping::KeepingArgs;
+use super::tls::Tls;
 use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::exit::Usage;
 use crate::cli::number;
@@ -132,7 +133,13 @@ impl GrowArgs {
     /// One ring of processes, which are gone when this returns.
     async fn measure_processes(&self, n_nodes: u16, signals: &mut Signals) -> anyhow::Result<Grown> {
         let (keeping, ring_size) = (self.keeping.clone(), self.ring_size);
-        let mut cluster = Cluster::new(Setup { door: Door::Http, ring_size, keeping, connections: None });
+        let mut cluster = Cluster::new(Setup {
+            door: Door::Http,
+            ring_size,
+            keeping,
+            connections: None,
+            tls: Tls::default(),
+        });
         let plan = processes::Plan {
             ring_size,
             connections: self.connections,

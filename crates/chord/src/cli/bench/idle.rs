@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use chord::wire::Request;
-use chord::{NodeName, RingSize};
+use chord::{Client, NodeName, RingSize};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +16,7 @@ use super::Door;
 use super::cluster::{Cluster, Setup};
 use super::keeping::KeepingArgs;
 use super::response::{self, HEAD_BYTES_MAX, Head};
+use super::tls::Tls;
 use crate::cli::output::{self, note};
 use crate::cli::table::{Side, Table, thousands};
 use crate::cli::{client, files, number};
@@ -128,6 +129,7 @@ impl IdleArgs {
             keeping: KeepingArgs::in_memory(),
             // A little more: this program asks the node too.
             connections: Some(self.connections + 16),
+            tls: Tls::default(),
         }
     }
 
@@ -145,7 +147,7 @@ impl IdleArgs {
 
     async fn measure_kind(&self, cluster: &mut Cluster, kind: Kind) -> anyhow::Result<Measured> {
         let node = cluster.start(1).await?.into_iter().next().context("one server was started")?;
-        client::call(&node, &Request::Create, ANSWER_WITHIN).await?;
+        client::ask(Client::new(node.clone()), &Request::Create, ANSWER_WITHIN).await?;
         tokio::time::sleep(SETTLE).await;
         let before_bytes = resident_bytes(cluster, &node)?;
         note(format_args!("Opening {} connections: {}...", thousands(self.connections.into()), kind.name()));

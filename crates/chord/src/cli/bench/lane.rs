@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use chord::NodeName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use chord::{ClientTls, Connected, NodeName};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::door::{Answer, Came, Heard, Speech};
 use super::draw::Drawing;
@@ -48,6 +47,7 @@ pub(super) struct LaneSetup {
     pub(super) sizes: Sizes,
     /// How much larger a value may be on its way.
     pub(super) growth: usize,
+    pub(super) tls: Option<ClientTls>,
 }
 
 /// One connection. Connects when it must.
@@ -118,9 +118,13 @@ impl Lane {
         self.incoming.clear();
         self.setup.speech.open(&mut self.outgoing);
         self.ask(); // Connecting is a part of what is asked first.
-        let connecting = tokio::time::timeout(ANSWER_WITHIN, connect(&self.setup.node)).await;
+        let connecting =
+            tokio::time::timeout(ANSWER_WITHIN, Connected::to(&self.setup.node, self.setup.tls.as_ref()))
+                .await;
         let mut stream = connecting.map_err(|_| silence())??;
         let (mut reader, mut writer) = stream.split();
+        // What TLS has taken may not have left yet.
+        let (is_in_tls, mut is_behind) = (self.setup.tls.is_some(), false);
         let mut look_at = Instant::now() + ANSWER_WITHIN;
         let mut alarm = pin!(tokio::time::sleep_until(look_at.into()));
         while !self.is_done(Instant::now()) {
@@ -134,7 +138,11 @@ impl Lane {
             let unsent = self.outgoing.get(self.n_sent..).unwrap_or_default();
             tokio::select! {
                 biased;
-                sent = writer.write(unsent), if !unsent.is_empty() => self.sent(sent?),
+                sent = send(&mut writer, unsent), if is_behind || !unsent.is_empty() => {
+                    let n_bytes = sent?;
+                    is_behind = is_in_tls && n_bytes > 0;
+                    self.sent(n_bytes);
+                }
                 read = reader.read_buf(&mut self.incoming) => {
                     if !self.hear(read? == 0)? {
                         return Ok(());
@@ -335,11 +343,9 @@ fn silence() -> anyhow::Error {
     anyhow!("no answer within {} s", ANSWER_WITHIN.as_secs())
 }
 
-/// Requests are small and waited for: nothing may sit in a buffer to grow.
-async fn connect(node: &NodeName) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect((node.host(), node.port())).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Sends some of what there is, or what was taken before.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8]) -> std::io::Result<usize> {
+    if unsent.is_empty() { writer.flush().await.map(|()| 0) } else { writer.write(unsent).await }
 }
 
 pub(super) fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {

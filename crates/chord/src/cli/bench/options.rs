@@ -10,6 +10,7 @@ use super::draw::{Draw, Zipf};
 use super::keys::Sizes;
 use super::pacing::Pacing;
 use super::slots::{self, Slots};
+use super::tls::TlsArgs;
 use super::workload::Workload;
 use super::{CONNECTIONS_MAX, KEYS_MAX, WARMUP_DEFAULT};
 use crate::cli::exit::Usage;
@@ -87,6 +88,9 @@ pub(super) struct LoadArgs {
         value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
     pub(super) warmup: Option<u64>,
 
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
+
     /// How many threads ask, each with its share of the connections; the nodes have the rest of the cores
     #[arg(long, value_name = "COUNT", default_value = "1",
         value_parser = number::within::<u16>("the number of threads", 1..=THREADS_MAX))]
@@ -119,6 +123,7 @@ impl LoadArgs {
             sizes: self.value_bytes,
             warmup: Duration::from_secs(self.warmup.unwrap_or(WARMUP_DEFAULT)),
             measured: Duration::from_secs(self.seconds),
+            tls: self.tls.open(false)?,
         })
     }
 

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::cluster::{Cluster, Setup};
 use super::keeping::KeepingArgs;
 use super::ready::wait_until_ready;
+use super::tls::Tls;
 use super::{CONNECTIONS_MAX, Door, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
 use crate::cli::output::note;
@@ -116,7 +117,13 @@ pub(crate) struct SlowPeerArgs {
 impl SlowPeerArgs {
     pub(super) fn setup(&self) -> Setup {
         let keeping = self.keeping.clone();
-        Setup { door: Door::Http, ring_size: RingSize::DEFAULT, keeping, connections: None }
+        Setup {
+            door: Door::Http,
+            ring_size: RingSize::DEFAULT,
+            keeping,
+            connections: None,
+            tls: Tls::default(),
+        }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

@@ -9,6 +9,7 @@ use super::draw::Draw;
 use super::keys::Sizes;
 use super::pacing::Pacing;
 use super::slots::Slots;
+use super::tls::Tls;
 
 /// What is measured on which nodes.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Workload {
     pub(super) sizes: Sizes,
     pub(super) warmup: Duration,
     pub(super) measured: Duration,
+    pub(super) tls: Tls,
 }
 
 /// One kind of request.
@@ -69,6 +71,7 @@ impl Workload {
             sizes: Sizes::of(64),
             warmup: Duration::ZERO,
             measured: Duration::ZERO,
+            tls: Tls::default(),
         }
     }
 

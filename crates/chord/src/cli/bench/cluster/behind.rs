@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use chord::NodeName;
 use tokio::process::Command;
 
-use super::{Cluster, RING_WITHIN, START_WITHIN, Server, in_order, wait_until_complete};
+use super::{Cluster, RING_WITHIN, START_WITHIN, Server, in_order};
 
 impl Cluster {
     /// Starts one more server, whose name leads to whoever listens there. Returns its name, and where it listens itself.
@@ -24,7 +24,7 @@ impl Cluster {
     /// Waits until each server knows its neighbours again.
     pub(in crate::cli::bench) async fn until_whole(&self) -> anyhow::Result<()> {
         let names = self.servers.iter().map(|server| &server.name).collect();
-        let whole = wait_until_complete(in_order(names, self.setup.ring_size));
+        let whole = self.wait_until_complete(in_order(names, self.setup.ring_size));
         let whole = tokio::time::timeout(RING_WITHIN, whole).await;
         whole.with_context(|| format!("the ring was not whole again after {} s", RING_WITHIN.as_secs()))?
     }
