@@ -92,7 +92,7 @@ fn is_local_by_mistake(name: &NodeName, bound: IpAddr) -> bool {
 
 async fn call(shared: &Shared, name: &NodeName) -> Leads {
     let challenge = shared.own_call.begin();
-    let answered = tokio::time::timeout(CALL_WAIT, greet(name, challenge)).await;
+    let answered = tokio::time::timeout(CALL_WAIT, greet(name, challenge, shared.dialer())).await;
     if shared.own_call.end(&challenge) {
         return Leads::Here;
     }

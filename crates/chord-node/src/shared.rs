@@ -25,7 +25,7 @@ use crate::probe::Probe;
 use crate::reach::OwnCall;
 use crate::records::Records;
 use crate::shortcuts::Shortcuts;
-use crate::tls::NodeTls;
+use crate::tls::{Dialer, NodeTls};
 use crate::{Departure, Limits, OperationError};
 
 /// How many messages may wait for the owner task. It handles one in microseconds; a full box means that it is stuck
@@ -132,6 +132,11 @@ impl Shared {
 
     pub(crate) fn asker(&self) -> Asker<'_> {
         Asker { me: &self.me.name, links: &self.links }
+    }
+
+    /// Who connects in TLS, if that is spoken.
+    pub(crate) fn dialer(&self) -> Option<&Dialer> {
+        self.tls.as_deref().map(NodeTls::dialer)
     }
 
     pub(crate) fn stage(&self) -> Stage {

@@ -43,8 +43,8 @@ pub use chord_kv::{
 pub use chord_node::{
     ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Certificate, Client, ClientError,
     ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Got, JoinEnded, KeyPage, Keys,
-    KeysError, Language, LimitError, Limits, Listed, Network, Node, OnDamage, Operated, OperationError, Reply,
-    StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
+    KeysError, Language, LimitError, Limits, Listed, Network, Node, OnDamage, Operated, OperationError,
+    Reply, StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,
@@ -64,9 +64,9 @@ pub mod seen {
     pub use chord_node::{LiveRing, RingEvent};
     pub use chord_wire::rest::{
         Arc, Belief, CopyBody, CopyState, FingerBody, LinkBody, NodeBody, OperationsBody, PICTURE_NODES_MAX,
-        PictureRead, ProcessBody, RING_REASONS_MAX, RangeBody, ReportBody, RingBody, RingHealth, RingReason, RingTrouble,
-        SeenAs, SeenBody, SeenPlace, SentBody, Severity, Side, Sight, State, StepBody, StorageBody,
-        TraceBody, Why, WorkBody, predecessor, successor,
+        PictureRead, ProcessBody, RING_REASONS_MAX, RangeBody, ReportBody, RingBody, RingHealth, RingReason,
+        RingTrouble, SeenAs, SeenBody, SeenPlace, SentBody, Severity, Side, Sight, State, StepBody,
+        StorageBody, TraceBody, Why, WorkBody, predecessor, successor,
     };
 }
 

@@ -11,6 +11,7 @@ use crate::contact::Contact;
 use crate::links::{Unanswered, greet};
 use crate::secret::draw;
 use crate::shared::Shared;
+use crate::tls::Dialer;
 
 use super::REMEMBERED_MAX;
 
@@ -99,7 +100,11 @@ impl Lookup {
             }
         };
         let mut found: Vec<(bool, NodeName)> =
-            join_all(addresses.into_iter().map(who_is_there)).await.into_iter().flatten().collect();
+            join_all(addresses.into_iter().map(|at| who_is_there(at, shared.dialer())))
+                .await
+                .into_iter()
+                .flatten()
+                .collect();
         found.retain(|(_, name)| *name != shared.me.name);
         found.sort_by_key(|(is_member, _)| !is_member);
         found.into_iter().map(|(_, name)| name).collect()
@@ -138,9 +143,9 @@ fn some_of(addresses: Vec<SocketAddr>, draw: u32) -> Vec<SocketAddr> {
 }
 
 /// Who listens at an address, and whether it is in a ring; none if nobody does.
-async fn who_is_there(address: SocketAddr) -> Option<(bool, NodeName)> {
+async fn who_is_there(address: SocketAddr, tls: Option<&Dialer>) -> Option<(bool, NodeName)> {
     let place: NodeName = address.to_string().parse().ok()?;
-    match tokio::time::timeout(GREET_WAIT, greet(&place, draw())).await {
+    match tokio::time::timeout(GREET_WAIT, greet(&place, draw(), tls)).await {
         Ok(Ok(welcome)) => Some((welcome.is_member, welcome.name)),
         // One that speaks no frames does not say what it is called: then it can only be asked by its address.
         Ok(Err(Unanswered::NotSpoken(_))) => Some((false, place)),

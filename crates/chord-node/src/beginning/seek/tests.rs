@@ -50,12 +50,12 @@ async fn what_is_found_at_the_addresses_of_a_name_is_called_what_it_says_and_mem
     let member = builder.start().await.unwrap();
     let idle = Node::builder().listen("127.0.0.1:0").wait_for_command().start().await.unwrap();
     let there = SocketAddr::from(([127, 0, 0, 1], port));
-    assert_eq!(who_is_there(there).await, Some((true, name("member:1"))));
+    assert_eq!(who_is_there(there, None).await, Some((true, name("member:1"))));
     let at = idle.name().as_str().parse().unwrap();
-    assert_eq!(who_is_there(at).await, Some((false, idle.name().clone())));
+    assert_eq!(who_is_there(at, None).await, Some((false, idle.name().clone())));
     member.shutdown().await;
     idle.shutdown().await;
-    assert_eq!(who_is_there(at).await, None, "nobody is there any more");
+    assert_eq!(who_is_there(at, None).await, None, "nobody is there any more");
 }
 
 #[tokio::test]
@@ -69,9 +69,9 @@ async fn one_that_speaks_no_frames_is_called_by_its_address_and_one_that_says_no
         tokio::time::sleep(GREET_WAIT * 2).await;
         drop(mute);
     });
-    assert_eq!(who_is_there(at).await, Some((false, name(&at.to_string()))));
+    assert_eq!(who_is_there(at, None).await, Some((false, name(&at.to_string()))));
     let begun = std::time::Instant::now();
-    assert_eq!(who_is_there(at).await, None);
+    assert_eq!(who_is_there(at, None).await, None);
     assert!(begun.elapsed() < GREET_WAIT + Duration::from_secs(1));
     answers.abort();
 }
