@@ -3,6 +3,7 @@
 //!
 //! A fixed window: so many requests of a client in each window, whichever service takes them. The count is a key that goes
 //! by itself. `cargo run --release --example rate_limiter` starts the three, asks them in turn, stops one and goes on.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -53,7 +54,11 @@ impl Limiter {
         let counted = self.node.operate(key.as_bytes(), one_more, Consistency::Usual).await?;
         let value = counted.outcome.record.and_then(|record| record.value).ok_or("it was just counted")?;
         let count: i64 = std::str::from_utf8(value.as_bytes())?.parse()?;
-        Ok(if count <= REQUESTS_MAX { Verdict::Welcome(count) } else { Verdict::TooMany(end - since_1970) })
+        Ok(if count <= REQUESTS_MAX {
+            Verdict::Welcome(count)
+        } else {
+            Verdict::TooMany(end.saturating_sub(since_1970))
+        })
     }
 }
 
