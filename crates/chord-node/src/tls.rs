@@ -38,6 +38,8 @@ pub(crate) struct NodeTls {
     /// What was in the files when they were last well.
     credentials: ArcSwap<Credentials>,
     dialer: Dialer,
+    /// What was in the files at the start: they may change before they are followed.
+    opened: Texts,
     /// The files have been changed, and what is in them now is not taken.
     is_refusing: AtomicBool,
     agreed: AtomicU64,
@@ -64,9 +66,11 @@ pub(crate) struct TlsState {
 impl NodeTls {
     /// Reads the files, for a node of that name.
     pub(crate) fn open(files: TlsFiles, name: NodeName) -> Result<Self, TlsFileError> {
-        let credentials = Texts::read(&files)?.credentials(&name)?;
+        let opened = Texts::read(&files)?;
+        let credentials = opened.credentials(&name)?;
         Ok(Self {
             files,
+            opened,
             name,
             dialer: Dialer::new(credentials.client.clone()),
             credentials: ArcSwap::from_pointee(credentials),

@@ -69,6 +69,8 @@ pub(crate) struct SecretFile {
     path: PathBuf,
     holder: Holder,
     secrets: ArcSwap<Secrets>,
+    /// What was in it at the start: it may change before it is followed.
+    opened: [u8; 32],
     /// How often it has changed: what was found out before may no longer hold.
     changes: AtomicU64,
 }
@@ -76,9 +78,11 @@ pub(crate) struct SecretFile {
 impl SecretFile {
     /// Reads it.
     pub(crate) fn open(path: &Path, holder: Holder) -> Result<Self, SecretFileError> {
-        let secrets = parse(path, &read(path)?, holder)?;
+        let opened = read(path)?;
+        let secrets = parse(path, &opened, holder)?;
         let (path, secrets) = (path.to_owned(), ArcSwap::from_pointee(secrets));
-        Ok(Self { path, holder, secrets, changes: AtomicU64::new(0) })
+        let opened = hash_of(opened.as_bytes());
+        Ok(Self { path, holder, secrets, opened, changes: AtomicU64::new(0) })
     }
 
     pub(crate) fn holder(&self) -> Holder {
@@ -120,7 +124,7 @@ impl SecretFile {
     /// Reads the file again and again, and takes what is in it when it has changed. One that is wrong changes nothing, and
     /// the log says so once: it may be half written.
     pub(crate) async fn follow(&self) {
-        let mut taken = read(&self.path).ok();
+        let mut taken = self.opened;
         let mut last_complaint = None;
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
@@ -149,14 +153,15 @@ impl SecretFile {
     }
 
     /// Takes what is in the file if it is not what was taken before. Returns whether it was taken.
-    fn look(&self, taken: &mut Option<String>) -> Result<bool, SecretFileError> {
+    fn look(&self, taken: &mut [u8; 32]) -> Result<bool, SecretFileError> {
         let text = read(&self.path)?;
-        if taken.as_ref() == Some(&text) {
+        let found = hash_of(text.as_bytes());
+        if *taken == found {
             return Ok(false);
         }
         self.secrets.store(Arc::new(parse(&self.path, &text, self.holder)?));
         self.changes.fetch_add(1, Ordering::Release);
-        *taken = Some(text);
+        *taken = found;
         Ok(true)
     }
 }
@@ -273,7 +278,7 @@ mod tests {
         let path = dir.path().join("secret");
         write(&path, b"the-secret-of-this-ring\n", 0o600);
         let file = SecretFile::open(&path, Holder::Node).unwrap();
-        let mut taken = read(&path).ok();
+        let mut taken = file.opened;
         assert!(!file.look(&mut taken).unwrap());
         write(&path, b"the-secret-of-this-ring\nthe-ne", 0o600);
         assert!(file.look(&mut taken).is_err());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use chord_ring::NodeName;
+use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
@@ -54,9 +55,11 @@ impl Given<'_> {
         let verifiers = verifiers(self.authority, &provider)?;
         let expires = self.check(&chain, name, &verifiers)?;
         let server = self.server(&provider, chain.clone(), key.clone_key(), verifiers.clients.clone())?;
-        let client = client(&provider, verifiers.servers)
+        let mut client = client(&provider, verifiers.servers)
             .with_client_auth_cert(chain, key)
             .map_err(|error| unusable(self.certificate, self.key, &error))?;
+        // Who goes on with an earlier session does not look at the certificate again, which may have ended since.
+        client.resumption = Resumption::disabled();
         Ok(Credentials {
             server: Arc::new(server),
             client: Arc::new(client),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_ring::NodeName;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -70,6 +71,7 @@ impl Dialer {
         let mut config = ClientConfig::clone(&dialer.config.load());
         let schemes = config.crypto_provider().signature_verification_algorithms;
         config.dangerous().set_certificate_verifier(Arc::new(Anybody(schemes)));
+        config.resumption = Resumption::disabled();
         let anybody = Self::new(Arc::new(config));
         Box::pin(Self::connect(Some(&anybody), place)).await
     }

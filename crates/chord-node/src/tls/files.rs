@@ -176,6 +176,10 @@ impl Text {
     /// Reads all of the file.
     pub(super) fn read(path: &Path, option: &'static str) -> Result<Self, TlsFileError> {
         let failed = |error| TlsFileError::Read { path: path.to_owned(), option, error };
+        // Nobody waits for who writes to a pipe.
+        if let Ok(metadata) = std::fs::metadata(path) {
+            check(path, option, &metadata)?;
+        }
         // What is opened is what is looked at: the name may come to mean another file.
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;

@@ -52,7 +52,7 @@ impl NodeTls {
     /// Reads the files again and again, and takes what is in them when it has changed. What is wrong changes nothing, and the
     /// log says so once: certificate and key may be written one after the other, so it has to be wrong at two looks.
     pub(crate) async fn follow(&self) {
-        let mut taken = Texts::read(&self.files).ok();
+        let mut taken = Some(self.opened.clone());
         let (mut last_complaint, mut is_logged) = (None, false);
         let mut warned = None;
         loop {

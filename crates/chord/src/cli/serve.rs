@@ -241,6 +241,7 @@ impl MemberArgs {
             )));
         }
         self.storage.check()?;
+        self.tls.files()?;
         self.limits.check()
     }
 }
