@@ -153,7 +153,7 @@ impl Crawl {
             }
         }
         self.left_out = left_out;
-        self.has_asked_all = true;
+        self.has_asked_all |= waiting.is_empty() && asking.is_empty();
         self.forget(&found);
         let cost = COST_OF_ONE * PART_OF_A_CORE * u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
         self.pause = cost.max(PAUSE_MIN);

@@ -9,7 +9,8 @@ use crate::support::*;
 async fn web_pages_of_other_sites_are_refused_whatever_they_ask_for() {
     let node = node(Limits::default()).await;
     let ask = async |path: &str, header: &str| {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{header}\r\n", node.name());
         exchange(&node, format!("{head}content-length: 2\r\n\r\n{{}}").as_bytes()).await
     };
     let other_port = format!("origin: http://{}0", node.name());

@@ -75,7 +75,8 @@ export function bytes(value) {
 export function micros(us) {
   if (us === null || us === undefined) return "–";
   if (us < 1000) return `${us} µs`;
-  return `${(us / 1000).toPrecision(us < 100000 ? 2 : 3)} ms`;
+  if (us >= 999500) return `${(us / 1e6).toFixed(2)} s`;
+  return `${(us / 1000).toFixed(us < 9950 ? 1 : 0)} ms`;
 }
 
 export function lasting(ms) {

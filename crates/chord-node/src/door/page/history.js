@@ -3,8 +3,9 @@
 import { clock, count } from "./angle.js";
 import { byId, h, say } from "./dom.js";
 
-/** Pictures and events that are kept: a page may stay open for days. Pictures share what has not changed. */
+/** Pictures and events that are kept, and nodes in all pictures together, each of which is a kilobyte or two: a page may stay open for days. */
 const PICTURES_MAX = 2000;
+const PICTURED_MAX = 40000;
 const EVENTS_MAX = 500;
 const LISTED_MAX = 60;
 
@@ -84,7 +85,8 @@ export class History {
     const events = eventsBetween(last ?? { at: 0, nodes: new Map() }, ring);
     this.pictures.push(ring);
     this.events.push(...events);
-    if (this.pictures.length > PICTURES_MAX) this.pictures.shift();
+    const most = Math.max(2, Math.min(PICTURES_MAX, Math.floor(PICTURED_MAX / Math.max(1, ring.nodes.size))));
+    if (this.pictures.length > most) this.pictures.splice(0, this.pictures.length - most);
     if (this.events.length > EVENTS_MAX) this.events.splice(0, this.events.length - EVENTS_MAX);
     this.draw(events.length > 0);
   }

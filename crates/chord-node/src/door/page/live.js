@@ -64,7 +64,7 @@ export class Live {
 
   heard() {
     this.heardAt = Date.now();
-    const seconds = this.pause / 1000;
+    const seconds = (this.pause ?? 0) / 1000;
     this.state("live", seconds < 1 ? "live" : `live, every ${seconds.toFixed(0)} s`);
     if (!this.isSilent) return;
     this.isSilent = false;
@@ -90,10 +90,13 @@ export class Live {
 
   /** Tries the others until one answers, or this one does again. */
   async goOn() {
-    while (this.isSilent) {
-      const names = this.others().slice(0, TRIED_MAX);
+    for (let tried = 0; this.isSilent; tried += TRIED_MAX) {
+      const others = this.others();
+      // Others in turn: those that were tried first may be gone too.
+      const first = others.length > 0 ? tried % others.length : 0;
+      const names = [...others.slice(first), ...others.slice(0, first)].slice(0, TRIED_MAX);
       this.tell(names.length > 0 ? "Looking for another node of the ring." : "No other node is known here.");
-      const next = await first(names);
+      const next = await firstOf(names);
       if (!this.isSilent) return;
       if (next !== null) {
         if (this.mayLeave()) {
@@ -122,7 +125,7 @@ function link(address, name) {
 }
 
 /** The first of these that answers; nothing if none does. What it says, this page cannot read and need not. */
-async function first(names) {
+async function firstOf(names) {
   const tries = names.map(async (name) => {
     const options = { mode: "no-cors", cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TRY_MS) };
     await fetch(`${window.location.protocol}//${name}/page/icon.svg`, options);

@@ -7,6 +7,9 @@ import { nodeLink } from "./node.js";
 /** Letters of a value that are shown. */
 const SHOWN_MAX = 2000;
 
+/** How long an answer is waited for: longer than a node works on one. */
+const ANSWER_MS = 20000;
+
 /** Keys that are tried for one that another node owns. */
 const LESSON_KEYS_MAX = 16;
 
@@ -45,7 +48,8 @@ export class Trace {
     try {
       await act();
     } catch (error) {
-      this.say("trouble", error instanceof TypeError ? "This node does not answer: is it still running?" : error.message);
+      const isSilent = error instanceof TypeError || error.name === "TimeoutError";
+      this.say("trouble", isSilent ? "This node does not answer: is it still running?" : error.message);
     } finally {
       buttons.forEach((button) => (button.disabled = false));
     }
@@ -60,7 +64,7 @@ export class Trace {
 
   async ask(of, options = {}) {
     const began = performance.now();
-    const response = await fetch(this.path(of), { cache: "no-store", ...options });
+    const response = await fetch(this.path(of), { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...options });
     const took = performance.now() - began;
     const isText = (response.headers.get("content-type") ?? "").includes("json");
     if (response.ok || (response.status === 404 && of === "kv")) return { response, took };
@@ -69,8 +73,10 @@ export class Trace {
   }
 
   async trace() {
+    // What is typed meanwhile is not what was asked.
+    const key = this.key.value;
     const { response } = await this.ask("trace");
-    this.found = { key: this.key.value, ...(await response.json()) };
+    this.found = { key, ...(await response.json()) };
     this.say("", null);
     this.draw();
     this.onTrace(this.found);
