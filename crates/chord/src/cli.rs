@@ -138,12 +138,16 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     let root = with_negative_numbers(Cli::command());
-    let command_path = || usage::command_path(&root, &arguments);
+    let command_path = usage::command_path(&root, &arguments);
     match parse(&root, &arguments) {
-        Ok(Told::Run(cli)) => exit::report(run(*cli), &command_path()),
-        Ok(Told::Print(text)) => exit::report(output::lines(&text), &command_path()),
+        Ok(Told::Run(cli)) => {
+            // All options of all commands: a server would keep them for as long as it runs.
+            drop((root, arguments));
+            exit::report(run(*cli), &command_path)
+        }
+        Ok(Told::Print(text)) => exit::report(output::lines(&text), &command_path),
         Err(config::Wrong::Arguments(error)) => usage::report(&error, &root, &arguments),
-        Err(config::Wrong::Config(error)) => exit::report(Err(error.into()), &command_path()),
+        Err(config::Wrong::Config(error)) => exit::report(Err(error.into()), &command_path),
     }
 }
 
