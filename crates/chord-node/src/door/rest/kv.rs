@@ -39,21 +39,23 @@ pub(super) async fn get(call: Call<'_>) -> Result<Response<Content>, Rejected> {
     if conditions.if_match.is_some_and(|tags| !tags.names(there.as_ref())) {
         return Err(failed(there).into());
     }
-    let mut response = if conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref())) {
+    let is_known = conditions.if_none_match.is_some_and(|tags| tags.names(there.as_ref()));
+    let length = outcome.value().map_or(0, |value| value.as_bytes().len());
+    let mut response = if is_known {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        let value = outcome.value().map_or_else(Bytes::new, sent);
-        let length = HeaderValue::from(value.len());
-        let mut response = say(StatusCode::OK, BYTES, value);
-        // Said also where it is 0 and asked for by HEAD, of which hyper says nothing.
-        response.headers_mut().insert(CONTENT_LENGTH, length);
-        response
+        say(StatusCode::OK, BYTES, outcome.value().map_or_else(Bytes::new, sent))
     };
     // What is stored may be anything, also what a browser would take for a page of this node; and it may change at any time.
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Ok(told(response, &outcome))
+    let mut response = told(response, &outcome);
+    if !is_known {
+        // Said also where it is 0 and asked for by HEAD, of which hyper says nothing.
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(response)
 }
 
 /// Stores a value.
