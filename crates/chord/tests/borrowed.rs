@@ -24,6 +24,7 @@ fn crates() -> Vec<Crate> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--workspace", "--edges", "all", "--locked", "--offline"])
         .args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}|{l}"])
+        .args(["--color", "never"])
         .current_dir(root())
         .output()
         .expect("cargo runs");
