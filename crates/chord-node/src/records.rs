@@ -9,7 +9,7 @@ mod refusals;
 mod said;
 mod watchers;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use chord_kv::replication::{
     Consistency, Departure, Filter, Input, Operation, OperationError, Outcome, PeerAnswer, PeerRequest,
@@ -25,6 +25,10 @@ use crate::shared::{Shared, Stage};
 use crate::watch::Teller;
 use driver::Driver;
 pub(crate) use driver::{Begun, Ended};
+
+/// How often a thread lets another one run before it sleeps until the machine is free: a turn is over in microseconds, some
+/// dozens where many operations share it, and to be woken costs as much.
+const YIELDS_MAX: usize = 16;
 
 /// What came of an operation.
 pub(crate) type Operated = Result<Outcome, OperationError>;
@@ -71,9 +75,21 @@ impl Records {
         Self { me: name, driver: Mutex::new(Some(driver)), store, durable }
     }
 
+    /// Waits for the machine; `None` if it is broken.
+    fn lock(&self) -> Option<MutexGuard<'_, Option<Driver>>> {
+        for _ in 0..YIELDS_MAX {
+            match self.driver.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Err(TryLockError::Poisoned(_)) => return None,
+            }
+        }
+        self.driver.lock().ok()
+    }
+
     /// Does something with the machine, unless the node has closed or the machine is broken.
     fn with<T>(&self, work: impl FnOnce(&mut Driver) -> T) -> Option<T> {
-        let mut guard = self.driver.lock().ok()?;
+        let mut guard = self.lock()?;
         let driver = guard.as_mut()?;
         let (done, untold) = (work(driver), driver.take_untold());
         drop(guard);

@@ -1,5 +1,5 @@
 //! Commands that are one operation on one key each: those of a pipeline that have come begin together, with one turn at the
-//! records for all of them. A write begins without those before it, and reads may begin with it.
+//! records for all of them.
 
 use std::io;
 use std::sync::Arc;
@@ -46,9 +46,8 @@ impl Keep {
 impl Wanted {
     /// Whether these must have begun before a command does: it may be about one of their keys, or say how answers are written.
     pub(super) fn go_before(&self, row: &Row, request: &Request<'_>) -> bool {
+        let is_full = self.all.len() >= TOGETHER_MAX;
         let is_wanted = |key: &[u8]| self.all.iter().any(|(work, _)| work.key().as_bytes() == key);
-        // A write has the records for so long that another worker, which waits for several of them, goes to sleep.
-        let is_full = self.all.len() >= TOGETHER_MAX || !row.is_read();
         !self.all.is_empty()
             && (is_full || row.keys != KeyArgs::First || request.args().next().is_none_or(is_wanted))
     }
