@@ -19,6 +19,8 @@ const N_WRITERS: u64 = 64;
 const N_COLD: u64 = 8;
 const TURN: Duration = Duration::from_secs(2);
 const N_TURNS: usize = 3;
+/// Longer than a node that works takes to begin, or to be rid of what it has been given.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -36,7 +38,7 @@ async fn main() {
                 if number >= n_records {
                     return;
                 }
-                while node.put(&key(number), &VALUE).await.is_err() {}
+                until_done(|| node.put(&key(number), &VALUE)).await;
             }
         }
     })
@@ -45,7 +47,7 @@ async fn main() {
     node.shutdown().await;
     let node = Arc::new(builder(dir.path()).start().await.unwrap());
     let hot = key(n_records / 2);
-    while node.get(&hot).await.is_err() {}
+    until_done(|| node.get(&hot)).await;
     for _ in 0..N_TURNS {
         show("without cold reads", &hot_reads(&node, &hot).await);
         forget(dir.path());
@@ -72,6 +74,15 @@ fn builder(dir: &Path) -> Builder {
 
 fn key(number: u64) -> Vec<u8> {
     format!("key{number:013}").into_bytes()
+}
+
+/// Does it again until it is done.
+async fn until_done<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(mut attempt: impl FnMut() -> F) {
+    let began = Instant::now();
+    while let Err(error) = attempt().await {
+        assert!(began.elapsed() < PATIENCE, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn all<F: Future<Output = ()> + Send + 'static>(count: u64, task: impl Fn(u64) -> F) {
