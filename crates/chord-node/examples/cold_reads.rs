@@ -38,7 +38,8 @@ async fn main() {
                 if number >= n_records {
                     return;
                 }
-                until_done(|| node.put(&key(number), &VALUE)).await;
+                let key = key(number);
+                until_done(|| node.put(&key, &VALUE)).await;
             }
         }
     })
