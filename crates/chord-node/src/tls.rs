@@ -23,8 +23,8 @@ use crate::links::lock;
 use crate::stream::Secured;
 pub use certificate::Certificate;
 use credentials::{Credentials, server_name};
-pub(crate) use dialer::Dialer;
 pub use dialer::{ClientTls, Connected};
+pub(crate) use dialer::{Dialer, disbelieved};
 pub use files::{TlsFileError, TlsFiles};
 use follow::Texts;
 

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::language::Said;
 use crate::secret::{Holder, SecretFile};
 use crate::stream::Stream;
-use crate::tls::Dialer;
+use crate::tls::{Dialer, disbelieved};
 
 type Driver = Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>;
 
@@ -305,6 +305,13 @@ impl Connections {
     }
 }
 
+/// Why a connection ended: as a rule there is no more to say than that it did.
+fn closed(error: &hyper::Error) -> NoAnswer {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let why = causes.find_map(|cause| disbelieved(cause.downcast_ref::<io::Error>()?));
+    why.unwrap_or(NoAnswer::Closed)
+}
+
 impl Open {
     async fn send(
         &mut self,
@@ -321,7 +328,7 @@ impl Open {
                 if failed.take_message().is_some() {
                     settle(); // It comes back as it was.
                 }
-                if failed.error().is_parse() { NoAnswer::Broken } else { NoAnswer::Closed }
+                if failed.error().is_parse() { NoAnswer::Broken } else { closed(failed.error()) }
             })?;
             let (head, body) = response.into_parts();
             if body.size_hint().lower() > body_bytes as u64 {

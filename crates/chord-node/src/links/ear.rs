@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use super::connection::NoAnswer;
 use super::unanswered::Unanswered;
 use crate::stream::OwnedReadHalf;
+use crate::tls::disbelieved;
 
 /// Room for what is read at once, and how little of it is left before there is more.
 const READ_BYTES: usize = 16 << 10;
@@ -43,8 +44,10 @@ impl Ear {
                 return Ok(said);
             }
             // One that closes without a word is ending, as a rule: whoever does not know frames says so.
-            if self.read().await.unwrap_or(0) == 0 {
-                return Err(NoAnswer::Closed.into());
+            match self.read().await {
+                Ok(1..) => {}
+                Ok(0) => return Err(NoAnswer::Closed.into()),
+                Err(error) => return Err(disbelieved(&error).unwrap_or(NoAnswer::Closed).into()),
             }
         }
     }

@@ -141,15 +141,36 @@ fn no_session(error: io::Error, name: &NodeName) -> NoAnswer {
     NoAnswer::NoTls(match of_tls {
         Error::InvalidMessage(_) => "it does not speak TLS: it was started without --tls-cert".to_owned(),
         Error::InvalidCertificate(error) => of_certificate(error, name),
-        Error::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::DecryptError,
-        ) => "it does not believe the certificate that was shown to it".to_owned(),
+        Error::AlertReceived(alert) if is_disbelief(*alert) => DISBELIEF.to_owned(),
         other => other.to_string(),
     })
+}
+
+const DISBELIEF: &str = "it does not believe the certificate that was shown to it: have its authority in the file that --tls-ca names there";
+
+fn is_disbelief(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateRequired
+            | AlertDescription::DecryptError
+    )
+}
+
+/// Whether a connection ended since the other side does not believe the certificate that was shown to it. In TLS 1.3 the side
+/// that connects has agreed by the time when the other looks at that, and hears of it by the first thing it reads.
+pub(crate) fn disbelieved(error: &io::Error) -> Option<NoAnswer> {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::AlertReceived(alert)) if is_disbelief(*alert) => {
+            Some(NoAnswer::NoTls(DISBELIEF.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 fn of_certificate(error: &CertificateError, name: &NodeName) -> String {
