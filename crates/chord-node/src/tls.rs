@@ -18,6 +18,7 @@ use chord_ring::NodeName;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{Connection, ServerConnection};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::links::lock;
 use crate::stream::Secured;
@@ -40,6 +41,8 @@ pub(crate) struct NodeTls {
     dialer: Dialer,
     /// What was in the files at the start: they may change before they are followed.
     opened: Texts,
+    /// What is in the files now is used: for connections that began by what was there before.
+    changed: watch::Sender<()>,
     /// The files have been changed, and what is in them now is not taken.
     is_refusing: AtomicBool,
     agreed: AtomicU64,
@@ -74,6 +77,7 @@ impl NodeTls {
             name,
             dialer: Dialer::new(credentials.client.clone()),
             credentials: ArcSwap::from_pointee(credentials),
+            changed: watch::Sender::new(()),
             is_refusing: AtomicBool::new(false),
             agreed: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
@@ -99,6 +103,11 @@ impl NodeTls {
             plain: self.plain.load(Ordering::Relaxed),
             impostors: self.impostors.load(Ordering::Relaxed),
         }
+    }
+
+    /// Tells when what is in the files has changed since this was called.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Somebody speaks without TLS, and is refused.

@@ -17,6 +17,7 @@ use chord_wire::frame::{Answer, Arrived, Asked, Class, FrameError, Inbox, Kind, 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::doze::Doze;
@@ -57,6 +58,7 @@ pub(super) async fn serve(
         whom: Arc::default(),
         visitor: Visitor::stranger(ends.is_same_host()),
         shown: ends.shown,
+        changes: None,
         inbox: Inbox::of_requests(message_bytes),
         arrived: first,
         outbox: Outbox::default(),
@@ -94,6 +96,8 @@ struct Connection<'a> {
     visitor: Visitor,
     /// The certificates that the other side has shown.
     shown: Shown,
+    /// Tells of one that has to show them when the files change by which they are believed.
+    changes: Option<watch::Receiver<()>>,
     inbox: Inbox,
     /// What has come and was not taken in.
     arrived: BytesMut,
@@ -362,6 +366,7 @@ impl Connection<'_> {
                 }
                 self.part(); // What has begun did not arrive in time.
             }
+            () = changed(&mut self.changes) => self.look_again(),
             () = self.doze.due(), if is_idle => {
                 self.arrived = BytesMut::new();
                 self.outbox.let_go();
@@ -379,10 +384,23 @@ impl Connection<'_> {
         self.shared.dozes.fetch_add(1, Ordering::Relaxed);
         tokio::select! {
             readable = self.reader.readable() => readable.map(drop),
+            () = changed(&mut self.changes) => {
+                self.look_again();
+                Ok(())
+            }
             () = self.seat.asked_to_leave() => {
                 self.part();
                 Ok(())
             }
+        }
+    }
+
+    /// Ends the connection of a node whose certificate is worth nothing by the files that there are now.
+    fn look_again(&mut self) {
+        let (Some(tls), Some(peer)) = (&self.shared.tls, &self.whom.peer) else { return };
+        if !tls.vouches_for(&self.shown, &peer.name) {
+            self.visitor = self.visitor.certified(false);
+            self.part();
         }
     }
 
@@ -408,6 +426,17 @@ impl Connection<'_> {
         tokio::time::timeout(limit, tokio::io::AsyncWriteExt::shutdown(&mut self.writer)).await??;
         drain(&mut self.reader).await;
         Ok(())
+    }
+}
+
+/// Ends when the files of TLS have changed; never where nobody has to know.
+async fn changed(changes: &mut Option<watch::Receiver<()>>) {
+    let has_changed = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_changed {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -62,9 +62,10 @@ impl Terms {
         Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls }
     }
 
-    /// How often its secrets have changed.
-    fn changes(&self) -> u64 {
-        self.secrets.as_ref().map_or(0, |secrets| secrets.changes())
+    /// How often its secrets and its certificates have changed.
+    pub(super) fn changes(&self) -> (u64, u64) {
+        let secrets = self.secrets.as_ref().map_or(0, |secrets| secrets.changes());
+        (secrets, self.tls.as_ref().map_or(0, Dialer::changes))
     }
 
     /// What messages may be like. Whoever says nothing of its own ring takes that of the peer.
@@ -128,8 +129,8 @@ struct Inner {
 pub(crate) struct Dialogue {
     inner: Arc<Inner>,
     pub(crate) welcome: Welcome,
-    /// How often the secrets had changed when it was opened.
-    changes: u64,
+    /// How often secrets and certificates had changed when it was begun.
+    changes: (u64, u64),
     task: AbortHandle,
 }
 
@@ -187,6 +188,12 @@ impl Dialogue {
         }
         let task = tokio::spawn(run(inner.clone(), ear)).abort_handle();
         Ok(Self { inner, welcome, changes, task })
+    }
+
+    /// The same, of which the session was agreed on when there had been so many changes.
+    pub(super) fn since(mut self, changes: (u64, u64)) -> Self {
+        self.changes = changes;
+        self
     }
 
     /// Asks, and waits for the answer. The caller sets the deadline: dropped, the request is given up.

@@ -138,6 +138,7 @@ impl Lane {
         if let Some(dialogue) = self.opened(terms) {
             return Ok((dialogue, true));
         }
+        let changes = terms.changes();
         let stream = Dialer::connect(terms.tls.as_ref(), name).await?;
         let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
         let opened = Dialogue::open(stream, name, terms).await;
@@ -145,7 +146,7 @@ impl Lane {
         if matches!(opened, Err(Unanswered::NoAnswer(NoAnswer::Closed))) {
             self.breaks.fetch_add(1, Ordering::Relaxed);
         }
-        let dialogue = Arc::new(opened?);
+        let dialogue = Arc::new(opened?.since(changes));
         let mut open = lock(&self.open);
         if self.requests.is_closed() {
             return Err(stopped().into());
@@ -154,7 +155,7 @@ impl Lane {
         Ok((dialogue, true))
     }
 
-    /// The connection, unless it is over, or its proofs are from before the secrets changed.
+    /// The connection, unless it is over, or its proofs are from before the secrets or the certificates changed.
     fn opened(&self, terms: &Terms) -> Option<Arc<Dialogue>> {
         let open = lock(&self.open);
         open.as_ref().filter(|dialogue| !dialogue.is_over() && dialogue.is_proved_by(terms)).cloned()

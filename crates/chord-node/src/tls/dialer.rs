@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const AGREE_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Dialer {
     config: Arc<ArcSwap<ClientConfig>>,
+    /// How often it has become another.
+    changes: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -42,12 +45,18 @@ impl std::fmt::Debug for Dialer {
 
 impl Dialer {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config: Arc::new(ArcSwap::new(config)) }
+        Self { config: Arc::new(ArcSwap::new(config)), changes: Arc::default() }
     }
 
     /// Uses that from now on.
     pub(super) fn change(&self, config: Arc<ClientConfig>) {
         self.config.store(config);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often what it connects by has become another.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Connects to a node, in TLS if there is somebody to do that.

@@ -94,6 +94,8 @@ impl NodeTls {
         let credentials = texts.credentials(&self.name)?;
         self.dialer.change(credentials.client.clone());
         self.credentials.store(Arc::new(credentials));
+        // After that: whoever hears of it looks at what there is.
+        self.changed.send_replace(());
         *taken = Some(texts);
         Ok(Found::Taken)
     }

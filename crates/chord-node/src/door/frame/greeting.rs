@@ -31,6 +31,7 @@ impl Connection<'_> {
     /// Hears who is there and says who is here. Returns whether the connection goes on.
     pub(super) async fn greet(&mut self) -> io::Result<bool> {
         let until = Instant::now() + self.shared.limits.header_read;
+        let changes = self.shared.tls.as_ref().map(|tls| tls.changes());
         let Some(hello) = self.hear(Kind::Hello, Hello::read, until).await? else { return Ok(false) };
         // Also what is declined is said behind the opening.
         self.outbox.open();
@@ -50,6 +51,7 @@ impl Connection<'_> {
         }
         let peer = hello.name.map(|name| self.shared.peer(name));
         self.visitor = self.visitor.certified(self.shared.tls.is_some() && peer.is_some());
+        self.changes = changes.filter(|_| peer.is_some());
         self.whom = Arc::new(Whom { peer, ring: hello.ring });
         Ok(true)
     }
