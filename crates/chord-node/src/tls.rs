@@ -56,7 +56,8 @@ pub(crate) struct NodeTls {
 /// What is counted of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TlsState {
-    /// Until when the certificate is valid.
+    /// From when to when the certificate is valid.
+    pub(crate) begins: SystemTime,
     pub(crate) expires: SystemTime,
     pub(crate) is_refusing: bool,
     pub(crate) agreed: u64,
@@ -94,8 +95,10 @@ impl NodeTls {
     }
 
     pub(crate) fn state(&self) -> TlsState {
+        let credentials = self.credentials.load();
         TlsState {
-            expires: self.credentials.load().expires,
+            begins: credentials.begins,
+            expires: credentials.expires,
             is_refusing: self.is_refusing.load(Ordering::Relaxed),
             agreed: self.agreed.load(Ordering::Relaxed),
             resumed: self.resumed.load(Ordering::Relaxed),

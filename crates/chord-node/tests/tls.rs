@@ -375,6 +375,7 @@ async fn a_certificate_is_changed_under_load_and_nothing_is_lost_and_a_wrong_one
     let refused = async || metric(&node, &tls, "chord_tls_files_refused").await > 0.0;
     let changes = async {
         let first = expiry().await;
+        assert!(metric(&node, &tls, "chord_tls_certificate_begin_seconds").await < first);
         let good = authority.made(HERE, |params| params.not_after = date_time_ymd(2050, 1, 2));
         let take = |(certificate, key): (&str, &str)| {
             write(&files.key, key, 0o600);

@@ -16,7 +16,6 @@ use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::door::BUDGET_UNIT;
 use crate::links::lock;
 use crate::shared::Shared;
-use crate::tls::TlsState;
 
 /// Everything, as text.
 pub(crate) fn exposition(shared: &Shared, process: &Process, format: Format) -> String {
@@ -175,10 +174,14 @@ fn doors(shared: &Shared, to: &mut Exposition) {
 /// Where there is no TLS there is nothing to tell of it.
 fn tls(shared: &Shared, to: &mut Exposition) {
     let state = shared.tls.as_ref().map(|tls| tls.state());
-    let since = |state: &TlsState| state.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut expiry = to.begin(&all::TLS_EXPIRY);
     if let Some(state) = &state {
-        expiry.one(&[], seconds(since(state)));
+        expiry.one(&[], seconds(since(state.expires)));
+    }
+    let mut begin = to.begin(&all::TLS_BEGIN);
+    if let Some(state) = &state {
+        begin.one(&[], seconds(since(state.begins)));
     }
     let mut refused = to.begin(&all::TLS_FILES_REFUSED);
     if let Some(state) = &state {

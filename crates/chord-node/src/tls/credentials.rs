@@ -30,6 +30,8 @@ pub(super) struct Credentials {
     pub(super) client: Arc<ClientConfig>,
     /// Says whether those on the other side are of an authority that is trusted.
     pub(super) clients: Arc<dyn ClientCertVerifier>,
+    /// From when to when the certificate is valid.
+    pub(super) begins: SystemTime,
     pub(super) expires: SystemTime,
 }
 
@@ -53,7 +55,7 @@ impl Given<'_> {
         let chain = self.certificate.certificates()?;
         let key = self.key.key()?;
         let verifiers = verifiers(self.authority, &provider)?;
-        let expires = self.check(&chain, name, &verifiers)?;
+        let (begins, expires) = self.check(&chain, name, &verifiers)?;
         let server = self.server(&provider, chain.clone(), key.clone_key(), verifiers.clients.clone())?;
         let mut client = client(&provider, verifiers.servers)
             .with_client_auth_cert(chain, key)
@@ -64,6 +66,7 @@ impl Given<'_> {
             server: Arc::new(server),
             client: Arc::new(client),
             clients: verifiers.clients,
+            begins,
             expires,
         })
     }
@@ -86,13 +89,13 @@ impl Given<'_> {
         Ok(config)
     }
 
-    /// Whether the other nodes would believe this certificate. Returns until when.
+    /// Whether the other nodes would believe this certificate. Returns from when to when.
     fn check(
         &self,
         chain: &[CertificateDer<'static>],
         name: &NodeName,
         verifiers: &Verifiers,
-    ) -> Result<SystemTime, TlsFileError> {
+    ) -> Result<(SystemTime, SystemTime), TlsFileError> {
         let path = || self.certificate.path();
         let (first, between) = chain.split_first().expect("a file without certificates is refused");
         let said = Certificate::of_der(first)
@@ -113,7 +116,7 @@ impl Given<'_> {
             verifiers.servers.verify_server_cert(first, between, &host, &[], UnixTime::now()).map(drop);
         let as_client = verifiers.clients.verify_client_cert(first, between, UnixTime::now()).map(drop);
         match as_server.and(as_client) {
-            Ok(()) => Ok(said.not_after),
+            Ok(()) => Ok((said.not_before, said.not_after)),
             Err(Error::InvalidCertificate(error)) => Err(match error {
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     TlsFileError::OtherAuthority { certificate: path(), authority: self.authority.path() }

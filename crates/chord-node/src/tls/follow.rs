@@ -13,8 +13,11 @@ use super::files::{AUTHORITY, CERTIFICATE, KEY, Text, TlsFileError, TlsFiles};
 /// Pause between two looks whether the files have changed: certificates change once in weeks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long before its end it is said of a certificate that it has one: long enough to have another made by hand.
-const WARNED_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+/// How long before its end it is said of a certificate that it has one, at most: long enough to have another made by hand.
+const WARNED_BEFORE_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// And which part of its lifetime is left then, at most: what renews short ones by itself does so after two thirds of it.
+const WARNED_PART: u32 = 4;
 
 /// What is in the files.
 #[derive(Clone, PartialEq, Eq)]
@@ -102,10 +105,11 @@ impl NodeTls {
 
     /// Says once of a certificate that it ends soon, and once that it has ended.
     fn warn_of_end(&self, warned: &mut Option<(SystemTime, bool)>) {
-        let expires = self.credentials.load().expires;
+        let credentials = self.credentials.load();
+        let (expires, before) = (credentials.expires, warned_before(credentials.begins, credentials.expires));
         let now = SystemTime::now();
         let has_ended = now > expires;
-        if expires.duration_since(now).is_ok_and(|left| left > WARNED_BEFORE)
+        if expires.duration_since(now).is_ok_and(|left| left > before)
             || *warned == Some((expires, has_ended))
         {
             return;
@@ -127,6 +131,12 @@ impl NodeTls {
     }
 }
 
+/// How long before its end it is said of a certificate that it has one.
+fn warned_before(begins: SystemTime, expires: SystemTime) -> Duration {
+    let lifetime = expires.duration_since(begins).unwrap_or_default();
+    WARNED_BEFORE_MAX.min(lifetime / WARNED_PART)
+}
+
 impl TlsFileError {
     /// The same sentence at each look, whatever the clock says.
     fn without_clock(mut self) -> String {
@@ -136,5 +146,19 @@ impl TlsFileError {
             *now = SystemTime::UNIX_EPOCH + day * u32::try_from(since.as_secs() / day.as_secs()).unwrap_or(0);
         }
         self.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_a_week_before_the_end_and_of_short_certificates_later_than_they_are_renewed() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let begins = SystemTime::UNIX_EPOCH + hours(400_000);
+        for (lifetime, before) in [(365 * 24, 7 * 24), (90 * 24, 7 * 24), (7 * 24, 42), (24, 6), (0, 0)] {
+            assert_eq!(warned_before(begins, begins + hours(lifetime)), hours(before), "{lifetime}");
+        }
     }
 }
