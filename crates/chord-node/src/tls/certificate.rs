@@ -126,7 +126,7 @@ fn common_name(mut subject: Der<'_>) -> Option<String> {
     while let Some(mut set) = subject.expect(SET) {
         let mut part = set.expect(SEQUENCE)?;
         if part.next()?.1 == COMMON_NAME {
-            return Some(printable(part.next()?.1));
+            return Some(printable(part.next()?.1, char::is_alphanumeric));
         }
     }
     None
@@ -138,7 +138,8 @@ fn alternative_names(mut list: Der<'_>) -> Vec<String> {
         let v4 = || <[u8; 4]>::try_from(content).map(|bytes| Ipv4Addr::from(bytes).to_string());
         let v6 = || <[u8; 16]>::try_from(content).map(|bytes| Ipv6Addr::from(bytes).to_string());
         let name = match tag {
-            DNS_NAME => Ok(printable(content)),
+            // Such a name has no other letters (RFC 5280, section 4.2.1.6).
+            DNS_NAME => Ok(printable(content, |_| false)),
             IP_ADDRESS => v4().or_else(|_| v6()),
             _ => continue,
         };
@@ -152,9 +153,12 @@ fn alternative_names(mut list: Der<'_>) -> Vec<String> {
     names
 }
 
-/// A terminal shows what stands in a file: nothing that would tell it what to do.
-fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+/// A terminal shows what stands in a file: nothing that would tell it what to do, turn the line round or be unseen, so nothing but
+/// what is printed in ASCII, and those other characters.
+fn printable(bytes: &[u8], may_be: impl Fn(char) -> bool) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let is_shown = |c: char| c.is_ascii_graphic() || c == ' ' || (!c.is_ascii() && may_be(c));
+    text.chars().map(|c| if is_shown(c) { c } else { '?' }).collect()
 }
 
 /// Values of DER (X.690), one behind the other.
@@ -252,6 +256,15 @@ mod tests {
         assert_eq!(unix(2026, [11, 26, 19, 25, 40]), Some(1_795_721_140));
         assert_eq!(unix(9999, [12, 31, 23, 59, 59]), Some(253_402_300_799));
         assert_eq!(unix(2026, [13, 1, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn nothing_in_a_certificate_steers_a_terminal_or_turns_a_line_round() {
+        let hostile = "a\u{1b}[2J\u{202e}moc\u{2066}\u{200b}\u{feff}\u{7}z";
+        assert_eq!(printable(hostile.as_bytes(), char::is_alphanumeric), "a?[2J?moc????z");
+        assert_eq!(printable("Jürgen Müller".as_bytes(), char::is_alphanumeric), "Jürgen Müller");
+        assert_eq!(printable("nöde1.example".as_bytes(), |_| false), "n?de1.example");
+        assert_eq!(printable(b"\xff*.example", |_| false), "?*.example");
     }
 
     #[test]
