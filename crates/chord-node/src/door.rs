@@ -23,7 +23,7 @@ pub(crate) use frame::REQUESTS_MAX;
 pub(crate) use share::BUDGET_UNIT;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +37,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::Limits;
+use crate::guard::Visitor;
 use crate::links::prepare;
 use crate::listen::follow;
 use crate::metrics::{Present, Speech};
+use crate::offence::Offence;
 use crate::shared::{Shared, Stage};
 use crate::storage;
 use crate::stream::Stream;
@@ -77,6 +79,16 @@ impl Ends {
     /// The addresses of the other end and of this one.
     fn addresses(&self) -> (SocketAddr, SocketAddr) {
         (self.peer, self.local)
+    }
+
+    /// Where the other end is.
+    pub(crate) fn from(&self) -> IpAddr {
+        self.peer.ip()
+    }
+
+    /// The one at the other end, who has given nothing yet.
+    pub(crate) fn stranger(&self) -> Visitor {
+        Visitor::stranger(self.from(), self.is_same_host())
     }
 
     /// Whether the other end is this machine: a loopback address, or the very address that it connected to.
@@ -149,6 +161,9 @@ impl Door {
         // A place that one of those who wait has not taken yet is not free.
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
+        if permit.is_none() {
+            self.shared.guard.offences().note(Offence::Crowd, peer.ip());
+        }
         if permit.is_none() && !self.seats.make_room() {
             self.shared.metrics.turns_away();
             if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
@@ -237,11 +252,16 @@ impl Newcomer {
         prepare(&stream)?;
         let ends = Ends { peer, local: stream.local_addr()?, shown: Shown::default() };
         let opening = Opening::hear(&mut stream, &shared.limits, &seat).await?;
-        match &shared.tls {
+        let guard = shared.guard.clone();
+        let served = match &shared.tls {
             None => opening.serve(Stream::Plain(stream), ends, shared, seat).await,
             // On the heap: most nodes speak no TLS, and each connection has room for all of this.
             Some(tls) => Box::pin(secure::serve(stream, opening, tls.clone(), ends, shared, seat)).await,
+        };
+        if let Some(offence) = served.as_ref().err().and_then(Offence::of_end) {
+            guard.offences().note(offence, peer.ip());
         }
+        served
     }
 }
 
@@ -264,6 +284,7 @@ impl Opening {
                 Ok(())
             }
             Opening::Late => {
+                shared.guard.offences().note(Offence::Time, ends.from());
                 http::hang_up_late(stream).await;
                 Ok(())
             }

@@ -1,11 +1,13 @@
 //! Who may do what: by the secret that was given, or by where it is asked from where there are none.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chord_wire::Code;
 
 use crate::asked::Refused;
+use crate::offence::{Offence, Offences};
 use crate::secret::{Known, Role, SecretFile};
 
 /// Somebody who asks, as far as it matters here.
@@ -13,6 +15,7 @@ use crate::secret::{Known, Role, SecretFile};
 pub(crate) struct Visitor {
     /// The secret that it has given or proved, if it is one of ours.
     known: Option<Known>,
+    from: IpAddr,
     /// It is on this node's own machine.
     is_same_host: bool,
     /// It has shown a certificate that is for the host of the node's name by which it calls itself.
@@ -20,9 +23,9 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// One who has given nothing.
-    pub(crate) fn stranger(is_same_host: bool) -> Self {
-        Self { known: None, is_same_host, is_certified: false }
+    /// One from there who has given nothing.
+    pub(crate) fn stranger(from: IpAddr, is_same_host: bool) -> Self {
+        Self { known: None, from, is_same_host, is_certified: false }
     }
 
     /// The same, known by a secret.
@@ -50,12 +53,13 @@ pub(crate) struct Guard {
     file: Option<Arc<SecretFile>>,
     /// Nodes show certificates.
     wants_certificates: bool,
+    offences: Arc<Offences>,
 }
 
 impl Guard {
     /// By the secrets of that file, or without any.
     pub(crate) fn new(file: Option<Arc<SecretFile>>) -> Self {
-        Self { file, wants_certificates: false }
+        Self { file, wants_certificates: false, offences: Arc::default() }
     }
 
     /// The same, and nodes have to show certificates beside that.
@@ -68,21 +72,39 @@ impl Guard {
         self.file.as_ref()
     }
 
+    /// What was refused.
+    pub(crate) fn offences(&self) -> &Offences {
+        &self.offences
+    }
+
     /// What is known of who gives this.
     pub(crate) fn recognize(&self, given: &[u8]) -> Option<Known> {
         self.file.as_ref()?.recognize(given)
     }
 
-    /// Whether somebody may do what takes that role.
-    ///
-    /// Without secrets everybody may do everything but rule the node, which only its own machine may.
+    /// Lets somebody do what takes that role, or refuses it.
     pub(crate) fn admit(&self, visitor: &Visitor, needed: Role) -> Result<(), Refused> {
+        self.judge(visitor, needed).map_err(|(offence, refused)| {
+            self.offences.note(offence, visitor.from);
+            refused
+        })
+    }
+
+    /// Whether somebody may do what takes that role, where nothing is refused.
+    pub(crate) fn allows(&self, visitor: &Visitor, needed: Role) -> bool {
+        self.judge(visitor, needed).is_ok()
+    }
+
+    /// Without secrets everybody may do everything but rule the node, which only its own machine may.
+    fn judge(&self, visitor: &Visitor, needed: Role) -> Result<(), (Offence, Refused)> {
         if self.wants_certificates && needed == Role::Node && !visitor.is_certified {
-            return Err(Refused::new(Code::Forbidden, NO_CERTIFICATE));
+            return Err((Offence::Certificate, Refused::new(Code::Forbidden, NO_CERTIFICATE)));
         }
         let Some(file) = &self.file else {
             return match needed {
-                Role::Admin if !visitor.is_same_host => Err(Refused::new(Code::Forbidden, NOT_HERE)),
+                Role::Admin if !visitor.is_same_host => {
+                    Err((Offence::Place, Refused::new(Code::Forbidden, NOT_HERE)))
+                }
                 Role::Read | Role::Write | Role::Admin | Role::Node => Ok(()),
             };
         };
@@ -91,9 +113,9 @@ impl Guard {
             Some(role) => {
                 let sentence =
                     format!("the secret that was given is of the role {role}, and this takes {needed}");
-                Err(Refused::new(Code::Forbidden, sentence))
+                Err((Offence::Role, Refused::new(Code::Forbidden, sentence)))
             }
-            None => Err(Refused::new(Code::NoSecret, NO_SECRET)),
+            None => Err((Offence::Secret, Refused::new(Code::NoSecret, NO_SECRET))),
         }
     }
 
@@ -103,7 +125,7 @@ impl Guard {
         if self.file.is_none() {
             return std::future::pending().await;
         }
-        while self.admit(visitor, needed).is_ok() {
+        while self.allows(visitor, needed) {
             tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
@@ -121,12 +143,16 @@ const NOT_HERE: &str = "this is obeyed only when it comes from the node's own ma
 mod tests {
     use super::*;
 
+    fn stranger(is_same_host: bool) -> Visitor {
+        Visitor::stranger(IpAddr::from([192, 0, 2, 1]), is_same_host)
+    }
+
     #[test]
     fn without_secrets_everybody_may_do_everything_but_rule_the_node_from_afar() {
         let guard = Guard::new(None);
         for role in Role::ALL {
-            assert!(guard.admit(&Visitor::stranger(true), role).is_ok());
-            let from_afar = guard.admit(&Visitor::stranger(false), role);
+            assert!(guard.admit(&stranger(true), role).is_ok());
+            let from_afar = guard.admit(&stranger(false), role);
             assert_eq!(
                 from_afar.map_err(|refused| refused.code).err(),
                 (role == Role::Admin).then_some(Code::Forbidden)
@@ -149,7 +175,7 @@ mod tests {
             ["the-secret-of-readers", "the-secret-of-writers", "the-secret-of-admins", "the-secret-of-nodes"];
         for (secret, role) in secrets.into_iter().zip(Role::ALL) {
             let known = guard.recognize(secret.as_bytes());
-            let visitor = Visitor::stranger(false).known_by(known);
+            let visitor = stranger(false).known_by(known);
             for needed in Role::ALL {
                 let admitted = guard.admit(&visitor, needed);
                 assert_eq!(admitted.is_ok(), needed <= role, "{needed} by {role}");
@@ -157,8 +183,12 @@ mod tests {
             }
         }
         for needed in Role::ALL {
-            assert!(guard.admit(&Visitor::stranger(true), needed).is_err());
+            assert!(guard.admit(&stranger(true), needed).is_err());
         }
+        let counted = |offence| guard.offences().count(offence);
+        assert_eq!((counted(Offence::Secret), counted(Offence::Role)), (4, 6), "what is refused is counted");
+        assert!(!guard.allows(&stranger(true), Role::Read));
+        assert_eq!(counted(Offence::Secret), 4, "nothing was refused");
         assert!(guard.recognize(b"the-secret-of-nobody").is_none());
     }
 }

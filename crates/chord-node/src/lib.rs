@@ -28,6 +28,7 @@ mod listen;
 mod metrics;
 mod network;
 mod node;
+mod offence;
 mod operation;
 mod owner;
 mod probe;

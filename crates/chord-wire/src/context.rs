@@ -45,7 +45,8 @@ const MEMBER: &str = "chord-member";
 const REPLICAS: &str = "chord-replicas";
 const WRITE_QUORUM: &str = "chord-write-quorum";
 const FRAMES: &str = "chord-frames";
-const ERROR: &str = "chord-error";
+/// The header that says why nothing was done, in a word.
+pub const ERROR_HEADER: &str = "chord-error";
 
 const NONE: &str = "none";
 
@@ -172,7 +173,7 @@ impl Context {
             header(FRAMES, &versions.to_string());
         }
         if let Some(code) = self.code {
-            header(ERROR, code.as_str());
+            header(ERROR_HEADER, code.as_str());
         }
     }
 
@@ -202,7 +203,7 @@ impl Context {
             member: headers.flag(MEMBER)?,
             keeping: headers.keeping()?,
             frames: headers.text(FRAMES, "versions")?.and_then(|text| text.parse().ok()),
-            code: headers.text(ERROR, "a word")?.and_then(Code::from_token),
+            code: headers.text(ERROR_HEADER, "a word")?.and_then(Code::from_token),
         })
     }
 }

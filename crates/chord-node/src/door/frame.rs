@@ -8,6 +8,7 @@ mod greeting;
 
 use std::borrow::Cow;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -27,6 +28,7 @@ use super::share::{Share, UNREAD};
 use super::{Ends, sleep_until};
 use crate::asked::Whom;
 use crate::guard::Visitor;
+use crate::offence::Offence;
 use crate::shared::Shared;
 use crate::stream::{ReadHalf, Stream, WriteHalf};
 use crate::tls::Shown;
@@ -56,7 +58,8 @@ pub(super) async fn serve(
     let (reader, writer) = stream.split();
     let connection = Connection {
         whom: Arc::default(),
-        visitor: Visitor::stranger(ends.is_same_host()),
+        visitor: ends.stranger(),
+        from: ends.from(),
         shown: ends.shown,
         changes: None,
         inbox: Inbox::of_requests(message_bytes),
@@ -94,6 +97,7 @@ enum State {
 struct Connection<'a> {
     whom: Arc<Whom>,
     visitor: Visitor,
+    from: IpAddr,
     /// The certificates that the other side has shown.
     shown: Shown,
     /// Tells of one that has to show them when the files change by which they are believed.
@@ -130,6 +134,7 @@ impl Connection<'_> {
         loop {
             if let Err(error) = self.take_in() {
                 tracing::debug!("a connection of frames ends: {error}");
+                self.note(Offence::Form);
                 self.part();
             }
             let was_full = !self.has_room();
@@ -255,6 +260,11 @@ impl Connection<'_> {
         Ok(())
     }
 
+    /// Something of it was refused.
+    fn note(&self, offence: Offence) {
+        self.shared.guard.offences().note(offence, self.from);
+    }
+
     fn refuse(&mut self, id: u32, code: Code, sentence: String) {
         self.put(id, &Answer::Refused(Refused { code: Some(code), sentence }), Sort::Change);
     }
@@ -262,6 +272,11 @@ impl Connection<'_> {
     /// Puts an answer to what is to be sent. A large one that finds no room among those that nobody has read is refused; but
     /// what came of a change is told nowhere else.
     fn put(&mut self, id: u32, answer: &Answer, sort: Sort) {
+        if let Answer::Refused(Refused { code: Some(code), .. }) = answer
+            && let Some(offence) = Offence::of(*code, false)
+        {
+            self.note(offence);
+        }
         let unread = &mut self.unread;
         let n_waiting = self.outbox.n_waiting();
         let may = |n_bytes: usize| {
@@ -364,7 +379,8 @@ impl Connection<'_> {
                 if self.unsent.is_some_and(|(since, _)| since.elapsed() >= self.shared.limits.answer_write) {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time"));
                 }
-                self.part(); // What has begun did not arrive in time.
+                self.note(Offence::Time); // What has begun did not arrive so.
+                self.part();
             }
             () = changed(&mut self.changes) => self.look_again(),
             () = self.doze.due(), if is_idle => {

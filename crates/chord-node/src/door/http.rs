@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use chord_ring::RingSize;
 use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
-use chord_wire::{Code, Command, Context, FROM_HEADER, encode_error};
+use chord_wire::{Code, Command, Context, ERROR_HEADER, FROM_HEADER, encode_error};
 use http::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
@@ -35,6 +35,7 @@ use crate::Limits;
 use crate::guard::{NO_CERTIFICATE, Visitor};
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::metrics::Door;
+use crate::offence::Offence;
 use crate::secret::Role;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -105,7 +106,8 @@ pub(super) async fn serve(stream: Stream, first: Bytes, ends: Ends, shared: Arc<
             Talk::Pauses | Talk::Ends => return,
             Talk::Breaks(error) => {
                 tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
-                let Some(answer) = refusal(&error, &line, &shared.limits) else { return };
+                let Some((code, answer)) = refusal(&error, &line, &shared.limits) else { return };
+                note(&shared, &ends, Offence::of(code, true));
                 tokio::select! {
                     () = hang_up(line.into_stream(), &answer) => {}
                     () = seat.asked_to_leave() => {}
@@ -138,6 +140,7 @@ async fn talk(line: &mut Line, ends: &Ends, shared: &Arc<Shared>, seat: &Arc<Sea
         let (shared, turn) = (shared.clone(), Turn::begin(seat));
         async move {
             let response = respond(&shared, ends, request).await;
+            note(&shared, ends, offence(&response));
             Ok::<_, Infallible>(response.map(|content| Answer::new(content, turn)))
         }
     });
@@ -175,7 +178,7 @@ async fn doze(line: &Line, shared: &Shared, seat: &Seat) -> bool {
 }
 
 /// What is said to bytes that are no request, as [`Line`] tells; none if nobody waits for an answer.
-fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>> {
+fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<(Code, Vec<u8>)> {
     let status = line.held_back().and_then(|status| StatusCode::from_u16(status).ok());
     let (status, code, sentence) = match status {
         Some(status @ StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
@@ -203,7 +206,20 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<Vec<u8>
             (StatusCode::BAD_REQUEST, Code::BadRequest, sentence)
         }
     };
-    Some(last_answer(line.opening(), status, code, &sentence))
+    Some((code, last_answer(line.opening(), status, code, &sentence)))
+}
+
+/// What an answer refuses that nobody has noted before.
+fn offence(response: &Response<Content>) -> Option<Offence> {
+    let code = Code::from_token(response.headers().get(ERROR_HEADER)?.to_str().ok()?)?;
+    let is_last = response.headers().get(CONNECTION).is_some_and(|said| said == "close");
+    Offence::of(code, is_last)
+}
+
+fn note(shared: &Shared, ends: &Ends, offence: Option<Offence>) {
+    if let Some(offence) = offence {
+        shared.guard.offences().note(offence, ends.from());
+    }
 }
 
 /// The end of a connection on which nothing whole came in time.
@@ -239,6 +255,7 @@ async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) 
     let (has_secrets, is_in_tls) = (shared.guard.secrets().is_some(), shared.tls.is_some());
     let own = Own { name: &shared.me.name, is_in_tls };
     if let Some(sentence) = pages::is_foreign(request.headers(), own, has_secrets) {
+        note(shared, ends, Some(Offence::Page));
         return refuse(None, Rejected::closing(Code::Forbidden, sentence));
     }
     if is_in_tls && request.headers().contains_key(FROM_HEADER) && !visitor.is_certified() {
@@ -368,7 +385,7 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
 
 /// Who asks, by the secret that its headers say: a bearer token, or the password of any user (RFC 6750 and 7617).
 fn visitor(shared: &Shared, ends: &Ends, headers: &HeaderMap) -> Visitor {
-    let stranger = Visitor::stranger(ends.is_same_host()).certified(is_certified(shared, ends, headers));
+    let stranger = ends.stranger().certified(is_certified(shared, ends, headers));
     let given = if shared.guard.secrets().is_some() { headers.get(AUTHORIZATION) } else { None };
     let Some((scheme, said)) = given.and_then(|given| given.to_str().ok()?.split_once(' ')) else {
         return stranger;

@@ -43,6 +43,7 @@ use super::seat::{Seat, Turn};
 use super::share::{Share, Spent};
 use super::sleep_until;
 use crate::Limits;
+use crate::offence::Offence;
 use crate::secret::Role;
 use crate::shared::Shared;
 use crate::stream::{ReadHalf, Stream, WriteHalf};
@@ -239,6 +240,7 @@ impl Connection<'_> {
                     return Ok(GoesOn::unless(self.session.is_over()));
                 }
                 Err(error) => {
+                    self.note(Offence::Form);
                     let before =
                         if self.is_stranger() { "; give a secret by AUTH before such a request" } else { "" };
                     self.push_done(Answer::error("ERR", format!("{error}{before}"))).await?;
@@ -253,10 +255,15 @@ impl Connection<'_> {
         }
     }
 
+    /// Something of it was refused.
+    fn note(&self, offence: Offence) {
+        self.shared.guard.offences().note(offence, self.session.ends.from());
+    }
+
     /// Whether the client has to give a secret first, or another one.
     fn is_stranger(&self) -> bool {
         let guard = &self.shared.guard;
-        guard.secrets().is_some() && guard.admit(&self.session.visitor, Role::Read).is_err()
+        guard.secrets().is_some() && !guard.allows(&self.session.visitor, Role::Read)
     }
 
     async fn begin(&mut self, request: &Request<'_>) -> io::Result<()> {
@@ -449,6 +456,7 @@ impl Connection<'_> {
             }
             () = self.seat.asked_to_leave() => 0,
             () = sleep_until(until) => {
+                self.note(Offence::Time);
                 self.pipeline.push_done(Answer::mistake(LATE));
                 return Ok(GoesOn::NotHeard);
             }

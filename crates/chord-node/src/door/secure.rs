@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::farewell::refuse_plain;
 use super::seat::Seat;
 use super::{Ends, Opening};
+use crate::offence::Offence;
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::NodeTls;
@@ -26,6 +27,7 @@ pub(super) async fn serve(
         Opening::Speaks(Sniffed::Tls, first) => first,
         Opening::Speaks(spoken, first) => {
             tls.counts_plain();
+            shared.guard.offences().note(Offence::Plain, ends.from());
             tokio::select! {
                 () = refuse_plain(stream, spoken, &first) => {}
                 () = seat.asked_to_leave() => {}

@@ -230,7 +230,7 @@ impl Dialogue {
         }
     }
 
-    /// Whether both sides have proved themselves by secrets that are valid still.
+    /// Whether both sides have proved themselves by the secrets and certificates that there are now.
     pub(super) fn is_proved_by(&self, terms: &Terms) -> bool {
         self.changes == terms.changes()
     }

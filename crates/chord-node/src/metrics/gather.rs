@@ -15,6 +15,7 @@ use super::table as all;
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::door::BUDGET_UNIT;
 use crate::links::lock;
+use crate::offence::Offence;
 use crate::shared::Shared;
 
 /// Everything, as text.
@@ -162,6 +163,10 @@ fn doors(shared: &Shared, to: &mut Exposition) {
         opened.one(&[word], counter.read());
     }
     to.tell(&all::CONNECTIONS_REFUSED, metrics.turned_away.read());
+    let mut refused = to.begin(&all::REFUSED);
+    for (offence, word) in Offence::ALL.into_iter().zip(Offence::WORDS) {
+        refused.one(&[word], shared.guard.offences().count(offence));
+    }
     to.tell(&all::CONNECTIONS_LIMIT, shared.limits.connections);
     tls(shared, to);
     let units = shared.limits.bodies_bytes / BUDGET_UNIT;

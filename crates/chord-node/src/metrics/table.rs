@@ -5,6 +5,7 @@
 
 use super::operations::{Deed, Deeds, Door, End};
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
+use crate::offence::Offence;
 
 /// What sort of number it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,8 @@ metrics! {
     CONNECTIONS = gauge("chord_connections", "Connections that are open to this node.").by(&[PROTOCOL]);
     CONNECTIONS_OPENED = counter("chord_connections_opened_total", "Connections that were taken.").by(&[PROTOCOL]);
     CONNECTIONS_REFUSED = counter("chord_connections_refused_total", "Connections for which there was no place.");
+    REFUSED = counter("chord_refused_total", "Requests and connections that were refused, by what was wrong with them: `secret` gave no secret that the node knows, `role` one that does not allow what was asked, `certificate` no certificate of a node for what is for nodes, `place` orders from another machine where there are no secrets, `page` are web pages of other sites, `ring` are of another ring, `size` more than the node takes, `time` came or read too slowly, `plain` speak without TLS where that alone is spoken, `form` cannot be understood, `crowd` came when all places were taken, and got that of another or none.")
+        .by(&[("why", Values::These(&Offence::WORDS))]);
     CONNECTIONS_LIMIT = gauge("chord_connections_limit", "How many may be open at a time.");
     TLS_EXPIRY = gauge("chord_tls_certificate_expiry_seconds", "Until when the certificate in use is valid, since 1970; with TLS alone.").in_seconds();
     TLS_BEGIN = gauge("chord_tls_certificate_begin_seconds", "Since when it is valid, since 1970; with TLS alone.").in_seconds();

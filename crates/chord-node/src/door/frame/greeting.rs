@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{Connection, READ_BYTES_MIN, broken};
 use crate::asked::Whom;
 use crate::guard::{NO_CERTIFICATE, NO_SECRET};
+use crate::offence::Offence;
 use crate::secret::{Exchange, Role, Side, draw};
 
 /// Why nobody is let in, for programs and for people.
@@ -150,6 +151,11 @@ impl Connection<'_> {
     /// Says why the connection does not go on.
     async fn decline(&mut self, No(code, sentence): No) -> io::Result<bool> {
         tracing::debug!("declined a connection of frames: {sentence}");
+        // Who has no certificate is told of where that is found.
+        let offence = if code == Code::NoSecret { Some(Offence::Secret) } else { Offence::of(code, true) };
+        if let Some(offence) = offence {
+            self.note(offence);
+        }
         let declined = Declined { versions: VERSIONS, code: Some(code), sentence };
         self.outbox.put(Kind::Declined, 0, |to| declined.write(to));
         self.send()?; // So few bytes always fit.

@@ -8,6 +8,7 @@ use super::call::{Begun, Call, NOT_AN_INTEGER, integer};
 use super::session::{NAME_BYTES_MAX, Session, Subscribed};
 use super::table::{ADMIN, KeyArgs, Row, command, wrong_number};
 use crate::guard::Guard;
+use crate::offence::Offence;
 use crate::secret::Role;
 
 pub(super) const ROWS: &[Row] = &[
@@ -94,7 +95,7 @@ pub(super) fn admit(guard: &Guard, session: &Session, row: &'static Row) -> Resu
 /// A greeting may let in, and otherwise is for those who are in.
 fn admit_to_hello(call: &Call<'_>) -> Result<(), Answer> {
     let guard = &call.shared.guard;
-    if guard.secrets().is_none() || guard.admit(&call.session.visitor, Role::Read).is_ok() {
+    if guard.secrets().is_none() || guard.allows(&call.session.visitor, Role::Read) {
         return Ok(());
     }
     Err(Answer::error("NOAUTH", NOT_GREETED))
@@ -109,7 +110,10 @@ fn log_in(call: &mut Call<'_>, user: &[u8], password: &[u8]) -> Result<(), Answe
     if guard.secrets().is_none() {
         return if user == b"default" { Ok(()) } else { Err(wrong()) };
     }
-    let known = guard.recognize(password).ok_or_else(wrong)?;
+    let known = guard.recognize(password).ok_or_else(|| {
+        guard.offences().note(Offence::Secret, call.session.ends.from());
+        wrong()
+    })?;
     call.session.visitor = call.session.visitor.known_by(Some(known));
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(ends: Ends) -> Self {
         Self {
-            visitor: Visitor::stranger(ends.is_same_host()),
+            visitor: ends.stranger(),
             ends,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             began: Instant::now(),
@@ -91,7 +91,7 @@ impl Session {
     /// As it was when it began.
     pub(super) fn reset(&mut self) {
         self.name.clear();
-        self.visitor = Visitor::stranger(self.ends.is_same_host());
+        self.visitor = self.ends.stranger();
         self.transaction = Transaction::None;
         self.subscribed = Subscribed::default();
         self.protocol = Protocol::Resp2;
