@@ -1,0 +1,256 @@
+"""Rings that are attacked: three nodes each, what they say of themselves, and the log and the numbers that an attack leaves."""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tours"))
+
+from local_ring import ROOT, Wrong  # noqa: E402
+
+# Each address of the loopback is a host of its own, for certificates and for limits of clients alike.
+HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+ATTACKER = "127.66.6.6"
+RING = "attacked"
+# A node waits so long for slow clients here, where it would wait for ten or thirty seconds; so the list does not take an hour.
+PATIENCE_SECONDS = 2
+WAIT_SECONDS = 30
+N_KEYS = 20
+LARGE_BYTES = 256 << 10
+SECRETS = {role: f"the-secret-of-{role}s-{role}s" for role in ("node", "admin", "write", "read")}
+NO_SECRET = "the-secret-of-nobody"
+
+
+class Failed(Exception):
+    """An attack that was not refused, or that has left its mark."""
+
+
+def program():
+    """The program that CHORD names, or the one that was built last."""
+    named = os.environ.get("CHORD")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = [target / kind / "chord" for kind in ("release", "debug")]
+    there = [path for path in built if path.exists()]
+    if not named and not there:
+        raise Wrong("there is no chord: build it by `cargo build -p chord --release`, or name it by CHORD")
+    return named or str(max(there, key=lambda path: path.stat().st_mtime))
+
+
+def until(what, holds, seconds=WAIT_SECONDS):
+    deadline, why = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        try:
+            if found := holds():
+                return found
+        except (OSError, http.client.HTTPException) as error:
+            why = error
+        time.sleep(0.05)
+    raise Wrong(f"{what}: not within {seconds} s ({why})")
+
+
+class Ring:
+    """Three processes. `kind` is `secret`, `tls`, which has secrets too, or `open`."""
+
+    def __init__(self, kind):
+        self.kind, self.has_secrets, self.is_tls = kind, kind != "open", kind == "tls"
+        self.folder = tempfile.TemporaryDirectory(prefix="chord-attack-")
+        self.path, self.processes, self.nodes = pathlib.Path(self.folder.name), [], []
+        self.ca = str(self.path / "certs" / "ca.pem") if self.is_tls else None
+        try:
+            self.begin()
+        except BaseException:
+            self.end()
+            raise
+
+    def begin(self):
+        if self.is_tls:
+            names = [word for host in [*HOSTS, ATTACKER] for word in ("--name", host)]
+            subprocess.run([program(), "tls", "init", self.path / "certs", *names], check=True, capture_output=True)
+        self.secret_file("node", *(f"{role} {secret}" for role, secret in SECRETS.items() if role != "node"))
+        for idx, host in enumerate(HOSTS):
+            with socket.create_server((host, 0)) as free:
+                self.nodes.append(f"{host}:{free.getsockname()[1]}")
+            self.start(idx)
+        until("the ring is whole", self.is_whole)
+        for number in range(N_KEYS):
+            self.put(f"attack-{number}", f"value {number}".encode())
+        self.put("attack-large", b"x" * LARGE_BYTES)
+        self.put("attack-text", b"no number")
+        until("every copy is made", lambda: all(self.number(idx, "chord_ready") == 1 for idx in range(3)))
+
+    def secret_file(self, role, *more):
+        """A file with that secret, made if it is not there."""
+        path = self.path / f"secret-{role}"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text("\n".join([SECRETS.get(role, NO_SECRET), *more]) + "\n")
+        return path
+
+    def start(self, idx):
+        patience = f"{PATIENCE_SECONDS}s"
+        line = [program(), "serve", "--listen", self.nodes[idx], "--ring", RING, "--log-format", "json", "--header-wait", patience]
+        line += ["--body-wait", patience, "--answer-wait", patience]
+        line += ["--secret-file", self.path / "secret-node"] if self.has_secrets else []
+        if self.is_tls:
+            of_host = self.path / "certs" / HOSTS[idx]
+            line += ["--tls-cert", f"{of_host}.pem", "--tls-key", f"{of_host}.key", "--tls-ca", self.ca]
+        line += ["--join", self.nodes[0]] if idx else []
+        with open(self.path / f"log-{idx}", "wb") as log:
+            self.processes.append(subprocess.Popen(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        until(f"{self.nodes[idx]} answers", lambda: self.ask(idx, "GET", "/healthz")[0] == 200)
+
+    def end(self):
+        # At once, and hard: what they keep is thrown away.
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+        self.folder.cleanup()
+
+    # Sockets.
+
+    def tls_context(self):
+        return ssl.create_default_context(cafile=self.ca)
+
+    def connect(self, idx=0, plain=False, seconds=10):
+        """A connection from where attackers are."""
+        host, port = self.nodes[idx].rsplit(":", 1)
+        sock = socket.create_connection((host, int(port)), seconds, source_address=(ATTACKER, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.is_tls and not plain:
+            return self.tls_context().wrap_socket(sock, server_hostname=host)
+        return sock
+
+    def told(self, said, idx=0, plain=False, seconds=10):
+        """All that comes back to these bytes until the connection ends, or nothing comes for so long."""
+        with self.connect(idx, plain, seconds) as sock:
+            return told(sock, said)
+
+    def head(self, method, path, headers=(), version="HTTP/1.1", idx=0):
+        lines = [f"{method} {path} {version}", f"host: {self.nodes[idx]}", "connection: close", *headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def request(self, method, path, headers=(), body=b"", secret=None, idx=0):
+        """One request over HTTP as an attacker sends it: the status and what is said."""
+        headers = [*headers, f"authorization: Bearer {secret}"] if secret else list(headers)
+        headers += [f"content-length: {len(body)}"] if body or method in ("POST", "PUT") else []
+        return of_http(self.told(self.head(method, path, headers, idx=idx) + body, idx))
+
+    def redis(self, *lines, secret=None):
+        """Commands on one connection, and the line that answers each."""
+        auth = [f"AUTH {secret}"] if secret and self.has_secrets else []
+        answer = self.told("".join(f"{line}\r\n" for line in [*auth, *lines, "QUIT"]).encode())
+        said = answer.decode(errors="replace").split("\r\n")
+        return said[len(auth):]
+
+    # What the ring says of itself, asked by whom it lets in.
+
+    def ask(self, idx, method, path, body=None):
+        host, port = self.nodes[idx].rsplit(":", 1)
+        make = (lambda: http.client.HTTPSConnection(host, int(port), timeout=WAIT_SECONDS, context=self.tls_context())) if self.is_tls \
+            else (lambda: http.client.HTTPConnection(host, int(port), timeout=WAIT_SECONDS))
+        connection = make()
+        try:
+            headers = {"authorization": f"Bearer {SECRETS['admin']}"} if self.has_secrets else {}
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def put(self, key, value):
+        until(f"{key} is stored", lambda: self.ask(0, "PUT", f"/v1/kv/{key}", value)[0] in (200, 201, 204))
+
+    def numbers(self, idx):
+        text = self.ask(idx, "GET", "/metrics")[1].decode()
+        return {name: float(number) for name, number in re.findall(r"(?m)^(\w+(?:\{[^}]*\})?) (\S+)$", text)}
+
+    def number(self, idx, name):
+        return self.numbers(idx)[name]
+
+    def is_whole(self):
+        rings = [json.loads(self.ask(idx, "GET", "/v1/ring")[1]) for idx in range(3)]
+        return all(ring["is_member"] and ring["predecessor"] and len(ring["successors"]) == 2 for ring in rings)
+
+    def state(self):
+        """All that an attack must not change."""
+        found = {}
+        for idx, node in enumerate(self.nodes):
+            ring = json.loads(self.ask(idx, "GET", "/v1/ring")[1])
+            numbers = self.numbers(idx)
+            found[node] = {name: ring[name] for name in ("position", "is_member", "predecessor", "successors", "ring_name")}
+            names = ("successor_changes_total", "predecessor_changes_total", "neighbours_dropped_total", "ring_violations_total")
+            found[node] |= {name: numbers[f"chord_{name}"] for name in names}
+            found[node]["runs"] = self.processes[idx].poll() is None
+        listed = [json.loads(line) for line in self.ask(1, "GET", "/v1/keys")[1].splitlines()]
+        found["records"] = sorted((line["key"], line["version"]) for line in listed if not line["key"].startswith("load-"))
+        return found
+
+    def refused(self):
+        """How many were refused, by why, at all nodes together; those who called themselves nodes in TLS among them."""
+        found = {}
+        for idx in range(3):
+            for name, number in self.numbers(idx).items():
+                if match := re.fullmatch(r'chord_(?:refused_total\{why|tls_handshakes_total\{result)="(\w+)"\}', name):
+                    if name.startswith("chord_refused") or match[1] == "impostor":
+                        found[match[1]] = found.get(match[1], 0) + number
+        return found
+
+    def logged(self):
+        """The events of the log so far; of those who are refused with the reason."""
+        found = set()
+        for idx in range(3):
+            for line in (self.path / f"log-{idx}").read_text(errors="replace").splitlines():
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    continue
+                found.add((said.get("event"), said.get("why")))
+        return found
+
+    def load(self, seconds, rate):
+        """Other clients, for so long."""
+        secret = SECRETS["write"] if self.has_secrets else "-"
+        line = [sys.executable, HERE / "load.py", seconds, rate, secret, self.ca or "-", *self.nodes]
+        return subprocess.Popen(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+def told(sock, said):
+    answer = b""
+    try:
+        sock.sendall(said)
+    except OSError:
+        pass  # It may have been refused by then; what it says is still there.
+    try:
+        while more := sock.recv(65536):
+            answer += more
+            if len(answer) > 1 << 20:
+                break
+    except TimeoutError:
+        # It has said something, and waits for more.
+        if not answer:
+            raise
+    except (ConnectionError, ssl.SSLError):
+        pass
+    return answer
+
+
+def of_http(answer):
+    """The status and the words of the first answer; 0 if there is none."""
+    match = re.match(rb"HTTP/1\.1 (\d+)", answer)
+    if not match:
+        return 0, "ended" if not answer else answer[:60].decode(errors="replace")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    code = re.search(rb"(?i)chord-error: (\S+)", head)
+    words = re.search(rb'"(?:error|detail)": ?"([^"]*)', body)
+    said = words[1].decode(errors="replace") if words else ""
+    return int(match[1]), f"{match[1].decode()} {code[1].decode() if code else ''} {said}".replace("  ", " ").strip()
