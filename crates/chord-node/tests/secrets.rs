@@ -286,6 +286,41 @@ async fn redis_clients_log_in_as_they_do_with_redis() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_is_counted_by_the_reason_and_nobody_else_is() {
+    let files = Files::new();
+    let node = founder(&files.all()).await;
+    let ask = async |request: &str, role: &str| {
+        let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+        let known = if role.is_empty() { String::new() } else { format!("authorization: Bearer {role}\r\n") };
+        let request = format!("{request}\r\nhost: h\r\nconnection: close\r\n{known}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(DEADLINE, read).await.expect("an answer in time").unwrap();
+        answer
+    };
+    ask("GET /v1/kv/k HTTP/1.1", "").await;
+    ask("GET /healthz HTTP/1.1", "").await;
+    ask("DELETE /v1/kv/k HTTP/1.1", OF_READERS).await;
+    ask("GET /v1/kv/k HTTP/1.1\r\norigin: http://evil.example", OF_READERS).await;
+    ask("GET /v1/kv/k HTTP/1.1\r\nchord-ring-name: other\r\nchord-ring-size: 160", OF_READERS).await;
+    ask(&format!("GET /v1/kv/{} HTTP/1.1", "k".repeat(5000)), OF_READERS).await;
+    ask("GET /v1/kv/nothing HTTP/1.1", OF_READERS).await;
+    let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+    told(&mut stream, "AUTH the-secret-of-nobody\r\nPING\r\n", "-WRONGPASS ").await;
+    let metrics = async || ask("GET /metrics HTTP/1.1", OF_READERS).await;
+    let counted =
+        [("secret", 3), ("role", 1), ("page", 1), ("ring", 1), ("size", 1), ("time", 0), ("form", 0)];
+    until("all of them are counted, and no other", async || {
+        let told = metrics().await;
+        let line = |(why, count): &(&str, u32)| format!("\nchord_refused_total{{why=\"{why}\"}} {count}\n");
+        counted.iter().all(|reason| told.contains(&line(reason)))
+    })
+    .await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn before_it_gives_a_secret_a_redis_client_can_have_nothing_kept_that_takes_memory() {
     let files = Files::new();
     let node = founder(&files.all()).await;
