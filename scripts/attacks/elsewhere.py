@@ -1,0 +1,90 @@
+"""Orders from another machine, where there are no secrets: a network of its own for whoever gives them, which takes root."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from .rings import PATIENCE_SECONDS, Failed, of_http, program, until
+from .strangers import ORDERS, XML
+
+# A network that documents use as an example, so that nobody's is in the way (RFC 5737).
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+SHOOT = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+sock.sendall(sys.stdin.buffer.read())
+while more := sock.recv(65536):
+    sys.stdout.buffer.write(more)
+"""
+
+
+def ip(*words):
+    return subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+
+
+class Elsewhere:
+    """Two machines with a cable between, as far as the network goes; nothing of them is left at the end."""
+
+    def __init__(self):
+        self.here, self.there = (f"chord-attack-{os.getpid()}-{side}" for side in ("here", "there"))
+
+    def __enter__(self):
+        steps = [("netns", "add", self.here), ("netns", "add", self.there),
+                 ("-n", self.here, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", self.there)]
+        for side, address in ((self.here, HERE), (self.there, THERE)):
+            steps += [("-n", side, "address", "add", f"{address}/30", "dev", "cable"), ("-n", side, "link", "set", "cable", "up"),
+                      ("-n", side, "link", "set", "lo", "up")]
+        for step in steps:
+            done = ip(*step)
+            if done.returncode != 0:
+                self.__exit__()
+                raise PermissionError(done.stderr.strip())
+        return self
+
+    def __exit__(self, *_):
+        for side in (self.here, self.there):
+            ip("netns", "delete", side)
+
+    def tell(self, port, said):
+        line = ["ip", "netns", "exec", self.there, sys.executable, "-c", SHOOT, HERE, str(port)]
+        done = subprocess.run(line, input=said, capture_output=True, timeout=30, check=False)
+        if done.returncode != 0:
+            raise Failed(f"nobody gets there from elsewhere: {done.stderr.decode()[-300:]}")
+        return done.stdout
+
+
+def orders(ring):
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        return "left out: a network of its own takes root, and ip"
+    try:
+        with Elsewhere() as elsewhere:
+            return give_orders(ring, elsewhere)
+    except PermissionError as error:
+        return f"left out: {error}"
+
+
+def give_orders(ring, elsewhere):
+    log = ring.path / "log-elsewhere"
+    line = ["ip", "netns", "exec", elsewhere.here, program(), "serve", "--listen", f"{HERE}:0", "--log-format", "json", "--header-wait", f"{PATIENCE_SECONDS}s"]
+    with open(log, "wb") as to:
+        node = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=to, stderr=to)
+    try:
+        def port():
+            found = [word for word in log.read_text(errors="replace").split('"') if f"Running on {HERE}:" in word]
+            return found and found[0].split(f"{HERE}:")[1].split(" ")[0]
+
+        at, said = until("the node runs", port), ""
+        for method, path, body in [*[order for order in ORDERS if order[1] != "/notify"], ("POST", "/RPC2", XML.replace(b">put<", b">shutdown<"))]:
+            head = f"{method} {path} HTTP/1.1\r\nhost: {HERE}:{at}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+            status, words = of_http(elsewhere.tell(at, head.encode() + body))
+            if status != 403 and not (path == "/RPC2" and status == 200):
+                raise Failed(f"{path} from elsewhere said {words!r}")
+            said = said or words
+        if node.poll() is not None:
+            raise Failed("the node has ended")
+        until("the log tells of it", lambda: '"why":"place"' in log.read_text(errors="replace"))
+        return said
+    finally:
+        node.kill()
+        node.wait()
