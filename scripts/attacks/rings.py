@@ -23,6 +23,8 @@ ATTACKER = "127.66.6.6"
 RING = "attacked"
 # A node waits so long for slow clients here, where it would wait for ten or thirty seconds; so the list does not take an hour.
 PATIENCE_SECONDS = 2
+# And takes so many connections, half of what it would take, so that a crowd is one while they are waited for.
+N_PLACES = 2048
 WAIT_SECONDS = 30
 N_KEYS = 20
 LARGE_BYTES = 256 << 10
@@ -98,7 +100,7 @@ class Ring:
     def start(self, idx):
         patience = f"{PATIENCE_SECONDS}s"
         line = [program(), "serve", "--listen", self.nodes[idx], "--ring", RING, "--log-format", "json", "--header-wait", patience]
-        line += ["--body-wait", patience, "--answer-wait", patience]
+        line += ["--body-wait", patience, "--answer-wait", patience, "--connections", N_PLACES]
         line += ["--secret-file", self.path / "secret-node"] if self.has_secrets else []
         if self.is_tls:
             of_host = self.path / "certs" / HOSTS[idx]
