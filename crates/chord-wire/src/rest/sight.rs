@@ -2,6 +2,7 @@
 //! ring nobody answers for, and how the ring is.
 
 mod health;
+mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,8 @@ pub struct Belief<'a> {
     pub about: &'a str,
     /// Whom that one names on the other side, if it tells.
     pub says: Option<&'a str>,
+    /// Whether that is known: one of another program cannot tell, and one for which there was no room is not seen.
+    pub is_known: bool,
 }
 
 /// A part of the ring between two positions that some range begins or ends with.
@@ -60,8 +63,10 @@ pub struct Arc {
     pub from: f64,
     /// up to this one.
     pub to: f64,
-    /// How many nodes answer for it.
+    /// How many nodes answer for it, by their own word.
     pub owners: usize,
+    /// Whether there is no further one that may do so, and cannot tell.
+    pub is_known: bool,
     /// Whether all of these have all of it.
     pub is_complete: bool,
 }
@@ -143,7 +148,7 @@ impl Sight {
 
     /// Those of its beliefs about who is next that the other one does not share.
     pub fn torn(&self) -> Vec<Belief<'_>> {
-        self.order().into_iter().flat_map(|place| self.beliefs(place)).filter(|b| !b.is_agreed()).collect()
+        self.order().into_iter().flat_map(|place| self.beliefs(place)).filter(Belief::is_torn).collect()
     }
 
     fn beliefs<'a>(&'a self, place: &'a SeenPlace) -> Vec<Belief<'a>> {
@@ -157,63 +162,71 @@ impl Sight {
                 Side::Successor => predecessor(ring),
                 Side::Predecessor => successor(ring),
             });
-            Some(Belief { side, of, about, says })
+            let is_known = self.is_known(side, place, about);
+            Some(Belief { side, of, about, says, is_known })
         };
         sides.into_iter().filter_map(about).collect()
     }
 
     /// The circle, divided where ranges begin or end.
     pub fn arcs(&self) -> Vec<Arc> {
-        let ranges: Vec<_> = self
-            .members()
-            .filter_map(|(place, report)| {
-                let range = report.ring.range.as_ref()?;
-                Some((range.after.parse::<Position>().ok()?, place.position, range.is_complete))
-            })
-            .collect();
+        let told = self.members().filter_map(|(place, report)| {
+            let range = report.ring.range.as_ref()?;
+            let counts = Counts { owners: 1, lacking: isize::from(!range.is_complete), untold: 0 };
+            Some((range.after.parse::<Position>().ok()?, place.position, counts))
+        });
+        let untold = self.untold_ranges().into_iter();
+        let untold =
+            untold.map(|(after, up_to)| (after, up_to, Counts { untold: 1, ..Counts::default() }));
+        let ranges: Vec<_> = told.chain(untold).collect();
         let cuts: BTreeSet<Position> = ranges.iter().flat_map(|(after, up_to, _)| [*after, *up_to]).collect();
         let cuts: Vec<Position> = cuts.into_iter().collect();
         let place = |position: &Position| cuts.binary_search(position).unwrap_or_default();
         // How many more, or fewer, answer for the arc behind each cut than for the one before it.
-        let (mut turns, mut over_zero) = (vec![(0_isize, 0_isize); cuts.len()], (0, 0));
-        for (after, up_to, is_complete) in &ranges {
-            let (from, to, lacks) = (place(after), place(up_to), isize::from(!is_complete));
-            for (idx, by) in [(from, 1), (to, -1)] {
-                if let Some((owners, lacking)) = turns.get_mut(idx) {
-                    (*owners, *lacking) = (*owners + by, *lacking + by * lacks);
+        let (mut turns, mut here) = (vec![Counts::default(); cuts.len()], Counts::default());
+        for (after, up_to, counts) in &ranges {
+            let (from, to) = (place(after), place(up_to));
+            for (idx, times) in [(from, 1), (to, -1)] {
+                if let Some(turn) = turns.get_mut(idx) {
+                    turn.add(counts, times);
                 }
             }
             if from >= to {
-                over_zero = (over_zero.0 + 1, over_zero.1 + lacks);
+                here.add(counts, 1); // It goes over zero.
             }
         }
-        let mut here = over_zero;
         let ends = cuts.iter().skip(1).chain(cuts.first());
         let arcs = cuts.iter().zip(ends).zip(turns);
-        let arcs = arcs.map(|((from, to), (owners, lacking))| {
-            here = (here.0 + owners, here.1 + lacking);
+        let arcs = arcs.map(|((from, to), turn)| {
+            here.add(&turn, 1);
             let (from, to) = (self.size.fraction(*from), self.size.fraction(*to));
-            Arc { from, to, owners: usize::try_from(here.0).unwrap_or(0), is_complete: here.1 <= 0 }
+            let owners = usize::try_from(here.owners).unwrap_or(0);
+            Arc { from, to, owners, is_known: here.untold <= 0, is_complete: here.lacking <= 0 }
         });
         arcs.collect()
     }
 
-    /// Those parts of the ring for which nobody answers, or several do.
+    /// Those parts of the ring for which nobody answers, or several do. What cannot be known is none.
     pub fn claims(&self) -> Vec<Arc> {
-        self.arcs().into_iter().filter(|arc| arc.owners != 1).collect()
+        self.arcs().into_iter().filter(Arc::is_claim).collect()
     }
 
-    /// Into how many rings the nodes fall when one follows successors.
+    /// Into how many rings the nodes fall when one follows successors; behind one that cannot tell comes whoever says so.
     pub fn n_cycles(&self) -> usize {
+        let untold = self.behind_untold();
+        let next = |name: &str| match self.node(name)?.member() {
+            Some(report) => successor(&report.ring).or(Some(self.node(name)?.name())),
+            None => untold.get(name).copied(),
+        };
         let mut seen_from: BTreeMap<&str, &str> = BTreeMap::new();
         let mut n_cycles = 0;
         for (place, _) in self.members() {
             let (start, mut name) = (place.name(), place.name());
-            while let Some(ring) = self.node(name).and_then(SeenPlace::member).map(|report| &report.ring)
-                && !seen_from.contains_key(name)
+            while !seen_from.contains_key(name)
+                && let Some(behind) = next(name)
             {
                 seen_from.insert(name, start);
-                name = successor(ring).unwrap_or(name);
+                name = behind;
             }
             n_cycles += usize::from(seen_from.get(name) == Some(&start));
         }
@@ -230,9 +243,10 @@ impl Sight {
         self.members().fold(0, |sum, (_, report)| report.records.saturating_add(sum))
     }
 
-    /// How many nodes tell nothing of themselves.
+    /// How many nodes do not answer as they should. One of another program answers as it can.
     pub fn n_absent(&self) -> usize {
-        self.nodes.values().filter(|place| place.report().is_none()).count()
+        let is_absent = |place: &&SeenPlace| place.report().is_none() && !place.is_of_another_program();
+        self.nodes.values().filter(is_absent).count()
     }
 
     /// How a node is.
@@ -241,7 +255,7 @@ impl Sight {
         let is_complete = report.ring.range.as_ref().is_none_or(|range| range.is_complete);
         if !report.ring.is_member {
             State::NoMember
-        } else if self.beliefs(place).iter().any(|belief| !belief.is_agreed()) {
+        } else if self.beliefs(place).iter().any(Belief::is_torn) {
             State::Disagrees
         } else if !is_complete {
             State::Incomplete
@@ -273,12 +287,45 @@ impl SeenPlace {
     pub fn member(&self) -> Option<&ReportBody> {
         self.report().filter(|report| report.ring.is_member)
     }
+
+    /// Whether it answers and cannot tell of itself.
+    pub fn is_of_another_program(&self) -> bool {
+        self.seen.answer == SeenAs::OtherProgram
+    }
+}
+
+impl Arc {
+    /// Whether it is known that nobody answers for it, or several do.
+    pub fn is_claim(&self) -> bool {
+        self.owners > 1 || (self.owners == 0 && self.is_known)
+    }
 }
 
 impl Belief<'_> {
     /// Whether the other one shares it.
     pub fn is_agreed(&self) -> bool {
         self.says == Some(self.of)
+    }
+
+    /// Whether it is known that the other one does not share it.
+    pub fn is_torn(&self) -> bool {
+        self.is_known && !self.is_agreed()
+    }
+}
+
+/// How many say what of an arc.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    owners: isize,
+    lacking: isize,
+    untold: isize,
+}
+
+impl Counts {
+    fn add(&mut self, more: &Self, times: isize) {
+        self.owners += more.owners * times;
+        self.lacking += more.lacking * times;
+        self.untold += more.untold * times;
     }
 }
 

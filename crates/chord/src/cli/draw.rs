@@ -136,8 +136,8 @@ impl Circle {
     }
 }
 
-/// What each node answers for: a line where it has all of it, a dashed one where it may not, none where nobody answers, and a
-/// double one where several do.
+/// What each node answers for: a line where it has all of it, a dashed one where it may not, or where one answers perhaps that
+/// cannot tell, none where nobody answers, and a double one where several do.
 fn draw_arcs(ring: &Ring, circle: &Circle, canvas: &mut Canvas) {
     let arcs = ring.arcs();
     let steps = circle.steps();
@@ -150,8 +150,9 @@ fn draw_arcs(ring: &Ring, circle: &Circle, canvas: &mut Canvas) {
             if arc.owners > 1 { BAD } else { HUES.get(idx % HUES.len()).copied().unwrap_or_default() };
         for step in 0..=n_steps {
             let turn = arc.from + way * f64::from(step) / f64::from(n_steps.max(1));
-            let is_gap = !arc.is_complete && step / 6 % 2 == 1;
-            if arc.owners == 0 || is_gap {
+            let is_sure = arc.is_complete && (arc.is_known || arc.owners > 0);
+            let is_gap = !is_sure && step / 6 % 2 == 1;
+            if (arc.owners == 0 && arc.is_known) || is_gap {
                 continue;
             }
             let (x, y) = circle.point(turn);
@@ -163,7 +164,7 @@ fn draw_arcs(ring: &Ring, circle: &Circle, canvas: &mut Canvas) {
             }
         }
     }
-    for arc in arcs.iter().filter(|arc| arc.owners != 1) {
+    for arc in arcs.iter().filter(|arc| arc.is_claim()) {
         mark(arc, circle, canvas);
     }
 }

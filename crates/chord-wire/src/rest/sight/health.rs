@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::live::{PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
-use super::{Sight, State};
+use super::{SeenPlace, Sight, State};
 
 /// Reasons that are told, at most: more than are read at a glance. The gravest are among them.
 pub const RING_REASONS_MAX: usize = 16;
@@ -19,6 +19,9 @@ const SAID_CHARS_MAX: usize = 160;
 
 /// Nodes that are not ready and are told of one by one.
 const NOT_READY_MAX: usize = 3;
+
+/// Nodes of other programs that are told of one by one.
+const OTHER_PROGRAMS_MAX: usize = 3;
 
 /// Versions that are named.
 const VERSIONS_MAX: usize = 5;
@@ -230,24 +233,42 @@ fn thousands(number: u64) -> String {
 
 fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
     let absent = ring.order().into_iter().filter(|place| place.report().is_none());
-    let tell = absent.map(|place| {
-        let (code, severity, next) = match (place.seen.answer, is_healed) {
-            (SeenAs::OtherProgram, _) => {
-                (RingTrouble::OtherProgram, Severity::Note, "It takes part in the ring; what it believes cannot be shown.")
-            }
-            (_, true) => (
-                RingTrouble::NotAnswering,
+    let (others, absent): (Vec<_>, Vec<_>) = absent.partition(|place| place.is_of_another_program());
+    let tell = absent.into_iter().map(|place| {
+        let (severity, next) = if is_healed {
+            (
                 Severity::Gone,
                 "The others have closed the ring round it and made its copies anew. Start it again, or forget it.",
-            ),
-            (_, false) => {
-                (RingTrouble::NotAnswering, Severity::Heals, "The others close the ring round it and make its copies anew.")
-            }
+            )
+        } else {
+            (Severity::Heals, "The others close the ring round it and make its copies anew.")
         };
         let what = format!("{}: {}.", place.name(), place.seen.answer.in_words());
-        reason(code, severity, what, next).about(place.name())
+        reason(RingTrouble::NotAnswering, severity, what, next).about(place.name())
     });
-    tell.collect()
+    let mut found: Vec<_> = tell.collect();
+    found.extend(of_other_programs(ring, &others));
+    found
+}
+
+/// Those that cannot tell of themselves. A ring may have many of them, and nothing is the matter.
+fn of_other_programs(ring: &Sight, others: &[&SeenPlace]) -> Vec<RingReason> {
+    let members: BTreeSet<&str> = ring.untold().iter().map(|place| place.name()).collect();
+    let tell = others.iter().take(OTHER_PROGRAMS_MAX).map(|place| {
+        let next = if members.contains(place.name()) {
+            "It takes part in the ring by the word of others; what it believes cannot be shown."
+        } else {
+            "No node that can tell takes it for a neighbour: whether it takes part in the ring is unknown."
+        };
+        let what = format!("{}: {}.", place.name(), place.seen.answer.in_words());
+        reason(RingTrouble::OtherProgram, Severity::Note, what, next).about(place.name())
+    });
+    let mut found: Vec<_> = tell.collect();
+    if let Some(more) = others.len().checked_sub(OTHER_PROGRAMS_MAX).filter(|more| *more > 0) {
+        let what = format!("{} cannot tell of themselves either.", count(more as u64, "more node", "more nodes"));
+        found.push(reason(RingTrouble::OtherProgram, Severity::Note, what, "The table has them all."));
+    }
+    found
 }
 
 fn torn(ring: &Sight) -> Vec<RingReason> {
@@ -352,7 +373,7 @@ fn nodes_themselves(ring: &Sight) -> Vec<RingReason> {
 
 fn the_rest(ring: &Sight, left_out: u64) -> Vec<RingReason> {
     let mut found = Vec::new();
-    if ring.members().count() == 1 {
+    if ring.members().count() == 1 && ring.untold().is_empty() {
         let what = "The ring has one node: there are no copies elsewhere.".to_owned();
         found.push(reason(RingTrouble::Alone, Severity::Note, what, "Start more nodes and have them join."));
     }

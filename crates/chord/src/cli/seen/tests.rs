@@ -130,6 +130,68 @@ fn a_dead_node_leaves_torn_links_and_a_part_for_which_nobody_answers() {
     assert_eq!(ring.n_cycles(), 0, "who follows successors comes to a node that does not answer");
 }
 
+/// One of another program, which answers and cannot tell of itself.
+fn of_another_program(nodes: &mut [SeenBody], idx: usize) {
+    nodes[idx].answer = SeenAs::OtherProgram;
+    nodes[idx].report = None;
+}
+
+#[test]
+fn what_a_node_of_another_program_believes_is_unknown_and_not_torn() {
+    let names = names(8);
+    // Alone among the others, two in a row, and all but one.
+    for others in [&[3][..], &[0, 7], &[2, 3, 4], &[1, 2, 3, 4, 5, 6, 7]] {
+        let mut nodes = ideal(&names);
+        others.iter().for_each(|idx| of_another_program(&mut nodes, *idx));
+        let ring = ring(nodes);
+        assert_eq!((ring.torn().len(), ring.claims().len(), ring.n_absent()), (0, 0, 0), "{others:?}");
+        assert_eq!(ring.n_cycles(), 1, "{others:?}: it goes on behind one that cannot tell");
+        let told = reasons(&ring);
+        assert!(told.iter().all(|reason| reason.code == "other-program"), "{others:?}: {told:?}");
+        assert_eq!((level(&ring), verdict(&ring)), (Level::Note, "The ring is whole".to_owned()));
+        let unknown = ring.arcs().iter().filter(|arc| arc.owners == 0 && !arc.is_known).count();
+        assert!(unknown > 0, "{others:?}: who answers there is not known");
+        let ours = ring.order().into_iter().filter(|place| !others.iter().any(|idx| names[*idx] == place.name()));
+        assert!(ours.into_iter().all(|place| ring.state(place) == State::Ready), "{others:?}");
+    }
+}
+
+#[test]
+fn a_ring_that_is_torn_is_told_as_torn_whoever_is_in_it() {
+    let names = names(8);
+    let mut nodes = ideal(&names);
+    of_another_program(&mut nodes, 3);
+    dead(&mut nodes, 6);
+    let with_a_dead_one = ring(nodes);
+    let torn: Vec<_> = with_a_dead_one.torn().iter().map(|belief| belief.of.to_owned()).collect();
+    assert_eq!(torn, [names[5].clone(), names[7].clone()], "and not those next to the one that cannot tell");
+    assert_eq!(with_a_dead_one.claims().len(), 1);
+    assert_eq!((level(&with_a_dead_one), with_a_dead_one.n_absent()), (Level::Heals, 1));
+
+    // One takes the other program's for its successor, over a member that stands between.
+    let mut nodes = ideal(&names);
+    of_another_program(&mut nodes, 3);
+    let successors = &mut nodes[1].report.as_mut().unwrap().ring.successors;
+    successors.remove(0);
+    let over_one = ring(nodes);
+    let torn: Vec<_> = over_one.torn().iter().map(|belief| (belief.of.to_owned(), belief.side)).collect();
+    assert_eq!(torn, [(names[1].clone(), Side::Successor), (names[2].clone(), Side::Predecessor)]);
+
+    // Two rings, each with one that cannot tell.
+    let mut nodes = cut(&names);
+    of_another_program(&mut nodes, 1);
+    of_another_program(&mut nodes, 6);
+    assert_eq!(ring(nodes).n_cycles(), 2);
+}
+
+#[test]
+fn a_member_alone_among_nodes_of_another_program_is_not_alone() {
+    let mut nodes = ideal(&names(2));
+    of_another_program(&mut nodes, 1);
+    let told = reasons(&ring(nodes));
+    assert_eq!(told.iter().map(|reason| reason.code).collect::<Vec<_>>(), ["other-program"]);
+}
+
 #[test]
 fn a_ring_that_was_cut_is_two_and_says_so_first() {
     let ring = ring(cut(&names(8)));
