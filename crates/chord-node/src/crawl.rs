@@ -5,6 +5,7 @@
 
 mod ask;
 mod round;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 //! Round after round of asking all nodes, until nobody looks any more.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Picture;
 use super::ask::{ask, connections};
+use super::turns::{Standing, Turns};
 use crate::age::now_ms;
 use crate::links::Connections;
 use crate::shared::{Shared, Stage};
@@ -20,9 +21,6 @@ use crate::shared::{Shared, Stage};
 /// New names that one node's word brings into a round, at most: as many as a node with a long successor list and all of its
 /// distinct fingers has, so that one that makes names up does not crowd out those that others name.
 pub(super) const NEW_NAMES_MAX: usize = 64;
-
-/// Nodes that are asked at a time: enough that some that hang do not hold up the others.
-const ASKED_AT_ONCE: usize = 16;
 
 /// What it costs, about, to ask one node and to read what it says.
 const COST_OF_ONE: Duration = Duration::from_micros(100);
@@ -58,9 +56,10 @@ struct Seen {
     written_at: Instant,
     /// When it answered last; nothing if it never did.
     answered_at: Option<Instant>,
-    /// How often it has failed in a row, and when.
+    /// How often it has failed in a row.
     failures: u32,
-    failed_at: Instant,
+    /// When it was asked last.
+    asked_at: Instant,
 }
 
 impl Seen {
@@ -116,7 +115,7 @@ impl Crawl {
     async fn round(&mut self) {
         let (began, me) = (Instant::now(), self.shared.me.name.clone());
         let mut found: BTreeSet<NodeName> = BTreeSet::from([me.clone()]);
-        let mut waiting = VecDeque::new();
+        let mut waiting = Turns::default();
         let mut asking = JoinSet::new();
         let mut left_out = 0;
         let own = self.shared.report();
@@ -124,19 +123,19 @@ impl Crawl {
         // Those who have answered have the first claim to room.
         let known: Vec<_> =
             self.seen.iter().filter(|(_, seen)| seen.is_recent()).map(|(name, _)| name.clone()).collect();
-        left_out += enlist(&mut found, &mut waiting, known, NODES_MAX);
-        left_out += enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
+        left_out += self.enlist(&mut found, &mut waiting, known, NODES_MAX);
+        left_out += self.enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
         loop {
-            while asking.len() < ASKED_AT_ONCE
-                && let Some(name) = waiting.pop_front()
-            {
-                if let Some(connections) = self.is_due(&name) {
-                    let shared = self.shared.clone();
-                    asking.spawn(async move {
-                        let report = ask(&shared, &connections, &name).await;
-                        Told { name, connections, report }
-                    });
-                }
+            // Those who are asked by then are waited for: who was given up would have its turn before all others again.
+            let is_over = began.elapsed() >= ROUND_MAX;
+            while !is_over && let Some((name, kind)) = waiting.next() {
+                let shared = self.shared.clone();
+                let seen = self.seen.get(&name);
+                let connections = seen.map_or_else(|| Arc::new(connections(&name)), |seen| seen.connections.clone());
+                asking.spawn(async move {
+                    let report = ask(&shared, &connections, &name).await;
+                    (kind, Told { name, connections, report })
+                });
             }
             // Whoever has answered is shown meanwhile.
             let Ok(told) = tokio::time::timeout(SHOW_PAUSE, asking.join_next()).await else {
@@ -144,28 +143,59 @@ impl Crawl {
                 continue;
             };
             let Some(told) = told else { break };
-            if let Ok(told) = told {
+            if let Ok((kind, told)) = told {
+                waiting.ended(kind);
                 let names = self.note(told);
-                left_out += enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
-            }
-            if began.elapsed() >= ROUND_MAX {
-                break; // Those who are still asked are asked again, after those who answer.
+                left_out += self.enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
             }
         }
         self.left_out = left_out;
-        self.has_asked_all |= waiting.is_empty() && asking.is_empty();
+        self.has_asked_all |= found.iter().all(|name| self.seen.contains_key(name));
         self.forget(&found);
         let cost = COST_OF_ONE * PART_OF_A_CORE * u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
         self.pause = cost.max(PAUSE_MIN);
         self.show();
     }
 
-    /// Over which connections to ask a node now; `None` if it failed a moment ago.
-    fn is_due(&self, name: &NodeName) -> Option<Arc<Connections>> {
-        let Some(seen) = self.seen.get(name) else { return Some(Arc::new(connections(name))) };
+    /// Has those asked whom nobody named before, as far as there is room, unless they failed a moment ago. Returns how many were
+    /// left out.
+    fn enlist(
+        &self,
+        found: &mut BTreeSet<NodeName>,
+        waiting: &mut Turns,
+        names: Vec<NodeName>,
+        new_max: usize,
+    ) -> u64 {
+        let (mut new, mut left_out) = (0, 0);
+        for name in names {
+            if found.contains(&name) {
+                continue;
+            }
+            if new == new_max || found.len() >= NODES_MAX {
+                left_out += 1;
+                continue;
+            }
+            new += 1;
+            found.insert(name.clone());
+            if let Some(standing) = self.standing(&name) {
+                waiting.add(name, standing);
+            }
+        }
+        left_out
+    }
+
+    /// When it is the turn of a node; `None` if it failed a moment ago.
+    fn standing(&self, name: &NodeName) -> Option<Standing> {
+        let Some(seen) = self.seen.get(name) else { return Some(Standing::New) };
         let again_max = if seen.answered_at.is_some() { AGAIN_MAX } else { AGAIN_UNKNOWN_MAX };
         let again = (PAUSE_MIN * seen.failures).min(again_max);
-        (seen.failures == 0 || seen.failed_at.elapsed() >= again).then(|| seen.connections.clone())
+        match seen.failures {
+            0 => Some(Standing::Answered { asked_at: seen.asked_at }),
+            failures if seen.asked_at.elapsed() >= again => {
+                Some(Standing::Failed { failures, asked_at: seen.asked_at })
+            }
+            _ => None,
+        }
     }
 
     /// Keeps what a node said. Returns whom it names.
@@ -195,7 +225,7 @@ impl Crawl {
                 before.and_then(|seen| seen.answered_at)
             },
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
-            failed_at: Instant::now(),
+            asked_at: Instant::now(),
         };
         self.seen.insert(name, seen);
         if !is_same {
@@ -240,27 +270,4 @@ impl Crawl {
         let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }
-}
-
-/// Has those asked whom nobody named before, as far as there is room. Returns how many were left out.
-fn enlist(
-    found: &mut BTreeSet<NodeName>,
-    waiting: &mut VecDeque<NodeName>,
-    names: Vec<NodeName>,
-    new_max: usize,
-) -> u64 {
-    let (mut new, mut left_out) = (0, 0);
-    for name in names {
-        if found.contains(&name) {
-            continue;
-        }
-        if new == new_max || found.len() >= NODES_MAX {
-            left_out += 1;
-            continue;
-        }
-        new += 1;
-        found.insert(name.clone());
-        waiting.push_back(name);
-    }
-    left_out
 }

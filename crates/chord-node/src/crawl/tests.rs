@@ -31,7 +31,11 @@ fn seen(name: &NodeName, shared: &Shared, answer: &str) -> String {
 
 /// A peer that answers everything with these bytes, again and again if they are endless.
 async fn liar(says: impl Fn(&NodeName) -> Vec<u8>, is_endless: bool) -> NodeName {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    liar_at("127.0.0.1", says, is_endless).await
+}
+
+async fn liar_at(host: &str, says: impl Fn(&NodeName) -> Vec<u8>, is_endless: bool) -> NodeName {
+    let listener = TcpListener::bind((host, 0)).await.unwrap();
     let name: NodeName = listener.local_addr().unwrap().to_string().parse().unwrap();
     let said = says(&name);
     tokio::spawn(async move {
@@ -54,8 +58,15 @@ fn answer(body: &str) -> Vec<u8> {
 
 /// What a node says that knows so many others.
 fn report(name: &NodeName, ring_name: &str, known: usize) -> String {
-    let links = (1..=known)
-        .map(|port| format!("{{\"node\":\"127.0.0.2:{port}\",\"round_trip_us\":null,\"is_suspect\":false}}"));
+    let known: Vec<_> = (1..=known).map(|port| format!("127.0.0.2:{port}").parse().unwrap()).collect();
+    report_of(name, ring_name, &known)
+}
+
+/// What a node says that knows these.
+fn report_of(name: &NodeName, ring_name: &str, known: &[NodeName]) -> String {
+    let links = known
+        .iter()
+        .map(|name| format!("{{\"node\":\"{name}\",\"round_trip_us\":null,\"is_suspect\":false}}"));
     let links = links.collect::<Vec<_>>().join(",");
     format!(
         "{{\"ring\":{{\"node\":\"{name}\",\"position\":\"1\",\"ring_name\":\"{ring_name}\",\"ring_size\":160,\"is_member\":true,\
@@ -123,6 +134,44 @@ async fn whatever_a_peer_says_is_bounded_and_shown_as_what_it_is() {
     let made_up = picture.nodes.keys().filter(|name| name.host() == "127.0.0.2").count();
     assert!(made_up <= round::NEW_NAMES_MAX, "{made_up}");
     assert!(picture.left_out > 0, "and it is said that there were more");
+    drop(look);
+    node.shutdown().await;
+}
+
+/// So many peers there, whose names come after all others or before them.
+async fn peers(host: &str, count: usize, says: impl Fn(&NodeName) -> Vec<u8>) -> Vec<NodeName> {
+    let mut names = Vec::new();
+    while names.len() < count {
+        names.push(liar_at(host, &says, false).await);
+    }
+    names
+}
+
+#[tokio::test]
+async fn a_third_of_the_ring_that_hangs_keeps_nobody_from_being_seen() {
+    let node = node().await;
+    let shared = node.shared().clone();
+    let ring_name = shared.ring.name.to_string();
+    // Before all others by their names, and named first.
+    let hang = peers("127.0.0.1", 64, |_| Vec::new()).await;
+    let answer_all = peers("127.0.0.9", 128, |name| answer(&report(name, &ring_name, 0))).await;
+    let mut named = Vec::new();
+    for known in [&hang[..], &answer_all[..64], &answer_all[64..]] {
+        named.push(liar(|name| answer(&report_of(name, &ring_name, known)), false).await);
+    }
+    shared.acquaintances.send_replace(named);
+    let mut look = shared.look().expect("nobody else looks");
+    let began = std::time::Instant::now();
+    let wanted: Vec<_> = answer_all.iter().map(|name| seen(name, &shared, "answered")).collect();
+    look_until(&mut look, &wanted).await;
+    let took = began.elapsed();
+    // Two rounds of three seconds, and the second that the last of each round may take.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let is_whole = |picture: &Arc<Picture>| {
+        picture.has_asked_all && hang.iter().all(|name| picture.nodes.contains_key(name))
+    };
+    let whole = tokio::time::timeout(DEADLINE, look.pictures.wait_for(is_whole)).await;
+    assert!(whole.is_ok_and(|seen| seen.is_ok()), "everybody has had a turn");
     drop(look);
     node.shutdown().await;
 }
