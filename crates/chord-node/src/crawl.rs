@@ -4,6 +4,7 @@
 //! is believed of themselves alone.
 
 mod ask;
+mod left_out;
 mod round;
 mod turns;
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Picture;
 use super::ask::{ask, connections};
+use super::left_out::LeftOut;
 use super::turns::{Standing, Turns};
 use crate::age::now_ms;
 use crate::links::Connections;
@@ -100,6 +101,13 @@ pub(super) async fn crawl(shared: Arc<Shared>) {
     }
 }
 
+/// Who is named in one round.
+struct Enlisting<'a> {
+    found: &'a mut BTreeSet<NodeName>,
+    waiting: &'a mut Turns,
+    left_out: &'a mut LeftOut,
+}
+
 struct Crawl {
     shared: Arc<Shared>,
     seen: BTreeMap<NodeName, Seen>,
@@ -117,14 +125,15 @@ impl Crawl {
         let mut found: BTreeSet<NodeName> = BTreeSet::from([me.clone()]);
         let mut waiting = Turns::default();
         let mut asking = JoinSet::new();
-        let mut left_out = 0;
+        let mut left_out = LeftOut::default();
         let own = self.shared.report();
         let names = self.note(Told { connections: Arc::new(connections(&me)), name: me, report: Ok(own) });
         // Those who have answered have the first claim to room.
         let known: Vec<_> =
             self.seen.iter().filter(|(_, seen)| seen.is_recent()).map(|(name, _)| name.clone()).collect();
-        left_out += self.enlist(&mut found, &mut waiting, known, NODES_MAX);
-        left_out += self.enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
+        let mut enlisting = Enlisting { found: &mut found, waiting: &mut waiting, left_out: &mut left_out };
+        self.enlist(&mut enlisting, known, NODES_MAX);
+        self.enlist(&mut enlisting, names, NEW_NAMES_MAX);
         loop {
             // Those who are asked by then are waited for: who was given up would have its turn before all others again.
             let is_over = began.elapsed() >= ROUND_MAX;
@@ -146,10 +155,12 @@ impl Crawl {
             if let Ok((kind, told)) = told {
                 waiting.ended(kind);
                 let names = self.note(told);
-                left_out += self.enlist(&mut found, &mut waiting, names, NEW_NAMES_MAX);
+                let mut enlisting =
+                    Enlisting { found: &mut found, waiting: &mut waiting, left_out: &mut left_out };
+                self.enlist(&mut enlisting, names, NEW_NAMES_MAX);
             }
         }
-        self.left_out = left_out;
+        self.left_out = left_out.without(&found);
         self.has_asked_all |= found.iter().all(|name| self.seen.contains_key(name));
         self.forget(&found);
         let cost = COST_OF_ONE * PART_OF_A_CORE * u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
@@ -157,31 +168,23 @@ impl Crawl {
         self.show();
     }
 
-    /// Has those asked whom nobody named before, as far as there is room, unless they failed a moment ago. Returns how many were
-    /// left out.
-    fn enlist(
-        &self,
-        found: &mut BTreeSet<NodeName>,
-        waiting: &mut Turns,
-        names: Vec<NodeName>,
-        new_max: usize,
-    ) -> u64 {
-        let (mut new, mut left_out) = (0, 0);
+    /// Has those asked whom nobody named before, as far as there is room, unless they failed a moment ago.
+    fn enlist(&self, to: &mut Enlisting<'_>, names: Vec<NodeName>, new_max: usize) {
+        let mut new = 0;
         for name in names {
-            if found.contains(&name) {
+            if to.found.contains(&name) {
                 continue;
             }
-            if new == new_max || found.len() >= NODES_MAX {
-                left_out += 1;
+            if new == new_max || to.found.len() >= NODES_MAX {
+                to.left_out.add(&name);
                 continue;
             }
             new += 1;
-            found.insert(name.clone());
+            to.found.insert(name.clone());
             if let Some(standing) = self.standing(&name) {
-                waiting.add(name, standing);
+                to.waiting.add(name, standing);
             }
         }
-        left_out
     }
 
     /// When it is the turn of a node; `None` if it failed a moment ago.

@@ -138,6 +138,24 @@ async fn whatever_a_peer_says_is_bounded_and_shown_as_what_it_is() {
     node.shutdown().await;
 }
 
+#[tokio::test]
+async fn who_is_left_out_is_counted_once_however_many_name_it() {
+    let node = node().await;
+    let shared = node.shared().clone();
+    let ring_name = shared.ring.name.to_string();
+    let known = chord_wire::rest::REPORT_NAMES_MAX;
+    let inventors = peers("127.0.0.1", 2, |name| answer(&report(name, &ring_name, known))).await;
+    shared.acquaintances.send_replace(inventors);
+    let mut look = shared.look().expect("nobody else looks");
+    // Each of the two brings as many into a round as it may: others than the first.
+    let left = (known - 2 * round::NEW_NAMES_MAX) as u64;
+    let is_counted = |picture: &Arc<Picture>| picture.has_asked_all && picture.left_out == left;
+    let counted = tokio::time::timeout(DEADLINE, look.pictures.wait_for(is_counted)).await;
+    assert!(counted.is_ok_and(|seen| seen.is_ok()), "{} are left out, not {left}", shared.crawler.pictures.borrow().left_out);
+    drop(look);
+    node.shutdown().await;
+}
+
 /// So many peers there, whose names come after all others or before them.
 async fn peers(host: &str, count: usize, says: impl Fn(&NodeName) -> Vec<u8>) -> Vec<NodeName> {
     let mut names = Vec::new();
