@@ -9,6 +9,7 @@ mod round;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Crawler {
     seats: Arc<Semaphore>,
     /// Whether it looks now. Held while it is decided whether to begin or to end.
     is_at_work: Mutex<bool>,
+    /// Bytes of pictures that were shown and are not read yet, without those that are small.
+    pub(crate) unread_bytes: AtomicUsize,
 }
 
 impl Default for Crawler {
@@ -56,6 +59,7 @@ impl Default for Crawler {
             pictures: watch::Sender::default(),
             seats: Arc::new(Semaphore::new(LOOKS_MAX)),
             is_at_work: Mutex::new(false),
+            unread_bytes: AtomicUsize::new(0),
         }
     }
 }
@@ -96,12 +100,19 @@ impl Shared {
 }
 
 impl Look {
-    /// The next event: first the whole ring, then what has changed. May be dropped at any point.
-    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next event for which `hold` finds room: first the whole ring, then what has changed. A picture for which there is
+    /// none is passed over, and the next one is told with all that is new since the last that was. May be dropped at any
+    /// point.
+    pub(crate) async fn next<T>(&mut self, hold: impl Fn(Vec<u8>) -> Option<T>) -> Option<T> {
         loop {
             let picture = self.pictures.wait_for(|picture| picture.at_ms > 0).await.ok()?.clone();
+            let last = self.last.clone();
             if let Some(event) = self.show(&picture) {
-                return Some(event);
+                let held = hold(event);
+                if held.is_some() {
+                    return held;
+                }
+                self.last = last;
             }
             self.pictures.changed().await.ok()?;
         }

@@ -15,7 +15,7 @@ async fn look_until(look: &mut Look, words: &[String]) -> String {
     let mut shown = String::new();
     let looking = async {
         while !words.iter().all(|word| shown.contains(word)) {
-            let event = look.next().await.expect("the node runs");
+            let event = look.next(Some).await.expect("the node runs");
             shown.push_str(&String::from_utf8(event).expect("events are text"));
         }
     };
@@ -194,8 +194,77 @@ async fn a_third_of_the_ring_that_hangs_keeps_nobody_from_being_seen() {
     node.shutdown().await;
 }
 
+/// Somebody who asks to see the ring, and reads no more than whether it may.
+async fn reads_nothing(node: &Node) -> (tokio::net::TcpStream, String) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(node.name().as_str().parse().unwrap()).await.unwrap();
+    let asked = format!("GET /v1/ring/live HTTP/1.1\r\nhost: {}\r\n\r\n", node.name());
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut status)).await.expect("in time").unwrap();
+    (stream, String::from_utf8_lossy(&status).into_owned())
+}
+
 #[tokio::test]
-async fn the_ring_is_looked_at_only_while_somebody_wants_to_see_it() {
+async fn a_hundred_who_look_at_two_hundred_nodes_and_do_not_read_take_no_more_than_their_part() {
+    const BUDGET: usize = 16 << 20;
+    let limits =
+        crate::Limits { bodies_bytes: BUDGET, answer_write: Duration::from_secs(6), ..crate::Limits::default() };
+    let node = Node::builder().listen("127.0.0.1:0").limits(limits).start().await.unwrap();
+    let shared = node.shared().clone();
+    let ring_name = shared.ring.name.to_string();
+    let all = peers("127.0.0.1", 196, |name| answer(&report(name, &ring_name, 120))).await;
+    let mut named = Vec::new();
+    for known in all.chunks(49) {
+        named.push(liar(|name| answer(&report_of(name, &ring_name, known)), false).await);
+    }
+    shared.acquaintances.send_replace(named);
+    let mut look = shared.look().expect("nobody else looks");
+    let wanted: Vec<_> = all.iter().map(|name| seen(name, &shared, "answered")).collect();
+    let whole = look_until(&mut look, &wanted).await.len();
+    assert!(whole > 1 << 20, "{whole} bytes are many more than a socket takes");
+
+    let taken = || BUDGET - shared.body_budget.available_permits() * crate::door::BUDGET_UNIT;
+    let mut streams = Vec::new();
+    let mut n_seats = 0;
+    for _ in 0..100 {
+        let (stream, status) = reads_nothing(&node).await;
+        n_seats += usize::from(status.ends_with("200"));
+        assert!(status.ends_with("200") || status.ends_with("503"), "{status}");
+        streams.push(stream);
+    }
+    assert_eq!(n_seats, LOOKS_MAX - 1, "this test looks too");
+    let unread = || shared.crawler.unread_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let settles = async {
+        while unread() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, settles).await.expect("what they do not read counts");
+    let part = BUDGET / 8;
+    let mut most = 0;
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        most = most.max(taken());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Sixty-three whole pictures would be a hundred times as much as that; one alone may exceed the part.
+    assert!(most > 0 && most <= part.max(2 * whole), "{most} bytes of {BUDGET} are taken, a picture has {whole}");
+    println!("{n_seats} who do not read take {most} bytes at most, where a picture has {whole}");
+
+    let cut_off = async {
+        while shared.crawler.seats.available_permits() < LOOKS_MAX - 1 || taken() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, cut_off).await.expect("who does not read is cut off, and everything given back");
+    drop((streams, look));
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_ring_is_looked_at_only_while_somebody_wants_to_see_it() {_somebody_wants_to_see_it() {
     let node = node().await;
     let shared = node.shared();
     assert!(!*lock(&shared.crawler.is_at_work));

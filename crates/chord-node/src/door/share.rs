@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -96,6 +97,39 @@ pub(super) fn held(shared: &Arc<Shared>, bytes: Bytes) -> Result<Bytes, Unread> 
         Some(share) => share.hold(bytes),
         None => bytes,
     })
+}
+
+/// The part of the budget that pictures of the ring may have together, which nobody has to have: enough for some dozens of a
+/// ring of two hundred nodes by the default, so that those who look and do not read leave room for those who ask.
+const PICTURES_PART: usize = 8;
+
+/// Bytes of a picture of the ring, with their part of the budget and of what pictures may have of it. One alone may have more.
+pub(super) fn held_picture(shared: &Arc<Shared>, bytes: Bytes) -> Result<Bytes, Unread> {
+    let Some(share) = Share::of_answer(shared, bytes.len())? else { return Ok(bytes) };
+    let (len, limit) = (bytes.len(), shared.limits.bodies_bytes / PICTURES_PART);
+    let of_pictures = &shared.crawler.unread_bytes;
+    let fits = |unread: usize| (unread == 0 || unread + len <= limit).then_some(unread + len);
+    of_pictures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| Unread)?;
+    let shared = shared.clone();
+    Ok(Bytes::from_owner(HeldPicture { held: Held { bytes, _share: share }, shared }))
+}
+
+/// Bytes of a picture that is not read yet.
+struct HeldPicture {
+    held: Held,
+    shared: Arc<Shared>,
+}
+
+impl AsRef<[u8]> for HeldPicture {
+    fn as_ref(&self) -> &[u8] {
+        &self.held.bytes
+    }
+}
+
+impl Drop for HeldPicture {
+    fn drop(&mut self) {
+        self.shared.crawler.unread_bytes.fetch_sub(self.held.bytes.len(), Ordering::Relaxed);
+    }
 }
 
 /// Bytes that are told whatever is left of the budget, since some of them are told nowhere else: what a change has found.

@@ -1,4 +1,7 @@
 //! The ring as this node sees it, as a stream of events: see [`chord_wire::rest::picture_event`] for how they are written.
+//!
+//! What somebody has not read yet is part of the budget for that. One who does not read gets no further event, and is cut off
+//! when the time for it is over; meanwhile those for whom nothing is left are told that the node is there.
 
 use bytes::Bytes;
 use chord_wire::Code;
@@ -11,6 +14,7 @@ use tokio::time::Instant;
 use super::super::content::Content;
 use super::super::http::Rejected;
 use super::super::seed::Refused;
+use super::super::share::held_picture;
 use super::call::Call;
 use crate::age::now_ms;
 use crate::crawl::Look;
@@ -56,7 +60,7 @@ impl Looking {
             biased;
             () = self.shared.reached(Stage::Departing) => None,
             () = self.shared.guard.dismissed(&self.visitor, Role::Read) => None,
-            event = self.look.next() => event.map(Bytes::from),
+            event = self.look.next(|event| held_picture(&self.shared, event.into()).ok()) => event,
             () = tokio::time::sleep_until(until) => {
                 let is_over = self.until.is_some_and(|until| until <= Instant::now());
                 (!is_over).then(|| Bytes::from(beat_event(now_ms())))
