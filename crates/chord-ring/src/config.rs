@@ -89,6 +89,11 @@ impl Config {
         usual.saturating_mul(self.slowness.into())
     }
 
+    /// The pause between rounds of maintenance when nothing has changed for a while.
+    pub fn round_quiet(&self) -> Duration {
+        self.pause(ROUND_QUIET)
+    }
+
     /// The ring.
     pub fn ring(&self) -> &RingTag {
         &self.ring

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chord_ring::NodeName;
 use chord_wire::rest::{
-    PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, ReportBody, SeenAs, SeenBody, SeenText, Sight,
+    Moment, PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, Patience, ReportBody, SeenAs, SeenBody, SeenText,
+    Sight,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -48,6 +49,11 @@ const NUMBERS_MAX: Duration = Duration::from_secs(5);
 /// How long a node stays in the picture that answers no more and that nobody names: long enough to be noticed.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
+/// How long what mends itself is taken to do so, at least, and in rounds of maintenance: a list is right as many rounds after the
+/// last change as it has entries, and a dead neighbour is given up within some.
+const HEALS_WITHIN_MIN: Duration = Duration::from_secs(10);
+const ROUNDS_TO_HEAL: u32 = 20;
+
 const _: () = assert!(NEW_NAMES_MAX * 8 <= NODES_MAX, "a few liars leave room for others");
 
 /// A node as it was seen last.
@@ -61,6 +67,8 @@ struct Seen {
     failures: u32,
     /// When it was asked last.
     asked_at: Instant,
+    /// Records that it has sent and fetched to have copies where they should be, by its last answer.
+    moved: u64,
 }
 
 impl Seen {
@@ -79,6 +87,7 @@ struct Told {
 
 /// Asks all nodes again and again. Ends when nobody looks, or the node closes.
 pub(super) async fn crawl(shared: Arc<Shared>) {
+    let round = shared.view().config().round_quiet();
     let mut crawl = Crawl {
         shared: shared.clone(),
         seen: BTreeMap::new(),
@@ -86,6 +95,8 @@ pub(super) async fn crawl(shared: Arc<Shared>) {
         left_out: 0,
         pause: PAUSE_MIN,
         has_asked_all: false,
+        began: Instant::now(),
+        patience: Patience::new(HEALS_WITHIN_MIN.max(round * ROUNDS_TO_HEAL)),
     };
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
@@ -117,6 +128,9 @@ struct Crawl {
     pause: Duration,
     /// Whether a round is over.
     has_asked_all: bool,
+    began: Instant,
+    /// What has not mended itself yet.
+    patience: Patience,
 }
 
 impl Crawl {
@@ -208,6 +222,10 @@ impl Crawl {
             report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
         let is_there = report.is_ok();
+        let moved = report.as_ref().ok().map(|report| {
+            let repair = &report.work.repair;
+            repair.sent_records.saturating_add(repair.fetched_records)
+        });
         let position = self.shared.peer(name.clone()).position.to_string();
         let seen = |report| SeenBody::new(name.to_string(), position, report);
         let essence = seen.clone()(report.clone().map(ReportBody::essence));
@@ -229,6 +247,7 @@ impl Crawl {
             },
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
             asked_at: Instant::now(),
+            moved: moved.or(before.map(|seen| seen.moved)).unwrap_or(0),
         };
         self.seen.insert(name, seen);
         if !is_same {
@@ -269,7 +288,9 @@ impl Crawl {
         let unfit = self.seen.len() - nodes.len();
         let left_out = self.left_out + unfit as u64;
         let (pause, has_asked_all) = (self.pause, self.has_asked_all);
-        let health = self.sight.health(left_out);
+        let moved = self.seen.values().fold(0, |sum: u64, seen| sum.saturating_add(seen.moved));
+        let moment = Moment { at: self.began.elapsed(), moved };
+        let health = self.sight.health_since(left_out, &mut self.patience, moment);
         let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }

@@ -2,6 +2,7 @@
 //! ring nobody answers for, and how the ring is.
 
 mod health;
+mod patience;
 mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use super::live::{SeenAs, SeenBody};
 use super::report::ReportBody;
 
 pub use health::*;
+pub use patience::{Moment, Patience};
 
 /// The nodes of a picture, where they stand, and what each says.
 #[derive(Clone, Debug)]
@@ -149,6 +151,11 @@ impl Sight {
     /// Those of its beliefs about who is next that the other one does not share.
     pub fn torn(&self) -> Vec<Belief<'_>> {
         self.order().into_iter().flat_map(|place| self.beliefs(place)).filter(Belief::is_torn).collect()
+    }
+
+    /// Whom members take for those next to them.
+    fn neighbours(&self) -> BTreeSet<&str> {
+        self.members().flat_map(|(_, report)| successor(&report.ring).into_iter().chain(predecessor(&report.ring))).collect()
     }
 
     fn beliefs<'a>(&'a self, place: &'a SeenPlace) -> Vec<Belief<'a>> {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::live::{PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
+use super::patience::{Moment, Patience};
 use super::{SeenPlace, Sight, State};
 
 /// Reasons that are told, at most: more than are read at a glance. The gravest are among them.
@@ -54,6 +55,10 @@ pub struct RingReason {
     pub sentence: String,
     /// What to do, or what happens next.
     pub next: String,
+    /// How much of it there is, where that is counted: while it becomes less, it mends itself.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(super) amount: u64,
 }
 
 /// How much something matters, the gravest first.
@@ -74,11 +79,15 @@ pub enum Severity {
 }
 
 /// What can be the matter with a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RingTrouble {
     /// A node tells nothing of itself.
     NotAnswering,
+    /// What a node answers makes no sense.
+    Garbled,
+    /// A node is of another ring.
+    OtherRing,
     /// A node cannot tell of itself: it runs another program, or an older version.
     OtherProgram,
     /// The nodes form several rings.
@@ -137,6 +146,8 @@ impl RingTrouble {
     pub const fn word(self) -> &'static str {
         match self {
             Self::NotAnswering => "not-answering",
+            Self::Garbled => "garbled",
+            Self::OtherRing => "other-ring",
             Self::OtherProgram => "other-program",
             Self::SeveralRings => "several-rings",
             Self::Disagreement => "disagreement",
@@ -172,12 +183,19 @@ impl SeenAs {
 impl Sight {
     /// How the ring is. So many names found no room in the picture.
     pub fn health(&self, left_out: u64) -> RingHealth {
+        self.health_since(left_out, &mut Patience::default(), Moment::default())
+    }
+
+    /// The same for one who looks again and again: what should have mended itself by now and has not is told as what needs
+    /// somebody.
+    pub fn health_since(&self, left_out: u64, patience: &mut Patience, moment: Moment) -> RingHealth {
         let torn = torn(self);
         let mut reasons = absent(self, torn.is_empty() && self.copies_missing() == 0);
         reasons.extend(torn);
         reasons.extend(records(self));
         reasons.extend(nodes_themselves(self));
         reasons.extend(the_rest(self, left_out));
+        patience.judge(&mut reasons, moment);
         reasons.sort_by_key(|reason| reason.severity);
         let severity = reasons.first().map_or(Severity::Fine, |reason| reason.severity);
         let more = reasons.len().saturating_sub(RING_REASONS_MAX) as u64;
@@ -205,12 +223,16 @@ impl RingHealth {
 }
 
 fn reason(code: RingTrouble, severity: Severity, sentence: String, next: &str) -> RingReason {
-    RingReason { code, severity, node: None, sentence, next: next.to_owned() }
+    RingReason { code, severity, node: None, sentence, next: next.to_owned(), amount: 0 }
 }
 
 impl RingReason {
     fn about(self, node: &str) -> Self {
         Self { node: Some(node.to_owned()), ..self }
+    }
+
+    fn of(self, amount: u64) -> Self {
+        Self { amount, ..self }
     }
 }
 
@@ -234,17 +256,35 @@ fn thousands(number: u64) -> String {
 fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
     let absent = ring.order().into_iter().filter(|place| place.report().is_none());
     let (others, absent): (Vec<_>, Vec<_>) = absent.partition(|place| place.is_of_another_program());
+    let next_to: BTreeSet<&str> = ring.neighbours();
     let tell = absent.into_iter().map(|place| {
-        let (severity, next) = if is_healed {
-            (
+        let is_next = next_to.contains(place.name());
+        let (code, severity, next) = match place.seen.answer {
+            SeenAs::Garbled => (
+                RingTrouble::Garbled,
+                if is_next { Severity::Act } else { Severity::Note },
+                "See what serves at that address: another program, something between that changes answers, or a node whose \
+                 version is too far from this one's.",
+            ),
+            SeenAs::OtherRing => (
+                RingTrouble::OtherRing,
+                if is_next { Severity::Heals } else { Severity::Note },
+                "Start it with this ring's name and size if it belongs here; otherwise take its name out of what the nodes \
+                 here are told to join.",
+            ),
+            _ if is_healed => (
+                RingTrouble::NotAnswering,
                 Severity::Gone,
                 "The others have closed the ring round it and made its copies anew. Start it again, or forget it.",
-            )
-        } else {
-            (Severity::Heals, "The others close the ring round it and make its copies anew.")
+            ),
+            _ => (
+                RingTrouble::NotAnswering,
+                Severity::Heals,
+                "The others close the ring round it and make its copies anew.",
+            ),
         };
         let what = format!("{}: {}.", place.name(), place.seen.answer.in_words());
-        reason(RingTrouble::NotAnswering, severity, what, next).about(place.name())
+        reason(code, severity, what, next).about(place.name())
     });
     let mut found: Vec<_> = tell.collect();
     found.extend(of_other_programs(ring, &others));
@@ -293,7 +333,7 @@ fn torn(ring: &Sight) -> Vec<RingReason> {
             Severity::Heals,
             format!("{who} not agree with a neighbour about who is next."),
             next,
-        ));
+        ).of(doubted));
     }
     let claims = ring.claims();
     let unowned = claims.iter().filter(|arc| arc.owners == 0).count() as u64;
@@ -302,13 +342,13 @@ fn torn(ring: &Sight) -> Vec<RingReason> {
         let what =
             format!("For {} of the ring nobody answers at the moment.", count(unowned, "part", "parts"));
         let next = "Requests for keys there wait until a node has taken over: some seconds.";
-        found.push(reason(RingTrouble::NoOwner, Severity::Heals, what, next));
+        found.push(reason(RingTrouble::NoOwner, Severity::Heals, what, next).of(unowned));
     }
     if doubly > 0 {
         let parts = count(doubly, "part", "parts");
         let what = format!("For {parts} of the ring several nodes take themselves for the owner.");
         let next = "Within one ring only one of them is vouched for by its predecessor, and answers.";
-        found.push(reason(RingTrouble::SeveralOwners, Severity::Heals, what, next));
+        found.push(reason(RingTrouble::SeveralOwners, Severity::Heals, what, next).of(doubly));
     }
     found
 }
@@ -323,7 +363,7 @@ fn records(ring: &Sight) -> Vec<RingReason> {
             Severity::Heals,
             what,
             "They are being made: stop no further node until this is 0.",
-        ));
+        ).of(missing));
     }
     let unready = |(_, report): &(_, &ReportBody)| !report.ring.is_ready && report.copies_missing == 0;
     let unready: Vec<_> = ring.members().filter(unready).collect();

@@ -23,7 +23,7 @@ pub(crate) struct Reason {
 
 /// Everything that is the matter, the gravest first, as far as the node tells it.
 pub(crate) fn reasons(ring: &Ring) -> Vec<Reason> {
-    let told = |RingReason { code, severity, node, sentence, next }: &RingReason| Reason {
+    let told = |RingReason { code, severity, node, sentence, next, .. }: &RingReason| Reason {
         code: code.word(),
         level: *severity,
         node: node.clone(),

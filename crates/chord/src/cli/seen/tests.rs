@@ -3,7 +3,9 @@
 use chord::Position;
 use serde_json::json;
 
-use chord::seen::{RING_REASONS_MAX, SeenAs, SeenBody};
+use std::time::Duration;
+
+use chord::seen::{Moment, Patience, RING_REASONS_MAX, SeenAs, SeenBody};
 
 use super::health::{Level, level, more, reasons, verdict};
 use super::*;
@@ -190,6 +192,76 @@ fn a_member_alone_among_nodes_of_another_program_is_not_alone() {
     of_another_program(&mut nodes, 1);
     let told = reasons(&ring(nodes));
     assert_eq!(told.iter().map(|reason| reason.code).collect::<Vec<_>>(), ["other-program"]);
+}
+
+#[test]
+fn one_that_answers_rubbish_or_is_of_another_ring_is_not_told_as_dead() {
+    let names = names(8);
+    let told = |answer: SeenAs, is_next: bool| {
+        let mut nodes = ideal(&names);
+        let stranger = "127.0.0.1:1".to_owned();
+        let at = position(&stranger).to_string();
+        let node = if is_next { nodes[3].node.clone() } else { stranger.clone() };
+        if is_next {
+            nodes[3] = SeenBody::new(node.clone(), nodes[3].position.clone(), Err(answer));
+        } else {
+            nodes.push(SeenBody::new(stranger, at, Err(answer)));
+        }
+        let about = reasons(&ring(nodes)).into_iter().find(|reason| reason.node.as_deref() == Some(node.as_str()));
+        about.map(|reason| (reason.code, reason.level, reason.what, reason.next)).expect("it is told")
+    };
+    let (code, level, what, next) = told(SeenAs::Garbled, true);
+    assert_eq!((code, level), ("garbled", Level::Act));
+    assert!(what.ends_with("its answer makes no sense.") && next.starts_with("See what serves"), "{what} {next}");
+    let (code, level, what, next) = told(SeenAs::OtherRing, true);
+    assert_eq!((code, level), ("other-ring", Level::Heals));
+    assert!(what.ends_with("it is of another ring.") && next.contains("this ring's name"), "{what} {next}");
+    for answer in [SeenAs::Garbled, SeenAs::OtherRing] {
+        assert_eq!(told(answer, false).1, Level::Note, "whom nobody takes for a neighbour harms nobody");
+    }
+    assert_eq!(told(SeenAs::Silent, true).0, "not-answering");
+}
+
+#[test]
+fn what_should_have_healed_and_has_not_needs_somebody() {
+    let names = names(8);
+    let sight = |nodes: Vec<SeenBody>| {
+        let mut sight = Sight::new(size());
+        nodes.into_iter().for_each(|seen| sight.take(seen));
+        sight
+    };
+    let torn = || {
+        let mut nodes = ideal(&names);
+        nodes[1].report.as_mut().unwrap().ring.successors.remove(0);
+        sight(nodes)
+    };
+    let lacking = |copies| {
+        let mut nodes = ideal(&names);
+        nodes[0].report.as_mut().unwrap().copies_missing = copies;
+        sight(nodes)
+    };
+    let limit = Duration::from_secs(20);
+    let mut patience = Patience::new(limit);
+    let mut at = |sight: &Sight, seconds, moved| {
+        let health = sight.health_since(0, &mut patience, Moment { at: Duration::from_secs(seconds), moved });
+        let first = health.reasons.into_iter().next();
+        (health.severity, first.map_or_else(String::new, |reason| format!("{} {}", reason.sentence, reason.next)))
+    };
+    assert_eq!(at(&torn(), 0, 0).0, Level::Heals);
+    assert_eq!(at(&torn(), 20, 0).0, Level::Heals);
+    let (level, words) = at(&torn(), 21, 0);
+    assert_eq!(level, Level::Act);
+    assert!(words.contains("For more than 20 s it has not healed. See whether the nodes"), "{words}");
+    assert_eq!(at(&sight(ideal(&names)), 22, 0).0, Level::Fine);
+    assert_eq!(at(&torn(), 23, 0).0, Level::Heals, "it has healed meanwhile");
+
+    // Copies that become fewer, or records on their way, are being seen to.
+    assert_eq!(at(&lacking(90), 100, 5).0, Level::Heals);
+    assert_eq!(at(&lacking(80), 115, 5).0, Level::Heals);
+    assert_eq!(at(&lacking(80), 130, 6).0, Level::Heals);
+    assert_eq!(at(&lacking(85), 150, 6).0, Level::Heals);
+    let (level, words) = at(&lacking(85), 151, 6);
+    assert!(level == Level::Act && words.contains("See whether all nodes take writes"), "{words}");
 }
 
 #[test]
