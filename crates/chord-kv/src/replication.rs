@@ -290,6 +290,9 @@ pub struct Replicator {
     /// How many records the store was known to have lost.
     lost: u64,
     repaired: Repaired,
+    taken_over: u64,
+    /// The range that it had everything of last.
+    answered_for: Option<Range>,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
     requests: u64,
     outputs: VecDeque<Output>,
@@ -337,6 +340,8 @@ impl Replicator {
             has_met_others: false,
             lost: 0,
             repaired: Repaired::default(),
+            taken_over: 0,
+            answered_for: None,
             asked: BTreeMap::new(),
             requests: 0,
             outputs: VecDeque::new(),
@@ -434,8 +439,13 @@ impl Replicator {
                     self.holdings.note_former(before, now, predecessor, self.now.elapsed);
                 }
                 self.holdings.note_predecessor(predecessor);
+                self.answered_for = match (self.answered_for, self.tenure.range()) {
+                    (Some(before), Some(now)) if holdings::is_within(now, before) => Some(now),
+                    (before, _) => before,
+                };
             }
             (false, true) => {
+                self.answered_for = None;
                 self.tenure.join(predecessor, head);
                 self.recall.begin(self.now.elapsed);
                 self.succession = Succession::default();

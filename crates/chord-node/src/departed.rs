@@ -42,6 +42,11 @@ impl Departed {
         self.word_of(name) == Some(Word::Farewell)
     }
 
+    /// Those that left in good order, the latest first.
+    pub(crate) fn those_who_left(&self) -> impl Iterator<Item = &NodeName> {
+        self.0.iter().filter(|(_, word)| *word == Word::Farewell).map(|(name, _)| name)
+    }
+
     /// Whether it is in no ring, whatever it is about to do.
     pub(crate) fn is_out(&self, name: &NodeName) -> bool {
         self.word_of(name).is_some()

@@ -11,11 +11,15 @@ use crate::links::lock;
 use crate::metrics::Usage;
 use crate::shared::Shared;
 
+/// Those who left in good order that are told, at most: more do not leave before whoever looks has seen it.
+const DEPARTED_TOLD_MAX: usize = 16;
+
 impl Shared {
     /// What this node tells of itself.
     pub(crate) fn report(&self) -> ReportBody {
-        let Status { copies_missing, operations, copies_at, copies_for, repaired, .. } =
+        let Status { copies_missing, operations, copies_at, copies_for, repaired, taken_over, .. } =
             lock(&self.status).clone();
+        let departed = lock(&self.departed).those_who_left().take(DEPARTED_TOLD_MAX).map(NodeName::to_string).collect();
         let usage = self.store.usage();
         let trouble = match self.store.health() {
             Health::NotWriting { reason, remedy } => Some(format!("{reason}; {remedy}")),
@@ -30,6 +34,8 @@ impl Shared {
             copies_missing,
             copies_at: texts(&copies_at),
             copies_for: texts(&copies_for),
+            taken_over,
+            departed,
             operations: operations as u64,
             storage: StorageBody {
                 is_durable: self.disk.is_some(),

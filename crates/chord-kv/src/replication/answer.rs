@@ -254,7 +254,10 @@ impl Replicator {
             member.due_at = member.due_at.min(self.now.elapsed + super::repair::RETRY_PAUSE);
         }
         match self.take_copies(records) {
-            Ok(()) => Ok(count),
+            Ok(()) => {
+                self.taken_over += count as u64;
+                Ok(count)
+            }
             Err(_) => Err(Denial::Store),
         }
     }

@@ -31,6 +31,8 @@ pub struct Status {
     pub copies_for: Vec<NodeName>,
     /// What it has sent and fetched to have copies where they should be.
     pub repaired: Repaired,
+    /// Records of the ranges that were handed over to it: it answers for them now, and had copies of some before.
+    pub taken_over: u64,
 }
 
 /// Records that were on their way so that copies are where they should be: not those that a write makes.
@@ -86,6 +88,7 @@ impl Replicator {
             copies_at: self.group.members.iter().map(|member| member.peer.name.clone()).collect(),
             copies_for: self.holdings.owners(now).cloned().collect(),
             repaired: self.repaired,
+            taken_over: self.taken_over,
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chord_ring::{Failure, NodeName, Peer, Position, between};
 
+use super::holdings::is_within;
 use super::message::{AnswerBody, PeerRequest};
 use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
@@ -95,12 +96,26 @@ impl Replicator {
                 let missed = self.recall.miss(takeover.walk.unheard());
                 self.takeover = None;
                 self.tenure.found_all(epoch);
+                self.note_taken_over();
                 self.group.doubt_members(self.now.elapsed);
                 let event = if missed.is_empty() { Event::Complete(range) } else { Event::Missed(missed) };
                 self.outputs.push_back(Output::Event(event));
                 self.drive_repair();
             }
         }
+    }
+
+    /// Counts the records of what this node has come to answer for. What it has only doubted, and has again, is no news.
+    fn note_taken_over(&mut self) {
+        let Some(own) = self.tenure.range() else { return };
+        let gained = match self.answered_for {
+            None => Some(own),
+            Some(before) if is_within(own, before) => None,
+            Some(before) => Some(Range { after: own.after, up_to: before.after }),
+        };
+        let digest = gained.and_then(|gained| self.store.digest(&gained).ok());
+        self.taken_over += digest.map_or(0, |digest| digest.records());
+        self.answered_for = Some(own);
     }
 
     /// Whether this node has got all that the owner before it had at that position.

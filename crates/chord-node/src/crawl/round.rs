@@ -17,7 +17,7 @@ use super::ask::{ask, connections};
 use super::left_out::LeftOut;
 use super::turns::{Standing, Turns};
 use crate::age::now_ms;
-use crate::links::Connections;
+use crate::links::{Connections, lock};
 use crate::shared::{Shared, Stage};
 
 /// New names that one node's word brings into a round, at most: as many as a node with a long successor list and all of its
@@ -227,7 +227,11 @@ impl Crawl {
             repair.sent_records.saturating_add(repair.fetched_records)
         });
         let position = self.shared.peer(name.clone()).position.to_string();
-        let seen = |report| SeenBody::new(name.to_string(), position, report);
+        let has_left = !is_there && self.has_left(&name);
+        let seen = |report| {
+            let seen = SeenBody::new(name.to_string(), position, report);
+            if has_left { seen.that_left() } else { seen }
+        };
         let essence = seen.clone()(report.clone().map(ReportBody::essence));
         let is_same = self.sight.node(name.as_str()).is_some_and(|place| place.seen == essence);
         let is_as_before = |seen: &&Seen| is_same && seen.written_at.elapsed() < NUMBERS_MAX;
@@ -254,6 +258,12 @@ impl Crawl {
             self.sight.take(essence);
         }
         names
+    }
+
+    /// Whether a node has said that it leaves, to this one or to those who were next to it.
+    fn has_left(&self, name: &NodeName) -> bool {
+        let at = self.shared.peer(name.clone()).position;
+        lock(&self.shared.departed).has_left(name) || self.sight.has_left(name.as_str(), at)
     }
 
     /// Forgets those that are not there and that nobody names any more.

@@ -101,6 +101,49 @@ async fn a_picture_has_every_node_by_its_own_word() {
 }
 
 #[tokio::test]
+async fn who_leaves_is_told_apart_from_who_dies_and_what_it_hands_over_is_counted() {
+    let first = node().await;
+    let mut ring = Vec::new();
+    while ring.len() < 4 {
+        let joins = Node::builder().listen("127.0.0.1:0").join(first.name().clone());
+        let joined = joins.start().await.unwrap();
+        tokio::time::timeout(DEADLINE, joined.ready()).await.unwrap().unwrap();
+        ring.push(joined);
+    }
+    let shared = first.shared();
+    for number in 0..100 {
+        first.put(format!("key {number}").as_bytes(), b"value").await.unwrap();
+    }
+    let mut look = shared.look().expect("nobody else looks");
+    let names: Vec<_> = ring.iter().map(|node| seen(node.name(), shared, "answered")).collect();
+    look_until(&mut look, &names).await;
+    ring.sort_by_key(|node| node.shared().own_records());
+    let leaver = ring.pop().expect("there are some");
+    let (name, own) = (leaver.name().clone(), leaver.shared().own_records());
+    let stay = || ring.iter().chain([&first]);
+    let taken_over = || stay().map(|node| node.shared().report().taken_over).sum::<u64>();
+    let before = taken_over();
+    assert!(own > 0);
+    assert_eq!(leaver.shutdown().await.left_behind, 0);
+    let told = format!(
+        "{},\"because\":\"it has left the ring in good order\",\"has_left\":true",
+        seen(&name, shared, "unreachable")
+    );
+    look_until(&mut look, &[told, "\"code\":\"left\",\"severity\":\"note\"".to_owned()]).await;
+    let handed_over = async {
+        while taken_over() < before + own {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, handed_over).await.expect("what it had is counted");
+    assert_eq!(taken_over(), before + own, "and nothing else");
+    drop(look);
+    for node in ring.into_iter().chain([first]) {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn whatever_a_peer_says_is_bounded_and_shown_as_what_it_is() {
     let node = node().await;
     let shared = node.shared().clone();

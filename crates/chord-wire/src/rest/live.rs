@@ -22,6 +22,9 @@ pub const PICTURE_BYTES_MAX: usize = PICTURE_NODES_MAX * (8 << 10);
 /// it stands still, and some tens of bytes in a second for each.
 pub const BEAT_PAUSE: Duration = Duration::from_secs(2);
 
+/// What is said of one that has left, behind its name and a colon.
+pub(super) const HAS_LEFT: &str = "it has left the ring in good order";
+
 /// A node of the picture, and what it said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SeenBody {
@@ -35,8 +38,16 @@ pub struct SeenBody {
     /// The same in words, to be read behind its name and a colon, where it told nothing; an older version does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Whether it has left in good order, by its own word before, and does not answer therefore.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub has_left: bool,
     /// What it said.
     pub report: Option<ReportBody>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_not(is_so: &bool) -> bool {
+    !is_so
 }
 
 /// What came of asking a node.
@@ -140,7 +151,16 @@ impl SeenBody {
             Err(answer) => (answer, None),
         };
         let because = report.is_none().then(|| answer.in_words().to_owned());
-        Self { node, position, answer, because, report }
+        Self { node, position, answer, because, has_left: false, report }
+    }
+
+    /// The same of one that does not answer, since it has left in good order.
+    #[must_use]
+    pub fn that_left(self) -> Self {
+        if self.answer == SeenAs::Answered {
+            return self;
+        }
+        Self { has_left: true, because: Some(HAS_LEFT.to_owned()), ..self }
     }
 
     fn checked(self, ring_name: &str, size: RingSize) -> Option<Self> {
@@ -156,7 +176,8 @@ impl SeenBody {
         let position = Peer::of_name(name, size).position.to_string();
         let mut because = self.because.filter(|_| answer == self.answer);
         because.as_mut().map(cut);
-        Some(Self { node: self.node, position, answer, because, report })
+        let has_left = self.has_left && report.is_none();
+        Some(Self { node: self.node, position, answer, because, has_left, report })
     }
 }
 
@@ -216,6 +237,7 @@ mod tests {
             position: "7".to_owned(),
             answer: SeenAs::OtherRing,
             because: None,
+            has_left: false,
             report: None,
         };
         let text = SeenText::from(&seen);

@@ -39,6 +39,13 @@ pub struct ReportBody {
     /// The nodes of whose records it keeps copies.
     #[serde(default)]
     pub copies_for: Vec<String>,
+    /// Records of the ranges that were handed over to it since it became a member: it answers for them now, and had copies of some
+    /// before.
+    #[serde(default)]
+    pub taken_over: u64,
+    /// Those who have left in good order, by their own word, the latest first.
+    #[serde(default)]
+    pub departed: Vec<String>,
     /// Operations on its records that are under way.
     #[serde(default)]
     pub operations: u64,
@@ -148,7 +155,7 @@ impl ReportBody {
         cut(&mut self.version);
         ring.not_ready_because.as_mut().map(cut);
         self.storage.trouble.as_mut().map(cut);
-        for names in [&mut self.copies_at, &mut self.copies_for] {
+        for names in [&mut self.copies_at, &mut self.copies_for, &mut self.departed] {
             names.truncate(REPORT_NAMES_MAX);
             names.retain(|name| name.parse::<NodeName>().is_ok());
         }

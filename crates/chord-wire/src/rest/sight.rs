@@ -86,6 +86,8 @@ pub enum State {
     Disagrees,
     /// It is in no ring.
     NoMember,
+    /// It has left in good order.
+    Left,
     /// It did not tell of itself.
     Absent(SeenAs),
 }
@@ -136,6 +138,17 @@ impl Sight {
         let mut order: Vec<_> = self.nodes.values().collect();
         order.sort_by_key(|place| place.position);
         order
+    }
+
+    /// Whether a node has left in good order, by the word of the members on either side of its place: they were its neighbours,
+    /// and would know if it were back.
+    pub fn has_left(&self, name: &str, at: Position) -> bool {
+        let distance = |place: &SeenPlace| self.size.distance(at, place.position);
+        let others = || self.members().filter(|(place, _)| place.name() != name);
+        let behind = others().min_by_key(|(place, _)| distance(place));
+        let before = others().max_by_key(|(place, _)| distance(place));
+        let says_so = |(_, report): (_, &ReportBody)| report.departed.iter().any(|departed| departed == name);
+        behind.is_some_and(says_so) || before.is_some_and(says_so)
     }
 
     /// A node by its name.
@@ -252,13 +265,17 @@ impl Sight {
 
     /// How many nodes do not answer as they should. One of another program answers as it can.
     pub fn n_absent(&self) -> usize {
-        let is_absent = |place: &&SeenPlace| place.report().is_none() && !place.is_of_another_program();
+        let is_absent = |place: &&SeenPlace| {
+            place.report().is_none() && !place.is_of_another_program() && !place.seen.has_left
+        };
         self.nodes.values().filter(is_absent).count()
     }
 
     /// How a node is.
     pub fn state(&self, place: &SeenPlace) -> State {
-        let Some(report) = place.report() else { return State::Absent(place.seen.answer) };
+        let Some(report) = place.report() else {
+            return if place.seen.has_left { State::Left } else { State::Absent(place.seen.answer) };
+        };
         let is_complete = report.ring.range.as_ref().is_none_or(|range| range.is_complete);
         if !report.ring.is_member {
             State::NoMember
@@ -345,6 +362,7 @@ impl State {
             Self::Incomplete => "incomplete",
             Self::Disagrees => "disagrees",
             Self::NoMember => "no member",
+            Self::Left => "left",
             Self::Absent(SeenAs::Answered) => "answers",
             Self::Absent(SeenAs::Unreachable) => "unreachable",
             Self::Absent(SeenAs::Silent) => "silent",

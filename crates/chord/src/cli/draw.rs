@@ -62,7 +62,8 @@ pub(crate) fn sign(letters: Letters, state: State) -> char {
         State::NotReady => ('◐', 'o'),
         State::Incomplete => ('◑', 'o'),
         State::Disagrees => ('◆', '%'),
-        State::NoMember => ('○', '-'),
+        State::NoMember | State::Left => ('○', '-'),
+        State::Absent(SeenAs::OtherProgram) => ('◇', '+'),
         State::Absent(_) => ('✗', 'X'),
     };
     match letters {
@@ -76,6 +77,7 @@ pub(crate) fn colour(state: State) -> Style {
     match state {
         State::Ready => GOOD,
         State::NotReady | State::Incomplete | State::Disagrees | State::NoMember => HEALING,
+        State::Left | State::Absent(SeenAs::OtherProgram) => Style::new(),
         State::Absent(_) => BAD,
     }
 }
@@ -209,7 +211,7 @@ fn draw_torn(ring: &Ring, circle: &Circle, canvas: &mut Canvas) {
 fn draw_nodes(ring: &Ring, letters: Letters, circle: &Circle, canvas: &mut Canvas) {
     let order = ring.order();
     let mut places: Vec<_> = order.iter().map(|place| (ring.state(place), place.turn)).collect();
-    places.sort_by_key(|(state, _)| matches!(state, State::Absent(_)));
+    places.sort_by_key(|(state, _)| matches!(state, State::Absent(_) | State::Left));
     for (state, turn) in places {
         let (x, y) = circle.point(turn);
         canvas.letter(x, y, sign(letters, state), colour(state));

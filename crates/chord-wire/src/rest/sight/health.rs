@@ -7,7 +7,7 @@ use chord_ring::NodeName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::live::{PICTURE_NODES_MAX, SeenAs};
+use super::super::live::{HAS_LEFT, PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
 use super::patience::{Moment, Patience};
 use super::{SeenPlace, Sight, State};
@@ -84,6 +84,8 @@ pub enum Severity {
 pub enum RingTrouble {
     /// A node tells nothing of itself.
     NotAnswering,
+    /// A node has left in good order.
+    Left,
     /// What a node answers makes no sense.
     Garbled,
     /// A node is of another ring.
@@ -146,6 +148,7 @@ impl RingTrouble {
     pub const fn word(self) -> &'static str {
         match self {
             Self::NotAnswering => "not-answering",
+            Self::Left => "left",
             Self::Garbled => "garbled",
             Self::OtherRing => "other-ring",
             Self::OtherProgram => "other-program",
@@ -258,6 +261,11 @@ fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
     let (others, absent): (Vec<_>, Vec<_>) = absent.partition(|place| place.is_of_another_program());
     let next_to: BTreeSet<&str> = ring.neighbours();
     let tell = absent.into_iter().map(|place| {
+        if place.seen.has_left {
+            let what = format!("{}: {HAS_LEFT}.", place.name());
+            let next = "Nothing is to be done: it is no longer shown after a minute.";
+            return reason(RingTrouble::Left, Severity::Note, what, next).about(place.name());
+        }
         let is_next = next_to.contains(place.name());
         let (code, severity, next) = match place.seen.answer {
             SeenAs::Garbled => (

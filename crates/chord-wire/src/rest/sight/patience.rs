@@ -86,6 +86,7 @@ const fn what_to_look_at(code: RingTrouble) -> Option<&'static str> {
             "Its neighbours here do not let it go: see whether two nodes run under that name, or start it with this ring's name.",
         ),
         RingTrouble::NotAnswering
+        | RingTrouble::Left
         | RingTrouble::Garbled
         | RingTrouble::OtherProgram
         | RingTrouble::SeveralRings

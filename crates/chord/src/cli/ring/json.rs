@@ -139,7 +139,7 @@ impl<'a> Node<'a> {
             turn: place.turn,
             answer: place.seen.answer,
             state: state.words(),
-            is_member: !matches!(state, State::Absent(_) | State::NoMember),
+            is_member: !matches!(state, State::Absent(_) | State::Left | State::NoMember),
             is_ready: believed.is_some_and(|ring| ring.is_ready),
             predecessor: believed.and_then(predecessor),
             successor: believed.and_then(successor),

@@ -65,6 +65,7 @@ pub(crate) fn ideal(names: &[String]) -> Vec<SeenBody> {
         position: position(&names[idx]).to_string(),
         answer: SeenAs::Answered,
         because: None,
+        has_left: false,
         report: Some(told(idx)),
     };
     (0..names.len()).map(seen).collect()
@@ -223,6 +224,38 @@ fn one_that_answers_rubbish_or_is_of_another_ring_is_not_told_as_dead() {
 }
 
 #[test]
+fn one_that_has_left_in_good_order_is_not_told_as_dead() {
+    let names = names(8);
+    let mut nodes = ideal(&names[..7]);
+    let gone = SeenBody::new(names[7].clone(), position(&names[7]).to_string(), Err(SeenAs::Unreachable));
+    nodes.push(gone.clone());
+    let dead = ring(nodes.clone());
+    assert_eq!((level(&dead), dead.n_absent()), (Level::Gone, 1));
+    nodes[7] = gone.that_left();
+    let left = ring(nodes);
+    assert_eq!((level(&left), left.n_absent(), reasons(&left)[0].code), (Level::Note, 0, "left"));
+    assert!(reasons(&left)[0].what.ends_with("it has left the ring in good order."));
+    assert_eq!(left.state(left.node(&names[7]).unwrap()), State::Left);
+}
+
+#[test]
+fn that_one_has_left_is_believed_of_those_who_stood_next_to_it() {
+    let names = names(8);
+    let who_say_so = |idxs: &[usize]| {
+        let mut sight = Sight::new(size());
+        for (idx, mut seen) in ideal(&names).into_iter().enumerate().filter(|(idx, _)| *idx != 3) {
+            if idxs.contains(&idx) {
+                seen.report.as_mut().unwrap().departed = vec![names[3].clone()];
+            }
+            sight.take(seen);
+        }
+        sight.has_left(&names[3], position(&names[3]))
+    };
+    assert!(who_say_so(&[2]) && who_say_so(&[4]));
+    assert!(!who_say_so(&[]) && !who_say_so(&[0, 1, 5, 6, 7]));
+}
+
+#[test]
 fn what_should_have_healed_and_has_not_needs_somebody() {
     let names = names(8);
     let sight = |nodes: Vec<SeenBody>| {
@@ -340,6 +373,7 @@ fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
             position: idx.to_string(),
             answer: SeenAs::Silent,
             because: None,
+            has_left: false,
             report: None,
         };
         ring.take(RingEvent::Changes(picture((0..PICTURE_NODES_MAX).map(made_up).collect())));
