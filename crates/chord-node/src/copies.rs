@@ -42,13 +42,13 @@ impl Shared {
         let (position, size) = (key.position(self.ring.size), self.ring.size);
         let began = Instant::now();
         let found = self.look_up(position, ticket).await?;
-        let (took, hops, mut path) = (began.elapsed(), found.hops, found.path);
+        let (took, hops, mut path, times) = (began.elapsed(), found.hops, found.path, found.took);
         if path.last() != Some(&found.owner.name) {
             path.push(found.owner.name.clone());
         }
         let explained = path.iter().take(STEPS_EXPLAINED_MAX).map(|name| self.report_of(name));
         let (reports, copies) = join(join_all(explained), self.copies_at(key, &found.owner)).await;
-        let way = WayFound { size, position, hops, path: &path, took };
+        let way = WayFound { size, position, hops, path: &path, took, times: &times };
         Ok(TraceBody::new(&way, &reports, copies))
     }
 

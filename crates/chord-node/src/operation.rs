@@ -188,11 +188,12 @@ impl Work {
 impl Shared {
     /// Who owns `target`?
     pub(crate) async fn look_up(&self, target: Position, ticket: Ticket) -> Result<Found, OperationError> {
+        let began = Instant::now();
         let found = async {
             loop {
                 let mut lookup = ticket.lookup(target);
                 match self.advance_lookup(&mut lookup, &ticket, Until::Found).await {
-                    Way::Here(found) | Way::Found(found) => return Ok(found),
+                    Way::Here(found) | Way::Found(found) => return Ok(timed(found, began)),
                     Way::Named(..) | Way::Learned(..) => return Err(Refusal::NoRoute.into()),
                     Way::Stuck(refusal) => rest(&ticket, refusal).await?,
                 }
@@ -507,6 +508,14 @@ impl Shared {
             let _ = self.mailbox.try_send(Mail::Unreachable(peer.name.clone()));
         }
     }
+}
+
+/// The answer with the time that this node took for it in front of those of the others; no more of them than there are names, so
+/// that others can pass it on whatever somebody says.
+fn timed(mut found: Found, began: Instant) -> Found {
+    found.took.insert(0, began.elapsed());
+    found.took.truncate(found.path.len());
+    found
 }
 
 fn outcome(owner: NodeName, hops: u32, result: Operated) -> Result<Outcome, OperationError> {

@@ -154,7 +154,13 @@ mod tests {
         let (key, position) = far_key(node);
         let stored = nodes[0].put(key.as_bytes(), b"value").await.unwrap();
         let believe = |name: &NodeName| {
-            let found = Found { owner: shared.peer(name.clone()), hops: 1, path: Vec::new(), after: None };
+            let found = Found {
+                owner: shared.peer(name.clone()),
+                hops: 1,
+                path: Vec::new(),
+                after: None,
+                took: Vec::new(),
+            };
             shared.shortcuts.learn(position, &found);
         };
         let others =

@@ -60,7 +60,9 @@ pub fn owner_by_range(member: Peer, predecessor: Option<&Peer>, target: Position
     let before = predecessor.filter(|before| before.name != member.name);
     match before {
         Some(before) if !owned(before.position, target, member.position) => Err(Refusal::NoRoute),
-        Some(_) | None => Ok(Found { owner: member, hops: 0, path: Vec::new(), after: None }),
+        Some(_) | None => {
+            Ok(Found { owner: member, hops: 0, path: Vec::new(), after: None, took: Vec::new() })
+        }
     }
 }
 
@@ -192,6 +194,7 @@ impl Lookup {
                     hops: self.hops(),
                     path: self.path_through(view),
                     after: None,
+                    took: Vec::new(),
                 });
             }
             let because = match view.successors().rank(owner) {
@@ -265,6 +268,7 @@ impl Lookup {
             hops: self.hops(),
             path: self.path_through(view),
             after,
+            took: Vec::new(),
         })
     }
 

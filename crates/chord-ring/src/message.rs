@@ -1,5 +1,7 @@
 //! What nodes of one ring say to each other.
 
+use std::time::Duration;
+
 use crate::{NodeName, Peer, Position, RingName, RingSize, RingTag};
 
 /// What one node asks of another.
@@ -89,6 +91,9 @@ pub struct Found {
     pub path: Vec<NodeName>,
     /// The position after which the owner's range begins, if it has said so: a hint, for [`Shortcuts`](crate::Shortcuts).
     pub after: Option<Position>,
+    /// How long each that had the question took until it had the answer, whoever answers first, by its own clock. Whoever drives
+    /// a node tells it; a node itself knows no clock. Fewer than had the question, if one of them does not tell.
+    pub took: Vec<Duration>,
 }
 
 /// Why a node does not do what it was asked. Nothing changed at the node that refuses.

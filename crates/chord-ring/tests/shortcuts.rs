@@ -16,7 +16,13 @@ fn shortcuts(bits: u64) -> Shortcuts {
 }
 
 fn found(owner: u64, after: Option<u64>) -> Found {
-    Found { owner: peer(owner), hops: 1, path: vec![name(owner)], after: after.map(Position::from) }
+    Found {
+        owner: peer(owner),
+        hops: 1,
+        path: vec![name(owner)],
+        after: after.map(Position::from),
+        took: Vec::new(),
+    }
 }
 
 fn secs(secs: u64) -> Duration {

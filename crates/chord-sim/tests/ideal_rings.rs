@@ -32,7 +32,10 @@ fn learned_fingers(ring: &IdealRing, place: usize) -> Fingers {
         while node.poll().is_some() {}
         let owner = ring.views()[ring.owner(target)].me().clone();
         let path = vec![me.name.clone(), owner.name.clone()];
-        node.handle(Input::Answer(id, Ok(Answer::Found(Found { owner, hops: 1, path, after: None }))));
+        node.handle(Input::Answer(
+            id,
+            Ok(Answer::Found(Found { owner, hops: 1, path, after: None, took: Vec::new() })),
+        ));
         while node.poll().is_some() {}
     }
     node.view().fingers().clone()

@@ -69,7 +69,7 @@ impl Oracle {
                 let path = vec![me.name.clone(), owner.name.clone()];
                 node.handle(Input::Answer(
                     id,
-                    Ok(Answer::Found(Found { owner, hops: 1, path, after: None })),
+                    Ok(Answer::Found(Found { owner, hops: 1, path, after: None, took: Vec::new() })),
                 ));
                 while node.poll().is_some() {}
                 if is_last {

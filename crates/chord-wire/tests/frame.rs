@@ -157,7 +157,8 @@ fn requests_and_answers_are_these_bytes() {
     for request in [RingRequest::Ping, RingRequest::GetState, RingRequest::ForgetPredecessor] {
         assert_eq!(content(|to| asked(request).write(to)), [0]);
     }
-    let found = Found { owner: peer("h:2"), hops: 300, path: vec![name("h:1")], after: None };
+    let found =
+        Found { owner: peer("h:2"), hops: 300, path: vec![name("h:1")], after: None, took: Vec::new() };
     let found = Answer::Ring(RingAnswer::Found(found));
     assert_eq!(content(|to| found.write(to)), b"\0\x03h:2\xac\x02\x01\x03h:1");
     let refused = Refused { code: Some(Code::NoRoute), sentence: "no".to_owned() };
@@ -191,8 +192,13 @@ fn a_deletion_tells_its_version_in_a_field_that_others_pass_over() {
 #[test]
 fn where_the_range_of_an_owner_begins_is_told_in_a_field_that_others_pass_over() {
     let after = Some(Position::from(0x1234));
-    let found =
-        Answer::Ring(RingAnswer::Found(Found { owner: peer("h:2"), hops: 1, path: Vec::new(), after }));
+    let found = Answer::Ring(RingAnswer::Found(Found {
+        owner: peer("h:2"),
+        hops: 1,
+        path: Vec::new(),
+        after,
+        took: Vec::new(),
+    }));
     let bytes = b"\x0f\x03\x02\x12\x34\0\x03h:2\x01\0";
     assert_eq!(content(|to| found.write(to)), bytes);
     let read = |kind: Kind, content: &[u8]| Answer::read(kind.number(), content, &limits(), &speaker());
@@ -201,6 +207,23 @@ fn where_the_range_of_an_owner_begins_is_told_in_a_field_that_others_pass_over()
     let off_ring = [b"\x0f\x22\x21\x01", &[0; 32][..], b"\0\x03h:2\x01\0"].concat();
     assert!(read(Kind::Found, &off_ring).is_err());
     assert!(Tag::After.number() % 2 == 1, "who does not know it passes over it");
+}
+
+#[test]
+fn how_long_each_took_is_told_in_a_field_that_others_pass_over() {
+    let took = vec![Duration::from_micros(300), Duration::from_micros(7)];
+    let found = Found { owner: peer("h:2"), hops: 1, path: Vec::new(), after: None, took };
+    let found = Answer::Ring(RingAnswer::Found(found));
+    let bytes = b"\x13\x04\x02\xac\x02\x07\0\x03h:2\x01\0";
+    assert_eq!(content(|to| found.write(to)), bytes);
+    let read = |kind: Kind, content: &[u8]| Answer::read(kind.number(), content, &limits(), &speaker());
+    assert_eq!(read(Kind::Found, bytes), Ok(found));
+    assert_eq!(read(Kind::Done, &[&bytes[..6], b"\0"].concat()), Err(MessageError::Misplaced { tag: 19 }));
+    assert!(
+        read(Kind::Found, b"\x13\x02\xff\x7f\0\x03h:2\x01\0").is_err(),
+        "more times than a path has names"
+    );
+    assert!(Tag::Took.number() % 2 == 1, "who does not know it passes over it");
 }
 
 #[test]
@@ -578,7 +601,9 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     });
     let found =
         (any_peer(), any::<u32>(), any_path(), prop::option::of(replica_messages::position(self::size())))
-            .prop_map(|(owner, hops, path, after)| Found { owner, hops, path, after });
+            .prop_map(|(owner, hops, path, after)| Found { owner, hops, path, after, took: Vec::new() });
+    let times = prop::collection::vec(any::<u32>().prop_map(|us| Duration::from_micros(us.into())), 0..40);
+    let found = (found, times).prop_map(|(found, took)| Found { took, ..found });
     let ring = prop_oneof![
         pong.prop_map(RingAnswer::Pong),
         state.prop_map(RingAnswer::State),

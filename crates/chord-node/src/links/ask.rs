@@ -173,7 +173,7 @@ impl Asker<'_> {
         let reply = link.call_onward(&request, &context, left).await?;
         match self.granted(to, Command::FindSuccessor, reply)? {
             (seed::Answer::FindSuccessor { node, hops }, context) => {
-                Ok(Found { owner: self.peer(node), hops, path: context.path, after: None })
+                Ok(Found { owner: self.peer(node), hops, path: context.path, after: None, took: Vec::new() })
             }
             _ => Err(Failure::Garbled),
         }

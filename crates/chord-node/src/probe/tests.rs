@@ -12,7 +12,7 @@ fn peer(name: &str) -> Peer {
 }
 
 fn found(owner: &str) -> Answer {
-    Answer::Found(Found { owner: peer(owner), hops: 1, path: Vec::new(), after: None })
+    Answer::Found(Found { owner: peer(owner), hops: 1, path: Vec::new(), after: None, took: Vec::new() })
 }
 
 fn state(of: &str, predecessor: Option<&str>, successors: &[&str]) -> Answer {

@@ -166,7 +166,7 @@ fn a_join_refused_by_the_contact_names_both_sides_the_right_way_round() {
 fn a_join_at_a_taken_position_fails_wherever_the_other_member_shows() {
     let error = JoinError::PositionTaken { joiner: name(10), member: usurper(10) };
     let mut node = locating();
-    let answer = Found { owner: usurper(10), hops: 0, path: vec![name(20)], after: None };
+    let answer = Found { owner: usurper(10), hops: 0, path: vec![name(20)], after: None, took: Vec::new() };
     node.answer(Purpose::Ring, Ok(Answer::Found(answer)));
     expect_join_failed(&mut node, error.clone());
     for (predecessor, successor) in [(usurper(10), peer(30)), (peer(5), usurper(10))] {

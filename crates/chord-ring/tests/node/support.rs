@@ -149,7 +149,7 @@ pub fn leaving(at: u64) -> Result<Answer, Failure> {
 pub fn found(owner: u64, path: &[u64]) -> Result<Answer, Failure> {
     let path: Vec<NodeName> = path.iter().copied().map(name).collect();
     let hops = u32::try_from(path.len()).unwrap() - 1;
-    Ok(Answer::Found(Found { owner: peer(owner), hops, path, after: None }))
+    Ok(Answer::Found(Found { owner: peer(owner), hops, path, after: None, took: Vec::new() }))
 }
 
 /// The question that a node puts first when it looks `target` up, by way of `path`.

@@ -366,7 +366,8 @@ impl Locals {
         self.feed(local, Input::Command(Token(0), Command::Join(member.name.clone())));
         let ring = Some(self.positions.settings().ring().clone());
         let pong = Pong { peer: member.clone(), member: true, ring };
-        let found = Found { hops: 1, path: vec![member.name.clone()], owner: member, after: None };
+        let found =
+            Found { hops: 1, path: vec![member.name.clone()], owner: member, after: None, took: Vec::new() };
         for answer in [Answer::Pong(pong), Answer::Found(found)] {
             local.open.clear();
             self.feed(local, Input::Answer(id(Purpose::Ring), Ok(answer)));

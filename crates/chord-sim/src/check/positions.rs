@@ -109,7 +109,7 @@ impl Positions {
     pub(super) fn turn_found(&self, found: &Found, by: usize) -> Found {
         let path = found.path.iter().map(|name| self.turn_name(name, by)).collect();
         // Of all this the node reads the owner alone.
-        Found { owner: self.turn(&found.owner, by), hops: found.hops, path, after: None }
+        Found { owner: self.turn(&found.owner, by), hops: found.hops, path, after: None, took: Vec::new() }
     }
 
     fn turn_name(&self, name: &NodeName, by: usize) -> NodeName {

@@ -1,5 +1,7 @@
 //! Answers: what comes back.
 
+use std::time::Duration;
+
 use chord_kv::Version;
 use chord_kv::replication::{Before, OperationError, Outcome, PeerAnswer};
 use chord_ring::{Answer as RingAnswer, Found, NodeName, Peer, Pong, Position, RingTag, State};
@@ -12,7 +14,9 @@ use super::request::{read_neighbours, read_peer, write_neighbours};
 use crate::replica::part::Wire;
 use crate::replica::reader::Reader;
 use crate::replica::writer::Writer;
-use crate::replica::{DataAnswer, ReplicaLimits, decode_answer, write_operated, write_peer_answer};
+use crate::replica::{
+    DataAnswer, ReplicaError, ReplicaLimits, decode_answer, write_operated, write_peer_answer,
+};
 use crate::rest::REPORT_BYTES_MAX;
 use crate::{Code, PATH_NAMES_MAX};
 
@@ -91,6 +95,11 @@ impl Answer {
             if let Self::Ring(RingAnswer::Found(Found { after: Some(after), .. })) = self {
                 fields.part(Tag::After, |to| to.position(*after));
             }
+            if let Self::Ring(RingAnswer::Found(Found { took, .. })) = self
+                && !took.is_empty()
+            {
+                fields.part(Tag::Took, |to| write_took(took, to));
+            }
             #[cfg(feature = "next-protocol")]
             fields.flag(Tag::Next, true);
             fields.end();
@@ -117,22 +126,9 @@ impl Answer {
         let unknown = MessageError::UnknownKind { kind };
         let kind = Kind::of(kind).ok_or(unknown)?;
         let mut from = Reader::new(content, *limits);
-        let Beside { hops, owner, deleted, is_repeated, after } = Beside::read(&mut from)?;
-        if kind != Kind::Operated && hops.is_some() {
-            return Err(Tag::Hops.misplaced());
-        }
-        if kind != Kind::Operated && owner.is_some() {
-            return Err(Tag::Owner.misplaced());
-        }
-        if kind != Kind::Operated && deleted.is_some() {
-            return Err(Tag::Deleted.misplaced());
-        }
-        if kind != Kind::Found && after.is_some() {
-            return Err(Tag::After.misplaced());
-        }
-        if kind != Kind::Operated && is_repeated {
-            return Err(Tag::Repeated.misplaced());
-        }
+        let beside = Beside::read(&mut from)?;
+        beside.check(kind)?;
+        let Beside { hops, owner, deleted, is_repeated, after, took } = beside;
         let answer = match kind {
             Kind::Operated => {
                 let answer = decode_answer(from.rest(), limits)?.with_deleted(deleted);
@@ -154,7 +150,11 @@ impl Answer {
             Kind::Pong => Self::Ring(RingAnswer::Pong(read_pong(&mut from, speaker)?)),
             Kind::State => Self::Ring(RingAnswer::State(read_state(&mut from, speaker)?)),
             Kind::Done => Self::Ring(RingAnswer::Done),
-            Kind::Found => Self::Ring(RingAnswer::Found(Found { after, ..read_found(&mut from)? })),
+            Kind::Found => Self::Ring(RingAnswer::Found(Found {
+                after,
+                took: took.unwrap_or_default(),
+                ..read_found(&mut from)?
+            })),
             Kind::Hello
             | Kind::Welcome
             | Kind::Declined
@@ -193,10 +193,28 @@ struct Beside {
     owner: Option<NodeName>,
     deleted: Option<Version>,
     after: Option<Position>,
+    took: Option<Vec<Duration>>,
     is_repeated: bool,
 }
 
 impl Beside {
+    /// Whether an answer of that kind may have what stands beside it.
+    fn check(&self, kind: Kind) -> Result<(), MessageError> {
+        let (is_operated, is_found) = (kind == Kind::Operated, kind == Kind::Found);
+        let fields = [
+            (Tag::Hops, self.hops.is_some(), is_operated),
+            (Tag::Owner, self.owner.is_some(), is_operated),
+            (Tag::Deleted, self.deleted.is_some(), is_operated),
+            (Tag::After, self.after.is_some(), is_found),
+            (Tag::Repeated, self.is_repeated, is_operated),
+            (Tag::Took, self.took.is_some(), is_found),
+        ];
+        match fields.into_iter().find(|(_, is_there, may_be)| *is_there && !may_be) {
+            Some((tag, ..)) => Err(tag.misplaced()),
+            None => Ok(()),
+        }
+    }
+
     fn read(from: &mut Reader<'_>) -> Result<Self, MessageError> {
         let mut this = Self::default();
         let limits = from.limits();
@@ -208,6 +226,7 @@ impl Beside {
                 }
                 Tag::Owner => this.owner = Some(read_name(bytes)?),
                 Tag::Deleted => this.deleted = Some(whole(limits, bytes, Version::read)?),
+                Tag::Took => this.took = Some(whole(limits, bytes, read_took)?),
                 Tag::After => this.after = Some(whole(limits, bytes, Reader::position)?),
                 Tag::Repeated => this.is_repeated = whole(limits, bytes, |_| Ok(true))?,
                 #[cfg(feature = "next-protocol")]
@@ -233,12 +252,25 @@ fn write_ring(answer: &RingAnswer, to: &mut Writer) {
         RingAnswer::Pong(pong) => to.flag(pong.member),
         RingAnswer::State(state) => write_neighbours(state.predecessor.as_ref(), &state.successors, to),
         RingAnswer::Done => {}
-        RingAnswer::Found(Found { owner, hops, path, after: _ }) => {
+        RingAnswer::Found(Found { owner, hops, path, after: _, took: _ }) => {
             owner.name.write(to);
             to.count((*hops).into());
             to.list(path);
         }
     }
+}
+
+/// In microseconds.
+fn write_took(took: &[Duration], to: &mut Writer) {
+    to.length(took.len());
+    for time in took {
+        to.count(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+fn read_took(from: &mut Reader<'_>) -> Result<Vec<Duration>, ReplicaError> {
+    let count = from.count_to("the times of a path", PATH_NAMES_MAX + 1)?;
+    (0..count).map(|_| from.count().map(Duration::from_micros)).collect()
 }
 
 fn read_pong(from: &mut Reader<'_>, speaker: &Speaker) -> Result<Pong, MessageError> {
@@ -256,5 +288,5 @@ fn read_found(from: &mut Reader<'_>) -> Result<Found, MessageError> {
     let owner = read_peer(from)?;
     let hops = from.count_to("hops", u32::MAX as usize)?;
     let path = from.list("the names of a path", PATH_NAMES_MAX + 1)?;
-    Ok(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path, after: None })
+    Ok(Found { owner, hops: u32::try_from(hops).unwrap_or(u32::MAX), path, after: None, took: Vec::new() })
 }

@@ -37,6 +37,8 @@ pub enum Tag {
     After = 15,
     /// A change came twice, and what was there before is not known any more.
     Repeated = 17,
+    /// How long each that had the question took until it had the answer.
+    Took = 19,
     /// What the other side is to make a proof of.
     Challenge = 21,
     /// That the sender knows a secret.
@@ -61,6 +63,7 @@ impl Tag {
         Self::Deleted,
         Self::After,
         Self::Repeated,
+        Self::Took,
         Self::Challenge,
         Self::Proof,
         #[cfg(feature = "next-protocol")]

@@ -280,6 +280,7 @@ impl Fields {
                 | Tag::Owner
                 | Tag::Deleted
                 | Tag::After
+                | Tag::Took
                 | Tag::Repeated
                 | Tag::Proof => return Err(tag.misplaced()),
             }

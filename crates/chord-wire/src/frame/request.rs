@@ -222,6 +222,7 @@ impl Beside {
                 | Tag::Deleted
                 | Tag::After
                 | Tag::Repeated
+                | Tag::Took
                 | Tag::Challenge
                 | Tag::Proof => return Err(tag.misplaced()),
             }

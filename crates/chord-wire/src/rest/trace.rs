@@ -65,7 +65,12 @@ pub struct StepBody {
     pub entries: Option<(u16, u16)>,
     /// Which of its successors the next node is, from 1, if it is one.
     pub successor: Option<u16>,
-    /// How long answers of the next node take it, smoothed, in microseconds; null if it has measured none.
+    /// How long this hop took in this lookup, in microseconds: until this node had the next one's answer, without the time for which
+    /// that one waited for those behind it, and with those whom this node asked before in vain. Null if they do not tell, as
+    /// older nodes and those of other programs.
+    #[serde(default)]
+    pub took_us: Option<u64>,
+    /// How long answers of the next node usually take it, smoothed, in microseconds; null if it has measured none.
     pub round_trip_us: Option<u64>,
     /// Which part of the way from it to the key that is; null of the last hop, which goes to the key or beyond.
     #[schema(minimum = 0, maximum = 1)]
@@ -114,6 +119,17 @@ pub struct WayFound<'a> {
     pub path: &'a [NodeName],
     /// How long it took.
     pub took: Duration,
+    /// How long each of these nodes took until it had the answer, by its own clock, as far as they tell.
+    pub times: &'a [Duration],
+}
+
+impl WayFound<'_> {
+    /// How long it took from this node on the way to the next, and back. Whoever is last waits for nobody.
+    fn hop_took(&self, idx: usize) -> Option<Duration> {
+        let (here, is_last_hop) = (self.times.get(idx)?, idx + 2 >= self.path.len());
+        let behind = self.times.get(idx + 1).copied().or(is_last_hop.then_some(Duration::ZERO))?;
+        Some(here.saturating_sub(behind))
+    }
 }
 
 impl TraceBody {
@@ -163,11 +179,13 @@ impl StepBody {
             passed_over: 0,
             entries: None,
             successor: None,
+            took_us: None,
             round_trip_us: None,
             leap: None,
         };
         if let Some(next) = next {
             step.leap = leap(way, own, place(next, way.size));
+            step.took_us = way.hop_took(idx).map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             step.explain(way, idx, next, report);
         }
         step.sentence = step.in_words(way.path.len() == 1);
@@ -327,7 +345,8 @@ mod tests {
     fn step(way: (&NodeName, &NodeName), to: Position, report: Option<&ReportBody>) -> StepBody {
         let (from, next) = way;
         let path = [from.clone(), next.clone()];
-        let way = WayFound { size: size(), position: to, hops: 1, path: &path, took: Duration::ZERO };
+        let way =
+            WayFound { size: size(), position: to, hops: 1, path: &path, took: Duration::ZERO, times: &[] };
         StepBody::new(&way, 0, from, report)
     }
 
@@ -367,14 +386,40 @@ mod tests {
     }
 
     #[test]
+    fn a_hop_takes_what_its_node_waited_and_the_next_one_did_not() {
+        let names = ordered();
+        let ms = Duration::from_millis;
+        let tooks = |path: &[NodeName], times: &[Duration]| {
+            let (position, hops) = (place(&names[4]), 1);
+            let way = WayFound { size: size(), position, hops, path, took: ms(30), times };
+            let copies = CopiesBody::new(
+                "5".to_owned(),
+                NodeBody { node: names[3].to_string(), position: "5".to_owned() },
+                Vec::new(),
+                true,
+            );
+            TraceBody::new(&way, &[], copies).steps.into_iter().map(|step| step.took_us).collect::<Vec<_>>()
+        };
+        assert_eq!(tooks(&names[..3], &[ms(30), ms(10), ms(1)]), [Some(20_000), Some(9_000), None]);
+        assert_eq!(
+            tooks(&names[..3], &[ms(30), ms(10)]),
+            [Some(20_000), Some(10_000), None],
+            "the owner waits for nobody"
+        );
+        assert_eq!(tooks(&names[..3], &[ms(30)]), [None; 3], "the next one does not tell");
+        assert_eq!(tooks(&names[..2], &[ms(3), ms(9)]), [Some(0), None], "clocks may differ");
+        assert_eq!(tooks(&names[..1], &[ms(3)]), [None]);
+    }
+
+    #[test]
     fn a_trace_survives_the_wire_and_nothing_else_is_one() {
         let names = ordered();
         let owner = NodeBody { node: names[1].to_string(), position: "5".to_owned() };
         let copy =
             |version: &str| CopyBody::new(names[1].to_string(), CopyState::Value, Some(version.to_owned()));
         let position = place(&names[1]);
-        let found =
-            WayFound { size: size(), position, hops: 1, path: &names[..2], took: Duration::from_micros(9) };
+        let (took, times) = (Duration::from_micros(9), [Duration::from_micros(8)]);
+        let found = WayFound { size: size(), position, hops: 1, path: &names[..2], took, times: &times };
         let trace = |version: &str| {
             let (position, copies) = (position.to_string(), vec![copy(version)]);
             let copies = CopiesBody::new(position, owner.clone(), copies, true);

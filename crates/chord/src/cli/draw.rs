@@ -4,6 +4,8 @@ mod canvas;
 
 use anstyle::{AnsiColor, Style};
 
+use chord::seen::SeenAs;
+
 use super::seen::{Arc, Ring, State, sweep};
 use canvas::{Canvas, Over};
 

@@ -29,7 +29,7 @@ Examples:
   chord trace greeting --node 127.0.0.1:4568 --json
 
 Each node on the way is asked what it knows, and by that it is told why it named the next; it is a moment later, so it may have \
-changed its mind. Times beside hops are round trips that the node itself has measured. chord lookup says the owner alone.
+changed its mind. The time beside a hop is how long it took this time, without the hops behind it; of a node that does not tell, how far away the next one usually is. chord lookup says the owner alone.
 With --json, a key that is not UTF-8 is in key_base64; docs/terminal.md has all fields.
 Exit codes: 0 the owner was found, whether its copies agree or not, or nothing is stored; 1 or 2 as for every command.")]
 pub(crate) struct TraceArgs {
@@ -102,13 +102,16 @@ fn page(key: &Key, trace: &TraceBody) -> String {
 
 /// The words are those of the node that was asked; of an older version, which has none, only what it found is told.
 fn hop(step: &StepBody) -> String {
-    let StepBody { node, next, sentence, leap, round_trip_us, .. } = step;
+    let StepBody { node, next, sentence, leap, took_us, round_trip_us, .. } = step;
     let sentence = match (sentence.as_str(), next) {
         ("", Some(next)) => format!("names {next}"),
         ("", None) => "owns the key".to_owned(),
         (sentence, _) => shown(sentence, SENTENCE_CHARS_MAX),
     };
-    let took = round_trip_us.map(|us| format!("about {} away", micros(us)));
+    let took = match took_us {
+        Some(us) => Some(format!("took {}", micros(*us))),
+        None => round_trip_us.map(|us| format!("usually {} away", micros(us))),
+    };
     let leap = leap.map(|leap| format!("{} of the way to the key", percent(leap.clamp(0.0, 1.0))));
     let more: Vec<_> = took.into_iter().chain(leap).filter(|_| next.is_some()).collect();
     if more.is_empty() {
@@ -184,8 +187,8 @@ position  42
 owner     h:3, 2 hops away, found in 900 us
 
 The way to its owner
-  1. h:1 names h:2: it is near (about 1.5 ms away, 75 % of the way to the key).
-  2. h:2 names h:3: \\u{1b}[2Jit is the owner (about 1.5 ms away, 75 % of the way to the key).
+  1. h:1 names h:2: it is near (usually 1.5 ms away, 75 % of the way to the key).
+  2. h:2 names h:3: \\u{1b}[2Jit is the owner (usually 1.5 ms away, 75 % of the way to the key).
   3. h:3 owns the key, by its own word.
 
 Who keeps it
@@ -194,6 +197,15 @@ Who keeps it
 They do not agree yet.
 ";
         assert_eq!(plain("greeting", &trace(&said())), expected);
+    }
+
+    #[test]
+    fn a_hop_is_told_with_the_time_that_it_took() {
+        let mut timed = said();
+        timed["steps"][0]["took_us"] = 2500.into();
+        let page = plain("greeting", &trace(&timed));
+        assert!(page.contains("names h:2: it is near (took 2.5 ms, 75 % of the way to the key)."), "{page}");
+        assert!(page.contains("(usually 1.5 ms away, 75 % of the way to the key)."), "{page}");
     }
 
     #[test]
@@ -206,7 +218,7 @@ They do not agree yet.
         }
         older["copies"][0].as_object_mut().unwrap().remove("words");
         let page = plain("greeting", &trace(&older));
-        assert!(page.contains("  1. h:1 names h:2 (about 1.5 ms away"), "{page}");
+        assert!(page.contains("  1. h:1 names h:2 (usually 1.5 ms away"), "{page}");
         assert!(page.contains("  3. h:3 owns the key."), "{page}");
         assert!(page.contains("  h:3 (owner) value, version"), "{page}");
     }
