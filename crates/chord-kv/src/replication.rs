@@ -435,6 +435,7 @@ impl Replicator {
             (true, true) => {
                 let before = self.tenure.complete_range();
                 self.tenure.set_neighbours(predecessor, head);
+                self.note_own();
                 if let (Some(before), Some(now)) = (before, self.tenure.range()) {
                     self.holdings.note_former(before, now, predecessor, self.now.elapsed);
                 }
@@ -447,6 +448,7 @@ impl Replicator {
             (false, true) => {
                 self.answered_for = None;
                 self.tenure.join(predecessor, head);
+                self.sweep.forget_lost();
                 self.recall.begin(self.now.elapsed);
                 self.succession = Succession::default();
                 let id = self.clock.next(self.now.wall_ms, self.me.position);
@@ -458,6 +460,7 @@ impl Replicator {
             }
             (_, false) => {
                 self.tenure.leave();
+                self.sweep.forget_lost();
                 self.holdings.clear();
                 self.recall.end();
             }

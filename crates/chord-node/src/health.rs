@@ -112,6 +112,11 @@ fn lacks_of_records(status: &Status) -> Vec<ReasonBody> {
         let detail = "this node may lack copies that it keeps for others";
         reasons.push(reason(Reason::NotCaughtUp, detail));
     }
+    if !status.has_handed_over {
+        let detail = "this node hands over records of positions that others answer for now: until it has, they may take for absent \
+                      what was written here while the ring was cut";
+        reasons.push(reason(Reason::HandingOver, detail));
+    }
     if let Some(one) = status.missed.first() {
         let others = status.missed.len() - 1;
         let more = if others == 0 { String::new() } else { format!(" and {others} more") };

@@ -178,7 +178,10 @@ impl Owner {
 
     fn publish(&mut self) {
         let view = self.ring.view().clone();
-        self.shared.records.tell(&view);
+        // Whoever finds the new neighbours in the view finds what is lacking with them too.
+        if let Some(status) = self.shared.records.tell(&view) {
+            *lock(&self.shared.status) = status;
+        }
         self.log_membership(&view);
         if !view.is_member() {
             self.shared.shortcuts.forget_all(); // The next ring is another one, perhaps.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use chord_kv::replication::{
     Consistency, Departure, Filter, Input, Operation, OperationError, Outcome, PeerAnswer, PeerRequest,
-    Proposal, Replicator, Since, TICK,
+    Proposal, Replicator, Since, Status, TICK,
 };
 use chord_kv::{Key, Store, Value};
 use chord_ring::{NodeName, Peer, Position, View, jittered};
@@ -178,9 +178,12 @@ impl Records {
         self.with(|driver| driver.feed(answer));
     }
 
-    /// Whom the node knows next to it now.
-    pub(crate) fn tell(&self, view: &View) {
-        self.with(|driver| driver.tell(view));
+    /// Whom the node knows next to it now. Returns how well its records are kept with these.
+    pub(crate) fn tell(&self, view: &View) -> Option<Status> {
+        self.with(|driver| {
+            driver.tell(view);
+            driver.status()
+        })
     }
 
     /// Those of the node's last life that it still asks for what it may lack.

@@ -193,6 +193,12 @@ impl Holdings {
         current.map(|holding| holding.group.range()).collect()
     }
 
+    /// The ranges for which owners count on this node by what they have said since then.
+    pub(super) fn heard_since(&self, time: Duration, now: Duration) -> Vec<Range> {
+        let heard = self.kept.iter().filter(|holding| holding.heard_at >= time && holding.is_current(now));
+        heard.map(|holding| holding.group.range()).collect()
+    }
+
     /// The owners that count on this node.
     pub(super) fn owners(&self, now: Duration) -> impl Iterator<Item = &NodeName> {
         let current = self.kept.iter().filter(move |holding| holding.is_current(now));

@@ -12,6 +12,10 @@ const NEWCOMER_WAIT: Duration = Duration::from_secs(5);
 
 /// How well a node's records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, to which a node says yes or no"
+)]
 pub struct Status {
     /// Whether it may answer for its range, and has everything of it.
     pub is_complete: bool,
@@ -19,6 +23,9 @@ pub struct Status {
     pub is_replicated: bool,
     /// Whether all owners that are known to count on this node have confirmed that it has everything.
     pub is_caught_up: bool,
+    /// Whether the owners of what was this node's until a moment ago have all that it has of it. After a cut some of that may
+    /// be nowhere else.
+    pub has_handed_over: bool,
     /// Copies that are missing, at most, over all keys of its range.
     pub copies_missing: u64,
     /// Those of the node's last life that it answers without, as they have not come back.
@@ -64,7 +71,8 @@ impl Traffic {
 impl Status {
     /// Whether nothing is lacking, here or elsewhere, as far as this node knows.
     pub fn is_ready(&self) -> bool {
-        self.is_complete && self.is_replicated && self.is_caught_up && self.missed.is_empty()
+        let Self { is_complete, is_replicated, is_caught_up, has_handed_over, missed, .. } = self;
+        *is_complete && *is_replicated && *is_caught_up && *has_handed_over && missed.is_empty()
     }
 }
 
@@ -82,6 +90,7 @@ impl Replicator {
             is_complete: self.tenure.is_complete() && self.tenure.question().is_none(),
             is_replicated: lacking == 0,
             is_caught_up: self.is_caught_up(),
+            has_handed_over: !self.has_to_hand_over(),
             copies_missing: if lacking == 0 { 0 } else { records().saturating_mul(lacking as u64) },
             missed: self.recall.missed(now),
             operations: self.works.len(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chord_ring::{Failure, Peer, owned};
 
+use super::holdings::is_within;
 use super::message::{AnswerBody, Header, MESSAGE_BYTES_MAX, MESSAGE_RECORDS_MAX, PeerRequest, Verdict};
 use super::sync::PAGE;
 use super::{Output, Purpose, Replicator, RequestId};
@@ -42,6 +43,19 @@ pub(super) struct Sweep {
     /// How many looks have ended, and what the last one kept.
     pub(super) ended: u64,
     pub(super) last_kept: u64,
+    /// The range for which this node answered last.
+    own: Option<Range>,
+    /// What was this node's own until a moment ago, until a look that began later has found nothing in it that its owner lacks.
+    lost: Option<Lost>,
+    /// Whether the look under way began since then.
+    is_of_lost: bool,
+}
+
+/// A part of its range that a node has lost.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    range: Range,
+    at: Duration,
 }
 
 impl Sweep {
@@ -63,6 +77,13 @@ impl Sweep {
         }
     }
 
+    /// The node is in no ring.
+    pub(super) fn forget_lost(&mut self) {
+        self.own = None;
+        self.lost = None;
+        self.is_of_lost = false;
+    }
+
     /// Whether the rest is offered once more before the look ends.
     fn begins_again(&mut self, now: Duration) -> bool {
         let again = self.kept == 0 && !self.again.is_empty();
@@ -75,6 +96,42 @@ impl Sweep {
 }
 
 impl Replicator {
+    /// The range for which this node answers may be another one.
+    pub(super) fn note_own(&mut self) {
+        let Some(now_own) = self.tenure.range() else { return };
+        if let Some(before) = self.sweep.own.replace(now_own) {
+            self.note_lost(before, now_own);
+        }
+    }
+
+    /// The range is smaller than it was: somebody has come between, or the ring of which this node was has become one with
+    /// another. What was written here meanwhile its owner there has never heard of, and takes for absent until it is handed over.
+    fn note_lost(&mut self, before: Range, now_own: Range) {
+        if now_own.after == before.after || !is_within(now_own, before) {
+            return;
+        }
+        let after = match self.sweep.lost {
+            Some(lost)
+                if is_within(
+                    Range { after: before.after, up_to: now_own.up_to },
+                    lost_with(lost, now_own),
+                ) =>
+            {
+                lost.range.after
+            }
+            Some(_) | None => before.after,
+        };
+        let range = Range { after, up_to: now_own.after };
+        self.sweep.lost = Some(Lost { range, at: self.now.elapsed });
+        self.sweep.is_of_lost = false;
+        self.hasten_sweep();
+    }
+
+    /// Whether this node may have records of what was its own and that the owner of today lacks.
+    pub(super) fn has_to_hand_over(&self) -> bool {
+        self.sweep.lost.is_some() && self.neighbours.is_member
+    }
+
     pub(super) fn drive_sweep(&mut self) {
         if self.sweep.is_asking || self.sweep.due_at > self.now.elapsed {
             return;
@@ -88,6 +145,15 @@ impl Replicator {
             }
             kept.extend(own_only);
             self.sweep.gaps = gaps(&kept);
+            self.sweep.is_of_lost = self.sweep.lost.is_some();
+            if let Some(lost) = self.sweep.lost {
+                // Who counted on this node there before it was the owner does not do so any more by that.
+                let heard = self.holdings.heard_since(lost.at, self.now.elapsed);
+                let others = Range { after: lost.range.up_to, up_to: lost.range.after };
+                let kept: Vec<Range> =
+                    heard.into_iter().chain([own, others]).chain(self.sweep.gaps.clone()).collect();
+                self.sweep.gaps.extend(gaps(&kept));
+            }
             self.sweep.is_running = true;
             self.sweep.kept = 0;
         }
@@ -146,8 +212,14 @@ impl Replicator {
         if self.leaving.is_some() {
             sweep.pause = soon;
         }
+        if sweep.kept == 0 && sweep.lost.is_some() && !sweep.is_of_lost {
+            sweep.pause = Duration::ZERO; // It began before that was lost.
+        }
         sweep.due_at = self.now.elapsed + sweep.pause;
         if sweep.kept == 0 {
+            if std::mem::take(&mut sweep.is_of_lost) {
+                sweep.lost = None;
+            }
             self.holdings.forget_lapsed(self.now.elapsed);
         }
     }
@@ -188,6 +260,10 @@ impl Replicator {
             }
             self.sweep.is_asking = false;
             return self.continue_sweep();
+        }
+        if answer == Err(Failure::Garbled) {
+            // It keeps no records: nobody can be waited for to take them.
+            self.sweep.lost = None;
         }
         let verdicts = match answer {
             Ok(AnswerBody::Judged(verdicts)) if verdicts.len() == self.sweep.found.len() => verdicts,
@@ -253,6 +329,11 @@ impl Replicator {
     }
 }
 
+/// What was lost before, and what is this node's own now.
+fn lost_with(lost: Lost, own: Range) -> Range {
+    Range { after: lost.range.after, up_to: own.up_to }
+}
+
 /// The ranges of the circle that lie in none of those.
 fn gaps(kept: &[Range]) -> Vec<Range> {
     if kept.iter().any(|range| range.after == range.up_to) {
@@ -279,7 +360,7 @@ fn gaps(kept: &[Range]) -> Vec<Range> {
 mod tests {
     use std::sync::Arc;
 
-    use chord_ring::RingSize;
+    use chord_ring::{Position, RingSize};
 
     use super::super::{Input, Neighbours, Now, PeerAnswer, Settings};
     use super::*;
@@ -343,6 +424,62 @@ mod tests {
             offered /= 2;
         }
         assert_eq!((node.sweep.ended, node.sweep.last_kept), (1, 0));
+    }
+
+    /// A member that has eight records in the range for which it answers, and what it needs to lose some of it.
+    fn owner_of_eight(before: &Peer) -> (Replicator, Vec<Position>) {
+        let store = Arc::new(MemoryStore::new(SIZE, 1 << 20));
+        let me = peer("me:1");
+        let (clock, start) = (VersionClock::new(), Now { elapsed: Duration::ZERO, wall_ms: 1_000_000 });
+        let mut positions = Vec::new();
+        for idx in 0..8 {
+            let key = Key::new(format!("key{idx}").as_bytes()).unwrap();
+            let (value, version) =
+                (Some(Value::new(b"value", 100).unwrap()), clock.next(1_000_000, me.position));
+            let position = key.position(SIZE);
+            positions.push(position);
+            store.apply(vec![Record { position, key, value, version, expires_at_ms: None }]).unwrap();
+        }
+        positions.sort_by_key(|position| SIZE.distance(me.position, *position));
+        let mut node = Replicator::new(me, Settings::new(SIZE), store, start);
+        is_next_to(&mut node, before, Duration::ZERO);
+        (node, positions)
+    }
+
+    fn is_next_to(node: &mut Replicator, before: &Peer, elapsed: Duration) {
+        let (predecessor, successors) = (Some(before.clone()), vec![before.clone()]);
+        let now = Now { elapsed, wall_ms: 1_000_000 };
+        node.handle(now, Input::Neighbours(Neighbours { is_member: true, predecessor, successors }));
+        if let Some((peer, epoch)) = node.tenure.question() {
+            node.tenure.vouch(&peer, epoch);
+            node.note_own();
+        }
+        while node.poll().is_some() {}
+    }
+
+    #[test]
+    fn what_a_node_has_lost_of_its_range_is_handed_over_before_it_is_ready_again() {
+        // Nobody stands between that one and this node, and all eight are this node's own.
+        let far = Peer { position: SIZE.finger_start(peer("me:1").position, 0), ..peer("far:1") };
+        let (mut node, positions) = owner_of_eight(&far);
+        assert!(node.status().has_handed_over);
+        // Another ring becomes one with this, and five of them are somebody else's.
+        let heir = Peer { position: positions[4], ..peer("heir:1") };
+        is_next_to(&mut node, &heir, Duration::from_millis(100));
+        assert!(!node.status().has_handed_over && !node.status().is_ready());
+        let mut elapsed = Duration::from_millis(100);
+        let judged = |node: &mut Replicator, elapsed: Duration, verdict: Verdict| {
+            let (id, headers) = next_offer(node, &heir, elapsed);
+            assert_eq!(headers.len(), 5);
+            let body = AnswerBody::Judged(vec![verdict; 5]);
+            let now = Now { elapsed: elapsed + Duration::from_millis(200), wall_ms: 1_000_000 };
+            node.handle(now, Input::Answer(id, Ok(PeerAnswer { leaving: false, body })));
+        };
+        judged(&mut node, elapsed, Verdict::Keep);
+        assert!(!node.status().has_handed_over, "its owner has them, and its group does not yet");
+        elapsed += Duration::from_millis(400);
+        judged(&mut node, elapsed, Verdict::Drop);
+        assert!(node.status().has_handed_over);
     }
 
     #[test]

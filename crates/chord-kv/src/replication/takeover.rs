@@ -57,6 +57,7 @@ impl Replicator {
         // Those who keep no records cannot tell, and are believed to name this node.
         if matches!(answer, Ok(AnswerBody::Vouched(true)) | Err(Failure::Garbled)) {
             self.tenure.vouch(peer, epoch);
+            self.note_own();
             self.follow_range_with_feed();
             self.regroup();
             self.drive_takeover();

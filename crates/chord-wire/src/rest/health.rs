@@ -41,6 +41,8 @@ pub enum Reason {
     CopiesMissing,
     /// It may lack copies that it keeps for others.
     NotCaughtUp,
+    /// Others may lack records that it has of positions that they answer for now.
+    HandingOver,
     /// Nodes with which it was before are not back.
     Missed,
     /// Other nodes find another one in its place.
@@ -51,7 +53,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stuck,
         Self::Leaving,
         Self::NotMember,
@@ -59,6 +61,7 @@ impl Reason {
         Self::Incomplete,
         Self::CopiesMissing,
         Self::NotCaughtUp,
+        Self::HandingOver,
         Self::Missed,
         Self::NotFound,
         Self::Disagreement,
