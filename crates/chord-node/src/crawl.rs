@@ -108,9 +108,9 @@ impl Look {
             let picture = self.pictures.wait_for(|picture| picture.at_ms > 0).await.ok()?.clone();
             let last = self.last.clone();
             if let Some(event) = self.show(&picture) {
-                let held = hold(event);
-                if held.is_some() {
-                    return held;
+                let shown = hold(event);
+                if shown.is_some() {
+                    return shown;
                 }
                 self.last = last;
             }

@@ -19,7 +19,8 @@ impl Shared {
     pub(crate) fn report(&self) -> ReportBody {
         let Status { copies_missing, operations, copies_at, copies_for, repaired, taken_over, .. } =
             lock(&self.status).clone();
-        let departed = lock(&self.departed).those_who_left().take(DEPARTED_TOLD_MAX).map(NodeName::to_string).collect();
+        let departed =
+            lock(&self.departed).those_who_left().take(DEPARTED_TOLD_MAX).map(NodeName::to_string).collect();
         let usage = self.store.usage();
         let trouble = match self.store.health() {
             Health::NotWriting { reason, remedy } => Some(format!("{reason}; {remedy}")),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chord_ring::NodeName;
 use chord_wire::rest::{
-    Moment, PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, Patience, ReportBody, SeenAs, SeenBody, SeenText,
-    Sight,
+    Moment, PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, Patience, ReportBody, SeenAs, SeenBody,
+    SeenText, Sight,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -154,7 +154,8 @@ impl Crawl {
             while !is_over && let Some((name, kind)) = waiting.next() {
                 let shared = self.shared.clone();
                 let seen = self.seen.get(&name);
-                let connections = seen.map_or_else(|| Arc::new(connections(&name)), |seen| seen.connections.clone());
+                let connections =
+                    seen.map_or_else(|| Arc::new(connections(&name)), |seen| seen.connections.clone());
                 asking.spawn(async move {
                     let report = ask(&shared, &connections, &name).await;
                     (kind, Told { name, connections, report })

@@ -93,7 +93,7 @@ async fn a_picture_has_every_node_by_its_own_word() {
     let name = second.name().clone();
     second.shutdown().await;
     look_until(&mut look, &[seen(&name, shared, "unreachable")]).await;
-    let told = format!("\"node\":\"{name}\",\"sentence\":\"{name}: nobody serves at that address.\"");
+    let told = format!("\"node\":\"{name}\",\"sentence\":\"{name}: it has left the ring in good order.\"");
     let alone = "\"code\":\"alone\",\"severity\":\"note\",\"node\":null,\"sentence\":\"The ring has one node";
     look_until(&mut look, &[told, alone.to_owned()]).await;
     drop(look);
@@ -194,7 +194,11 @@ async fn who_is_left_out_is_counted_once_however_many_name_it() {
     let left = (known - 2 * round::NEW_NAMES_MAX) as u64;
     let is_counted = |picture: &Arc<Picture>| picture.has_asked_all && picture.left_out == left;
     let counted = tokio::time::timeout(DEADLINE, look.pictures.wait_for(is_counted)).await;
-    assert!(counted.is_ok_and(|seen| seen.is_ok()), "{} are left out, not {left}", shared.crawler.pictures.borrow().left_out);
+    assert!(
+        counted.is_ok_and(|seen| seen.is_ok()),
+        "{} are left out, not {left}",
+        shared.crawler.pictures.borrow().left_out
+    );
     drop(look);
     node.shutdown().await;
 }
@@ -252,12 +256,15 @@ async fn reads_nothing(node: &Node) -> (tokio::net::TcpStream, String) {
 #[tokio::test]
 async fn a_hundred_who_look_at_two_hundred_nodes_and_do_not_read_take_no_more_than_their_part() {
     const BUDGET: usize = 16 << 20;
-    let limits =
-        crate::Limits { bodies_bytes: BUDGET, answer_write: Duration::from_secs(6), ..crate::Limits::default() };
+    let limits = crate::Limits {
+        bodies_bytes: BUDGET,
+        answer_write: Duration::from_secs(6),
+        ..crate::Limits::default()
+    };
     let node = Node::builder().listen("127.0.0.1:0").limits(limits).start().await.unwrap();
     let shared = node.shared().clone();
     let ring_name = shared.ring.name.to_string();
-    let all = peers("127.0.0.1", 196, |name| answer(&report(name, &ring_name, 120))).await;
+    let all = peers("127.0.0.1", 196, |name| answer(&report(name, &ring_name, 240))).await;
     let mut named = Vec::new();
     for known in all.chunks(49) {
         named.push(liar(|name| answer(&report_of(name, &ring_name, known)), false).await);
@@ -266,7 +273,7 @@ async fn a_hundred_who_look_at_two_hundred_nodes_and_do_not_read_take_no_more_th
     let mut look = shared.look().expect("nobody else looks");
     let wanted: Vec<_> = all.iter().map(|name| seen(name, &shared, "answered")).collect();
     let whole = look_until(&mut look, &wanted).await.len();
-    assert!(whole > 1 << 20, "{whole} bytes are many more than a socket takes");
+    assert!(whole > 3 << 20, "{whole} bytes are more than a socket takes");
 
     let taken = || BUDGET - shared.body_budget.available_permits() * crate::door::BUDGET_UNIT;
     let mut streams = Vec::new();
@@ -293,21 +300,31 @@ async fn a_hundred_who_look_at_two_hundred_nodes_and_do_not_read_take_no_more_th
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Sixty-three whole pictures would be a hundred times as much as that; one alone may exceed the part.
-    assert!(most > 0 && most <= part.max(2 * whole), "{most} bytes of {BUDGET} are taken, a picture has {whole}");
+    assert!(
+        most > 0 && most <= part.max(2 * whole),
+        "{most} bytes of {BUDGET} are taken, a picture has {whole}"
+    );
     println!("{n_seats} who do not read take {most} bytes at most, where a picture has {whole}");
 
     let cut_off = async {
-        while shared.crawler.seats.available_permits() < LOOKS_MAX - 1 || taken() > 0 {
+        while shared.crawler.seats.available_permits() == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, cut_off).await.expect("who does not read is cut off, and everything given back");
-    drop((streams, look));
+    tokio::time::timeout(DEADLINE, cut_off).await.expect("who has a picture and does not read it is cut off");
+    drop(streams);
+    let given_back = async {
+        while shared.crawler.seats.available_permits() < LOOKS_MAX - 1 || unread() > 0 || taken() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, given_back).await.expect("everything is given back");
+    drop(look);
     node.shutdown().await;
 }
 
 #[tokio::test]
-async fn the_ring_is_looked_at_only_while_somebody_wants_to_see_it() {_somebody_wants_to_see_it() {
+async fn the_ring_is_looked_at_only_while_somebody_wants_to_see_it() {
     let node = node().await;
     let shared = node.shared();
     assert!(!*lock(&shared.crawler.is_at_work));

@@ -116,7 +116,8 @@ mod tests {
         (0..40).for_each(|number| turns.add(name(&format!("hangs{number}")), Standing::New));
         assert_eq!(std::iter::from_fn(|| turns.next()).count(), DOUBTFUL_AT_ONCE);
         let asked_at = Instant::now();
-        (0..40).for_each(|number| turns.add(name(&format!("answers{number}")), Standing::Answered { asked_at }));
+        (0..40)
+            .for_each(|number| turns.add(name(&format!("answers{number}")), Standing::Answered { asked_at }));
         assert_eq!(std::iter::from_fn(|| turns.next()).count(), ASKED_AT_ONCE - DOUBTFUL_AT_ONCE);
         turns.ended(Kind::Doubtful);
         assert_eq!(turns.next().map(|(_, kind)| kind), Some(Kind::Sure), "they go first");

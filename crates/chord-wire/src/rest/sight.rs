@@ -168,7 +168,9 @@ impl Sight {
 
     /// Whom members take for those next to them.
     fn neighbours(&self) -> BTreeSet<&str> {
-        self.members().flat_map(|(_, report)| successor(&report.ring).into_iter().chain(predecessor(&report.ring))).collect()
+        self.members()
+            .flat_map(|(_, report)| successor(&report.ring).into_iter().chain(predecessor(&report.ring)))
+            .collect()
     }
 
     fn beliefs<'a>(&'a self, place: &'a SeenPlace) -> Vec<Belief<'a>> {
@@ -196,8 +198,7 @@ impl Sight {
             Some((range.after.parse::<Position>().ok()?, place.position, counts))
         });
         let untold = self.untold_ranges().into_iter();
-        let untold =
-            untold.map(|(after, up_to)| (after, up_to, Counts { untold: 1, ..Counts::default() }));
+        let untold = untold.map(|(after, up_to)| (after, up_to, Counts { untold: 1, ..Counts::default() }));
         let ranges: Vec<_> = told.chain(untold).collect();
         let cuts: BTreeSet<Position> = ranges.iter().flat_map(|(after, up_to, _)| [*after, *up_to]).collect();
         let cuts: Vec<Position> = cuts.into_iter().collect();

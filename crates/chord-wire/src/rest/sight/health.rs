@@ -280,12 +280,12 @@ fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
                 "Start it with this ring's name and size if it belongs here; otherwise take its name out of what the nodes \
                  here are told to join.",
             ),
-            _ if is_healed => (
+            SeenAs::Answered | SeenAs::Unreachable | SeenAs::Silent | SeenAs::OtherProgram if is_healed => (
                 RingTrouble::NotAnswering,
                 Severity::Gone,
                 "The others have closed the ring round it and made its copies anew. Start it again, or forget it.",
             ),
-            _ => (
+            SeenAs::Answered | SeenAs::Unreachable | SeenAs::Silent | SeenAs::OtherProgram => (
                 RingTrouble::NotAnswering,
                 Severity::Heals,
                 "The others close the ring round it and make its copies anew.",
@@ -313,7 +313,8 @@ fn of_other_programs(ring: &Sight, others: &[&SeenPlace]) -> Vec<RingReason> {
     });
     let mut found: Vec<_> = tell.collect();
     if let Some(more) = others.len().checked_sub(OTHER_PROGRAMS_MAX).filter(|more| *more > 0) {
-        let what = format!("{} cannot tell of themselves either.", count(more as u64, "more node", "more nodes"));
+        let what =
+            format!("{} cannot tell of themselves either.", count(more as u64, "more node", "more nodes"));
         found.push(reason(RingTrouble::OtherProgram, Severity::Note, what, "The table has them all."));
     }
     found
@@ -336,12 +337,15 @@ fn torn(ring: &Sight) -> Vec<RingReason> {
     if doubted > 0 {
         let who = count(doubted, "node does", "nodes do");
         let next = "Each round of maintenance mends some of it: wait some seconds.";
-        found.push(reason(
-            RingTrouble::Disagreement,
-            Severity::Heals,
-            format!("{who} not agree with a neighbour about who is next."),
-            next,
-        ).of(doubted));
+        found.push(
+            reason(
+                RingTrouble::Disagreement,
+                Severity::Heals,
+                format!("{who} not agree with a neighbour about who is next."),
+                next,
+            )
+            .of(doubted),
+        );
     }
     let claims = ring.claims();
     let unowned = claims.iter().filter(|arc| arc.owners == 0).count() as u64;
@@ -366,12 +370,15 @@ fn records(ring: &Sight) -> Vec<RingReason> {
     let missing = ring.copies_missing();
     if missing > 0 {
         let what = format!("Up to {} missing.", count(missing, "copy is", "copies are"));
-        found.push(reason(
-            RingTrouble::CopiesMissing,
-            Severity::Heals,
-            what,
-            "They are being made: stop no further node until this is 0.",
-        ).of(missing));
+        found.push(
+            reason(
+                RingTrouble::CopiesMissing,
+                Severity::Heals,
+                what,
+                "They are being made: stop no further node until this is 0.",
+            )
+            .of(missing),
+        );
     }
     let unready = |(_, report): &(_, &ReportBody)| !report.ring.is_ready && report.copies_missing == 0;
     let unready: Vec<_> = ring.members().filter(unready).collect();

@@ -43,12 +43,16 @@ impl Patience {
             let Some(next) = what_to_look_at(reason.code) else { continue };
             let now = Since { at: moment.at, least: reason.amount, moved: moment.moved };
             let key = (reason.code, reason.node.clone());
-            let since = before.remove(&key).filter(|since| !now.is_better_than(since, reason.code)).unwrap_or(now);
+            let since =
+                before.remove(&key).filter(|since| !now.is_better_than(since, reason.code)).unwrap_or(now);
             self.since.insert(key, since);
             if moment.at.saturating_sub(since.at) > self.limit {
                 reason.severity = Severity::Act;
-                reason.sentence =
-                    format!("{} For more than {} s it has not healed.", reason.sentence, self.limit.as_secs());
+                reason.sentence = format!(
+                    "{} For more than {} s it has not healed.",
+                    reason.sentence,
+                    self.limit.as_secs()
+                );
                 next.clone_into(&mut reason.next);
             }
         }
@@ -80,8 +84,12 @@ const fn what_to_look_at(code: RingTrouble) -> Option<&'static str> {
             "See whether all nodes take writes and reach each other, and whether there are as many as there should be copies: \
              stop none until this is 0.",
         ),
-        RingTrouble::NotReady => Some("Do what it says, or look into its log: stop no other node until it is ready."),
-        RingTrouble::NotMember => Some("It does not come in by itself: its log says why. Have it join, or stop it."),
+        RingTrouble::NotReady => {
+            Some("Do what it says, or look into its log: stop no other node until it is ready.")
+        }
+        RingTrouble::NotMember => {
+            Some("It does not come in by itself: its log says why. Have it join, or stop it.")
+        }
         RingTrouble::OtherRing => Some(
             "Its neighbours here do not let it go: see whether two nodes run under that name, or start it with this ring's name.",
         ),

@@ -53,11 +53,9 @@ impl Sight {
         let mut behind = BTreeMap::new();
         for place in self.untold() {
             let name = place.name();
-            let say_so = |(_, report): &(&SeenPlace, _)| {
-                let report: &super::ReportBody = report;
-                predecessor(&report.ring) == Some(name)
-            };
-            let says_so = self.members().find(say_so).map(|(place, _)| place.name());
+            let mut members = self.members();
+            let says_so = members.find(|(_, report)| predecessor(&report.ring) == Some(name));
+            let says_so = says_so.map(|(place, _)| place.name());
             let in_list = || {
                 self.members().find_map(|(_, report)| {
                     let mut list = report.ring.successors.iter().map(|peer| peer.node.as_str());

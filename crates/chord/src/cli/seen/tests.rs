@@ -148,13 +148,15 @@ fn what_a_node_of_another_program_believes_is_unknown_and_not_torn() {
         others.iter().for_each(|idx| of_another_program(&mut nodes, *idx));
         let ring = ring(nodes);
         assert_eq!((ring.torn().len(), ring.claims().len(), ring.n_absent()), (0, 0, 0), "{others:?}");
-        assert_eq!(ring.n_cycles(), 1, "{others:?}: it goes on behind one that cannot tell");
+        // It goes on behind one that cannot tell, as far as somebody says who comes there.
+        assert_eq!(ring.n_cycles(), usize::from(others.len() < 7), "{others:?}");
         let told = reasons(&ring);
         assert!(told.iter().all(|reason| reason.code == "other-program"), "{others:?}: {told:?}");
         assert_eq!((level(&ring), verdict(&ring)), (Level::Note, "The ring is whole".to_owned()));
         let unknown = ring.arcs().iter().filter(|arc| arc.owners == 0 && !arc.is_known).count();
         assert!(unknown > 0, "{others:?}: who answers there is not known");
-        let ours = ring.order().into_iter().filter(|place| !others.iter().any(|idx| names[*idx] == place.name()));
+        let ours =
+            ring.order().into_iter().filter(|place| !others.iter().any(|idx| names[*idx] == place.name()));
         assert!(ours.into_iter().all(|place| ring.state(place) == State::Ready), "{others:?}");
     }
 }
@@ -208,12 +210,16 @@ fn one_that_answers_rubbish_or_is_of_another_ring_is_not_told_as_dead() {
         } else {
             nodes.push(SeenBody::new(stranger, at, Err(answer)));
         }
-        let about = reasons(&ring(nodes)).into_iter().find(|reason| reason.node.as_deref() == Some(node.as_str()));
+        let about =
+            reasons(&ring(nodes)).into_iter().find(|reason| reason.node.as_deref() == Some(node.as_str()));
         about.map(|reason| (reason.code, reason.level, reason.what, reason.next)).expect("it is told")
     };
     let (code, level, what, next) = told(SeenAs::Garbled, true);
     assert_eq!((code, level), ("garbled", Level::Act));
-    assert!(what.ends_with("its answer makes no sense.") && next.starts_with("See what serves"), "{what} {next}");
+    assert!(
+        what.ends_with("its answer makes no sense.") && next.starts_with("See what serves"),
+        "{what} {next}"
+    );
     let (code, level, what, next) = told(SeenAs::OtherRing, true);
     assert_eq!((code, level), ("other-ring", Level::Heals));
     assert!(what.ends_with("it is of another ring.") && next.contains("this ring's name"), "{what} {next}");
@@ -278,7 +284,10 @@ fn what_should_have_healed_and_has_not_needs_somebody() {
     let mut at = |sight: &Sight, seconds, moved| {
         let health = sight.health_since(0, &mut patience, Moment { at: Duration::from_secs(seconds), moved });
         let first = health.reasons.into_iter().next();
-        (health.severity, first.map_or_else(String::new, |reason| format!("{} {}", reason.sentence, reason.next)))
+        (
+            health.severity,
+            first.map_or_else(String::new, |reason| format!("{} {}", reason.sentence, reason.next)),
+        )
     };
     assert_eq!(at(&torn(), 0, 0).0, Level::Heals);
     assert_eq!(at(&torn(), 20, 0).0, Level::Heals);
