@@ -145,7 +145,9 @@ fn what_a_node_of_another_program_believes_is_unknown_and_not_torn() {
     // Alone among the others, two in a row, and all but one.
     for others in [&[3][..], &[0, 7], &[2, 3, 4], &[1, 2, 3, 4, 5, 6, 7]] {
         let mut nodes = ideal(&names);
-        others.iter().for_each(|idx| of_another_program(&mut nodes, *idx));
+        for idx in others {
+            of_another_program(&mut nodes, *idx);
+        }
         let ring = ring(nodes);
         assert_eq!((ring.torn().len(), ring.claims().len(), ring.n_absent()), (0, 0, 0), "{others:?}");
         // It goes on behind one that cannot tell, as far as somebody says who comes there.
@@ -266,7 +268,9 @@ fn what_should_have_healed_and_has_not_needs_somebody() {
     let names = names(8);
     let sight = |nodes: Vec<SeenBody>| {
         let mut sight = Sight::new(size());
-        nodes.into_iter().for_each(|seen| sight.take(seen));
+        for seen in nodes {
+            sight.take(seen);
+        }
         sight
     };
     let torn = || {
