@@ -18,7 +18,7 @@ QUICK = "dashed|Dashed|Round by round|Lines that lead across|Under-replicated|ba
 IS_WHOLE = "return ['fine', 'gone', 'note'].includes(document.querySelector('#verdict').dataset.level)"
 N_MEMBERS = "return document.querySelector('[data-total=nodes]').textContent === String(arguments[0])"
 COUNT = "return Number(document.querySelector(`[data-count='${arguments[0]}']`).textContent.replaceAll(',', ''))"
-CAN_CLICK = "const one = document.querySelector(arguments[0]); return one !== null && !one.disabled"
+CAN_CLICK = "const one = document.querySelector(arguments[0]); return one !== null && !one.disabled && one.getAttribute('aria-disabled') !== 'true'"
 STATE_OF = "return document.querySelector(`#table tr[data-node=\"${arguments[0]}\"]`)?.dataset.state"
 
 
@@ -53,7 +53,8 @@ def open_page(browser, name):
     browser.open("about:blank")
     browser.open(f"http://{name}/")
     browser.wait("the ring is whole", IS_WHOLE, seconds=STEP_SECONDS)
-    browser.wait("the buttons are there", "return !document.querySelector('#play').hidden && !document.querySelector('#play-add').disabled")
+    browser.wait("the buttons are there", "return !document.querySelector('#play').hidden")
+    browser.wait("they can be clicked", CAN_CLICK, "#play-add")
 
 
 def click(browser, selector):
@@ -74,7 +75,7 @@ def adds_freezes_thaws_and_lets_leave(browser, names):
     new = next(name for name in names_of(names[0]) if name not in before)
     browser.wait("the ring is whole with it", IS_WHOLE, seconds=STEP_SECONDS)
     choose(browser, names[0])
-    browser.wait("the node of this page is safe", "return document.querySelector('#play-kill').disabled")
+    browser.wait("the node of this page is safe", "return document.querySelector('#play-kill').getAttribute('aria-disabled') === 'true'")
     choose(browser, new)
     click(browser, "#play-freeze")
     browser.wait("it is silent", f"{STATE_OF} === 'silent'", new)
@@ -202,7 +203,34 @@ def shows_a_write_that_is_lost(browser, names):
     browser.wait("none is lost", f"{COUNT} === 0", "lost")
     urllib.request.urlopen(urllib.request.Request(f"http://{names[0]}/v1/kv/load-007", method="DELETE"), timeout=30).close()
     browser.wait("it is lost", f"{COUNT} === 1", "lost", seconds=STEP_SECONDS)
-    check("load-007" in browser.text("#play-trouble"), "it is said which")
+    check("1 acknowledged write is gone: load-007" in browser.text("#play-lost"), "it is said which")
+    check("0 is good" in browser.text("#play-lost-about"), "it is said what that is")
+
+
+def takes_only_rates_that_it_can_write_at(browser, names):
+    open_page(browser, names[0])
+    said = "return document.querySelector('#play-rate-about').innerText"
+    check("from 1 to 1,000" in browser.run(said), "it is said which rates there are")
+    for wrong in ("", "0", "-5", "1001", "99999999999999999999", "1.5", "1e9"):
+        browser.write("#play-rate", wrong)
+        browser.click("#play-load")
+        check("a whole number from 1 to 1,000" in browser.run(said), f"a rate of {wrong!r}: {browser.run(said)}")
+        found = browser.run("const one = document.querySelector('#play-rate'); return [one.getAttribute('aria-invalid'), document.activeElement === one]")
+        check(found == ["true", True], f"a rate of {wrong!r} is marked, and can be typed anew: {found}")
+        check(state(names[0])["load"]["rate"] == 0, f"nothing is written at a rate of {wrong!r}")
+    browser.write("#play-rate", "7")
+    check("A whole number" in browser.run(said), "what is right is not said to be wrong")
+    browser.click("#play-load")
+    browser.wait("it is said how much is written", "return document.querySelector('#play-rate-about').innerText.startsWith('7 writes in a second')")
+    check(state(names[0])["load"]["rate"] == 7, "so much is written")
+    browser.click("#play-load")
+    browser.wait("it has stopped", "return document.querySelector('#play-load').innerText === 'Start'")
+    browser.write("#play-rate", "-5")
+    click(browser, "#lessons [data-lesson=crash]")
+    click(browser, "#lessons .steps > li:nth-child(1) > button")
+    browser.wait("a lesson writes as often as it should", "return document.querySelector('#play-rate').value === '50' && document.querySelector('#play-load').innerText === 'Stop'")
+    click(browser, "#play-load")
+    browser.wait("it has stopped again", "return document.querySelector('#play-load').innerText === 'Start'")
 
 
 def obeys_only_its_own_page(browser, names):
@@ -242,5 +270,6 @@ TESTS = [
     offers_to_play_only_where_the_node_takes_orders,
     ticks_nothing_that_has_not_happened,
     teaches_six_lessons_and_loses_no_write,
+    takes_only_rates_that_it_can_write_at,
     shows_a_write_that_is_lost,
 ]

@@ -67,6 +67,15 @@ export function say(element, text) {
   return element;
 }
 
+/** Whether a button can be used: one that cannot keeps the keyboard, which would get lost with it. */
+export function able(button, can) {
+  return set(button, { "aria-disabled": can ? null : "true" });
+}
+
+export function isAble(button) {
+  return button.getAttribute("aria-disabled") !== "true";
+}
+
 /** Children by name that are kept from one picture to the next. */
 export class Keyed {
   constructor(parent) {

@@ -8,7 +8,7 @@ import { Lessons } from "./lessons.js";
 import { Live } from "./live.js";
 import { Ring } from "./model.js";
 import { showNode } from "./node.js";
-import { Play } from "./play.js";
+import { Play, RATE } from "./play.js";
 import { Picture } from "./ring.js";
 import { Table } from "./table.js";
 import { Trace } from "./trace.js";
@@ -36,7 +36,7 @@ function lessonActs() {
     add: order("add"),
     cut: order("cut"),
     heal: order("heal"),
-    load: () => play.state.load.rate > 0 || play.order("load", { rate: Number(play.rate.value) || 50 }),
+    load: () => play.state.load.rate > 0 || play.order("load", { rate: play.wantedRate ?? RATE }),
     kill: (node) => {
       select(node);
       return play.order("kill", { node });

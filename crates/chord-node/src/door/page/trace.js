@@ -1,7 +1,7 @@
 // A key: the way to its owner hop by hop, who keeps it and whether they agree, and get, put and delete.
 
 import { brief, micros, percent } from "./angle.js";
-import { announce, byId, copyButton, h } from "./dom.js";
+import { able, announce, byId, copyButton, h, isAble } from "./dom.js";
 import { nodeLink } from "./node.js";
 
 /** Letters of a value that are shown. */
@@ -42,16 +42,16 @@ export class Trace {
 
   /** Does something with the key, and says what came of it. */
   async run(act) {
-    if (!this.form.reportValidity()) return;
-    const buttons = this.form.querySelectorAll("button");
-    buttons.forEach((button) => (button.disabled = true));
+    const buttons = [...this.form.querySelectorAll("button")];
+    if (!buttons.every(isAble) || !this.form.reportValidity()) return;
+    buttons.forEach((button) => able(button, false));
     try {
       await act();
     } catch (error) {
       const isSilent = error instanceof TypeError || error.name === "TimeoutError";
       this.say("trouble", isSilent ? "This node does not answer: is it still running?" : error.message);
     } finally {
-      buttons.forEach((button) => (button.disabled = false));
+      buttons.forEach((button) => able(button, true));
     }
   }
 
