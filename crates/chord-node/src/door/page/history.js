@@ -6,8 +6,10 @@ import { byId, h, say } from "./dom.js";
 /** Pictures and events that are kept, and nodes in all pictures together, each of which is a kilobyte or two: a page may stay open for days. */
 const PICTURES_MAX = 2000;
 const PICTURED_MAX = 40000;
-const EVENTS_MAX = 500;
-const LISTED_MAX = 60;
+const EVENTS_MAX = 5000;
+
+/** Events that are in the list at first, and with each look further down: more would make every picture slower. */
+const LISTED = 100;
 
 /** What has happened between two pictures. */
 export function eventsBetween(before, now) {
@@ -40,7 +42,8 @@ export function eventsBetween(before, now) {
 function happenedTo(name, former, node, now, add) {
   if (former.isThere !== node.isThere) {
     if (node.isThere) add(node.isMember ? "back" : "left", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
-    else add("gone", name, `${name} does not answer any more`);
+    else if (former.isMember) add("gone", name, `${name} does not answer any more`);
+    else add("left", name, `${name} has ended, after it left the ring`);
     return;
   }
   if (!node.isThere) return;
@@ -71,6 +74,9 @@ export class History {
   constructor(onShow) {
     this.pictures = [];
     this.events = [];
+    this.dropped = 0;
+    /** How many events are in the list, at most: more once somebody has looked for them. */
+    this.listed = LISTED;
     this.shown = null;
     this.onShow = onShow;
     this.build(byId("history"));
@@ -87,26 +93,34 @@ export class History {
     this.events.push(...events);
     const most = Math.max(2, Math.min(PICTURES_MAX, Math.floor(PICTURED_MAX / Math.max(1, ring.nodes.size))));
     if (this.pictures.length > most) this.pictures.splice(0, this.pictures.length - most);
-    if (this.events.length > EVENTS_MAX) this.events.splice(0, this.events.length - EVENTS_MAX);
-    this.draw(events.length > 0);
+    if (this.events.length > EVENTS_MAX) {
+      this.dropped += this.events.length - EVENTS_MAX;
+      this.events.splice(0, this.events.length - EVENTS_MAX);
+    }
+    this.list.prepend(...events.map((event) => this.item(event)).reverse());
+    this.trim();
+    this.draw();
   }
 
-  /** The picture as it was at that time. */
+  /** The picture as it was at that time, or the oldest that is kept. */
   goTo(at) {
     const then = this.pictures.findLast((ring) => ring.at <= at) ?? this.pictures[0];
     this.shown = then ?? null;
-    this.draw(true);
+    this.draw();
+    this.reveal();
     this.onShow();
   }
 
   goLive() {
     this.shown = null;
-    this.draw(true);
+    this.draw();
+    this.list.scrollTop = 0;
     this.onShow();
   }
 
   build(section) {
-    this.now = h("output", { class: "when" });
+    // What it says the slider says too, and one of them is enough for those who listen.
+    this.now = h("output", { class: "when", "aria-live": "off" });
     this.slider = h("input", {
       type: "range",
       min: "0",
@@ -119,15 +133,19 @@ export class History {
       },
     });
     this.live = h("button", { type: "button", onclick: () => this.goLive() }, "Back to now");
-    this.list = h("ol", { class: "events" });
+    this.kept = h("p", { class: "hint", id: "history-kept" });
+    this.list = h("ol", { class: "events", "aria-labelledby": "history-title", "aria-describedby": "history-kept", onscroll: () => this.scrolled(), onkeydown: (event) => this.steer(event), onfocusin: (event) => this.hold(event.target) });
+    this.older = h("button", { type: "button", class: "link older", onclick: () => this.listMore() });
     section.append(
       h("div", { class: "head" }, h("h2", { id: "history-title" }, "What has happened"), this.now, this.live),
       this.slider,
+      this.kept,
       this.list,
+      this.older,
     );
   }
 
-  draw(hasNews) {
+  draw() {
     const idx = this.shown === null ? this.pictures.length - 1 : this.pictures.indexOf(this.shown);
     this.slider.max = String(Math.max(0, this.pictures.length - 1));
     this.slider.value = String(Math.max(0, idx));
@@ -137,16 +155,83 @@ export class History {
     this.slider.setAttribute("aria-valuetext", text);
     this.live.hidden = this.shown === null;
     document.body.classList.toggle("past", this.shown !== null);
-    if (!hasNews) return;
-    const shown = this.events.slice(-LISTED_MAX).reverse();
-    this.list.replaceChildren(
-      ...shown.map((event) =>
-        h(
-          "li",
-          { "data-kind": event.kind, class: this.shown && event.at > this.shown.at ? "later" : null },
-          h("button", { type: "button", class: "link", onclick: () => this.goTo(event.at) }, h("time", {}, clock(event.at)), event.what),
-        ),
-      ),
-    );
+    this.sayKept();
+    this.markLater();
+  }
+
+  /** How far back one can look, and how many events there are. */
+  sayKept() {
+    if (this.events.length === 0) return;
+    const events = this.dropped > 0 ? `The newest ${this.events.length.toLocaleString("en")} events, ${this.dropped.toLocaleString("en")} older ones are let go` : count(this.events.length, "event", "events");
+    const [first] = this.pictures;
+    const isAll = first.at <= this.events[0].at;
+    say(this.kept, `${events}, since ${clock(this.events[0].at)}. ${isAll ? "The slider goes back as far." : `Pictures to go back to are kept since ${clock(first.at)}.`}`);
+    const more = this.events.length - this.list.childElementCount;
+    this.older.hidden = more <= 0;
+    say(this.older, `Show older ones (${more.toLocaleString("en")})`);
+  }
+
+  item(event) {
+    return h("li", { "data-kind": event.kind, "data-at": event.at }, h("button", { type: "button", class: "link", tabindex: "-1", onclick: () => this.goTo(event.at) }, h("time", {}, clock(event.at)), event.what));
+  }
+
+  /** Keeps no more in the list than have been asked for. */
+  trim() {
+    while (this.list.childElementCount > Math.min(this.listed, this.events.length)) this.list.lastElementChild.remove();
+    if (!this.list.querySelector('[tabindex="0"]')) this.list.firstElementChild?.firstElementChild.setAttribute("tabindex", "0");
+  }
+
+  /** Tab leads to the list, and not to each of its events: arrow keys go from one to the next. */
+  steer(event) {
+    const at = document.activeElement.closest("li");
+    if (!at || at.parentElement !== this.list) return;
+    const to = { ArrowDown: at.nextElementSibling, ArrowUp: at.previousElementSibling, Home: this.list.firstElementChild, End: this.list.lastElementChild }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    to.firstElementChild.focus();
+  }
+
+  /** The event that has the keyboard is the one that tab leads to the next time. */
+  hold(button) {
+    for (const one of this.list.querySelectorAll('[tabindex="0"]')) one.setAttribute("tabindex", "-1");
+    button.setAttribute("tabindex", "0");
+  }
+
+  /** Lists events that are further back. */
+  listMore(n = LISTED) {
+    const from = this.list.childElementCount;
+    const more = this.events.slice(Math.max(0, this.events.length - from - n), this.events.length - from).reverse();
+    this.list.append(...more.map((event) => this.item(event)));
+    this.listed = Math.max(LISTED, this.list.childElementCount);
+    this.sayKept();
+    this.markLater();
+    return more.length;
+  }
+
+  /** The list goes on by itself for who scrolls to its end, and is short again when they are back at its beginning. */
+  scrolled() {
+    const { scrollTop, clientHeight, scrollHeight } = this.list;
+    if (scrollTop + clientHeight > scrollHeight - clientHeight && this.list.childElementCount < this.events.length) this.listMore();
+    if (scrollTop === 0 && this.shown === null && this.listed > LISTED) {
+      this.listed = LISTED;
+      this.trim();
+      this.sayKept();
+    }
+  }
+
+  /** Pales what happened after the picture that is shown. */
+  markLater() {
+    const at = this.shown?.at ?? Infinity;
+    if (at === this.markedAt && at === Infinity) return;
+    this.markedAt = at;
+    for (const one of this.list.children) one.classList.toggle("later", Number(one.dataset.at) > at);
+  }
+
+  /** Scrolls to the last that had happened by the picture that is shown. */
+  reveal() {
+    const found = () => [...this.list.children].find((one) => Number(one.dataset.at) <= this.shown.at);
+    while (!found() && this.listMore() > 0);
+    const one = found();
+    if (one && !one.contains(document.activeElement)) this.list.scrollTop = one.offsetTop - this.list.clientHeight / 2;
   }
 }
