@@ -1,22 +1,36 @@
-// What is known of the ring: each node's own answer, and what follows from all of them together.
+// What is known of the ring: each node's own answer, and what the node that shows the ring says of all of them together. What is
+// the matter is its word alone; here is only found where in the picture that is to be drawn.
 
 import { sweep, turn } from "./angle.js";
 
 /** The owners' colours, none of which is that of trouble; see style.css. */
-const HUES = 6;
+export const HUES = 6;
 
 /** What is said before anything was seen. */
 const UNSEEN = { severity: "waiting", verdict: "Looking at the ring", detail: null, reasons: [], more: 0 };
 
+/** The fresh value with all those parts of the old one that are the same in it: many pictures are kept, and little changes. */
+function sharing(old, fresh) {
+  if (old === fresh) return old;
+  if (typeof old !== "object" || typeof fresh !== "object" || old === null || fresh === null || Array.isArray(old) !== Array.isArray(fresh)) return fresh;
+  const keys = Object.keys(fresh);
+  let isSame = Object.keys(old).length === keys.length;
+  for (const key of keys) {
+    fresh[key] = sharing(old[key], fresh[key]);
+    isSame &&= fresh[key] === old[key] && key in old;
+  }
+  return isSame ? old : fresh;
+}
+
 /** A node as it is shown. */
 class Node {
   constructor(seen, before) {
-    this.name = seen.node;
-    this.position = seen.position;
+    this.name = before?.name ?? seen.node;
+    this.position = before?.position ?? seen.position;
     this.answer = seen.answer;
     this.because = seen.because ?? null;
-    this.report = seen.report;
-    this.last = seen.report ?? before?.last ?? null;
+    this.report = seen.report ? shownOf(seen.report, before?.last) : null;
+    this.last = this.report ?? before?.last ?? null;
   }
 
   get isThere() {
@@ -38,6 +52,11 @@ class Node {
   get predecessor() {
     return this.ring?.predecessor?.node ?? null;
   }
+}
+
+/** What of a report the page shows; the rest would only fill memory. */
+function shownOf({ work, process, ...report }, before) {
+  return before ? sharing(before, report) : report;
 }
 
 /** The ring at one moment. It does not change. */
@@ -86,21 +105,34 @@ export class Ring {
     return this.order.filter(({ node }) => node.isMember);
   }
 
-  /** Every belief about who is next: whose, about whom, and whether the other side says the same. */
+  /** Whether the node that shows the ring says that this is the matter, or has more to say than it tells. */
+  says(code) {
+    this.codes ??= new Set(this.about.health.reasons.map((reason) => reason.code));
+    return this.codes.has(code) || this.about.health.more > 0;
+  }
+
+  /** Every belief about who is next: whose, about whom, and what that one says. */
   get beliefs() {
-    this.believed ??= this.order.flatMap(({ node }) => beliefsOf(this, node));
+    this.believed ??= this.order.flatMap(({ node }) => this.beliefsOf(node.name));
     return this.believed;
   }
 
-  /** Arcs of the ring for which nobody answers, and those for which several do. */
+  /** Those of one node. */
+  beliefsOf(name) {
+    this.believedBy ??= new Map();
+    if (!this.believedBy.has(name)) this.believedBy.set(name, beliefsOf(this, this.nodes.get(name)));
+    return this.believedBy.get(name);
+  }
+
+  /** Arcs of the ring for which nobody answers, and those for which several do, if that is said. */
   get claims() {
-    this.claimed ??= claims(this);
+    this.claimed ??= this.says("no-owner") || this.says("several-owners") ? claims(this) : [];
     return this.claimed;
   }
 
-  /** Into how many rings the nodes fall when one follows successors. */
+  /** The rings into which the nodes fall when one follows successors: one, unless it is said that there are several. */
   get cycles() {
-    this.cyclesFound ??= cycles(this);
+    this.cyclesFound ??= this.says("several-rings") ? cycles(this) : cycles(this).slice(0, 1);
     return this.cyclesFound;
   }
 
@@ -118,13 +150,18 @@ export class Ring {
     return this.members.reduce((sum, { node }) => sum + node.report.records, 0);
   }
 
+  /** Whether nothing is said to be the matter between neighbours. */
   get isCalm() {
-    return (
-      this.cycles.length <= 1 &&
-      this.claims.length === 0 &&
-      this.beliefs.every((belief) => belief.isAgreed) &&
-      this.order.every(({ node }) => node.isMember)
-    );
+    return !["several-rings", "disagreement", "no-owner", "several-owners"].some((code) => this.says(code));
+  }
+
+  /** How a node is, in the words that the terminal has for it too. */
+  stateOf(node) {
+    if (!node.isThere) return node.answer.replaceAll("-", " ");
+    if (!node.isMember) return "no member";
+    if (this.beliefsOf(node.name).some((belief) => !belief.isAgreed)) return "disagrees";
+    if (node.ring.range && !node.ring.range.is_complete) return "incomplete";
+    return node.ring.is_ready ? "ready" : "not ready";
   }
 
   /** The beginning and the end that all names have in common, where leaving them out leaves something to read. */
@@ -154,13 +191,16 @@ function commonParts(names) {
 }
 
 function beliefsOf(ring, node) {
-  if (!node.isMember) return [];
+  if (!node?.isMember) return [];
+  const isSaid = ring.says("disagreement") || ring.says("several-rings");
   const beliefs = [];
   const add = (kind, about, back) => {
     if (about === null || about === node.name) return;
     const other = ring.nodes.get(about);
     const says = other?.isMember ? other[back] : null;
-    beliefs.push({ kind, of: node.name, about, says, isAgreed: says === node.name });
+    // One that runs another program cannot tell what it believes, and nothing is known against it.
+    const cannotTell = other?.answer === "other-program";
+    beliefs.push({ kind, of: node.name, about, says, cannotTell, isAgreed: says === node.name || cannotTell || !isSaid });
   };
   add("successor", node.successor, "predecessor");
   add("predecessor", node.predecessor, "successor");

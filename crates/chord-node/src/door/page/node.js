@@ -44,7 +44,7 @@ function panel(ring, node, select) {
     fact("version", node.report.version),
   ];
   const name = (other, isAgreed) => nodeLink(ring, other, select, isAgreed);
-  const agreed = (kind) => ring.beliefs.find((belief) => belief.of === node.name && belief.kind === kind)?.isAgreed ?? true;
+  const agreed = (kind) => ring.beliefsOf(node.name).find((belief) => belief.kind === kind)?.isAgreed ?? true;
   const before = believed.predecessor ? name(believed.predecessor.node, agreed("predecessor")) : "none";
   const next = believed.successors.map(({ node: other }, idx) => h("li", {}, name(other, idx > 0 || agreed("successor"))));
   return [

@@ -5,14 +5,14 @@ import { byId, h, say, set } from "./dom.js";
 
 const text = (value) => value ?? "–";
 const share = (node) => node.ring?.range?.share ?? -1;
-const beliefs = (ring, node) => ring.beliefs.filter((belief) => belief.of === node.name);
+const state = (ring, { node }) => ring.stateOf(node);
 
 /** What a row says, and what it is sorted by. */
 const COLUMNS = [
   { key: "node", title: "node", show: (ring, { node }) => node.name, by: (ring, { node }) => node.name },
   { key: "position", title: "position", show: (ring, { node }) => brief(node.position), by: (ring, place) => place.turn },
   { key: "state", title: "state", show: state, by: state },
-  { key: "share", title: "share", isNumber: true, show: (ring, { node }) => (share(node) < 0 ? "–" : percent(share(node))), by: (ring, { node }) => share(node) },
+  { key: "share", title: "of positions", isNumber: true, show: (ring, { node }) => (share(node) < 0 ? "–" : percent(share(node))), by: (ring, { node }) => share(node) },
   { key: "records", title: "records", isNumber: true, show: (ring, { node }) => (node.isThere ? node.report.records.toLocaleString("en") : "–"), by: (ring, { node }) => node.report?.records ?? -1 },
   { key: "missing", title: "missing", isNumber: true, show: (ring, { node }) => (node.isThere ? node.report.copies_missing.toLocaleString("en") : "–"), by: (ring, { node }) => node.report?.copies_missing ?? -1 },
   { key: "predecessor", title: "predecessor", show: (ring, { node }) => text(node.predecessor), by: (ring, { node }) => text(node.predecessor) },
@@ -20,14 +20,6 @@ const COLUMNS = [
   { key: "up", title: "up for", isNumber: true, show: (ring, { node }) => (node.isThere ? lasting(ring.at - node.report.started_at_ms) : "–"), by: (ring, { node }) => (node.isThere ? -node.report.started_at_ms : 1) },
   { key: "version", title: "version", show: (ring, { node }) => text(node.report?.version), by: (ring, { node }) => text(node.report?.version) },
 ];
-
-function state(ring, { node }) {
-  if (!node.isThere) return node.answer;
-  if (!node.isMember) return "no member";
-  if (beliefs(ring, node).some((belief) => !belief.isAgreed)) return "disagrees";
-  if (node.ring.range && !node.ring.range.is_complete) return "incomplete";
-  return node.ring.is_ready ? "ready" : "not ready";
-}
 
 /** The table in the page. */
 export class Table {
@@ -80,7 +72,9 @@ export class Table {
   }
 }
 
+const { compare: compareTexts } = new Intl.Collator("en", { numeric: true });
+
 function compare(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
-  return String(a).localeCompare(String(b), "en", { numeric: true });
+  return compareTexts(String(a), String(b));
 }
