@@ -33,8 +33,8 @@ function panel(ring, node, select) {
   const range = believed.range;
   const facts = [
     place,
-    fact("answers for", range ? `${percent(range.share)} of the ring, ${range.is_complete ? "and has all of it" : "and asks others for what it may lack"}` : "it does not know yet"),
-    fact("records", `${node.report.records.toLocaleString("en")} of its own`),
+    fact("answers for", range ? `${percent(range.share)} of the positions, ${range.is_complete ? "and has all of it" : "and asks others for what it may lack"}` : "it does not know yet"),
+    fact("records", `${node.report.records.toLocaleString("en")} of its own${ring.records > 0 ? `, ${percent(node.report.records / ring.records)} of all` : ""}`),
     fact("missing copies", node.report.copies_missing === 0 ? "none" : `up to ${node.report.copies_missing.toLocaleString("en")}`),
     fact("holds", `${count(storage.records, "record", "records")}, ${bytes(storage.bytes)}, ${storage.is_durable ? "on disk" : "in memory"}`),
     fact("at work on", count(node.report.operations, "operation", "operations")),
