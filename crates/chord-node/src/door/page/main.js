@@ -56,7 +56,7 @@ function change(what) {
 
 let isDrawn = true;
 
-/** Draws everything, once for all that happens until then. */
+/** Draws everything, once for all that happens until then: part by part, so that the page answers its user in between. */
 function draw() {
   if (!isDrawn) return;
   isDrawn = false;
@@ -64,12 +64,19 @@ function draw() {
     isDrawn = true;
     const ring = shown();
     picture.draw(ring, view, play && ring === latest ? play.state : null);
-    table.draw(ring, view);
-    showNode(ring, view, select);
     showHealth(ring, select);
     play?.select(view.node);
-    lessons?.draw(play.works);
     document.title = `${byId("verdict").textContent} · chord`;
+    setTimeout(drawWords);
+  });
+}
+
+function drawWords() {
+  const ring = shown();
+  showNode(ring, view, select);
+  lessons?.draw(play.works);
+  setTimeout(() => {
+    table.draw(ring, view);
     document.body.dataset.drawn = String(ring.at);
   });
 }
