@@ -95,7 +95,8 @@ export class Live {
       // Others in turn: those that were tried first may be gone too.
       const first = others.length > 0 ? tried % others.length : 0;
       const names = [...others.slice(first), ...others.slice(0, first)].slice(0, TRIED_MAX);
-      this.tell(names.length > 0 ? "Looking for another node of the ring." : "No other node is known here.");
+      // Once: it is an alarm, and each change of it interrupts those who listen.
+      if (tried === 0 || names.length === 0) this.tell(names.length > 0 ? "Looking for another node of the ring." : "No other node is known here.");
       const next = await firstOf(names);
       if (!this.isSilent) return;
       if (next !== null) {
@@ -116,7 +117,8 @@ export class Live {
     const note = byId("silent");
     const who = this.seenBy || window.location.host;
     note.hidden = false;
-    note.replaceChildren(h("strong", {}, `${who} has said nothing for ${(SILENT_MS / 1000).toFixed(1)} s.`), " What is shown is older. ", ...what);
+    const fresh = h("p", {}, h("strong", {}, `${who} has said nothing for ${(SILENT_MS / 1000).toFixed(1)} s.`), " What is shown is older. ", ...what);
+    if (note.textContent !== fresh.textContent) note.replaceChildren(...fresh.childNodes);
   }
 }
 
