@@ -93,6 +93,36 @@ class Browser:
             actions += [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         self.call("POST", f"{self.session}/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
+    def tab_to(self, is_there, steps=200):
+        """Presses tab until that holds of what has the keyboard."""
+        for _ in range(steps):
+            self.press("tab")
+            if self.run(is_there):
+                return
+        raise Wrong(f"tab does not lead to where this holds: {is_there}")
+
+    def type(self, text):
+        """Puts a text where the keyboard is, as an input method does: also what no key has, such as emoji."""
+        self.devtools("Input.insertText", text=text)
+
+    def media(self, **features):
+        """Has the page believe that its user prefers that, until nothing is said: `prefers_color_scheme="dark"`."""
+        features = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.devtools("Emulation.setEmulatedMedia", features=features)
+
+    def resize(self, width=0, height=0):
+        """Has the page believe that it is shown on a screen of that size; its own again without one."""
+        if not width:
+            return self.devtools("Emulation.clearDeviceMetricsOverride")
+        return self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def allow(self, permission):
+        self.call("POST", f"{self.session}/permissions", {"descriptor": {"name": permission}, "state": "granted"})
+
+    def numbers(self):
+        """What the browser measures of the page: https://chromedevtools.github.io/devtools-protocol/tot/Performance/."""
+        return {one["name"]: one["value"] for one in self.devtools("Performance.getMetrics")["metrics"]}
+
     def press_back(self):
         """Shift and tab."""
         shift, tab = KEYS["shift"], KEYS["tab"]
@@ -120,8 +150,8 @@ class Browser:
         lines = self.call("POST", f"{self.session}/se/log", {"type": "browser"})
         return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]
 
-    def picture(self, path, whole=False, until=None):
-        """Saves what is to be seen, or the whole page, or the page down to the end of all elements that are named."""
+    def picture(self, path, whole=False, until=None, of=None):
+        """Saves what is to be seen, or the whole page, or the page down to the end of all elements that are named, or one of them."""
         parameters = {"format": "png"}
         if whole:
             parameters["captureBeyondViewport"] = True
@@ -132,6 +162,11 @@ class Browser:
             width, bottom = self.run(end, until)
             parameters["captureBeyondViewport"] = True
             parameters["clip"] = {"x": 0, "y": 0, "width": width, "height": math.ceil(bottom) + MARGIN, "scale": 1}
+        if of:
+            box = "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.x + window.scrollX, box.y + window.scrollY, box.width, box.height]"
+            x, y, width, height = self.run(box, of)
+            parameters["captureBeyondViewport"] = True
+            parameters["clip"] = {"x": x - MARGIN / 2, "y": y - MARGIN / 2, "width": width + MARGIN, "height": math.ceil(height) + MARGIN, "scale": 1}
         path.write_bytes(base64.b64decode(self.devtools("Page.captureScreenshot", **parameters)["data"]))
 
     def end(self):
