@@ -37,6 +37,9 @@ export class Table {
   }
 
   draw(ring, view) {
+    const what = `${view.sort} ${view.isDown} ${view.node}`;
+    if (this.drawn === ring && this.drawnAs === what) return;
+    [this.drawn, this.drawnAs] = [ring, what];
     const column = COLUMNS.find(({ key }) => key === view.sort) ?? COLUMNS[1];
     const way = view.isDown ? -1 : 1;
     COLUMNS.forEach(({ key }, idx) => set(this.heads[idx], { "aria-sort": key !== column.key ? null : view.isDown ? "descending" : "ascending" }));
