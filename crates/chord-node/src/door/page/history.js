@@ -42,7 +42,7 @@ export function eventsBetween(before, now) {
 function happenedTo(name, former, node, now, add) {
   if (former.isThere !== node.isThere) {
     if (node.isThere) add(node.isMember ? "back" : "left", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
-    else if (former.isMember) add("gone", name, `${name} does not answer any more`);
+    else if (former.isMember && !node.hasLeft) add("gone", name, `${name} does not answer any more`);
     else add("left", name, `${name} has ended, after it left the ring`);
     return;
   }
@@ -59,8 +59,10 @@ function happenedTo(name, former, node, now, add) {
     if (!suspected.has(other) && now.nodes.get(other)?.isThere) add("suspected", name, `${name} suspects ${other}`);
   }
   if (former.predecessor !== node.predecessor && node.predecessor) {
-    add("handover", name, `${name} answers for what lies behind ${node.predecessor}`);
+    add("predecessor", name, `${name} answers for what lies behind ${node.predecessor}`);
   }
+  const handed = (node.report.taken_over ?? 0) - (former.report.taken_over ?? 0);
+  if (handed > 0) add("handover", name, `${name} was handed over ${count(handed, "record", "records")}`);
   if (former.successor !== node.successor && node.successor) {
     add("successor", name, `${name} takes ${node.successor} for its successor`);
   }

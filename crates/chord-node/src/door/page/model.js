@@ -29,6 +29,8 @@ class Node {
     this.position = before?.position ?? seen.position;
     this.answer = seen.answer;
     this.because = seen.because ?? null;
+    /** It does not answer, and has left in good order. */
+    this.hasLeft = seen.has_left ?? false;
     this.report = seen.report ? shownOf(seen.report, before?.last) : null;
     this.last = this.report ?? before?.last ?? null;
   }

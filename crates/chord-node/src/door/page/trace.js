@@ -140,8 +140,9 @@ export class Trace {
     if (!found) return;
     const ring = this.current();
     const link = (name) => nodeLink(ring, name, this.select);
-    const hops = found.steps.map(({ node, next, sentence, round_trip_us: us, leap }) => {
-      const took = us === null ? null : `about ${micros(us)} away`;
+    const hops = found.steps.map(({ node, next, sentence, took_us: us, round_trip_us: usual, leap }) => {
+      // Nodes of other programs and older ones do not tell what they waited for.
+      const took = (us ?? null) !== null ? `took ${micros(us)}` : usual === null ? null : `usually ${micros(usual)} away`;
       const part = leap === null ? null : `${percent(leap)} of the way to the key`;
       const more = [took, part].filter((text) => text !== null && next !== null).join(" · ");
       return h("li", { class: next === null ? "owner" : null }, link(node), h("p", {}, `${sentence}.`), more ? h("p", { class: "hint" }, more) : null);
