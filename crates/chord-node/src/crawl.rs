@@ -113,6 +113,8 @@ impl Look {
                     return shown;
                 }
                 self.last = last;
+                // Who does not read would have a whole ring written for nothing, with each picture.
+                tokio::time::sleep(BEAT_PAUSE).await;
             }
             self.pictures.changed().await.ok()?;
         }

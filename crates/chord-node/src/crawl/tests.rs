@@ -230,8 +230,9 @@ async fn a_third_of_the_ring_that_hangs_keeps_nobody_from_being_seen() {
     let wanted: Vec<_> = answer_all.iter().map(|name| seen(name, &shared, "answered")).collect();
     look_until(&mut look, &wanted).await;
     let took = began.elapsed();
-    // Two rounds of three seconds, and the second that the last of each round may take.
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    // Two rounds of three seconds, and the second that the last of each round may take;
+    // and a machine that does much else.
+    assert!(took < Duration::from_secs(20), "{took:?}");
     let is_whole = |picture: &Arc<Picture>| {
         picture.has_asked_all && hang.iter().all(|name| picture.nodes.contains_key(name))
     };
@@ -258,7 +259,7 @@ async fn a_hundred_who_look_at_two_hundred_nodes_and_do_not_read_take_no_more_th
     const BUDGET: usize = 16 << 20;
     let limits = crate::Limits {
         bodies_bytes: BUDGET,
-        answer_write: Duration::from_secs(6),
+        answer_write: Duration::from_secs(10),
         ..crate::Limits::default()
     };
     let node = Node::builder().listen("127.0.0.1:0").limits(limits).start().await.unwrap();

@@ -264,8 +264,8 @@ async fn connections_are_kept_to_no_more_peers_than_the_limit() {
 /// A node that was alone when it took so many keys, and has the peer for its only neighbour now.
 async fn holder_beside(peer: &FakePeer, n_keys: usize, limits: Limits) -> Node {
     let node = node(limits).await;
-    for idx in 0..n_keys {
-        node.put(format!("key{idx}").as_bytes(), b"value").await.unwrap();
+    for key in keys_of(peer, &node).take(n_keys) {
+        node.put(key.as_bytes(), b"value").await.unwrap();
     }
     get_successor(node, peer).await
 }

@@ -32,7 +32,7 @@ export function showHealth(ring, select) {
     ["nodes", String(ring.members.length)],
     ["records", ring.records.toLocaleString("en")],
     ["under-replicated", ring.copiesMissing.toLocaleString("en")],
-    ["not answering", String(ring.order.filter(({ node }) => !node.isThere).length)],
+    ["not answering", String(ring.order.filter(({ node }) => !node.isThere && !node.hasLeft && node.answer !== "other-program").length)],
   ];
   const box = byId("totals");
   if (box.childElementCount === 0) box.append(...totals.map(([name]) => h("div", {}, h("dt", {}, name), h("dd", { "data-total": name }))));

@@ -46,7 +46,11 @@ function happenedTo(name, former, node, now, add) {
     else add("left", name, `${name} has ended, after it left the ring`);
     return;
   }
-  if (!node.isThere) return;
+  if (!node.isThere) {
+    // Its neighbours' word may come later than that it does not answer.
+    if (node.hasLeft && !former.hasLeft) add("left", name, `${name} had left the ring before it ended`);
+    return;
+  }
   if (former.isMember !== node.isMember) {
     add(node.isMember ? "joined" : "left", name, node.isMember ? `${name} joined` : `${name} left the ring`);
     return;

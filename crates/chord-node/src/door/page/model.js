@@ -159,6 +159,7 @@ export class Ring {
 
   /** How a node is, in the words that the terminal has for it too. */
   stateOf(node) {
+    if (node.hasLeft) return "left";
     if (!node.isThere) return node.answer.replaceAll("-", " ");
     if (!node.isMember) return "no member";
     if (this.beliefsOf(node.name).some((belief) => !belief.isAgreed)) return "disagrees";
