@@ -254,10 +254,7 @@ impl Replicator {
             member.due_at = member.due_at.min(self.now.elapsed + super::repair::RETRY_PAUSE);
         }
         match self.take_copies(records) {
-            Ok(()) => {
-                self.taken_over += count as u64;
-                Ok(count)
-            }
+            Ok(()) => Ok(count),
             Err(_) => Err(Denial::Store),
         }
     }

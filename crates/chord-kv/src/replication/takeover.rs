@@ -69,6 +69,7 @@ impl Replicator {
         let missing = self.tenure.missing().filter(|_| self.tenure.range().is_some());
         let Some((range, epoch)) = missing else {
             self.takeover = None;
+            self.note_taken_over();
             return;
         };
         #[cfg(feature = "defects")]
@@ -108,6 +109,9 @@ impl Replicator {
 
     /// Counts the records of what this node has come to answer for. What it has only doubted, and has again, is no news.
     fn note_taken_over(&mut self) {
+        if !self.tenure.is_complete() || self.answered_for == self.tenure.range() {
+            return;
+        }
         let Some(own) = self.tenure.range() else { return };
         let gained = match self.answered_for {
             None => Some(own),

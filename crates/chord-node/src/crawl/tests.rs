@@ -111,6 +111,19 @@ async fn who_leaves_is_told_apart_from_who_dies_and_what_it_hands_over_is_counte
         ring.push(joined);
     }
     let shared = first.shared();
+    // What is put while a range is on its way to another node counts as handed over with it.
+    let settled = async {
+        let is_divided = || {
+            let reports: Vec<_> = ring.iter().chain([&first]).map(|node| node.shared().report()).collect();
+            let ranges = reports.iter().filter_map(|report| report.ring.range.as_ref());
+            let all: Vec<_> = ranges.filter(|range| range.is_complete).map(|range| range.share).collect();
+            all.len() == reports.len() && (all.iter().sum::<f64>() - 1.0).abs() < 1e-6
+        };
+        while !is_divided() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, settled).await.expect("all have their ranges");
     for number in 0..100 {
         first.put(format!("key {number}").as_bytes(), b"value").await.unwrap();
     }
