@@ -249,9 +249,8 @@ fn a_limit_that_a_file_sets_holds() {
     let file = written(dir.path(), "node.toml", &format!("listen = \"{name}\"\nvalue-bytes = \"1KiB\"\n"));
     let mut node = Process::start(program().args(["serve", "--config", text(&file)]));
     node.wait_until_it_says("Founded a ring").expect("it serves");
-    let put = |value: &str| {
-        run_command(Command::new(env!("CARGO_BIN_EXE_chord")).args(["put", "key", value, "--node", name]))
-    };
+    let put =
+        |value: &str| run_command(Command::new(program_file()).args(["put", "key", value, "--node", name]));
     assert_eq!(put(&"x".repeat(1024)).code, Some(0));
     let refused = put(&"x".repeat(1025));
     assert!(refused.code == Some(1) && refused.stderr.contains("1024"), "{}", refused.stderr);

@@ -1,6 +1,6 @@
 //! Many nodes on one machine: how fast they form a ring, how few hops it takes, and what they cost at rest.
 //!
-//! The limits hold for a release build, which CI runs by `cargo test --release -p chord --test e2e many_nodes::`.
+//! The limits hold for a release build, which CI names in `CHORD_PROGRAM`.
 //! A debug build is several times larger and slower, and has looser ones and fewer nodes: 64 of them keep two cores busy.
 
 use std::time::{Duration, Instant};
@@ -9,16 +9,26 @@ use serde_json::json;
 
 use crate::support::*;
 
-const N_NODES: u16 = if cfg!(debug_assertions) { 24 } else { 64 };
+/// What is asked of the program, by how it was built.
+struct Limits {
+    n_nodes: u16,
+    /// From the last join to an ideal ring.
+    forming: Duration,
+    /// Resident memory of a node at rest.
+    resident_kb: u64,
+    /// Share of one core that a node takes at rest.
+    processor_share: f64,
+}
 
-/// From the last join to an ideal ring.
-const FORMING_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 10 });
+const RELEASE: Limits =
+    Limits { n_nodes: 64, forming: Duration::from_secs(10), resident_kb: 15_000, processor_share: 0.01 };
 
-/// Resident memory of a node at rest.
-const RESIDENT_KB_LIMIT: u64 = if cfg!(debug_assertions) { 40_000 } else { 15_000 };
+const DEBUG: Limits =
+    Limits { n_nodes: 24, forming: Duration::from_secs(30), resident_kb: 40_000, processor_share: 0.05 };
 
-/// Share of one core that a node takes at rest.
-const PROCESSOR_SHARE_LIMIT: f64 = if cfg!(debug_assertions) { 0.05 } else { 0.01 };
+fn limits() -> Limits {
+    if is_release_build() { RELEASE } else { DEBUG }
+}
 
 /// How long a node is watched at rest.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -36,10 +46,11 @@ const MEAN_HOPS_LIMIT: f64 = 4.0;
 #[test]
 fn many_nodes_in_one_process_form_an_ideal_ring_with_few_hops() {
     let _machine = alone();
-    let first = free_ports(N_NODES);
-    let names: Vec<String> = (first..first + N_NODES).map(|port| format!("127.0.0.1:{port}")).collect();
+    let Limits { n_nodes, forming, .. } = limits();
+    let first = free_ports(n_nodes);
+    let names: Vec<String> = (first..first + n_nodes).map(|port| format!("127.0.0.1:{port}")).collect();
     let begin = Instant::now();
-    let arguments = ["dev", "--nodes", &N_NODES.to_string(), "--port", &first.to_string()];
+    let arguments = ["dev", "--nodes", &n_nodes.to_string(), "--port", &first.to_string()];
     let mut dev = Process::start(program().args(arguments));
 
     let is_member = |name: &String| match try_ask(name, "find_successor", r#"{"key": 0}"#) {
@@ -50,13 +61,12 @@ fn many_nodes_in_one_process_form_an_ideal_ring_with_few_hops() {
     wait_for("the last join", Duration::from_secs(60), || names.iter().try_for_each(is_member));
     println!("all nodes are members after {:?}", begin.elapsed());
     let oracle = Oracle::new(160, &names);
-    let ((), elapsed) = wait_for("an ideal ring", FORMING_LIMIT, || {
-        names.iter().try_for_each(|name| is_ideal_at(&oracle, name))
-    });
+    let ((), elapsed) =
+        wait_for("an ideal ring", forming, || names.iter().try_for_each(|name| is_ideal_at(&oracle, name)));
     println!("the ring is ideal {elapsed:?} after the last join");
     dev.wait_until_it_says("Ctrl-C").expect("dev sees it too");
 
-    let (mean, elapsed) = wait_for("few hops", FORMING_LIMIT, || {
+    let (mean, elapsed) = wait_for("few hops", forming, || {
         let mean = mean_hops(&names, &oracle)?;
         if mean <= MEAN_HOPS_LIMIT { Ok(mean) } else { Err(format!("{mean:.2} hops in the mean")) }
     });
@@ -87,6 +97,7 @@ fn mean_hops(names: &[String], oracle: &Oracle) -> Result<f64, String> {
 #[test]
 fn a_node_at_rest_costs_little() {
     let _machine = alone();
+    let limits = limits();
     let cluster = Cluster::ring(5, 160);
     let shares = |during: Duration| -> Vec<f64> {
         let times = || cluster.servers.values().map(|node| processor_time(node.id())).collect::<Vec<_>>();
@@ -99,13 +110,13 @@ fn a_node_at_rest_costs_little() {
     };
     wait_for("nodes at rest", REST_LIMIT, || {
         let shares = shares(GLANCE);
-        let quiet = shares.iter().all(|share| *share < PROCESSOR_SHARE_LIMIT);
+        let quiet = shares.iter().all(|share| *share < limits.processor_share);
         if quiet { Ok(()) } else { Err(format!("they take these shares of a core: {shares:.3?}")) }
     });
     for (node, share) in cluster.servers.values().zip(shares(WATCHED)) {
         let resident_kb = resident_kb(node.id());
         println!("{resident_kb} kB resident, {:.2} % of a core", share * 100.0);
-        assert!(resident_kb < RESIDENT_KB_LIMIT, "{resident_kb} kB resident, limit {RESIDENT_KB_LIMIT}");
-        assert!(share < PROCESSOR_SHARE_LIMIT, "{:.2} % of a core", share * 100.0);
+        assert!(resident_kb < limits.resident_kb, "{resident_kb} kB resident, limit {}", limits.resident_kb);
+        assert!(share < limits.processor_share, "{:.2} % of a core", share * 100.0);
     }
 }

@@ -48,10 +48,10 @@ fn the_terminal_shows_the_ring_and_goes_on_through_another_node_when_the_one_ask
 
     let mut watch = Process::start(program().args(["ring", "--watch", "--json", "--node", first]));
     wait_until_shown(&watch, "a whole ring", |ring| ring["verdict"] == "fine" && ring["members"] == 4);
-    let mut unread = Process::start(Command::new("sh").args([
-        "-c",
-        &format!("{} ring --watch --json --node {first} | head -n 1", env!("CARGO_BIN_EXE_chord")),
-    ]));
+    let mut unread = Process::start(
+        Command::new("sh")
+            .args(["-c", &format!("{} ring --watch --json --node {first} | head -n 1", program_file())]),
+    );
     assert_eq!(unread.wait(), Some(0), "it ends when nobody reads any more, though nothing changes");
     let page = run(&["ring", "--node", first]).stdout;
     assert!(page.starts_with("The ring is whole: 4 nodes, "), "{page}");
@@ -161,7 +161,7 @@ fn a_terminal_is_as_it_was_after_a_ring_was_watched_in_it() {
     let _machine = beside_others();
     let mut cluster = Cluster::ring(3, 160);
     let names = cluster.names();
-    let chord = env!("CARGO_BIN_EXE_chord");
+    let chord = program_file();
     for (command, key, dead) in [("ring --watch", "\u{3}", Some(&names[2])), ("top", "q", None)] {
         let (stdin, mut keyboard) = std::io::pipe().expect("a pipe");
         // The shell is to outlive a Ctrl-C.
@@ -195,7 +195,7 @@ fn whichever_signal_ends_it_the_terminal_is_given_back_with_its_cursor() {
     let _machine = beside_others();
     let cluster = Cluster::ring(2, 160);
     let node = cluster.names().remove(0);
-    let chord = env!("CARGO_BIN_EXE_chord");
+    let chord = program_file();
     let signals = [("QUIT", 131), ("HUP", 129), ("TERM", 0), ("INT", 0), ("Ctrl-\\", 131)];
     for (command, (signal, code)) in ["ring --watch", "top"].iter().cycle().zip(signals) {
         let (stdin, mut keyboard) = std::io::pipe().expect("a pipe");

@@ -52,7 +52,7 @@ impl Hosts {
     /// The program, to be run on one of the hosts.
     pub(crate) fn program_at(host: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", host, env!("CARGO_BIN_EXE_chord")]);
+        command.args(["netns", "exec", host]).arg(super::program_file());
         command.env_remove("CHORD_NODE").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }

@@ -10,9 +10,22 @@ use super::{machine, wait_for};
 /// Longest wait for a process to say that it runs, or to end: generous, for machines that do much else.
 const PROCESS_LIMIT: Duration = Duration::from_secs(20);
 
+/// Names another build of the program to test than that of the tests, a release build.
+const OTHER_PROGRAM: &str = "CHORD_PROGRAM";
+
+/// Where the program under test is.
+pub(crate) fn program_file() -> String {
+    std::env::var(OTHER_PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_chord").to_owned())
+}
+
+/// Whether the program under test is one that people run: smaller and faster than what tests are built with.
+pub(crate) fn is_release_build() -> bool {
+    !cfg!(debug_assertions) || std::env::var(OTHER_PROGRAM).is_ok()
+}
+
 /// The program under test, without what the environment of the tests would tell it.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    let mut command = Command::new(program_file());
     command.env_remove("CHORD_NODE").env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
