@@ -38,8 +38,8 @@ struct Acknowledged {
 #[derive(Default)]
 struct Last {
     change: Option<(Version, Happened)>,
-    /// Whether it was said since that something may have been missed.
-    has_missed: bool,
+    /// When it was said last that something may have been missed: all that was under way or over then may have been.
+    missed_at: Option<Time>,
 }
 
 impl DataRun {
@@ -118,7 +118,7 @@ impl DataRun {
                 Seen::Missed(range) => {
                     self.passed.marks.missed += 1;
                     let hit = lasts.iter_mut().filter(|(key, _)| range.contains(key.position(size)));
-                    hit.for_each(|(_, last)| last.has_missed = true);
+                    hit.for_each(|(_, last)| last.missed_at = Some(*at));
                 }
                 Seen::Changed(notice) => {
                     self.passed.marks.seen += 1;
@@ -130,7 +130,7 @@ impl DataRun {
                     let changes = acknowledged.get(&notice.key).unwrap_or(&none);
                     check_gap(changes, began, last, Some(notice.version))
                         .map_err(|why| format!("before {at} s {:?}: {why}", notice.key))?;
-                    *last = Last { change: Some(change), has_missed: false };
+                    last.change = Some(change);
                 }
             }
         }
@@ -154,12 +154,13 @@ fn check_gap(
             && last.change.is_none_or(|(version, _)| version < change.version)
             && next.is_none_or(|next| change.version < next)
     };
-    match changes.iter().find(is_between) {
-        Some(unseen) if !last.has_missed => Err(format!(
-            "{}, written from {} to {} s, was neither seen nor said to be missed",
-            unseen.version, unseen.began, unseen.ended
+    let may_be_missed = |change: &Acknowledged| last.missed_at.is_some_and(|at| change.began <= at);
+    match changes.iter().filter(is_between).find(|change| !may_be_missed(change)) {
+        Some(unseen) => Err(format!(
+            "{}, written from {} to {} s, was neither seen nor said to be missed after it began; {:?} was seen before it, and the last miss was said at {:?}",
+            unseen.version, unseen.began, unseen.ended, last.change, last.missed_at
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
