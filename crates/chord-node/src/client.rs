@@ -193,6 +193,11 @@ impl Client {
         Ok(self.with_secrets(Arc::new(SecretFile::open(path.as_ref(), Holder::Client)?)))
     }
 
+    /// The secret by which it is let in, for programs that speak with the node in their own way too; `None` if it has none.
+    pub fn secret(&self) -> Option<&[u8]> {
+        self.connections.authorization().and_then(|said| said.as_bytes().strip_prefix(b"Bearer "))
+    }
+
     fn with_secrets(self, secrets: Arc<SecretFile>) -> Self {
         let frames = Spoken::alone(self.node.clone());
         Self { connections: self.connections.with_secret(&secrets), frames, secrets: Some(secrets), ..self }

@@ -4,6 +4,7 @@ mod churn;
 mod cluster;
 mod door;
 mod draw;
+mod entry;
 mod grow;
 mod idle;
 mod join;
@@ -25,7 +26,6 @@ mod sim;
 mod slots;
 mod slow_peer;
 mod spread;
-mod tls;
 mod workload;
 
 use std::time::Duration;
@@ -151,8 +151,8 @@ impl BenchArgs {
             Some(Other::SlowPeer(args)) => args.setup(),
             Some(Other::Grow(_) | Other::Sim(_)) | None => {
                 let keeping = self.keeping.clone();
-                let tls = self.load.tls.open(self.load.node.is_empty())?;
-                Setup { door: self.load.door, ring_size: self.ring_size, keeping, connections: None, tls }
+                let entry = self.load.entry.open(self.load.node.is_empty())?;
+                Setup { door: self.load.door, ring_size: self.ring_size, keeping, connections: None, entry }
             }
         })
     }

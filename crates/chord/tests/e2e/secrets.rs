@@ -70,6 +70,27 @@ fn a_ring_with_a_secret_serves_those_who_have_it_and_nobody_else() {
 }
 
 #[test]
+fn the_benchmark_is_let_in_by_the_secret_of_the_nodes_that_it_starts() {
+    let _machine = beside_others();
+    let dir = tempfile::tempdir().expect("a directory");
+    let secret = secret_file(dir.path(), 0o600, &format!("{SECRET}\n"));
+    let secret = secret.to_str().expect("a path of text");
+    let usual = ["bench", "--nodes", "2", "--seconds", "1", "--warmup", "0", "--keys", "100", "--json"];
+    let bench = |door| run(&[&usual[..], &["--door", door, "--secret-file", secret]].concat());
+    for door in ["http", "xmlrpc", "rest", "redis"] {
+        let ended = bench(door);
+        assert_eq!(ended.code, Some(0), "{door}: {}", ended.stderr);
+        let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        for operation in report["operations"].as_array().expect("operations") {
+            assert!(operation["count"].as_u64() > Some(0) && operation["errors"] == 0, "{door}: {operation}");
+        }
+    }
+    let refused = bench("peer");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("leave --secret-file out"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_file_of_secrets_that_is_no_good_is_refused_with_the_remedy() {
     let dir = tempfile::tempdir().expect("a directory");
     let cases = [

@@ -13,9 +13,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::Door;
+use super::entry::Entry;
 use super::keeping::{Home, KeepingArgs};
 use super::process::Sample;
-use super::tls::Tls;
 use crate::cli::output::note;
 use crate::cli::{address, client, ports};
 
@@ -45,7 +45,7 @@ pub(super) struct Setup {
     pub(super) keeping: KeepingArgs,
     /// How many connections each serves at a time, if that is not the default.
     pub(super) connections: Option<u32>,
-    pub(super) tls: Tls,
+    pub(super) entry: Entry,
 }
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Cluster {
     }
 
     async fn call(&self, node: &NodeName, request: &Request) -> anyhow::Result<Reply> {
-        client::ask(self.setup.tls.client(node), request, CALL_WITHIN).await
+        client::ask(self.setup.entry.client(node)?, request, CALL_WITHIN).await
     }
 
     async fn wait_until_complete(&self, names: Vec<&NodeName>) -> anyhow::Result<()> {
@@ -148,7 +148,7 @@ impl Cluster {
     }
 
     fn command(&self, name: &NodeName) -> anyhow::Result<Command> {
-        let Setup { door, ring_size, keeping, connections, tls } = &self.setup;
+        let Setup { door, ring_size, keeping, connections, entry } = &self.setup;
         let (host, port) = address::host_port(name);
         let mut command = Command::new(std::env::current_exe()?);
         command.args([door.command(), "server", host, port, &ring_size.to_string()]);
@@ -156,7 +156,7 @@ impl Cluster {
         if let Some(connections) = connections {
             command.args(["--connections", &connections.to_string()]);
         }
-        command.args(tls.to_server());
+        command.args(entry.to_server());
         command.args(keeping.to_server(self.home.as_ref(), name.as_str()));
         for (variable, _) in std::env::vars_os() {
             // A CHORD_JOIN that is meant for another node must not reach these.

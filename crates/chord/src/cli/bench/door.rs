@@ -14,8 +14,8 @@ use anyhow::Context;
 use chord::NodeName;
 use clap::ValueEnum;
 
+use super::entry::Entry;
 use super::keys::Sizes;
-use super::tls::Tls;
 use super::workload::{Operation, Request};
 pub(super) use redis::{Reply, reply};
 
@@ -126,7 +126,13 @@ impl Door {
     }
 
     /// Why that cannot be asked there; `None` if it can.
-    pub(super) fn refusal(self, starts_nodes: bool, sizes: Sizes) -> Option<String> {
+    pub(super) fn refusal(self, starts_nodes: bool, sizes: Sizes, has_secret: bool) -> Option<String> {
+        if has_secret && matches!(self, Self::Peer | Self::Etcd) {
+            return Some(format!(
+                "--door {} is measured without a secret: leave --secret-file out, or ask at another door",
+                self.name()
+            ));
+        }
         if self != Self::Etcd {
             return None;
         }
@@ -149,23 +155,31 @@ impl Door {
     }
 
     /// What one connection after another to that node says; asks the node first what must be known of it.
-    pub(super) async fn speeches(self, node: &NodeName, sizes: Sizes, tls: &Tls) -> anyhow::Result<Speeches> {
+    pub(super) async fn speeches(
+        self,
+        node: &NodeName,
+        sizes: Sizes,
+        entry: &Entry,
+    ) -> anyhow::Result<Speeches> {
         let ring = match self {
             Self::Peer => {
-                let ring = tls.client(node).ring(TELL_WITHIN).await;
+                let ring = entry.client(node)?.ring(TELL_WITHIN).await;
                 Some(ring.with_context(|| format!("cannot ask {node} for its ring"))?)
             }
             Self::Http | Self::XmlRpc | Self::Redis | Self::Rest | Self::Etcd => None,
         };
         let node = node.clone();
+        let secret = entry.secret(&node)?;
+        let authorization =
+            secret.as_ref().map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
         Ok(Box::new(move || -> Box<dyn Speech> {
             match (self, &ring) {
-                (Self::Http, _) => Box::new(http::Http::new(&node, sizes)),
-                (Self::XmlRpc, _) => Box::new(xmlrpc::XmlRpc::new(&node, sizes)),
+                (Self::Http, _) => Box::new(http::Http::new(&node, &authorization, sizes)),
+                (Self::XmlRpc, _) => Box::new(xmlrpc::XmlRpc::new(&node, &authorization, sizes)),
                 (Self::Etcd, _) => Box::new(etcd::Etcd::new(&node, sizes)),
-                (Self::Rest, _) => Box::new(rest::Rest::new(&node, sizes)),
+                (Self::Rest, _) => Box::new(rest::Rest::new(&node, &authorization, sizes)),
                 (Self::Peer, Some(ring)) => Box::new(peer::Peer::new(ring.clone(), sizes)),
-                (Self::Redis | Self::Peer, _) => Box::new(redis::Redis::new(sizes)),
+                (Self::Redis | Self::Peer, _) => Box::new(redis::Redis::new(secret.clone(), sizes)),
             }
         }))
     }

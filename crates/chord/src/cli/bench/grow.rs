@@ -17,8 +17,8 @@ use chord_sim::paper::SEED_DEFAULT;
 use clap::Args;
 
 use super::cluster::{Cluster, Setup};
+use super::entry::Entry;
 use super::keeping::KeepingArgs;
-use super::tls::Tls;
 use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::exit::Usage;
 use crate::cli::number;
@@ -138,7 +138,7 @@ impl GrowArgs {
             ring_size,
             keeping,
             connections: None,
-            tls: Tls::default(),
+            entry: Entry::default(),
         });
         let plan = processes::Plan {
             ring_size,

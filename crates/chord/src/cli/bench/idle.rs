@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::Door;
 use super::cluster::{Cluster, Setup};
+use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::response::{self, HEAD_BYTES_MAX, Head};
-use super::tls::Tls;
 use crate::cli::output::{self, note};
 use crate::cli::table::{Side, Table, thousands};
 use crate::cli::{client, files, number};
@@ -129,7 +129,7 @@ impl IdleArgs {
             keeping: KeepingArgs::in_memory(),
             // A little more: this program asks the node too.
             connections: Some(self.connections + 16),
-            tls: Tls::default(),
+            entry: Entry::default(),
         }
     }
 

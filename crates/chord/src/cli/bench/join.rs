@@ -9,6 +9,7 @@ use chord::{Client, NodeName, Range, RingSize};
 use clap::Args;
 
 use super::cluster::{Cluster, Setup};
+use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::keys::{KEY_BYTES, Sizes};
 use super::load::{self, Load};
@@ -17,7 +18,6 @@ use super::options::RATE_MAX;
 use super::pacing::Pacing;
 use super::process::Sample;
 use super::ready::wait_until_ready;
-use super::tls::Tls;
 use super::workload::Workload;
 use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
@@ -94,7 +94,13 @@ pub(crate) struct JoinArgs {
 impl JoinArgs {
     pub(super) fn setup(&self) -> Setup {
         let keeping = self.keeping.clone();
-        Setup { door: Door::Http, ring_size: self.ring_size, keeping, connections: None, tls: Tls::default() }
+        Setup {
+            door: Door::Http,
+            ring_size: self.ring_size,
+            keeping,
+            connections: None,
+            entry: Entry::default(),
+        }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

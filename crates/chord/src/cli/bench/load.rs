@@ -122,7 +122,7 @@ impl<'a> Lanes<'a> {
     async fn of(workload: &'a Workload) -> anyhow::Result<Self> {
         let mut speeches = Vec::new();
         for node in &workload.nodes {
-            speeches.push(workload.door.speeches(node, workload.sizes, &workload.tls).await?);
+            speeches.push(workload.door.speeches(node, workload.sizes, &workload.entry).await?);
         }
         Ok(Self { workload, speeches })
     }
@@ -187,7 +187,7 @@ impl<'a> Lanes<'a> {
             pace,
             sizes: self.workload.sizes,
             growth: self.workload.door.growth(),
-            tls: self.workload.tls.client.clone(),
+            tls: self.workload.entry.tls.clone(),
         }
     }
 }

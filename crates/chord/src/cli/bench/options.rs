@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::door::Door;
 use super::draw::{Draw, Zipf};
+use super::entry::EntryArgs;
 use super::keys::Sizes;
 use super::pacing::Pacing;
 use super::slots::{self, Slots};
-use super::tls::TlsArgs;
 use super::workload::Workload;
 use super::{CONNECTIONS_MAX, KEYS_MAX, WARMUP_DEFAULT};
 use crate::cli::exit::Usage;
@@ -89,7 +89,7 @@ pub(super) struct LoadArgs {
     pub(super) warmup: Option<u64>,
 
     #[command(flatten)]
-    pub(super) tls: TlsArgs,
+    pub(super) entry: EntryArgs,
 
     /// How many threads ask, each with its share of the connections; the nodes have the rest of the cores
     #[arg(long, value_name = "COUNT", default_value = "1",
@@ -104,7 +104,9 @@ pub(super) struct LoadArgs {
 impl LoadArgs {
     /// Whether all that fits together.
     pub(super) fn check(&self) -> Result<(), Usage> {
-        self.door.refusal(self.node.is_empty(), self.value_bytes).map_or(Ok(()), |why| Err(Usage::new(why)))
+        self.door
+            .refusal(self.node.is_empty(), self.value_bytes, self.entry.has_secret())
+            .map_or(Ok(()), |why| Err(Usage::new(why)))
     }
 
     /// What is asked of those nodes.
@@ -123,7 +125,7 @@ impl LoadArgs {
             sizes: self.value_bytes,
             warmup: Duration::from_secs(self.warmup.unwrap_or(WARMUP_DEFAULT)),
             measured: Duration::from_secs(self.seconds),
-            tls: self.tls.open(false)?,
+            entry: self.entry.open(false)?,
         })
     }
 

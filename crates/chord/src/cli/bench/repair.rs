@@ -10,11 +10,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::cluster::{Cluster, Setup};
+use super::entry::Entry;
 use super::keeping::{KeepingArgs, Kept};
 use super::keys::Sizes;
 use super::process::{round, usage};
 use super::ready::wait_until_ready;
-use super::tls::Tls;
 use super::workload::Workload;
 use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX, load};
 use crate::cli::number;
@@ -111,7 +111,13 @@ struct Sent {
 impl RepairArgs {
     pub(super) fn setup(&self) -> Setup {
         let keeping = self.keeping.clone();
-        Setup { door: Door::Http, ring_size: self.ring_size, keeping, connections: None, tls: Tls::default() }
+        Setup {
+            door: Door::Http,
+            ring_size: self.ring_size,
+            keeping,
+            connections: None,
+            entry: Entry::default(),
+        }
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

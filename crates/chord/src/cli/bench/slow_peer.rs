@@ -10,9 +10,9 @@ use chord::{Key, NodeName, RingSize};
 use clap::{Args, ValueEnum};
 
 use super::cluster::{Cluster, Setup};
+use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::ready::wait_until_ready;
-use super::tls::Tls;
 use super::{CONNECTIONS_MAX, Door, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
 use crate::cli::output::note;
@@ -122,7 +122,7 @@ impl SlowPeerArgs {
             ring_size: RingSize::DEFAULT,
             keeping,
             connections: None,
-            tls: Tls::default(),
+            entry: Entry::default(),
         }
     }
 

@@ -6,10 +6,10 @@ use chord::NodeName;
 
 use super::door::Door;
 use super::draw::Draw;
+use super::entry::Entry;
 use super::keys::Sizes;
 use super::pacing::Pacing;
 use super::slots::Slots;
-use super::tls::Tls;
 
 /// What is measured on which nodes.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Workload {
     pub(super) sizes: Sizes,
     pub(super) warmup: Duration,
     pub(super) measured: Duration,
-    pub(super) tls: Tls,
+    pub(super) entry: Entry,
 }
 
 /// One kind of request.
@@ -71,7 +71,7 @@ impl Workload {
             sizes: Sizes::of(64),
             warmup: Duration::ZERO,
             measured: Duration::ZERO,
-            tls: Tls::default(),
+            entry: Entry::default(),
         }
     }
 

@@ -33,8 +33,9 @@ struct ErrorBody<'a> {
 }
 
 impl Http {
-    pub(super) fn new(node: &NodeName, sizes: Sizes) -> Self {
-        Self { heads: ["/put", "/get"].map(|path| head("POST", path, node, "application/json")), sizes }
+    pub(super) fn new(node: &NodeName, authorization: &str, sizes: Sizes) -> Self {
+        let heads = ["/put", "/get"].map(|path| head(path, node, authorization, "application/json"));
+        Self { heads, sizes }
     }
 }
 
@@ -61,9 +62,9 @@ impl Speech for Http {
     }
 }
 
-/// The head of a request as far as the length of its body.
-pub(super) fn head(method: &str, path: &str, node: &NodeName, content_type: &str) -> Vec<u8> {
-    format!("{method} {path} HTTP/1.1\r\nHost: {node}\r\nContent-Type: {content_type}\r\nContent-Length: ")
+/// The head of a request as far as the length of its body; `authorization` is a line of it, or nothing.
+pub(super) fn head(path: &str, node: &NodeName, authorization: &str, content_type: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: {node}\r\n{authorization}Content-Type: {content_type}\r\nContent-Length: ")
         .into_bytes()
 }
 

@@ -14,16 +14,29 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 
 /// One connection that speaks it.
 pub(super) struct Redis {
+    /// What lets it in, until it is.
+    secret: Option<String>,
     sizes: Sizes,
 }
 
 impl Redis {
-    pub(super) fn new(sizes: Sizes) -> Self {
-        Self { sizes }
+    pub(super) fn new(secret: Option<String>, sizes: Sizes) -> Self {
+        Self { secret, sizes }
     }
 }
 
 impl Speech for Redis {
+    fn open(&mut self, to: &mut Vec<u8>) {
+        if let Some(secret) = &self.secret {
+            to.extend_from_slice(b"*2\r\n$4\r\nAUTH\r\n");
+            write_bulk(secret.len(), to, |to| to.extend_from_slice(secret.as_bytes()));
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.secret.is_none()
+    }
+
     fn ask(&mut self, request: Request, _number: u32, to: &mut Vec<u8>) {
         let key = key(request.key);
         match request.operation {
@@ -42,6 +55,16 @@ impl Speech for Redis {
 
     fn hear<'a>(&mut self, came: Came<'a>) -> anyhow::Result<Heard<'a>> {
         let Some((reply, n_bytes)) = reply(came.bytes)? else { return Ok(Heard::Part) };
+        if self.secret.is_some() {
+            return match reply {
+                Reply::Line(b"OK") => {
+                    self.secret = None;
+                    Ok(Heard::Aside { n_bytes })
+                }
+                Reply::Error(line) => bail!("{}", sentence(&String::from_utf8_lossy(line))),
+                Reply::Line(_) | Reply::Bulk(_) | Reply::Null => bail!("the answer is not that to AUTH"),
+            };
+        }
         let answer = match (reply, came.asked) {
             (Reply::Line(b"OK"), Operation::Put) => Answer::Stored,
             (Reply::Bulk(value), Operation::Get) => Answer::Found(Cow::Borrowed(value)),

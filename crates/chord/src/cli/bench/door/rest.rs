@@ -27,9 +27,9 @@ struct Problem<'a> {
 }
 
 impl Rest {
-    pub(super) fn new(node: &NodeName, sizes: Sizes) -> Self {
-        let put = format!(" HTTP/1.1\r\nHost: {node}\r\nContent-Length: ");
-        let get = format!(" HTTP/1.1\r\nHost: {node}\r\n\r\n");
+    pub(super) fn new(node: &NodeName, authorization: &str, sizes: Sizes) -> Self {
+        let put = format!(" HTTP/1.1\r\nHost: {node}\r\n{authorization}Content-Length: ");
+        let get = format!(" HTTP/1.1\r\nHost: {node}\r\n{authorization}\r\n");
         Self { rest: [put.into_bytes(), get.into_bytes()], sizes }
     }
 }

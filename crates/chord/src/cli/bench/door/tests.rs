@@ -50,7 +50,7 @@ fn parts(bytes: &[u8]) -> (String, String) {
 
 #[test]
 fn the_seeds_json_is_asked_and_understood() {
-    let mut door = http::Http::new(&node(), sizes());
+    let mut door = http::Http::new(&node(), "", sizes());
     let (head, body) = parts(&asked(&mut door, PUT));
     assert!(head.starts_with("POST /put HTTP/1.1\r\nHost: 127.0.0.1:4567\r\n"), "{head}");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -73,7 +73,7 @@ fn the_seeds_json_is_asked_and_understood() {
 #[test]
 fn requests_in_xml_rpc_say_what_those_in_json_say() {
     use chord::wire::{Request, xmlrpc};
-    let mut door = super::xmlrpc::XmlRpc::new(&node(), sizes());
+    let mut door = super::xmlrpc::XmlRpc::new(&node(), "", sizes());
     let key = "k00000042".to_owned();
     let put = Request::Put { key: key.clone(), value: "00000042000".to_owned(), no_redirect: false };
     for (request, wanted) in [(PUT, put), (GET, Request::Get { key })] {
@@ -92,7 +92,7 @@ fn requests_in_xml_rpc_say_what_those_in_json_say() {
 
 #[test]
 fn a_value_over_rest_is_the_body() {
-    let mut door = rest::Rest::new(&node(), sizes());
+    let mut door = rest::Rest::new(&node(), "", sizes());
     let (head, body) = parts(&asked(&mut door, PUT));
     assert!(head.starts_with("PUT /v1/kv/k00000042 HTTP/1.1\r\nHost: 127.0.0.1:4567\r\n"), "{head}");
     assert_eq!(body.as_bytes(), VALUE);
@@ -110,8 +110,40 @@ fn a_value_over_rest_is_the_body() {
 }
 
 #[test]
+fn each_request_over_http_says_what_lets_it_in() {
+    let said = "Authorization: Bearer of-sixteen-characters\r\n";
+    let doors: [Box<dyn Speech>; 3] = [
+        Box::new(http::Http::new(&node(), said, sizes())),
+        Box::new(xmlrpc::XmlRpc::new(&node(), said, sizes())),
+        Box::new(rest::Rest::new(&node(), said, sizes())),
+    ];
+    for mut door in doors {
+        for request in [PUT, GET] {
+            let head = parts(&asked(&mut *door, request)).0;
+            assert!(format!("{head}\r\n").contains(&format!("\r\n{said}")), "{head}");
+        }
+    }
+}
+
+#[test]
+fn redis_is_asked_nothing_before_it_has_let_one_in() {
+    let mut door = redis::Redis::new(Some("of-sixteen-characters".to_owned()), sizes());
+    let mut opening = Vec::new();
+    door.open(&mut opening);
+    assert_eq!(opening, b"*2\r\n$4\r\nAUTH\r\n$21\r\nof-sixteen-characters\r\n");
+    assert!(!door.is_open());
+    let came = |bytes| Came { bytes, is_all: false, asked: Operation::Get };
+    let refused = door.hear(came(b"-WRONGPASS no such secret\r\n")).unwrap_err();
+    assert_eq!(refused.to_string(), "WRONGPASS no such secret");
+    assert!(!door.is_open());
+    assert_eq!(door.hear(came(b"+OK\r\n")).unwrap(), Heard::Aside { n_bytes: 5 });
+    assert!(door.is_open());
+    assert_eq!(answer(&mut door, Operation::Put, b"+OK\r\n"), Answer::Stored);
+}
+
+#[test]
 fn redis_is_asked_and_understood() {
-    let mut door = redis::Redis::new(sizes());
+    let mut door = redis::Redis::new(None, sizes());
     let mut parser = RequestParser::new(RequestLimits::default());
     parser.feed(&asked(&mut door, PUT));
     let request = parser.next_request().unwrap().unwrap();

@@ -31,8 +31,8 @@ pub(super) struct XmlRpc {
 }
 
 impl XmlRpc {
-    pub(super) fn new(node: &NodeName, sizes: Sizes) -> Self {
-        Self { head: head("POST", "/RPC2", node, "text/xml"), sizes }
+    pub(super) fn new(node: &NodeName, authorization: &str, sizes: Sizes) -> Self {
+        Self { head: head("/RPC2", node, authorization, "text/xml"), sizes }
     }
 }
 
