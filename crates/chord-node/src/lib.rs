@@ -52,6 +52,7 @@ pub use error::{JoinEnded, OperationError};
 pub use keys::{KeyPage, Keys};
 pub use limits::{LimitError, Limits};
 pub use links::Language;
+pub use metrics::{Kind as MetricKind, Measured, Measurement, Series};
 pub use network::Network;
 pub use node::{Got, Node, Stored};
 pub use secret::{BadSecret, Role, SecretFileError, SecretsError};

@@ -6,16 +6,20 @@
 mod count;
 mod exposition;
 mod gather;
+mod measured;
 mod operations;
 mod process;
+mod sink;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use exposition::Format;
-pub(crate) use gather::exposition;
+pub(crate) use gather::{exposition, measured};
+pub use measured::{Measured, Measurement, Series};
 pub(crate) use operations::{Arrival, Deed, Door};
 pub(crate) use process::{Process, Usage};
+pub use table::Kind;
 
 use std::borrow::Borrow;
 use std::sync::Arc;

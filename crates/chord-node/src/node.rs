@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use chord_kv::replication::{Consistency, Filter, Operation, Since, Status};
 use chord_kv::{Key, Range, Value};
@@ -9,10 +10,10 @@ use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
 use crate::links::lock;
-use crate::metrics::Door;
+use crate::metrics::{Door, Process, measured};
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
-use crate::{Departure, JoinEnded, Keys, Operated, OperationError, Watch, WatchError};
+use crate::{Departure, JoinEnded, Keys, Measured, Operated, OperationError, Watch, WatchError};
 
 /// A running node. Cloning gives another handle to the same node; the node runs until [`Node::shutdown`], whoever
 /// holds handles.
@@ -120,6 +121,18 @@ impl Node {
     /// How well the records are kept that this node owns, as of a moment ago.
     pub fn status(&self) -> Status {
         lock(&self.shared.status).clone()
+    }
+
+    /// The numbers of this node as of now: the metrics of `/metrics`, with the same names.
+    pub async fn metrics(&self) -> Vec<Measured> {
+        // On a thread that may wait, since it reads as many entries of a folder as there are connections.
+        let process = tokio::task::spawn_blocking(Process::read).await.unwrap_or_default();
+        measured(&self.shared, &process)
+    }
+
+    /// When the node was started, by the clock of its machine.
+    pub fn started_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.shared.started_at_ms)
     }
 
     /// Watches a key, or all that begin with some bytes, wherever in the ring they lie. `since` says what is known already.

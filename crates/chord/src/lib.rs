@@ -43,8 +43,9 @@ pub use chord_kv::{
 pub use chord_node::{
     ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Certificate, Client, ClientError,
     ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Got, JoinEnded, KeyPage, Keys,
-    KeysError, Language, LimitError, Limits, Listed, Network, Node, OnDamage, Operated, OperationError,
-    Reply, StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
+    KeysError, Language, LimitError, Limits, Listed, Measured, Measurement, MetricKind, Network, Node,
+    OnDamage, Operated, OperationError, Reply, Series, StartError, Stored, Syncing, TlsFileError, TlsFiles,
+    Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::count::Distribution;
+use super::sink::{Number, Sink};
 use super::table::{Kind, Metric, Values};
 
 /// How the text is written.
@@ -32,93 +33,15 @@ impl Format {
     }
 }
 
-/// A number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Number {
-    Whole(u64),
-    Real(f64),
-}
-
-impl From<u64> for Number {
-    fn from(number: u64) -> Self {
-        Self::Whole(number)
-    }
-}
-
-impl From<usize> for Number {
-    fn from(number: usize) -> Self {
-        Self::Whole(number as u64)
-    }
-}
-
-impl From<bool> for Number {
-    fn from(is_so: bool) -> Self {
-        Self::Whole(u64::from(is_so))
-    }
-}
-
-impl From<f64> for Number {
-    fn from(number: f64) -> Self {
-        Self::Real(number)
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole(number) => write!(f, "{number}"),
-            Self::Real(number) => write!(f, "{number}"),
-        }
-    }
-}
-
 /// The text, as far as it is written.
 pub(crate) struct Exposition {
     text: String,
     format: Format,
-    /// What was begun, in its order.
-    #[cfg(test)]
-    pub(super) told: Vec<&'static str>,
 }
 
 impl Exposition {
     pub(crate) fn new(format: Format) -> Self {
-        Self {
-            text: String::with_capacity(64 << 10),
-            format,
-            #[cfg(test)]
-            told: Vec::new(),
-        }
-    }
-
-    /// A metric without labels.
-    pub(crate) fn tell(&mut self, metric: &'static Metric, number: impl Into<Number>) {
-        self.begin(metric).one(&[], number);
-    }
-
-    /// The same of what may not be known: then there is no number.
-    pub(crate) fn tell_if(&mut self, metric: &'static Metric, number: Option<impl Into<Number>>) {
-        let mut family = self.begin(metric);
-        if let Some(number) = number {
-            family.one(&[], number);
-        }
-    }
-
-    /// Begins a metric, whose numbers follow.
-    pub(crate) fn begin(&mut self, metric: &'static Metric) -> Family<'_> {
-        #[cfg(test)]
-        self.told.push(metric.name);
-        let Metric { name, kind, unit, help, .. } = metric;
-        let family = match (self.format, kind) {
-            (Format::OpenMetrics, Kind::Counter) => name.strip_suffix("_total").unwrap_or(name),
-            _ => name,
-        };
-        self.line(format_args!("# HELP {family} {}", Escaped(help)));
-        self.line(format_args!("# TYPE {family} {}", kind.word()));
-        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
-            self.line(format_args!("# UNIT {family} {unit}"));
-        }
-        Family { exposition: self, metric }
+        Self { text: String::with_capacity(64 << 10), format }
     }
 
     pub(crate) fn end(mut self) -> String {
@@ -135,39 +58,44 @@ impl Exposition {
     }
 }
 
-/// A metric that has begun.
-pub(crate) struct Family<'a> {
-    exposition: &'a mut Exposition,
-    metric: &'static Metric,
-}
-
-impl Family<'_> {
-    /// A number, for these values of the labels.
-    pub(crate) fn one(&mut self, labels: &[&str], number: impl Into<Number>) -> &mut Self {
-        let labels = Labels { metric: self.metric, values: labels, bound: None };
-        self.exposition.line(format_args!("{}{labels} {}", self.metric.name, number.into()));
-        self
+impl Sink for Exposition {
+    fn begins(&mut self, metric: &'static Metric) {
+        let Metric { name, kind, unit, help, .. } = metric;
+        let family = match (self.format, kind) {
+            (Format::OpenMetrics, Kind::Counter) => name.strip_suffix("_total").unwrap_or(name),
+            _ => name,
+        };
+        self.line(format_args!("# HELP {family} {}", Escaped(help)));
+        self.line(format_args!("# TYPE {family} {}", kind.word()));
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
+            self.line(format_args!("# UNIT {family} {unit}"));
+        }
     }
 
-    /// A distribution: `bounds` are those of its counts but the last, and what they count in becomes `total` in that unit.
-    pub(crate) fn distribution(
+    fn has(&mut self, metric: &'static Metric, labels: &[&str], number: Number) {
+        let labels = Labels { metric, values: labels, bound: None };
+        self.line(format_args!("{}{labels} {number}", metric.name));
+    }
+
+    fn has_distribution(
         &mut self,
+        metric: &'static Metric,
         labels: &[&str],
         counted: &Distribution,
         bounds: &[f64],
         total: Number,
     ) {
-        let name = self.metric.name;
+        let name = metric.name;
         let ends = bounds.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
         let mut so_far = 0;
         for (count, end) in counted.counts.iter().zip(ends) {
             so_far += count;
-            let labels = Labels { metric: self.metric, values: labels, bound: Some(&end) };
-            self.exposition.line(format_args!("{name}_bucket{labels} {so_far}"));
+            let labels = Labels { metric, values: labels, bound: Some(&end) };
+            self.line(format_args!("{name}_bucket{labels} {so_far}"));
         }
-        let labels = Labels { metric: self.metric, values: labels, bound: None };
-        self.exposition.line(format_args!("{name}_sum{labels} {total}"));
-        self.exposition.line(format_args!("{name}_count{labels} {so_far}"));
+        let labels = Labels { metric, values: labels, bound: None };
+        self.line(format_args!("{name}_sum{labels} {total}"));
+        self.line(format_args!("{name}_count{labels} {so_far}"));
     }
 }
 

@@ -8,9 +8,11 @@ use chord_kv::Health;
 use tokio::runtime::Handle;
 
 use super::count::{BOUNDS_US, Distribution, HOPS_MAX};
-use super::exposition::{Exposition, Format, Number};
+use super::exposition::{Exposition, Format};
+use super::measured::Measured;
 use super::operations::{Deed, Deeds, Door, End};
 use super::process::Process;
+use super::sink::{Number, Sink};
 use super::table as all;
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::door::BUDGET_UNIT;
@@ -20,28 +22,39 @@ use crate::shared::Shared;
 
 /// Everything, as text.
 pub(crate) fn exposition(shared: &Shared, process: &Process, format: Format) -> String {
-    let mut to = Exposition::new(format);
+    let mut text = Exposition::new(format);
+    tell(shared, process, &mut text);
+    text.end()
+}
+
+/// Everything, as values.
+pub(crate) fn measured(shared: &Shared, process: &Process) -> Vec<Measured> {
+    let mut values = Vec::new();
+    tell(shared, process, &mut values);
+    values
+}
+
+fn tell(shared: &Shared, process: &Process, to: &mut dyn Sink) {
     to.begin(&all::BUILD_INFO).one(&[env!("CARGO_PKG_VERSION")], true);
     to.tell(&all::START_TIME, seconds(Duration::from_millis(shared.started_at_ms)));
-    operations(shared, &mut to);
-    links(shared, &mut to);
-    ring(shared, &mut to);
-    records(shared, &mut to);
-    store(shared, &mut to);
-    doors(shared, &mut to);
-    runtime(&mut to);
+    operations(shared, to);
+    links(shared, to);
+    ring(shared, to);
+    records(shared, to);
+    store(shared, to);
+    doors(shared, to);
+    runtime(to);
     to.tell_if(&all::PROCESS_CPU, process.usage.map(|usage| usage.cpu_s));
     to.tell_if(&all::PROCESS_MEMORY, process.usage.map(|usage| usage.memory_bytes));
     to.tell_if(&all::PROCESS_FILES, process.files);
     to.tell_if(&all::PROCESS_START, process.started_s);
-    to.end()
 }
 
 fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
-fn operations(shared: &Shared, to: &mut Exposition) {
+fn operations(shared: &Shared, to: &mut dyn Sink) {
     let metrics = &shared.metrics;
     let mut ended = to.begin(&all::OPERATIONS);
     for (door, by) in Door::ALL.into_iter().zip(Door::WORDS) {
@@ -67,12 +80,12 @@ fn operations(shared: &Shared, to: &mut Exposition) {
     hops(to, &all::LOOKUP_HOPS, &metrics.lookup_hops.read());
 }
 
-fn hops(to: &mut Exposition, metric: &'static all::Metric, counted: &Distribution) {
+fn hops(to: &mut dyn Sink, metric: &'static all::Metric, counted: &Distribution) {
     let bounds: [u8; HOPS_MAX + 1] = std::array::from_fn(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
     to.begin(metric).distribution(&[], counted, &bounds.map(f64::from), Number::Whole(counted.total));
 }
 
-fn links(shared: &Shared, to: &mut Exposition) {
+fn links(shared: &Shared, to: &mut dyn Sink) {
     let cuts = shared.shortcuts.counts();
     let mut cache = to.begin(&all::ROUTING_CACHE);
     cache.one(&["hit"], cuts.hits).one(&["wrong"], cuts.wrong_guesses).one(&["miss"], cuts.misses);
@@ -102,7 +115,7 @@ fn links(shared: &Shared, to: &mut Exposition) {
     }
 }
 
-fn ring(shared: &Shared, to: &mut Exposition) {
+fn ring(shared: &Shared, to: &mut dyn Sink) {
     let (view, metrics) = (shared.view(), &shared.metrics);
     to.tell(&all::MEMBER, view.is_member());
     to.tell(&all::READY, shared.readiness().is_ok());
@@ -127,7 +140,7 @@ fn ring(shared: &Shared, to: &mut Exposition) {
     }
 }
 
-fn records(shared: &Shared, to: &mut Exposition) {
+fn records(shared: &Shared, to: &mut dyn Sink) {
     let status = lock(&shared.status).clone();
     to.tell(&all::RECORDS, shared.own_records());
     to.tell(&all::COPIES_MISSING, status.copies_missing);
@@ -136,7 +149,7 @@ fn records(shared: &Shared, to: &mut Exposition) {
     to.begin(&all::REPAIR_BYTES).one(&["sent"], sent.bytes).one(&["fetched"], fetched.bytes);
 }
 
-fn store(shared: &Shared, to: &mut Exposition) {
+fn store(shared: &Shared, to: &mut dyn Sink) {
     let usage = shared.store.usage();
     to.tell(&all::STORE_RECORDS, usage.records);
     to.tell(&all::STORE_BYTES, usage.bytes);
@@ -152,7 +165,7 @@ fn store(shared: &Shared, to: &mut Exposition) {
     to.tell(&all::STORE_SET_ASIDE, done.set_aside);
 }
 
-fn doors(shared: &Shared, to: &mut Exposition) {
+fn doors(shared: &Shared, to: &mut dyn Sink) {
     let metrics = &shared.metrics;
     let mut open = to.begin(&all::CONNECTIONS);
     for (gauge, word) in metrics.connections.iter().zip(Speech::WORDS) {
@@ -177,7 +190,7 @@ fn doors(shared: &Shared, to: &mut Exposition) {
 }
 
 /// Where there is no TLS there is nothing to tell of it.
-fn tls(shared: &Shared, to: &mut Exposition) {
+fn tls(shared: &Shared, to: &mut dyn Sink) {
     let state = shared.tls.as_ref().map(|tls| tls.state());
     let since = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut expiry = to.begin(&all::TLS_EXPIRY);
@@ -201,7 +214,7 @@ fn tls(shared: &Shared, to: &mut Exposition) {
     }
 }
 
-fn runtime(to: &mut Exposition) {
+fn runtime(to: &mut dyn Sink) {
     let runtime = Handle::current().metrics();
     let busy = (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker));
     let busy: Duration = busy.sum();

@@ -7,12 +7,14 @@ use super::operations::{Deed, Deeds, Door, End};
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::offence::Offence;
 
-/// What sort of number it is.
+/// What sort of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It only grows while the node runs.
     Counter,
+    /// It is as it is now.
     Gauge,
+    /// How often something was of which size, since the node runs.
     Histogram,
 }
 

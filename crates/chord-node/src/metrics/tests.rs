@@ -4,6 +4,7 @@ use std::fmt::Write;
 use chord_wire::rest::{Reason, ReasonBody, encode_body};
 
 use super::exposition::Exposition;
+use super::sink::Sink;
 use super::table::{ALL, BUILD_INFO, Kind, Metric, Values};
 use super::*;
 use crate::Node;
@@ -90,11 +91,48 @@ async fn every_metric_is_told_once_and_in_its_order() {
     node.shutdown().await;
 }
 
+#[tokio::test]
+async fn the_values_are_those_of_the_text() {
+    let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+    node.put(b"key", b"value").await.unwrap();
+    let process = Process::read();
+    let (values, text) =
+        (measured(node.shared(), &process), exposition(node.shared(), &process, Format::Prometheus));
+    let names = values.iter().map(|metric| metric.name);
+    assert_eq!(names.collect::<Vec<_>>(), ALL.iter().map(|metric| metric.name).collect::<Vec<_>>());
+    let mut n_series = 0;
+    for Measured { name, series, kind, .. } in &values {
+        for Series { labels, number } in series {
+            n_series += 1;
+            let labels: Vec<String> =
+                labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+            let behind = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let said = match number {
+                Measurement::Whole(number) => format!("\n{name}{behind} {number}\n"),
+                // What time it takes changes meanwhile.
+                Measurement::Real(_) => format!("\n{name}{behind} "),
+                Measurement::Distribution { counts, .. } => {
+                    format!("\n{name}_count{behind} {}\n", counts.iter().sum::<u64>())
+                }
+            };
+            let may_change = ["chord_runtime_", "chord_peer"].iter().any(|begin| name.starts_with(begin));
+            assert!(may_change || text.contains(&said), "{said} is not in {text}");
+            assert_eq!(
+                *kind == Kind::Histogram,
+                matches!(number, Measurement::Distribution { .. }),
+                "{name}"
+            );
+        }
+    }
+    assert!(n_series > 250, "{n_series}");
+    node.shutdown().await;
+}
+
 #[test]
 fn no_label_ends_its_line_or_its_quotes() {
     for hostile in ["\"} 1\nchord_x 7", "\\", "\u{1b}[31m<b>", &"\u{1f980}".repeat(1024)] {
         let mut to = Exposition::new(Format::Prometheus);
-        to.begin(&BUILD_INFO).one(&[hostile], 1u64);
+        (&mut to as &mut dyn Sink).begin(&BUILD_INFO).one(&[hostile], 1u64);
         let text = to.end();
         assert_eq!(text.lines().count(), 3, "{text:?}");
         let said = text.lines().last().unwrap().strip_prefix("chord_build_info{version=\"").unwrap();
