@@ -26,6 +26,7 @@ mod man;
 mod node;
 mod number;
 mod operate;
+mod otlp;
 mod output;
 mod pair;
 mod place;
@@ -176,6 +177,9 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { logging, command } = cli;
+    if let Some(otlp) = command.otlp() {
+        otlp.keep_the_log();
+    }
     let log = logging.start(if command.serves() { "info" } else { "warn" })?;
     let runtime = command.runtime()?;
     let ended = runtime.block_on(async {
@@ -237,6 +241,17 @@ impl Command {
             | Self::Tls(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
+        }
+    }
+
+    /// Where what it tells is sent, if it runs a node for long.
+    fn otlp(&self) -> Option<&otlp::OtlpArgs> {
+        match self {
+            Self::Serve(args) => Some(args.otlp()),
+            Self::Http(seed::SeedCommand::Server(args)) | Self::XmlRpc(seed::SeedCommand::Server(args)) => {
+                Some(args.otlp())
+            }
+            _ => None,
         }
     }
 

@@ -220,6 +220,16 @@ fn what_is_about_records_on_a_disk_is_refused_where_they_are_kept_in_memory() {
     }
 }
 
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_collector_is_refused_by_a_program_that_was_built_without_and_how_to_build_it_is_said() {
+    for command in ["serve --listen 127.0.0.1:0", "http server 127.0.0.1 0 7"] {
+        let sentence = refusal(&format!("{command} --otlp-endpoint http://127.0.0.1:4318"), 2);
+        assert!(sentence.starts_with("--otlp-endpoint needs a chord that was built with"), "{sentence}");
+        assert!(sentence.contains("`cargo build --release -p chord --features otel`"), "{sentence}");
+    }
+}
+
 #[test]
 fn a_check_prints_what_it_found() {
     let output = chord(&["check", "--layer", "B", "--nodes", "4"]);

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use clap::{Args, ValueEnum};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Usage;
 use super::output::is_read_by_programs;
@@ -91,20 +93,27 @@ impl LoggingArgs {
             LogFormat::Text => {
                 let subscriber = subscriber.with_env_filter(chosen).with_filter_reloading();
                 let filter = subscriber.reload_handle();
-                subscriber.init();
+                begin(subscriber.finish());
                 Box::new(move || _ = filter.reload(errors()))
             }
             LogFormat::Json => {
                 let subscriber = subscriber.json().flatten_event(true).with_env_filter(chosen);
                 let subscriber = subscriber.with_filter_reloading();
                 let filter = subscriber.reload_handle();
-                subscriber.init();
+                begin(subscriber.finish());
                 is_read_by_programs();
                 Box::new(move || _ = filter.reload(errors()))
             }
         };
         Ok(Log { chosen: self.log.is_some(), only_errors })
     }
+}
+
+/// Begins to log, to where the subscriber writes, and to whoever listens besides.
+fn begin(subscriber: impl Subscriber + Send + Sync + 'static) {
+    #[cfg(feature = "otel")]
+    let subscriber = tracing_subscriber::layer::SubscriberExt::with(subscriber, super::otlp::Listener);
+    subscriber.init();
 }
 
 /// The log that has begun.

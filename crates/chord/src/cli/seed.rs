@@ -5,6 +5,7 @@ use chord::{Language, RingSize};
 use clap::{Args, Subcommand};
 
 use super::exit::Usage;
+use super::otlp::OtlpArgs;
 use super::place::Place;
 use super::serve::{Begin, MemberArgs, ServeOptions};
 use super::{address, seed_client};
@@ -62,6 +63,10 @@ impl SeedCommand {
 }
 
 impl ServerArgs {
+    pub(crate) fn otlp(&self) -> &OtlpArgs {
+        &self.member.otlp
+    }
+
     async fn run(self, language: Language) -> anyhow::Result<()> {
         let Self { host, port, ring_size, member } = self;
         if language == Language::XmlRpc {

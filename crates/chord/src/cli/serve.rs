@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use super::exit::Usage;
 use super::files;
 use super::limits::LimitArgs;
+use super::otlp::OtlpArgs;
 use super::output::note;
 use super::place::{Place, PlaceArgs};
 use super::signals::Signals;
@@ -103,6 +104,9 @@ pub(crate) struct MemberArgs {
 
     #[command(flatten)]
     storage: StorageArgs,
+
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -219,6 +223,10 @@ impl ServeArgs {
         ServeOptions { place, ring_size, language, member, begin: Begin::Found }.run().await
     }
 
+    pub(crate) fn otlp(&self) -> &OtlpArgs {
+        &self.member.otlp
+    }
+
     /// Refuses what makes no sense together.
     pub(crate) fn check(&self) -> Result<(), Usage> {
         self.place.place()?;
@@ -242,6 +250,7 @@ impl MemberArgs {
         }
         self.storage.check()?;
         self.tls.files()?;
+        self.otlp.check()?;
         self.limits.check()
     }
 }
@@ -256,6 +265,11 @@ impl ServeOptions {
             None => _ = files::raise_limit(),
         }
         let node = self.member.tls.configure(self.builder())?.start().await?;
+        self.member.otlp.send_while(&node, self.serve(&node, &mut signals)).await
+    }
+
+    /// Runs a node that has been started, until it has left.
+    async fn serve(&self, node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
         if self.member.storage.data.is_none() {
             tracing::info!(
@@ -263,7 +277,7 @@ impl ServeOptions {
                 "records are kept in memory: what this node alone has ends with its process"
             );
         }
-        if self.member.secret_file.is_none() && !self.is_local(&node) {
+        if self.member.secret_file.is_none() && !self.is_local(node) {
             tracing::warn!(
                 event = "no-secret",
                 "whoever reaches {} can read, change and delete every key of the ring: name a file with a secret by --secret-file, on each node the same, unless all who do are to be trusted",
@@ -271,8 +285,8 @@ impl ServeOptions {
             );
         }
         tokio::select! {
-            ended = self.belong(&node) => ended,
-            () = signals.next() => self.leave(&node, &mut signals).await,
+            ended = self.belong(node) => ended,
+            () = signals.next() => self.leave(node, signals).await,
             () = end_of_input(), if self.member.end_with_input => {
                 bail!("stopped: the program that started this node has ended")
             }
@@ -297,6 +311,7 @@ impl ServeOptions {
             secret_file,
             tls: _,
             storage,
+            otlp: _,
             limits,
             known_as,
             end_with_input: _,

@@ -79,6 +79,7 @@ fn shown(key: &Key<'_>) -> String {
         (_, "FILE") => format!("/etc/chord/{}", key.name.trim_end_matches("-file")),
         (_, "HOST:PORT") => "node1:4567".to_owned(),
         (_, "ADDR:PORT") => "0.0.0.0:4567".to_owned(),
+        (_, "URL") => "http://127.0.0.1:4318".to_owned(),
         (_, "LEVEL") => "info".to_owned(),
         (Kind::Size | Kind::Time | Kind::Text | Kind::Texts, name) => {
             first_word.unwrap_or_else(|| name.to_owned())

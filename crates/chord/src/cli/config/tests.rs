@@ -308,6 +308,18 @@ fn what_makes_no_sense_together_is_said_with_the_line() {
 }
 
 #[test]
+fn a_collector_is_a_key_and_a_program_that_was_built_without_says_in_which_line() {
+    let told = mistakes("\notlp-endpoint = 'http://127.0.0.1:4318'\n");
+    if cfg!(feature = "otel") {
+        assert_eq!(told, Vec::<String>::new());
+    } else {
+        assert!(told[0].starts_with("FILE:2: --otlp-endpoint needs a chord that was built with"), "{told:?}");
+    }
+    assert!(mistakes("otlp-endpoint = 'https://a:1'\n")[0].contains("without TLS"));
+    assert!(mistakes("otlp-interval = '10ms'\n")[0].contains("from 1s to 1h"));
+}
+
+#[test]
 fn a_file_that_cannot_be_one_is_refused_with_the_remedy() {
     let root = root();
     let keys = keys(&root);
