@@ -11,13 +11,13 @@ use chord_ring::{
     RingTag, State,
 };
 use chord_wire::frame::{
-    ANNOUNCED_MAX, Answer, Arrived, Asked, CONTENT_BYTES_MAX, Challenge, Class, Declined, FrameError,
-    HEAD_BYTES, HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, MessageError, OPENING, Outbox, PLACED_LATER,
-    PROOF_BYTES, Proof, Refused, Request, Speaker, Tag, VERSIONS, Versions, Welcome,
+    ANNOUNCED_MAX, Answer, Arrived, Asked, CONTENT_BYTES_MAX, Challenge, Declined, FrameError, HEAD_BYTES,
+    HELLO_BYTES_MAX, Hello, Inbox, Kind, Message, MessageError, OPENING, Outbox, PLACED_LATER, PROOF_BYTES,
+    Proof, Refused, Request, Speaker, Tag, VERSIONS, Versions, Welcome,
 };
-use chord_wire::replica::{DataAnswer, DataRequest, Operate, REASON_BYTES_MAX, ReplicaError, ReplicaLimits};
+use chord_wire::replica::{DataAnswer, DataRequest, Operate, ReplicaError, ReplicaLimits};
 use chord_wire::rest::REPORT_BYTES_MAX;
-use chord_wire::{Code, Copies, PATH_NAMES_MAX};
+use chord_wire::{Code, Copies};
 use proptest::prelude::*;
 use replica_messages::VALUE_BYTES;
 
@@ -465,47 +465,6 @@ fn an_outbox_knows_how_much_waits_and_gives_its_memory_back() {
     assert!(outbox.n_waiting() == 0 && outbox.is_empty());
     outbox.let_go();
     assert_eq!(outbox.n_sent(), bytes.len() as u64);
-}
-
-/// The kinds and fields of the documentation, by their numbers: rows that begin so.
-fn numbers(documentation: &str, heading: &str) -> Vec<u8> {
-    let (_, section) = documentation.split_once(heading).expect("the section is there");
-    let rows = section.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
-    let rows = rows.take_while(|line| line.starts_with('|'));
-    rows.filter_map(|row| row.split('|').nth(1)?.trim().parse().ok()).collect()
-}
-
-#[test]
-fn the_kinds_the_fields_and_the_limits_are_those_of_the_documentation() {
-    let documentation = include_str!("../../../docs/protocol.md");
-    let kinds: Vec<u8> = Kind::ALL.iter().map(|kind| kind.number()).collect();
-    assert_eq!(numbers(documentation, "### Kinds of frames"), kinds);
-    let tags: Vec<u8> = Tag::ALL.iter().map(|tag| tag.number()).collect();
-    assert_eq!(numbers(documentation, "### Fields"), tags);
-    assert!(kinds.is_sorted() && tags.is_sorted());
-    for row in [
-        format!("| versions | {VERSIONS} |"),
-        format!("| bytes of a frame before its content | {HEAD_BYTES} |"),
-        format!("| bytes of a frame's content | {CONTENT_BYTES_MAX} |"),
-        format!("| bytes of the content of a hello, and of what answers it | {HELLO_BYTES_MAX} |"),
-        format!("| names in a path | {PATH_NAMES_MAX}, and one more in an answer |"),
-        format!("| long messages that are announced and not whole | {ANNOUNCED_MAX} |"),
-        format!("| bytes of a sentence | {REASON_BYTES_MAX} |"),
-    ] {
-        assert!(documentation.contains(&format!("\n{row}\n")), "{row}");
-    }
-    let opening: Vec<String> = OPENING.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(documentation.contains(&format!("`{}`", opening.join(" "))));
-    for (class, range) in [
-        (Class::Connection, 0..=15),
-        (Class::Request, 16..=111),
-        (Class::Notice, 112..=127),
-        (Class::Answer, 128..=255),
-    ] {
-        let row = format!("\n| {} – {} |", range.start(), range.end());
-        assert!(documentation.contains(&row), "{row}");
-        assert!(range.into_iter().all(|kind| Class::of(kind) == class));
-    }
 }
 
 #[test]

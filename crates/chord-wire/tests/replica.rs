@@ -630,28 +630,3 @@ fn a_sentence_is_cut_and_made_plain() {
     let refused = decode_answer(&longer, &limits(8)).map(drop);
     assert_eq!(refused, over("the bytes of a sentence", REASON_BYTES_MAX));
 }
-
-#[test]
-fn the_limits_are_those_of_the_documentation() {
-    let documentation = include_str!("../../../docs/protocol.md");
-    let value_bytes = VALUE_BYTES_DEFAULT;
-    let limits = ReplicaLimits { size: size(160), value_bytes };
-    let longest = KEY_BYTES_MAX + value_bytes;
-    assert_eq!(limits.message_bytes(), (352 << 10) + 2 * longest);
-    assert_eq!((value_bytes, MESSAGE_BYTES_MAX), (1 << 20, 256 << 10));
-    assert_eq!(REMAINING_MAX, Duration::from_secs(3600));
-    let rows = [
-        ("bytes of a key", KEY_BYTES_MAX),
-        ("bytes of a name", NODE_NAME_BYTES_MAX),
-        ("bytes of a sentence", REASON_BYTES_MAX),
-        ("records, headers or keys in a list; verdicts, newer versions", MESSAGE_RECORDS_MAX),
-        ("members of a group, copies of a key", GROUP_MEMBERS_MAX),
-        ("successors in a standing", SUCCESSORS_LIMIT.into()),
-        ("neighbours in an account", NEIGHBOURS_MAX),
-        ("nodes of a last life in an account", RECALLED_MAX),
-        ("parts of a range", PARTS.into()),
-    ];
-    for (what, limit) in rows {
-        assert!(documentation.contains(&format!("\n| {what} | {limit} |\n")), "{what}: {limit}");
-    }
-}

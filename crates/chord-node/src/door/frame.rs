@@ -464,10 +464,22 @@ fn broken(error: FrameError) -> io::Error {
 mod tests {
     use super::*;
 
+    const _: () = assert!(REQUESTS_MAX <= chord_wire::frame::ANNOUNCED_MAX);
+
     #[test]
-    fn the_limit_on_requests_is_that_of_the_documentation() {
+    fn the_limits_of_a_connection_are_those_of_the_documentation() {
         let documentation = include_str!("../../../../docs/protocol.md");
-        let row = format!("\n| requests that are under way on a connection | {REQUESTS_MAX}: ");
-        assert!(documentation.contains(&row) && REQUESTS_MAX <= chord_wire::frame::ANNOUNCED_MAX);
+        let limits = crate::Limits::default();
+        assert_eq!(limits.header_read, limits.body_read, "one time for a hello and for what has begun");
+        let (seconds, unsent_kib) = (limits.body_read.as_secs(), UNSENT_BYTES_MAX >> 10);
+        for row in [
+            format!("| requests that are under way on a connection | {REQUESTS_MAX}: "),
+            format!(
+                "| time for a hello, for a frame that has begun, for a long message that has begun | {seconds} s, "
+            ),
+            format!("| bytes of answers that are not read | {unsent_kib} KiB on a connection: "),
+        ] {
+            assert!(documentation.contains(&format!("\n{row}")), "{row}");
+        }
     }
 }
