@@ -8,6 +8,7 @@ use chord_kv::replication::Now;
 ///
 /// The clock that never goes back stands still while a machine is suspended, and the clock on the wall may be set: the
 /// one that went further since the last look counts. To be told of a pause that was none costs one question.
+#[derive(Debug)]
 pub(crate) struct Age {
     lived: Duration,
     looked: Instant,
@@ -28,6 +29,12 @@ impl Age {
     /// The age at a moment to come, by what the last look has shown.
     pub(crate) fn when(&self, moment: Instant) -> Duration {
         self.lived.saturating_add(moment.saturating_duration_since(self.looked))
+    }
+
+    /// As if the machine had been suspended for so long since the last look.
+    #[cfg(test)]
+    pub(crate) fn suspend(&mut self, time: Duration) {
+        self.looked_on_wall -= time;
     }
 
     /// The age at that moment, of which both clocks tell.

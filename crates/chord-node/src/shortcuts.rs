@@ -1,10 +1,12 @@
 //! The owners that this node has learned of from answers, and asks without a lookup: see [`chord_ring::Shortcuts`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use chord_ring::{Found, Lookup, NodeName, Peer, Position, RingSize, View};
-use tokio::time::Instant;
+
+use crate::age::Age;
 
 /// How operations came to owners whom this node does not list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +23,8 @@ pub(crate) struct ShortcutCounts {
 
 #[derive(Debug)]
 pub(crate) struct Shortcuts {
-    began: Instant,
+    /// What was learned grows old while the machine is suspended, too.
+    age: Mutex<Age>,
     known: RwLock<chord_ring::Shortcuts>,
     hits: AtomicU64,
     wrong_guesses: AtomicU64,
@@ -31,7 +34,7 @@ pub(crate) struct Shortcuts {
 impl Shortcuts {
     pub(crate) fn new(size: RingSize) -> Self {
         Self {
-            began: Instant::now(),
+            age: Mutex::new(Age::zero()),
             known: RwLock::new(chord_ring::Shortcuts::new(size)),
             hits: AtomicU64::new(0),
             wrong_guesses: AtomicU64::new(0),
@@ -41,13 +44,14 @@ impl Shortcuts {
 
     /// Whom to ask at once, instead of going on with that lookup.
     pub(crate) fn take(&self, lookup: &Lookup, view: &View) -> Option<Peer> {
+        let now = self.now();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        lookup.shortcut(view, &known, self.began.elapsed())
+        lookup.shortcut(view, &known, now)
     }
 
     pub(crate) fn learn(&self, target: Position, found: &Found) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.learn(target, found, self.began.elapsed());
+        let now = self.now();
+        self.known.write().unwrap_or_else(PoisonError::into_inner).learn(target, found, now);
     }
 
     pub(crate) fn forget(&self, peer: &NodeName) {
@@ -56,6 +60,10 @@ impl Shortcuts {
 
     pub(crate) fn forget_all(&self) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn now(&self) -> Duration {
+        self.age.lock().unwrap_or_else(PoisonError::into_inner).now().elapsed
     }
 
     /// One was asked at once, and has said how it went, or not.
@@ -80,14 +88,28 @@ impl Shortcuts {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use chord_ring::{Step, is_ideal};
+    use chord_ring::{SHORTCUT_AGE_MAX, Step, is_ideal};
 
     use super::*;
     use crate::Node;
 
     const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_was_learned_before_the_machine_was_suspended_is_too_old_after_it() {
+        let size = RingSize::DEFAULT;
+        let shortcuts = Shortcuts::new(size);
+        let owner = Peer::of_name("h:1".parse().unwrap(), size);
+        let target = owner.position;
+        let found = Found { owner, hops: 1, path: Vec::new(), after: Some(Position::ZERO), took: Vec::new() };
+        shortcuts.learn(target, &found);
+        let is_known = || shortcuts.known.read().unwrap().owner_of(target, shortcuts.now()).is_some();
+        assert!(is_known());
+        shortcuts.age.lock().unwrap().suspend(SHORTCUT_AGE_MAX / 2);
+        assert!(is_known());
+        shortcuts.age.lock().unwrap().suspend(SHORTCUT_AGE_MAX / 2);
+        assert!(!is_known());
+    }
 
     /// A ring whose nodes list one other each.
     async fn ring() -> Vec<Node> {

@@ -11,27 +11,17 @@ use std::time::Duration;
 use chord_kv::replication::{Consistency, Operation};
 use chord_kv::{Key, VALUE_BYTES_DEFAULT, Value};
 use chord_node::{Client, ClientError, ClientTls, Connected, Limits, Node, TlsFiles};
-use chord_ring::{NodeName, RingName, RingSize, RingTag};
+use chord_ring::NodeName;
 use chord_wire::frame::{Hello, Kind, OPENING, Outbox, VERSIONS};
 use chord_wire::seed;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use certificates::{Authority, write};
+use certificates::{Authority, DEADLINE, HERE, THERE, hello, showing, start, write};
 
-const DEADLINE: Duration = Duration::from_secs(30);
-
-// Each address of the loopback is a host of its own.
-const HERE: &str = "127.0.0.1";
-const THERE: &str = "127.0.0.2";
+// A third host beside the two.
 const ELSEWHERE: &str = "127.0.0.3";
-
-async fn start(host: &str, files: TlsFiles, contact: Option<&Node>) -> Node {
-    let builder = Node::builder().listen(&format!("{host}:0")).tls(files);
-    let builder = contact.iter().fold(builder, |builder, contact| builder.join(contact.name().clone()));
-    builder.start().await.unwrap()
-}
 
 fn client(node: &Node, tls: &ClientTls) -> Client {
     Client::new(node.name().clone()).with_tls(tls.clone())
@@ -261,15 +251,9 @@ async fn each_set_of_files_that_others_would_not_believe_is_refused_at_the_start
 
 /// Opens with a hello of that name, and says the kind of what comes back.
 async fn hail(node: &Node, tls: &ClientTls, name: Option<&str>) -> u8 {
-    let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
-    let name = name.map(|name| name.parse().unwrap());
-    let hello = Hello { versions: VERSIONS, name, ring: Some(ring), copies: None, challenge: None };
-    let mut outbox = Outbox::default();
-    outbox.open();
-    outbox.put(Kind::Hello, 0, |to| hello.write(to));
     let hails = async {
         let mut stream = Connected::to(node.name(), Some(tls)).await.unwrap();
-        stream.write_all(outbox.unsent()).await.unwrap();
+        stream.write_all(&hello(name)).await.unwrap();
         stream.flush().await.unwrap();
         let mut answer = [0; OPENING.len() + 5];
         stream.read_exact(&mut answer).await.unwrap();
@@ -283,8 +267,6 @@ async fn whoever_calls_itself_a_node_has_to_show_a_certificate_for_the_host_of_t
     let authority = Authority::new();
     let node = start(HERE, authority.node(HERE), None).await;
     let nobody = ClientTls::new(authority.file()).unwrap();
-    let showing =
-        |files: TlsFiles| ClientTls::showing(files.authority, files.certificate, files.key).unwrap();
     let there = showing(authority.node(THERE));
     let (welcome, declined) = (Kind::Welcome.number(), Kind::Declined.number());
     assert_eq!(hail(&node, &nobody, None).await, welcome, "clients need no certificate");

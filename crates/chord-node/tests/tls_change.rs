@@ -9,27 +9,11 @@ use std::time::Duration;
 use chord_kv::Key;
 use chord_kv::replication::{Consistency, Operation};
 use chord_node::{Client, ClientTls, Connected, Node, TlsFiles};
-use chord_ring::{NodeName, RingName, RingSize, RingTag};
-use chord_wire::frame::{Hello, Kind, OPENING, Outbox, VERSIONS};
+use chord_ring::NodeName;
+use chord_wire::frame::{Kind, OPENING, Outbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use certificates::{Authority, write};
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-// Each address of the loopback is a host of its own.
-const HERE: &str = "127.0.0.1";
-const THERE: &str = "127.0.0.2";
-
-async fn start(host: &str, files: TlsFiles, contact: Option<&Node>) -> Node {
-    let builder = Node::builder().listen(&format!("{host}:0")).tls(files);
-    let builder = contact.iter().fold(builder, |builder, contact| builder.join(contact.name().clone()));
-    builder.start().await.unwrap()
-}
-
-fn showing(files: TlsFiles) -> ClientTls {
-    ClientTls::showing(files.authority, files.certificate, files.key).unwrap()
-}
+use certificates::{Authority, DEADLINE, HERE, THERE, hello, showing, start, write};
 
 /// The files of a node that `own` has signed, and that believes both.
 fn believing_both(own: &Authority, other: &Authority, host: &str) -> TlsFiles {
@@ -44,29 +28,23 @@ struct Frames(Connected);
 
 impl Frames {
     async fn open(node: &NodeName, tls: &ClientTls, name: Option<&str>) -> Self {
-        let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
-        let name = name.map(|name| name.parse().unwrap());
-        let hello = Hello { versions: VERSIONS, name, ring: Some(ring), copies: None, challenge: None };
-        let mut outbox = Outbox::default();
-        outbox.open();
-        outbox.put(Kind::Hello, 0, |to| hello.write(to));
         let mut frames = Self(Connected::to(node, Some(tls)).await.unwrap());
-        frames.say(&outbox).await;
+        frames.say(&hello(name)).await;
         let mut opening = [0; OPENING.len()];
         frames.0.read_exact(&mut opening).await.unwrap();
         assert_eq!(frames.hear().await, Some(Kind::Welcome.number()));
         frames
     }
 
-    async fn say(&mut self, outbox: &Outbox) {
-        self.0.write_all(outbox.unsent()).await.unwrap();
+    async fn say(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
         self.0.flush().await.unwrap();
     }
 
     async fn is_answered(&mut self, id: u32) -> bool {
         let mut outbox = Outbox::default();
         outbox.put(Kind::Ping, id, |to| to.push(0));
-        self.say(&outbox).await;
+        self.say(outbox.unsent()).await;
         self.hear().await == Some(Kind::Pong.number())
     }
 

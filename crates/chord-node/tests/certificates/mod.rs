@@ -1,14 +1,44 @@
-//! Authorities and certificates for tests, as files.
+//! Authorities and certificates for tests, as files, and what nodes and clients begin with that have them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chord_node::TlsFiles;
+use chord_node::{ClientTls, Node, TlsFiles};
+use chord_ring::{RingName, RingSize, RingTag};
+use chord_wire::frame::{Hello, Kind, Outbox, VERSIONS};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+// Each address of the loopback is a host of its own.
+pub(crate) const HERE: &str = "127.0.0.1";
+pub(crate) const THERE: &str = "127.0.0.2";
+
+pub(crate) async fn start(host: &str, files: TlsFiles, contact: Option<&Node>) -> Node {
+    let builder = Node::builder().listen(&format!("{host}:0")).tls(files);
+    let builder = contact.iter().fold(builder, |builder, contact| builder.join(contact.name().clone()));
+    builder.start().await.unwrap()
+}
+
+pub(crate) fn showing(files: TlsFiles) -> ClientTls {
+    ClientTls::showing(files.authority, files.certificate, files.key).unwrap()
+}
+
+/// What a node of that name, or a client, opens with.
+pub(crate) fn hello(name: Option<&str>) -> Vec<u8> {
+    let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
+    let name = name.map(|name| name.parse().unwrap());
+    let hello = Hello { versions: VERSIONS, name, ring: Some(ring), copies: None, challenge: None };
+    let mut outbox = Outbox::default();
+    outbox.open();
+    outbox.put(Kind::Hello, 0, |to| hello.write(to));
+    outbox.unsent().to_vec()
+}
 
 /// An authority, and a directory for the files of those whom it signs.
 pub(crate) struct Authority {
