@@ -28,6 +28,13 @@ PACKAGES = {
 }
 
 
+def built(file, *what):
+    """A release build of that, which is made anew if its source has changed; returns where it is."""
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *what], cwd=root, check=True)
+    return str(root / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / file)
+
+
 def installed(programs):
     """Installs what is missing, where this is a Debian."""
     missing = sorted({PACKAGES[program] for program in programs if not shutil.which(program)})
