@@ -85,7 +85,7 @@ The connections are spread evenly over the nodes. All keys are written once befo
 is compared with the one written. In the closed loop, which is the default, each connection sends its next request when \
 the last is answered; a latency is the time from sending a request to having read its answer, in milliseconds. A node \
 that stops for a second then stops who asks, too, and few requests show it. With --rate requests are due at a fixed rate \
-whatever the node does, and one that had to wait for an earlier one on its connection counts from when it was due."
+whatever the node does, and each counts from when it was due, but for the 2 ms that timers may be late."
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]

@@ -2,6 +2,8 @@
 
 mod behind;
 
+pub(super) use behind::Behind;
+
 use std::process::Stdio;
 use std::time::Duration;
 

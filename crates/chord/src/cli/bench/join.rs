@@ -47,7 +47,7 @@ Examples:
 
 Starts a ring of server processes, fills it, and measures reads and writes at a fixed rate, first at rest and then while \
 one more server joins, until that says at /readyz that it is ready. The requests go to the servers that were there \
-before. A request that is held up by the one before it counts from when it should have been sent. In the end it is \
+before. A request counts from when it should have been sent, but for the 2 ms that timers may be late. In the end it is \
 counted what the newcomer keeps, and keys are read through it.")]
 pub(crate) struct JoinArgs {
     /// How many records to write before the join

@@ -30,7 +30,7 @@ pub(super) struct Measured {
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) operations: [Measured; 2],
-    /// In nanoseconds: how much later than due requests were sent, by the fault of who measures.
+    /// In nanoseconds: how much later than due requests were sent that no other held up.
     pub(super) late: Histogram<u64>,
     /// When the last request was answered.
     last: Option<Instant>,

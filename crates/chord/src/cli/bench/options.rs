@@ -52,7 +52,7 @@ pub(super) struct LoadArgs {
     pipeline: u16,
 
     /// Send so many requests a second over all connections, however fast they are answered, and count the latency of each
-    /// from when it was due
+    /// from when it was due; or from when it was sent, if nothing held it up but a timer, by 2 ms at most
     #[arg(long, value_name = "COUNT",
         value_parser = number::within::<u32>("the rate of requests", 1..=RATE_MAX))]
     rate: Option<u32>,
@@ -67,7 +67,7 @@ pub(super) struct LoadArgs {
     pub(super) keys: u64,
 
     /// Choose some keys much more often than others, by Zipf's law, with the exponent 0.99 unless another is given
-    #[arg(long, value_name = "EXPONENT", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "EXPONENT", num_args = 0..=1,
         default_missing_value = Zipf::USUAL, value_parser = Zipf::parse)]
     zipf: Option<Zipf>,
 

@@ -2,9 +2,15 @@
 //!
 //! In the closed loop it is due when the last ones are answered, so a server that stops stops who measures it too, and hides
 //! the wait of all who would have come. In the open loop requests are due at a fixed rate, whatever becomes of those before,
-//! and one that the connection had no room for counts from when it was due.
+//! and each counts from when it was due. Only what timers are too coarse for is left out: a request that nothing held up counts
+//! from when it was sent, if that was hardly later.
 
 use std::time::{Duration, Instant};
+
+/// How much later than due a timer may have a request sent without its latency counting from then: tokio's go by whole
+/// milliseconds, rounded up, and the machine has to notice. Beyond it whoever measures stood still, and a server on the same
+/// machine may have done so too.
+pub(super) const TIMER_LATE_MAX: Duration = Duration::from_millis(2);
 
 /// How requests follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +50,7 @@ enum Beat {
 pub(super) struct Due {
     /// From when its latency counts.
     pub(super) since: Instant,
-    /// How late it is by the fault of who measures: timers are no better than a millisecond.
+    /// How late it is though none before it held it up.
     pub(super) late: Option<Duration>,
 }
 
@@ -89,8 +95,8 @@ impl Pace {
                 }
                 *due += *pause;
                 let was_held_up = at < *room_since;
-                let (since, late) = if was_held_up { (at, None) } else { (now, Some(now - at)) };
-                Some(Due { since, late })
+                let late = (!was_held_up).then_some(now - at);
+                Some(Due { since: counts_from(at, now, was_held_up), late })
             }
         }
     }
@@ -136,6 +142,12 @@ impl Pace {
         }
         overdue
     }
+}
+
+/// From when the latency of a request counts that was due and sent at these times.
+pub(super) fn counts_from(due: Instant, sent: Instant, was_held_up: bool) -> Instant {
+    let is_timers_fault = sent.saturating_duration_since(due) <= TIMER_LATE_MAX;
+    if is_timers_fault && !was_held_up { sent } else { due }
 }
 
 #[cfg(test)]
@@ -186,6 +198,17 @@ mod tests {
         pace.has_room(begin + MS);
         let due = pace.next(begin + 12 * MS, 0);
         assert_eq!(due, Some(Due { since: begin + 12 * MS, late: Some(2 * MS) }));
+    }
+
+    #[test]
+    fn a_request_that_who_measures_held_up_for_longer_counts_from_when_it_was_due() {
+        let begin = Instant::now();
+        let mut pace = pace(Pacing::Open { per_second: 100 }, 3, begin);
+        pace.next(begin, 0);
+        // There was room all the time, and nobody to use it.
+        let dues: Vec<_> = (0..3).filter_map(|n_under_way| pace.next(begin + 23 * MS, n_under_way)).collect();
+        let due = |at: u32, late: u32| Due { since: begin + at * MS, late: Some(late * MS) };
+        assert_eq!(dues, [due(10, 13), due(20, 3)]);
     }
 
     #[test]

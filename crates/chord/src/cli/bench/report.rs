@@ -11,7 +11,7 @@ use super::draw::Draw;
 use super::keeping::Kept;
 use super::keys::Sizes;
 use super::measured::Measured;
-use super::pacing::Pacing;
+use super::pacing::{Pacing, TIMER_LATE_MAX};
 use super::process::{Usage, round};
 use super::spread::{Step, bars, steps};
 use super::workload::Workload;
@@ -35,7 +35,7 @@ pub(super) struct Report {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) operations: Vec<Measured>,
-    /// How much later than due requests were sent, in nanoseconds.
+    /// How much later than due requests were sent that no other held up, in nanoseconds.
     pub(super) late: Histogram<u64>,
     pub(super) servers: Vec<Usage>,
 }
@@ -82,7 +82,7 @@ struct Cost {
     row: Row,
     /// CPU time of all servers for one operation, in microseconds; null where that is not known.
     server_cpu_us: Option<f64>,
-    /// How much later than due requests were sent by the fault of this program; null in the closed loop.
+    /// How much later than due requests were sent that no other held up; null in the closed loop.
     late_ms: Option<Latencies>,
     histogram: Vec<Step>,
 }
@@ -179,8 +179,10 @@ impl Report {
         if let Some(late) = self.operations.first().and_then(|cost| cost.late_ms.as_ref()) {
             writeln!(
                 text,
-                "\nThis program sent requests up to {:.1} ms late (p99 {:.1} ms), which is its own fault and does not count.",
-                late.max, late.p99
+                "\nThis program sent requests up to {:.1} ms late (p99 {:.1} ms) that no other held up; up to {} ms of that is its timers' fault, and does not count.",
+                late.max,
+                late.p99,
+                TIMER_LATE_MAX.as_millis()
             )?;
         }
         let busy: f64 = self.used.generator.iter().map(|used| used.cpu_percent).sum();

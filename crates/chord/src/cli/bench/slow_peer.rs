@@ -6,21 +6,22 @@ mod report;
 
 use std::time::Duration;
 
+use anyhow::Context;
 use chord::{Key, NodeName, RingSize};
 use clap::{Args, ValueEnum};
 
-use super::cluster::{Cluster, Setup};
+use super::cluster::{Behind, Cluster, Setup};
 use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::ready::wait_until_ready;
 use super::{CONNECTIONS_MAX, Door, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
 use crate::cli::output::note;
-use front::{Front, Manner};
+use front::{Front, Manner, Whose};
 use load::{Load, Plan};
 use report::{Report, Round};
 
-/// What a slow peer adds to each answer.
+/// What a slow peer adds to each round trip, whoever has begun it.
 const LATE_BY: Duration = Duration::from_millis(100);
 
 /// Between two bytes of one that drips.
@@ -37,7 +38,7 @@ const WARMUP: Duration = Duration::from_secs(1);
 enum Fault {
     /// Its process stands still
     Frozen,
-    /// What it is sent arrives 100 ms late
+    /// What it is sent arrives 100 ms late: questions, and answers to its own
     Slow,
     /// It sends one byte a second on each connection
     Dripping,
@@ -63,10 +64,11 @@ Examples:
   chord bench slow-peer --fault frozen --rounds 5
   chord bench slow-peer --json
 
-Starts a ring of server processes, one of them behind a proxy, and sends reads and writes at a fixed rate to the others, of \
-keys that the one behind the proxy does not own. Each fault is measured beside a time without any, in turn, and the ring is \
-let heal before the next. What happens when the fault begins counts. A request that is held up by the one before it counts \
-from when it should have been sent.")]
+Starts a ring of server processes, and sends reads and writes at a fixed rate to all but one of them, of keys that this one \
+does not own. Nodes reach each other through proxies, with a fault and without; those slow down the connections to that one, \
+and, where there is a /proc that says whose they are, those that it has opened itself. Requests go past them. Each fault is \
+measured beside a time without any, in turn, and the ring is let heal before the next. What happens when the fault begins \
+counts. A request counts from when it should have been sent, but for the 2 ms that timers may be late.")]
 pub(crate) struct SlowPeerArgs {
     /// What is wrong with the peer; may be repeated; all of these, one after the other, if not given
     #[arg(long, value_enum)]
@@ -128,11 +130,14 @@ impl SlowPeerArgs {
 
     /// May be dropped at any point: every process started is in `cluster`.
     pub(super) async fn measure(&self, cluster: &mut Cluster) -> anyhow::Result<()> {
-        let nodes = cluster.start(usize::from(self.nodes) - 1).await?;
-        let (peer, there) = cluster.start_behind().await?;
-        let front = Front::open((peer.host(), peer.port()), (there.host(), there.port())).await?;
+        let (others, peer) = self.start(cluster).await?;
+        let mut front = Front::new();
+        front.stand(peer.name(), peer.there(), Whose::ToPeer).await?;
+        for other in &others {
+            front.stand(other.name(), other.there(), Whose::OfProcess(peer.process)).await?;
+        }
         cluster.form_ring().await?;
-        let ring = Ring { cluster, faulty: peer, front, nodes };
+        let ring = Ring { cluster, faulty: peer.name, front, others };
         ring.until_well().await?;
         let load = Load::start(&self.plan(&ring)).await?;
         tokio::time::sleep(WARMUP).await;
@@ -148,11 +153,18 @@ impl SlowPeerArgs {
         Report::new(self, faults, &rounds).print(self.json)
     }
 
+    /// The one that something will be wrong with is the last.
+    async fn start(&self, cluster: &mut Cluster) -> anyhow::Result<(Vec<Behind>, Behind)> {
+        let mut all = cluster.start_behind(self.nodes.into()).await?;
+        let peer = all.pop().context("there are nodes")?;
+        Ok((all, peer))
+    }
+
     fn plan(&self, ring: &Ring<'_>) -> Plan {
         let keys = (0..).map(|number: u32| format!("key {number}")).filter(|key| ring.others_own(key));
         let keys = keys.take(self.keys as usize).filter_map(|key| Key::new(key.as_bytes()).ok());
         Plan {
-            nodes: ring.nodes.clone(),
+            nodes: ring.others.iter().map(|other| other.there.clone()).collect(),
             keys: keys.collect(),
             value_bytes: self.value_bytes,
             n_clients: self.clients,
@@ -180,8 +192,7 @@ struct Ring<'a> {
     cluster: &'a Cluster,
     faulty: NodeName,
     front: Front,
-    /// The others.
-    nodes: Vec<NodeName>,
+    others: Vec<Behind>,
 }
 
 impl Ring<'_> {
@@ -189,13 +200,17 @@ impl Ring<'_> {
     fn others_own(&self, key: &str) -> bool {
         let position = |name: &str| RingSize::DEFAULT.position_of(name.as_bytes());
         let key = position(key);
-        let all = self.nodes.iter().chain([&self.faulty]);
+        let all = self.names();
         // The first at or after it, and else the first of all.
         let owner = all.min_by_key(|name| {
             let at = position(name.as_str());
             (at < key, at)
         });
         owner != Some(&self.faulty)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.others.iter().map(|other| &other.name).chain([&self.faulty])
     }
 
     async fn begin(&self, fault: Fault) -> anyhow::Result<()> {
@@ -217,7 +232,7 @@ impl Ring<'_> {
 
     async fn until_well(&self) -> anyhow::Result<()> {
         self.cluster.until_whole().await?;
-        for node in self.nodes.iter().chain([&self.faulty]) {
+        for node in self.names() {
             wait_until_ready(node, WELL_WITHIN).await?;
         }
         Ok(())

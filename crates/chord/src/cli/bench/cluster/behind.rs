@@ -5,20 +5,57 @@ use chord::NodeName;
 use tokio::process::Command;
 
 use super::{Cluster, RING_WITHIN, START_WITHIN, Server, in_order};
+use crate::cli::output::note;
+
+/// A server whose name leads to whoever listens there.
+#[derive(Debug)]
+pub(in crate::cli::bench) struct Behind {
+    pub(in crate::cli::bench) name: NodeName,
+    /// Where it listens itself.
+    pub(in crate::cli::bench) there: NodeName,
+    /// The number of its process.
+    pub(in crate::cli::bench) process: u32,
+}
+
+impl Behind {
+    pub(in crate::cli::bench) fn name(&self) -> (&str, u16) {
+        (self.name.host(), self.name.port())
+    }
+
+    pub(in crate::cli::bench) fn there(&self) -> (&str, u16) {
+        (self.there.host(), self.there.port())
+    }
+}
 
 impl Cluster {
-    /// Starts one more server, whose name leads to whoever listens there. Returns its name, and where it listens itself.
-    pub(in crate::cli::bench) async fn start_behind(&mut self) -> anyhow::Result<(NodeName, NodeName)> {
-        let [name, there]: [NodeName; 2] =
-            self.free_names(2)?.try_into().ok().context("two names were asked for")?;
+    /// Starts so many server processes whose names lead to whoever listens there.
+    pub(in crate::cli::bench) async fn start_behind(
+        &mut self,
+        n_servers: usize,
+    ) -> anyhow::Result<Vec<Behind>> {
+        note(format_args!("Starting {n_servers} server processes..."));
+        if self.home.is_none() {
+            self.home = self.setup.keeping.home()?;
+        }
+        let mut names = self.free_names(2 * n_servers)?;
+        let there = names.split_off(n_servers);
+        let mut behind = Vec::new();
+        for (name, there) in names.into_iter().zip(there) {
+            behind.push(self.start_one_behind(name, there).await?);
+        }
+        Ok(behind)
+    }
+
+    async fn start_one_behind(&mut self, name: NodeName, there: NodeName) -> anyhow::Result<Behind> {
         let mut command = self.command(&there)?;
         let child = command.args(["--known-as", name.as_str()]).spawn();
         let child = child.context("cannot start a server process")?;
+        let process = child.id().context("the server process has ended")?;
         let mut server = Server { name: name.clone(), child };
         let serving = tokio::time::timeout(START_WITHIN, server.wait_until_it_serves()).await;
         self.servers.push(server);
         serving.with_context(|| format!("the server process {name} did not come up"))??;
-        Ok((name, there))
+        Ok(Behind { name, there, process })
     }
 
     /// Waits until each server knows its neighbours again.

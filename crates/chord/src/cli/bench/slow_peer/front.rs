@@ -1,8 +1,10 @@
-//! Somebody who stands before a peer: what others send it and hear of it comes late, bit by bit or never, as is wished.
+//! Somebody who stands before a peer, and before the others for what it asks of them itself: what the peer is sent comes late,
+//! or what it sends bit by bit, as is wished, on all of its connections.
 
-use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -25,6 +27,15 @@ pub(crate) enum Manner {
     Dripping(Duration),
 }
 
+/// Whose connections come late, at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// All: they lead to the peer.
+    ToPeer,
+    /// Those that this process, which is the peer, has opened itself: they lead to another.
+    OfProcess(u32),
+}
+
 /// A direction, as the peer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -35,25 +46,38 @@ enum Way {
 /// Who stands there. Dropped, all connections end.
 pub(crate) struct Front {
     manner: Arc<watch::Sender<Manner>>,
-    _accepting: JoinSet<()>,
+    accepting: JoinSet<()>,
 }
 
 impl Front {
+    /// One who stands nowhere yet.
+    pub(crate) fn new() -> Self {
+        Self { manner: Arc::new(watch::Sender::new(Manner::Well)), accepting: JoinSet::new() }
+    }
+
     /// Takes connections at the first address, and has them go on to the second.
-    pub(crate) async fn open(at: (&str, u16), to: (&str, u16)) -> io::Result<Self> {
+    pub(crate) async fn stand(&mut self, at: (&str, u16), to: (&str, u16), whose: Whose) -> io::Result<()> {
         let listener = TcpListener::bind(at).await?;
         let to = (to.0.to_owned(), to.1);
-        let manner = Arc::new(watch::Sender::new(Manner::Well));
-        let manners = Arc::clone(&manner);
-        let mut accepting = JoinSet::new();
-        accepting.spawn(async move {
+        let (well, manners) = (Arc::new(watch::Sender::new(Manner::Well)), Arc::clone(&self.manner));
+        self.accepting.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, from)) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
-                connections.spawn(connect(stream, to.clone(), manners.subscribe()));
+                let (to, well, manners) = (to.clone(), Arc::clone(&well), Arc::clone(&manners));
+                connections.spawn(async move {
+                    let (first, is_slowed) = match whose {
+                        Whose::ToPeer => (Way::In, true),
+                        Whose::OfProcess(id) => {
+                            (Way::Out, is_of_process(id, from, stream.local_addr()).await)
+                        }
+                    };
+                    let manner = if is_slowed { &manners } else { &well };
+                    connect(stream, to, first, manner.subscribe()).await;
+                });
             }
         });
-        Ok(Self { manner, _accepting: accepting })
+        Ok(())
     }
 
     /// From now on bytes come through like this.
@@ -62,16 +86,46 @@ impl Front {
     }
 }
 
-async fn connect(stream: TcpStream, to: (String, u16), manner: watch::Receiver<Manner>) {
+/// Whether that process has opened the connection, as /proc tells it (proc(5)); where there is no /proc, none has.
+async fn is_of_process(id: u32, from: SocketAddr, to: io::Result<SocketAddr>) -> bool {
+    let Ok(to) = to else { return false };
+    // In a thread that may wait: with many sockets it takes a while.
+    let looks = tokio::task::spawn_blocking(move || -> io::Result<bool> {
+        let sockets = fs::read_to_string(format!("/proc/{id}/net/tcp"))?;
+        let Some(inode) = inode(&sockets, from.port(), to.port()) else { return Ok(false) };
+        let link = format!("socket:[{inode}]");
+        let is_it =
+            |file: fs::DirEntry| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == link.as_str());
+        Ok(fs::read_dir(format!("/proc/{id}/fd"))?.flatten().any(is_it))
+    });
+    matches!(looks.await, Ok(Ok(true)))
+}
+
+/// That of the socket between these ports: the second and third field of its line have them, and the tenth is it.
+fn inode(sockets: &str, from: u16, to: u16) -> Option<&str> {
+    let is_port = |address: &str, port| address.ends_with(&format!(":{port:04X}"));
+    sockets.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, remote, inode) = (fields.get(1)?, fields.get(2)?, fields.get(9)?);
+        (is_port(local, from) && is_port(remote, to)).then_some(*inode)
+    })
+}
+
+/// Bytes from whoever connected go the first way.
+async fn connect(stream: TcpStream, to: (String, u16), first: Way, manner: watch::Receiver<Manner>) {
     // Either end may go at any time; then so does the other.
     let Ok(there) = TcpStream::connect(to).await else { return };
     if stream.set_nodelay(true).and_then(|()| there.set_nodelay(true)).is_err() {
         return;
     }
-    let ((from_others, to_others), (from_peer, to_peer)) = (stream.into_split(), there.into_split());
-    let inward = pass(from_others, to_peer, Way::In, manner.clone());
-    let outward = pass(from_peer, to_others, Way::Out, manner);
-    let _ = tokio::try_join!(inward, outward);
+    let back = match first {
+        Way::In => Way::Out,
+        Way::Out => Way::In,
+    };
+    let ((asked, answering), (answered, asking)) = (stream.into_split(), there.into_split());
+    let forth = pass(asked, asking, first, manner.clone());
+    let back = pass(answered, answering, back, manner);
+    let _ = tokio::try_join!(forth, back);
 }
 
 async fn pass(

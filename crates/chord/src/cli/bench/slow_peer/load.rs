@@ -7,6 +7,8 @@ use chord::{Client, Consistency, Key, NodeName, Operation, VALUE_BYTES_DEFAULT, 
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
+use crate::cli::bench::pacing::counts_from;
+
 /// Longest latency that is told apart: beyond every deadline.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
@@ -33,6 +35,16 @@ impl Seen {
     fn new() -> anyhow::Result<Self> {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)?;
         Ok(Self { latencies, errors: 0, first_failure: None })
+    }
+
+    /// One that has seen these latencies.
+    #[cfg(test)]
+    pub(super) fn of(latencies: impl IntoIterator<Item = Duration>) -> Self {
+        let mut seen = Self::new().expect("a histogram");
+        for latency in latencies {
+            seen.latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        }
+        seen
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -118,10 +130,9 @@ struct Beat {
 impl Beat {
     async fn run(mut self, seen: Arc<[Mutex<Seen>; 2]>) {
         loop {
-            let is_late = Instant::now() > self.due;
+            let was_held_up = Instant::now() > self.due;
             tokio::time::sleep_until(self.due.into()).await;
-            // A request that the one before it held up has waited since it was due; a timer that is late is no one's wait.
-            let since = if is_late { self.due } else { Instant::now() };
+            let since = counts_from(self.due, Instant::now(), was_held_up);
             // A step that has no part in common with how many keys there are comes to each of them.
             self.key_idx = (self.key_idx + 7919) % self.keys.len();
             let operation = match self.kind {

@@ -150,3 +150,45 @@ fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
 fn median(figures: &[f64]) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred requests of which two took so many milliseconds, and the others one.
+    fn seen(ms: u64) -> Seen {
+        Seen::of((0..100).map(|number| Duration::from_millis(if number < 98 { 1 } else { ms })))
+    }
+
+    fn round(well: u64, ill: u64) -> Round {
+        Round { fault: Fault::Slow, well: [seen(well), seen(1)], ill: [seen(ill), seen(1)] }
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_one_round_and_the_median_of_all_is_told_with_the_least_and_the_greatest() {
+        let mut rounds = [round(10, 40), round(20, 10), round(10, 12)];
+        rounds[1].ill[1].errors = 2;
+        rounds[1].ill[1].first_failure = Some("nobody was there".to_owned());
+        let rounds: Vec<&Round> = rounds.iter().collect();
+        let put = Row::new(Fault::Slow, "put", 0, &rounds);
+        let near = |figure: f64, expected: f64| (figure - expected).abs() <= expected / 100.0;
+        for (figure, expected) in [
+            (put.p99_ms_without, 10.0),
+            (put.p99_ms_with, 12.0),
+            (put.p99_ratio, 1.2),
+            (put.p99_ratio_min, 0.5),
+            (put.p99_ratio_max, 4.0),
+            (put.longest_ms_without, 20.0),
+            (put.longest_ms_with, 40.0),
+        ] {
+            assert!(near(figure, expected), "{figure} is not {expected}: {put:?}");
+        }
+        assert_eq!((put.requests, put.errors, &put.first_failure), (600, 0, &None));
+        let get = Row::new(Fault::Slow, "get", 1, &rounds);
+        assert!(near(get.p99_ratio, 1.0) && get.errors == 2, "{get:?}");
+        assert_eq!(get.first_failure.as_deref(), Some("nobody was there"));
+        let cells = get.cells();
+        let ends = [&cells[0], &cells[1], &cells[cells.len() - 1]];
+        assert_eq!(ends, ["slow", "get", "2"]);
+    }
+}
