@@ -111,6 +111,7 @@ fn wrong_usage_is_one_line() {
         "bench --rate 0",
         "bench --reads 101",
         "bench --zipf=0",
+        "bench --zipf 10.5",
         "bench --value-bytes 64-16",
         "bench --door redis --cluster",
         "bench --node 127.0.0.1:4567 --cluster",
