@@ -29,7 +29,7 @@ PACKAGES = {
 
 
 def built(file, *what):
-    """A release build of that, which is made anew if its source has changed; returns where it is."""
+    """A release build of that, or of all, which is made anew if its source has changed; returns where the file is."""
     root = pathlib.Path(__file__).resolve().parent.parent.parent
     subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *what], cwd=root, check=True)
     return str(root / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / file)
