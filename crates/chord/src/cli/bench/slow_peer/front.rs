@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -59,22 +60,13 @@ impl Front {
     pub(crate) async fn stand(&mut self, at: (&str, u16), to: (&str, u16), whose: Whose) -> io::Result<()> {
         let listener = TcpListener::bind(at).await?;
         let to = (to.0.to_owned(), to.1);
-        let (well, manners) = (Arc::new(watch::Sender::new(Manner::Well)), Arc::clone(&self.manner));
+        let manners = Arc::clone(&self.manner);
         self.accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, from)) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
-                let (to, well, manners) = (to.clone(), Arc::clone(&well), Arc::clone(&manners));
-                connections.spawn(async move {
-                    let (first, is_slowed) = match whose {
-                        Whose::ToPeer => (Way::In, true),
-                        Whose::OfProcess(id) => {
-                            (Way::Out, is_of_process(id, from, stream.local_addr()).await)
-                        }
-                    };
-                    let manner = if is_slowed { &manners } else { &well };
-                    connect(stream, to, first, manner.subscribe()).await;
-                });
+                let (to, manner) = (to.clone(), manners.subscribe());
+                connections.spawn(serve(stream, from, to, whose, manner));
             }
         });
         Ok(())
@@ -83,6 +75,46 @@ impl Front {
     /// From now on bytes come through like this.
     pub(crate) fn behave(&self, manner: Manner) {
         self.manner.send_replace(manner);
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    from: SocketAddr,
+    to: (String, u16),
+    whose: Whose,
+    manner: watch::Receiver<Manner>,
+) {
+    let is_slowed = Arc::new(AtomicBool::new(whose == Whose::ToPeer));
+    let wish = Wish { manner, is_slowed: Arc::clone(&is_slowed) };
+    let (first, at) = (if whose == Whose::ToPeer { Way::In } else { Way::Out }, stream.local_addr());
+    let looks = async {
+        if let Whose::OfProcess(id) = whose {
+            is_slowed.store(is_of_process(id, from, at).await, Ordering::Relaxed);
+        }
+    };
+    // While all is well nobody has to wait until it is known whose a connection is.
+    let is_well = *wish.manner.borrow() == Manner::Well;
+    if is_well {
+        tokio::join!(looks, connect(stream, to, first, wish));
+    } else {
+        looks.await;
+        connect(stream, to, first, wish).await;
+    }
+}
+
+/// How bytes of one connection come through.
+#[derive(Clone)]
+struct Wish {
+    manner: watch::Receiver<Manner>,
+    /// Otherwise all is well with it, whatever is wished.
+    is_slowed: Arc<AtomicBool>,
+}
+
+impl Wish {
+    fn now(&mut self) -> Manner {
+        let manner = *self.manner.borrow_and_update();
+        if self.is_slowed.load(Ordering::Relaxed) { manner } else { Manner::Well }
     }
 }
 
@@ -112,7 +144,7 @@ fn inode(sockets: &str, from: u16, to: u16) -> Option<&str> {
 }
 
 /// Bytes from whoever connected go the first way.
-async fn connect(stream: TcpStream, to: (String, u16), first: Way, manner: watch::Receiver<Manner>) {
+async fn connect(stream: TcpStream, to: (String, u16), first: Way, wish: Wish) {
     // Either end may go at any time; then so does the other.
     let Ok(there) = TcpStream::connect(to).await else { return };
     if stream.set_nodelay(true).and_then(|()| there.set_nodelay(true)).is_err() {
@@ -123,17 +155,12 @@ async fn connect(stream: TcpStream, to: (String, u16), first: Way, manner: watch
         Way::Out => Way::In,
     };
     let ((asked, answering), (answered, asking)) = (stream.into_split(), there.into_split());
-    let forth = pass(asked, asking, first, manner.clone());
-    let back = pass(answered, answering, back, manner);
+    let forth = pass(asked, asking, first, wish.clone());
+    let back = pass(answered, answering, back, wish);
     let _ = tokio::try_join!(forth, back);
 }
 
-async fn pass(
-    mut from: OwnedReadHalf,
-    to: OwnedWriteHalf,
-    way: Way,
-    manner: watch::Receiver<Manner>,
-) -> io::Result<()> {
+async fn pass(mut from: OwnedReadHalf, to: OwnedWriteHalf, way: Way, wish: Wish) -> io::Result<()> {
     let (chunks, arrived) = mpsc::channel(CHUNKS_MAX);
     let reads = async move {
         loop {
@@ -145,7 +172,7 @@ async fn pass(
         }
     };
     tokio::select! {
-        written = write(to, arrived, way, manner) => written,
+        written = write(to, arrived, way, wish) => written,
         // What was read is still to be written.
         () = async { reads.await; std::future::pending().await } => Ok(()),
     }
@@ -155,12 +182,12 @@ async fn write(
     mut to: OwnedWriteHalf,
     mut arrived: mpsc::Receiver<(Instant, Vec<u8>)>,
     way: Way,
-    mut manner: watch::Receiver<Manner>,
+    mut wish: Wish,
 ) -> io::Result<()> {
     while let Some((came, chunk)) = arrived.recv().await {
         let mut rest = &chunk[..];
         while !rest.is_empty() {
-            let now = *manner.borrow_and_update();
+            let now = wish.now();
             let (due, n_bytes) = match (now, way) {
                 (Manner::Late(by), Way::In) => (came + by, rest.len()),
                 (Manner::Dripping(pause), Way::Out) => (Instant::now() + pause, 1),
@@ -171,7 +198,7 @@ async fn write(
             tokio::select! {
                 () = tokio::time::sleep_until(due), if due > Instant::now() => {}
                 // It is wished otherwise from now on, or nobody is left to wish anything.
-                changed = manner.changed(), if due > Instant::now() => match changed {
+                changed = wish.manner.changed(), if due > Instant::now() => match changed {
                     Ok(()) => continue,
                     Err(_) => return Ok(()),
                 },
