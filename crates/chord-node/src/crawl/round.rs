@@ -54,6 +54,10 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 const HEALS_WITHIN_MIN: Duration = Duration::from_secs(10);
 const ROUNDS_TO_HEAL: u32 = 20;
 
+/// Records that one node's answer may say to have moved since the one before, at most: more than it could in a round, and so few that
+/// one that makes numbers up does not fill the sum, behind which nobody else's would be seen.
+const MOVED_MAX: u64 = 1 << 32;
+
 const _: () = assert!(NEW_NAMES_MAX * 8 <= NODES_MAX, "a few liars leave room for others");
 
 /// A node as it was seen last.
@@ -67,8 +71,8 @@ struct Seen {
     failures: u32,
     /// When it was asked last.
     asked_at: Instant,
-    /// Records that it has sent and fetched to have copies where they should be, by its last answer.
-    moved: u64,
+    /// Records that it has sent and fetched to have copies where they should be, by its last answer; nothing if there was none.
+    moved: Option<u64>,
 }
 
 impl Seen {
@@ -87,17 +91,7 @@ struct Told {
 
 /// Asks all nodes again and again. Ends when nobody looks, or the node closes.
 pub(super) async fn crawl(shared: Arc<Shared>) {
-    let round = shared.view().config().round_quiet();
-    let mut crawl = Crawl {
-        shared: shared.clone(),
-        seen: BTreeMap::new(),
-        sight: Sight::new(shared.ring.size),
-        left_out: 0,
-        pause: PAUSE_MIN,
-        has_asked_all: false,
-        began: Instant::now(),
-        patience: Patience::new(HEALS_WITHIN_MIN.max(round * ROUNDS_TO_HEAL)),
-    };
+    let mut crawl = Crawl::new(shared.clone());
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
     while !shared.crawler.ends() {
@@ -129,11 +123,28 @@ struct Crawl {
     /// Whether a round is over.
     has_asked_all: bool,
     began: Instant,
+    /// Records that all nodes have moved since then: no node's restart takes any of it back.
+    moved: u64,
     /// What has not mended itself yet.
     patience: Patience,
 }
 
 impl Crawl {
+    fn new(shared: Arc<Shared>) -> Self {
+        let round = shared.view().config().round_quiet();
+        Self {
+            sight: Sight::new(shared.ring.size),
+            shared,
+            seen: BTreeMap::new(),
+            left_out: 0,
+            pause: PAUSE_MIN,
+            has_asked_all: false,
+            began: Instant::now(),
+            moved: 0,
+            patience: Patience::new(HEALS_WITHIN_MIN.max(round * ROUNDS_TO_HEAL)),
+        }
+    }
+
     async fn round(&mut self) {
         let (began, me) = (Instant::now(), self.shared.me.name.clone());
         let mut found: BTreeSet<NodeName> = BTreeSet::from([me.clone()]);
@@ -223,10 +234,12 @@ impl Crawl {
             report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
         let is_there = report.is_ok();
-        let moved = report.as_ref().ok().map(|report| {
-            let repair = &report.work.repair;
-            repair.sent_records.saturating_add(repair.fetched_records)
-        });
+        let moved_before = before.and_then(|seen| seen.moved);
+        let moved = report.as_ref().ok().map(moved_by);
+        if let (Some(before), Some(now)) = (moved_before, moved) {
+            // One that was started anew counts from 0, and what it has moved by then is not known.
+            self.moved = self.moved.saturating_add(now.saturating_sub(before).min(MOVED_MAX));
+        }
         let position = self.shared.peer(name.clone()).position.to_string();
         let has_left = !is_there && self.has_left(&name);
         let seen = |report| {
@@ -252,7 +265,7 @@ impl Crawl {
             },
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
             asked_at: Instant::now(),
-            moved: moved.or(before.map(|seen| seen.moved)).unwrap_or(0),
+            moved: moved.or(moved_before),
         };
         self.seen.insert(name, seen);
         if !is_same {
@@ -299,10 +312,53 @@ impl Crawl {
         let unfit = self.seen.len() - nodes.len();
         let left_out = self.left_out + unfit as u64;
         let (pause, has_asked_all) = (self.pause, self.has_asked_all);
-        let moved = self.seen.values().fold(0, |sum: u64, seen| sum.saturating_add(seen.moved));
-        let moment = Moment { at: self.began.elapsed(), moved };
+        let moment = Moment { at: self.began.elapsed(), moved: self.moved };
         let health = self.sight.health_since(left_out, &mut self.patience, moment);
         let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
+    }
+}
+
+/// Records that a node has sent and fetched since it started.
+fn moved_by(report: &ReportBody) -> u64 {
+    let repair = &report.work.repair;
+    repair.sent_records.saturating_add(repair.fetched_records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[tokio::test]
+    async fn records_on_their_way_are_seen_though_a_node_is_started_anew_or_makes_numbers_up() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let mut crawl = Crawl::new(node.shared().clone());
+        let moved = |crawl: &mut Crawl, name: &str, sent_records: Option<u64>| {
+            let name: NodeName = name.parse().unwrap();
+            let report = sent_records.ok_or(SeenAs::Silent).map(|sent_records| {
+                let mut report = crawl.shared.report();
+                report.work.repair.sent_records = sent_records;
+                report
+            });
+            let connections = Arc::new(connections(&name));
+            crawl.note(Told { name, connections, report });
+            crawl.show();
+            crawl.moved
+        };
+        moved(&mut crawl, "one:1", Some(1_000_000));
+        assert_eq!(moved(&mut crawl, "one:1", Some(1_000_010)), 10, "what was moved before nobody has seen");
+        assert_eq!(moved(&mut crawl, "one:1", None), 10);
+        assert_eq!(moved(&mut crawl, "one:1", Some(1_000_015)), 15, "it was only slow");
+        assert_eq!(moved(&mut crawl, "one:1", Some(3)), 15, "it was started anew");
+        assert_eq!(moved(&mut crawl, "one:1", Some(7)), 19);
+
+        for _ in 0..3 {
+            moved(&mut crawl, "liar:1", Some(0));
+            moved(&mut crawl, "liar:1", Some(u64::MAX));
+        }
+        let before = crawl.moved;
+        assert_eq!(moved(&mut crawl, "one:1", Some(8)), before + 1, "what others say is seen all the same");
+        node.shutdown().await;
     }
 }
