@@ -196,20 +196,20 @@ impl Crawl {
 
     /// Has those asked whom nobody named before, as far as there is room, unless they failed a moment ago.
     fn enlist(&self, to: &mut Enlisting<'_>, names: Vec<NodeName>, new_max: usize) {
-        let mut new = 0;
+        let mut n_new = 0;
         for name in names {
             if to.found.contains(&name) {
                 continue;
             }
-            if new == new_max || to.found.len() >= NODES_MAX {
+            if n_new == new_max || to.found.len() >= NODES_MAX {
                 to.left_out.add(&name);
                 continue;
             }
-            new += 1;
             to.found.insert(name.clone());
             if let Some(standing) = self.standing(&name) {
-                to.waiting.add(name, standing);
+                to.waiting.add(name, standing, n_new);
             }
+            n_new += 1;
         }
     }
 
@@ -220,10 +220,9 @@ impl Crawl {
         let again = (PAUSE_MIN * seen.failures).min(again_max);
         match seen.failures {
             0 => Some(Standing::Answered { asked_at: seen.asked_at }),
-            failures if seen.asked_at.elapsed() >= again => {
-                Some(Standing::Failed { failures, asked_at: seen.asked_at })
-            }
-            _ => None,
+            _ if seen.asked_at.elapsed() < again => None,
+            _ if seen.answered_at.is_some() => Some(Standing::Fails { asked_at: seen.asked_at }),
+            _ => Some(Standing::Unheard { asked_at: seen.asked_at }),
         }
     }
 

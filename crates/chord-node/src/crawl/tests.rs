@@ -255,6 +255,69 @@ async fn a_third_of_the_ring_that_hangs_keeps_nobody_from_being_seen() {
     node.shutdown().await;
 }
 
+/// A peer that answers each question as it likes, by how many came before; by nothing, to be waited for in vain.
+async fn moody(says: impl Fn(&NodeName, usize) -> Option<Vec<u8>> + Send + Sync + 'static) -> NodeName {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name: NodeName = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let (says, n_asked) = (Arc::new((name.clone(), says)), Arc::new(AtomicUsize::new(0)));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (says, n_asked) = (says.clone(), n_asked.clone());
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                while matches!(stream.read(&mut asked).await, Ok(1..)) {
+                    let (name, says) = &*says;
+                    let said = says(name, n_asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+                    if stream.write_all(&said.unwrap_or_default()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    name
+}
+
+#[tokio::test]
+async fn one_that_was_slow_once_is_asked_again_though_another_names_sixty_new_ones_in_each_round() {
+    let node = node().await;
+    let shared = node.shared().clone();
+    let ring_name = shared.ring.name.to_string();
+    let hang = peers("127.0.0.1", 8 * round::NEW_NAMES_MAX, |_| Vec::new()).await;
+    let ring_of = ring_name.clone();
+    let inventor = moody(move |name, n_before| {
+        let made_up = hang.iter().cycle().skip(n_before * round::NEW_NAMES_MAX).take(round::NEW_NAMES_MAX);
+        Some(answer(&report_of(name, &ring_of, &made_up.cloned().collect::<Vec<_>>())))
+    });
+    let inventor = inventor.await;
+    let ring_of = ring_name.clone();
+    let slow = moody(move |name, n_before| (n_before > 0).then(|| answer(&report(name, &ring_of, 0)))).await;
+    // Whoever is right answers later than the one who makes names up.
+    let named = [slow.clone()];
+    let late = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let witness: NodeName = late.local_addr().unwrap().to_string().parse().unwrap();
+    let said = answer(&report_of(&witness, &ring_name, &named));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = late.accept().await {
+            let said = said.clone();
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                while matches!(stream.read(&mut asked).await, Ok(1..)) {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    if stream.write_all(&said).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    shared.acquaintances.send_replace(vec![inventor, witness]);
+    let mut look = shared.look().expect("nobody else looks");
+    look_until(&mut look, &[seen(&slow, &shared, "answered")]).await;
+    drop(look);
+    node.shutdown().await;
+}
+
 /// Somebody who asks to see the ring, and reads no more than whether it may.
 async fn reads_nothing(node: &Node) -> (tokio::net::TcpStream, String) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -1,8 +1,10 @@
 //! In which order nodes are asked, and how many at a time.
 //!
-//! Those that answered last time are asked beside the others, so that no number of nodes that hang holds them up. Among the
-//! others each has its turn too: first those that were never asked, then those that have failed least, and of these the one
-//! that was asked longest ago.
+//! Those that answered last time are asked beside the others, so that no number of nodes that hang holds them up. The others are of
+//! three kinds, which have their turns one after the other: those that have answered before and fail now, those that were never
+//! asked, and those that have never answered. So whoever makes names up, new ones in each round or always the same, takes no
+//! turns from those that are only slow. Of one kind the one that was asked longest ago comes first; of those that were never asked,
+//! the first whom each node names before the second of any, so that a node which names many does not hold up whom others name.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +27,10 @@ pub(super) enum Standing {
     New,
     /// It answered when it was asked last.
     Answered { asked_at: Instant },
-    /// It did not, so often in a row.
-    Failed { failures: u32, asked_at: Instant },
+    /// It did not, and had answered before.
+    Fails { asked_at: Instant },
+    /// It did not, and never has.
+    Unheard { asked_at: Instant },
 }
 
 /// Whether a node that is being asked is likely to answer at once.
@@ -41,24 +45,49 @@ pub(super) enum Kind {
 pub(super) struct Turns {
     /// By when they were asked last, and then by when they were named.
     sure: BTreeMap<(Instant, u64), NodeName>,
-    /// By failures before that.
-    doubtful: BTreeMap<(u32, Option<Instant>, u64), NodeName>,
+    doubtful: Doubtful,
     asking: usize,
     asking_doubtful: usize,
     named: u64,
 }
 
-impl Turns {
-    /// Has a node wait for its turn.
-    pub(super) fn add(&mut self, name: NodeName, standing: Standing) {
-        self.named += 1;
-        match standing {
-            Standing::New => drop(self.doubtful.insert((0, None, self.named), name)),
-            Standing::Answered { asked_at } => drop(self.sure.insert((asked_at, self.named), name)),
-            Standing::Failed { failures, asked_at } => {
-                self.doubtful.insert((failures, Some(asked_at), self.named), name);
+/// Those that may hang, each kind by who of it comes first.
+#[derive(Debug, Default)]
+struct Doubtful {
+    fails: BTreeMap<(Instant, u64), NodeName>,
+    new: BTreeMap<(usize, u64), NodeName>,
+    unheard: BTreeMap<(Instant, u64), NodeName>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl Doubtful {
+    const KINDS: usize = 3;
+
+    fn next(&mut self) -> Option<NodeName> {
+        (0..Self::KINDS).find_map(|_| {
+            let kind = self.turn;
+            self.turn = (kind + 1) % Self::KINDS;
+            match kind {
+                0 => self.fails.pop_first().map(|(_, name)| name),
+                1 => self.new.pop_first().map(|(_, name)| name),
+                _ => self.unheard.pop_first().map(|(_, name)| name),
             }
-        }
+        })
+    }
+}
+
+impl Turns {
+    /// Has a node wait for its turn. Whoever named it has named so many before it that nobody else had.
+    pub(super) fn add(&mut self, name: NodeName, standing: Standing, n_before: usize) {
+        self.named += 1;
+        let before = match standing {
+            Standing::New => self.doubtful.new.insert((n_before, self.named), name),
+            Standing::Answered { asked_at } => self.sure.insert((asked_at, self.named), name),
+            Standing::Fails { asked_at } => self.doubtful.fails.insert((asked_at, self.named), name),
+            Standing::Unheard { asked_at } => self.doubtful.unheard.insert((asked_at, self.named), name),
+        };
+        debug_assert_eq!(before, None, "each was named at another time");
     }
 
     /// Whose turn it is, if one more may be asked: until [`Turns::ended`] it counts among those who are.
@@ -69,8 +98,7 @@ impl Turns {
         let sure = self.sure.pop_first().map(|(_, name)| (name, Kind::Sure));
         let next = sure.or_else(|| {
             let may = self.asking_doubtful < DOUBTFUL_AT_ONCE;
-            let (_, name) = may.then(|| self.doubtful.pop_first()).flatten()?;
-            Some((name, Kind::Doubtful))
+            may.then(|| self.doubtful.next()).flatten().map(|name| (name, Kind::Doubtful))
         })?;
         self.asking += 1;
         self.asking_doubtful += usize::from(next.1 == Kind::Doubtful);
@@ -94,30 +122,56 @@ mod tests {
         format!("{text}:1").parse().unwrap()
     }
 
+    fn order(turns: &mut Turns) -> Vec<NodeName> {
+        std::iter::from_fn(|| turns.next()).map(|(name, _)| name).collect()
+    }
+
     #[test]
-    fn the_turn_is_that_of_the_new_then_of_those_that_failed_least_and_were_asked_longest_ago() {
+    fn those_that_answer_come_first_and_then_one_of_each_kind_who_was_asked_longest_ago() {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut turns = Turns::default();
-        turns.add(name("a"), Standing::Failed { failures: 3, asked_at: at(1) });
-        turns.add(name("b"), Standing::Failed { failures: 1, asked_at: at(9) });
-        turns.add(name("c"), Standing::Failed { failures: 1, asked_at: at(5) });
-        turns.add(name("z"), Standing::New);
-        turns.add(name("y"), Standing::New);
-        turns.add(name("e"), Standing::Answered { asked_at: at(7) });
-        turns.add(name("f"), Standing::Answered { asked_at: at(6) });
-        let order: Vec<_> = std::iter::from_fn(|| turns.next()).map(|(name, _)| name).collect();
-        assert_eq!(order, ["f", "e", "z", "y", "c", "b", "a"].map(name));
+        let all = [
+            ("a", Standing::Unheard { asked_at: at(1) }),
+            ("b", Standing::Fails { asked_at: at(9) }),
+            ("c", Standing::Fails { asked_at: at(5) }),
+            ("z", Standing::New),
+            ("y", Standing::New),
+            ("x", Standing::New),
+            ("e", Standing::Answered { asked_at: at(7) }),
+            ("f", Standing::Answered { asked_at: at(6) }),
+        ];
+        for (who, standing) in all {
+            turns.add(name(who), standing, 0);
+        }
+        assert_eq!(order(&mut turns), ["f", "e", "c", "z", "a", "b", "y", "x"].map(name));
+    }
+
+    #[test]
+    fn names_that_are_made_up_hold_up_neither_those_that_are_slow_nor_those_whom_others_name() {
+        let (long_ago, now) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let mut turns = Turns::default();
+        for number in 0..60 {
+            turns.add(name(&format!("new{number}")), Standing::New, number);
+            turns.add(name(&format!("same{number}")), Standing::Unheard { asked_at: now }, 0);
+        }
+        turns.add(name("slow"), Standing::Fails { asked_at: now }, 0);
+        turns.add(name("newcomer"), Standing::New, 0);
+        turns.add(name("slower"), Standing::Unheard { asked_at: long_ago }, 0);
+        let first = order(&mut turns);
+        for honest in ["slow", "newcomer", "slower"] {
+            assert!(first[..6].contains(&name(honest)), "{honest} waits behind {first:?}");
+        }
     }
 
     #[test]
     fn those_that_may_hang_leave_room_for_those_that_answer() {
         let mut turns = Turns::default();
-        (0..40).for_each(|number| turns.add(name(&format!("hangs{number}")), Standing::New));
+        (0..40).for_each(|number| turns.add(name(&format!("hangs{number}")), Standing::New, 0));
         assert_eq!(std::iter::from_fn(|| turns.next()).count(), DOUBTFUL_AT_ONCE);
         let asked_at = Instant::now();
-        (0..40)
-            .for_each(|number| turns.add(name(&format!("answers{number}")), Standing::Answered { asked_at }));
+        let answers = Standing::Answered { asked_at };
+        (0..40).for_each(|number| turns.add(name(&format!("answers{number}")), answers, 0));
         assert_eq!(std::iter::from_fn(|| turns.next()).count(), ASKED_AT_ONCE - DOUBTFUL_AT_ONCE);
         turns.ended(Kind::Doubtful);
         assert_eq!(turns.next().map(|(_, kind)| kind), Some(Kind::Sure), "they go first");
