@@ -38,6 +38,8 @@ pub(super) struct Sweep {
     again: Vec<Header>,
     /// Those that have to be kept beside them.
     kept: u64,
+    /// Those of them whose owner keeps no records: nobody can be waited for to take them.
+    kept_for_nobody: u64,
     pause: Duration,
     due_at: Duration,
     /// How many looks have ended, and what the last one kept.
@@ -156,6 +158,7 @@ impl Replicator {
             }
             self.sweep.is_running = true;
             self.sweep.kept = 0;
+            self.sweep.kept_for_nobody = 0;
         }
         self.continue_sweep();
     }
@@ -212,14 +215,15 @@ impl Replicator {
         if self.leaving.is_some() {
             sweep.pause = soon;
         }
-        if sweep.kept == 0 && sweep.lost.is_some() && !sweep.is_of_lost {
+        let lacks_nothing = sweep.kept == sweep.kept_for_nobody;
+        if lacks_nothing && sweep.lost.is_some() && !sweep.is_of_lost {
             sweep.pause = Duration::ZERO; // It began before that was lost.
         }
         sweep.due_at = self.now.elapsed + sweep.pause;
+        if lacks_nothing && std::mem::take(&mut sweep.is_of_lost) {
+            sweep.lost = None;
+        }
         if sweep.kept == 0 {
-            if std::mem::take(&mut sweep.is_of_lost) {
-                sweep.lost = None;
-            }
             self.holdings.forget_lapsed(self.now.elapsed);
         }
     }
@@ -262,8 +266,7 @@ impl Replicator {
             return self.continue_sweep();
         }
         if answer == Err(Failure::Garbled) {
-            // It keeps no records: nobody can be waited for to take them.
-            self.sweep.lost = None;
+            return self.keep_for_nobody(peer);
         }
         let verdicts = match answer {
             Ok(AnswerBody::Judged(verdicts)) if verdicts.len() == self.sweep.found.len() => verdicts,
@@ -282,6 +285,25 @@ impl Replicator {
         }
         self.sweep.found = others;
         self.deliver(peer);
+    }
+
+    /// An owner keeps no records: what is found up to its position stays here, and is no reason to wait. What lies behind it has
+    /// another owner.
+    fn keep_for_nobody(&mut self, owner: &Peer) {
+        let Some(first) = self.sweep.found.front().map(|header| header.position) else {
+            return self.break_off_sweep();
+        };
+        let before = self.sweep.found.len();
+        let is_last = first == owner.position;
+        let is_its = |header: &Header| {
+            header.position == first || (!is_last && owned(first, header.position, owner.position))
+        };
+        self.sweep.found.retain(|header| !is_its(header));
+        let n_its = (before - self.sweep.found.len()) as u64;
+        self.sweep.kept += n_its;
+        self.sweep.kept_for_nobody += n_its;
+        self.sweep.is_asking = false;
+        self.continue_sweep();
     }
 
     fn drop_stray(&mut self, header: &Header) {
@@ -480,6 +502,47 @@ mod tests {
         elapsed += Duration::from_millis(400);
         judged(&mut node, elapsed, Verdict::Drop);
         assert!(node.status().has_handed_over);
+    }
+
+    #[test]
+    fn an_owner_that_keeps_no_records_ends_the_wait_for_what_is_its_and_for_nothing_else() {
+        let far = Peer { position: SIZE.finger_start(peer("me:1").position, 0), ..peer("far:1") };
+        let (mut node, positions) = owner_of_eight(&far);
+        // Two of the five that were this node's are those of a node of another program now, and three are the heir's.
+        let seed = Peer { position: positions[1], ..peer("seed:1") };
+        let heir = Peer { position: positions[4], ..peer("heir:1") };
+        is_next_to(&mut node, &heir, Duration::from_millis(100));
+        let look = |node: &mut Replicator, ticks: std::ops::Range<u32>, verdict: Verdict| {
+            let (mut offered, mut unheard) = (Vec::new(), 0);
+            for tick in ticks {
+                let now = Now { elapsed: super::super::TICK * tick, wall_ms: 1_000_000 };
+                node.handle(now, Input::Tick);
+                while let Some(output) = node.poll() {
+                    if let Output::FindOwner(id, at) = output {
+                        let owner = if positions[..2].contains(&at) { &seed } else { &heir };
+                        node.handle(now, Input::Found(id, Some(owner.clone())));
+                    } else if let Output::Send(id, to, PeerRequest::Offer { headers, .. }) = output {
+                        let answer = if to == seed {
+                            unheard += 1;
+                            Err(Failure::Garbled)
+                        } else {
+                            offered.extend(headers.iter().map(|header| header.position));
+                            let body = AnswerBody::Judged(vec![verdict; headers.len()]);
+                            Ok(PeerAnswer { leaving: false, body })
+                        };
+                        node.handle(now, Input::Answer(id, answer));
+                    }
+                }
+            }
+            (offered, unheard)
+        };
+        let (offered, unheard) = look(&mut node, 2..7, Verdict::Keep);
+        assert!(unheard > 0 && offered.len() >= 3, "{unheard} {offered:?}");
+        assert!(offered.iter().all(|position| positions[2..5].contains(position)), "each to its owner");
+        assert!(!node.status().has_handed_over, "the heir's group does not have its three yet");
+        look(&mut node, 7..40, Verdict::Drop);
+        assert!(node.status().has_handed_over, "nobody can take the other two");
+        assert_eq!(node.store.usage().records, 5, "and they are kept");
     }
 
     #[test]
