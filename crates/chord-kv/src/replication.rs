@@ -290,7 +290,10 @@ pub struct Replicator {
     /// How many records the store was known to have lost.
     lost: u64,
     repaired: Repaired,
+    /// Since it became a member.
     taken_over: u64,
+    /// Records of its range that others gave it before it had everything of one; what was on its own disk nobody handed over.
+    come: u64,
     /// The range that it had everything of last.
     answered_for: Option<Range>,
     asked: BTreeMap<RequestId, (Peer, Purpose)>,
@@ -341,6 +344,7 @@ impl Replicator {
             lost: 0,
             repaired: Repaired::default(),
             taken_over: 0,
+            come: 0,
             answered_for: None,
             asked: BTreeMap::new(),
             requests: 0,
@@ -446,7 +450,7 @@ impl Replicator {
                 };
             }
             (false, true) => {
-                self.answered_for = None;
+                (self.answered_for, self.taken_over, self.come) = (None, 0, 0);
                 self.tenure.join(predecessor, head);
                 self.sweep.forget_lost();
                 self.recall.begin(self.now.elapsed);

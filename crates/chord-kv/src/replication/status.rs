@@ -38,7 +38,8 @@ pub struct Status {
     pub copies_for: Vec<NodeName>,
     /// What it has sent and fetched to have copies where they should be.
     pub repaired: Repaired,
-    /// Records of the ranges that were handed over to it: it answers for them now, and had copies of some before.
+    /// Records of the ranges that were handed over to it since it became a member: it answers for them now, and had copies of
+    /// some before. Of what it came in with only what others gave it.
     pub taken_over: u64,
 }
 
@@ -94,7 +95,11 @@ impl Replicator {
             copies_missing: if lacking == 0 { 0 } else { records().saturating_mul(lacking as u64) },
             missed: self.recall.missed(now),
             operations: self.works.len(),
-            copies_at: self.group.members.iter().map(|member| member.peer.name.clone()).collect(),
+            copies_at: if self.neighbours.is_member {
+                self.group.members.iter().map(|member| member.peer.name.clone()).collect()
+            } else {
+                Vec::new() // Its group is that of a ring in which it was.
+            },
             copies_for: self.holdings.owners(now).cloned().collect(),
             repaired: self.repaired,
             taken_over: self.taken_over,

@@ -113,13 +113,14 @@ impl Replicator {
             return;
         }
         let Some(own) = self.tenure.range() else { return };
-        let gained = match self.answered_for {
-            None => Some(own),
-            Some(before) if is_within(own, before) => None,
-            Some(before) => Some(Range { after: own.after, up_to: before.after }),
+        self.taken_over += match self.answered_for {
+            None => self.come,
+            Some(before) if is_within(own, before) => 0,
+            Some(before) => {
+                let gained = Range { after: own.after, up_to: before.after };
+                self.store.digest(&gained).map_or(0, |digest| digest.records())
+            }
         };
-        let digest = gained.and_then(|gained| self.store.digest(&gained).ok());
-        self.taken_over += digest.map_or(0, |digest| digest.records());
         self.answered_for = Some(own);
     }
 
@@ -222,9 +223,9 @@ mod tests {
 
     use chord_ring::RingSize;
 
-    use super::super::{Now, Settings};
+    use super::super::{Input, Now, Settings};
     use super::*;
-    use crate::MemoryStore;
+    use crate::{Key, MemoryStore, Record, Store, Value, VersionClock};
 
     #[test]
     fn a_predecessor_that_is_gone_is_not_asked_though_lists_still_name_it() {
@@ -243,5 +244,63 @@ mod tests {
         assert_eq!(sources(Some(before.clone()), &[50, 20, 30]), [next.clone(), before.clone()]);
         assert_eq!(sources(Some(before.clone()), &[50]), [next.clone(), before.clone()]);
         assert_eq!(sources(None, &[50, 20, 30]), [next, before, gone], "nobody is known to be gone");
+    }
+
+    #[test]
+    fn only_what_others_gave_it_since_it_joined_was_handed_over_to_a_node() {
+        let size = RingSize::DEFAULT;
+        let peer = |name: &str| Peer::of_name(name.parse().unwrap(), size);
+        let (me, clock) = (peer("me:1"), VersionClock::new());
+        let records = |prefix: &str, n_records: usize| -> Vec<Record> {
+            let record = |number| {
+                let key = Key::new(format!("{prefix}{number}").as_bytes()).unwrap();
+                let (position, value) = (key.position(size), Some(Value::new(b"value", 100).unwrap()));
+                Record {
+                    position,
+                    key,
+                    value,
+                    version: clock.next(1_000_000, me.position),
+                    expires_at_ms: None,
+                }
+            };
+            (0..n_records).map(record).collect()
+        };
+        let store = Arc::new(MemoryStore::new(size, 1 << 20));
+        store.apply(records("of an earlier life", 8)).unwrap();
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1_000_000 };
+        let mut node = Replicator::new(me.clone(), Settings::new(size), store, now);
+        let is_next_to = |node: &mut Replicator, before: Option<&Peer>, come: Vec<Record>| {
+            let (predecessor, successors) = (before.cloned(), before.into_iter().cloned().collect());
+            node.handle(now, Input::Neighbours(Neighbours { is_member: true, predecessor, successors }));
+            if let Some((peer, epoch)) = node.tenure.question() {
+                node.tenure.vouch(&peer, epoch);
+            }
+            node.take_copies(come).unwrap();
+            if let Some((_, epoch)) = node.tenure.missing() {
+                node.tenure.found_all(epoch);
+            }
+            node.drive_takeover();
+            assert!(node.tenure.is_complete(), "it answers for its range");
+            while node.poll().is_some() {}
+            node.status().taken_over
+        };
+        assert_eq!(
+            is_next_to(&mut node, None, Vec::new()),
+            0,
+            "it is alone, and its disk has all that there is"
+        );
+        node.handle(now, Input::Neighbours(Neighbours::default()));
+        // All but one position is its own.
+        let before = Peer { position: size.finger_start(me.position, 0), ..peer("before:1") };
+        assert_eq!(is_next_to(&mut node, Some(&before), records("of others", 3)), 3);
+        node.regroup();
+        assert_eq!(node.status().copies_at, [before.name]);
+        node.handle(now, Input::Neighbours(Neighbours::default()));
+        assert!(node.status().copies_at.is_empty(), "it is in no ring");
+        assert_eq!(
+            is_next_to(&mut node, None, Vec::new()),
+            0,
+            "what was handed over in another life is none of this one's"
+        );
     }
 }

@@ -65,7 +65,9 @@ function happenedTo(name, former, node, now, add) {
   if (former.predecessor !== node.predecessor && node.predecessor) {
     add("predecessor", name, `${name} answers for what lies behind ${node.predecessor}`);
   }
-  const handed = (node.report.taken_over ?? 0) - (former.report.taken_over ?? 0);
+  const [had, has] = [former.report.taken_over ?? 0, node.report.taken_over ?? 0];
+  // Whoever becomes a member anew counts from 0.
+  const handed = has < had ? has : has - had;
   if (handed > 0) add("handover", name, `${name} was handed over ${count(handed, "record", "records")}`);
   if (former.successor !== node.successor && node.successor) {
     add("successor", name, `${name} takes ${node.successor} for its successor`);
