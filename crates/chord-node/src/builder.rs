@@ -387,7 +387,6 @@ impl Builder {
             view_changed: watch::Sender::new(()),
             disk: storage.disk(),
             clock: records.clock(),
-            status: Mutex::new(records.status()),
             records: Records::new(me.clone(), records, store.clone(), shared.clone()),
             store,
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),

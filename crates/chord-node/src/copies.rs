@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use crate::OperationError;
 use crate::age::now_ms;
 use crate::crawl::ask_once;
-use crate::links::lock;
 use crate::operation::Ticket;
 use crate::shared::Shared;
 
@@ -76,7 +75,7 @@ impl Shared {
     /// Those that an owner has chosen, by its own word; `None` if it does not say.
     async fn keepers_for(&self, owner: &Peer) -> Option<Vec<NodeName>> {
         if owner.name == self.me.name {
-            return Some(lock(&self.status).copies_at.clone());
+            return Some(self.records.status().copies_at);
         }
         let report = ask_once(self, &owner.name).await.ok()?;
         Some(report.copies_at.iter().filter_map(|name| name.parse().ok()).collect())

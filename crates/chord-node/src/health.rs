@@ -5,7 +5,6 @@ use chord_kv::replication::{MISSED_FOR, Status};
 use chord_ring::{Request, View};
 use chord_wire::rest::{Checked, HealthBody, ProbeBody, Reason, ReasonBody};
 
-use crate::links::lock;
 use crate::probe::Check;
 use crate::shared::{Shared, Stage};
 
@@ -85,7 +84,7 @@ impl Shared {
         if let Health::NotWriting { reason: why, remedy } = self.store.health() {
             reasons.push(reason(Reason::NotWriting, format!("the store takes no writes: {why}; {remedy}")));
         }
-        let status = lock(&self.status).clone();
+        let status = self.records.status();
         reasons.extend(lacks_of_records(&status));
         if self.probe.checked(Check::Found) == Checked::Contradicted {
             reasons.push(reason(

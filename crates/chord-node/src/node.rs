@@ -9,7 +9,6 @@ use chord_kv::{Key, Range, Value};
 use chord_ring::{Command, CommandError, Found, NodeName, Position, View};
 
 use crate::builder::Builder;
-use crate::links::lock;
 use crate::metrics::{Door, Process, measured};
 use crate::operation::{Outcome, Ticket, Wish};
 use crate::shared::{Shared, Stage};
@@ -120,7 +119,7 @@ impl Node {
 
     /// How well the records are kept that this node owns, as of a moment ago.
     pub fn status(&self) -> Status {
-        lock(&self.shared.status).clone()
+        self.shared.records.status()
     }
 
     /// The numbers of this node as of now: the metrics of `/metrics`, with the same names.

@@ -179,9 +179,7 @@ impl Owner {
     fn publish(&mut self) {
         let view = self.ring.view().clone();
         // Whoever finds the new neighbours in the view finds what is lacking with them too.
-        if let Some(status) = self.shared.records.tell(&view) {
-            *lock(&self.shared.status) = status;
-        }
+        self.shared.records.tell(&view);
         self.log_membership(&view);
         if !view.is_member() {
             self.shared.shortcuts.forget_all(); // The next ring is another one, perhaps.

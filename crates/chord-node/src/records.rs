@@ -51,6 +51,9 @@ pub(crate) struct Records {
     /// Nothing when the node has closed.
     driver: Mutex<Option<Driver>>,
     store: Arc<dyn Store>,
+    /// How well they are kept, as of the last turn that renewed it. Written while that turn still has the machine, so that no
+    /// earlier one is written over it.
+    status: Mutex<Status>,
     /// The store has made more durable.
     durable: Arc<Notify>,
 }
@@ -70,9 +73,9 @@ impl Records {
         let durable = Arc::new(Notify::new());
         let notify = durable.clone();
         store.on_durable(Box::new(move |_| notify.notify_one()));
-        let name = me.name.clone();
+        let (name, status) = (me.name.clone(), Mutex::new(machine.status()));
         let driver = Driver::new(me, machine, store.clone(), shared);
-        Self { me: name, driver: Mutex::new(Some(driver)), store, durable }
+        Self { me: name, driver: Mutex::new(Some(driver)), store, status, durable }
     }
 
     /// Waits for the machine; `None` if it is broken.
@@ -178,12 +181,29 @@ impl Records {
         self.with(|driver| driver.feed(answer));
     }
 
-    /// Whom the node knows next to it now. Returns how well its records are kept with these.
-    pub(crate) fn tell(&self, view: &View) -> Option<Status> {
+    /// Whom the node knows next to it now. How well its records are kept with these is known then.
+    pub(crate) fn tell(&self, view: &View) {
         self.with(|driver| {
             driver.tell(view);
-            driver.status()
+            self.renew_status(driver);
+        });
+    }
+
+    /// Time has passed; `None` if the node has closed or the machine is broken.
+    fn tick(&self) -> Option<()> {
+        self.with(|driver| {
+            driver.tick();
+            self.renew_status(driver);
         })
+    }
+
+    fn renew_status(&self, driver: &Driver) {
+        *lock(&self.status) = driver.status();
+    }
+
+    /// How well the records are kept, as of a moment ago.
+    pub(crate) fn status(&self) -> Status {
+        lock(&self.status).clone()
     }
 
     /// Those of the node's last life that it still asks for what it may lack.
@@ -225,17 +245,58 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
             () = records.durable.notified() => records.feed(Input::Durable),
             () = tokio::time::sleep_until(tick_at) => {
                 tick_at = Instant::now() + jittered(TICK, rand::random());
-                let status = records.with(|driver| {
-                    driver.tick();
-                    driver.status()
-                });
-                if let Some(status) = status {
-                    *lock(&shared.status) = status;
-                } else {
+                if records.tick().is_none() {
                     tracing::error!(event = "records-broke", "the state machine of the records broke, the node stops");
                     shared.advance(Stage::Closing);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chord_kv::MemoryStore;
+    use chord_kv::replication::{Now, Settings};
+    use chord_ring::{Config, Incarnation, RingName, RingSize, RingTag};
+
+    use super::*;
+
+    /// Records of a node with which nothing else happens.
+    fn records() -> (Arc<Records>, View) {
+        let size = RingSize::DEFAULT;
+        let me = Peer::of_name("me:1".parse().unwrap(), size);
+        let ring = RingTag { name: RingName::default(), size };
+        let view = chord_ring::Node::new(Config::new(ring), me.clone(), Incarnation(1)).view().clone();
+        let store = Arc::new(MemoryStore::new(size, 1 << 20));
+        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
+        let machine = Replicator::new(me.clone(), Settings::new(size), store.clone(), now);
+        (Arc::new(Records::new(me, machine, store, Weak::new())), view)
+    }
+
+    #[tokio::test]
+    async fn no_older_status_is_written_over_a_newer_one() {
+        let (records, view) = records();
+        let told = records.clone();
+        assert!(is_written_in_its_turn(&records, move || told.tell(&view)));
+        let told = records.clone();
+        assert!(is_written_in_its_turn(&records, move || _ = told.tick()));
+    }
+
+    /// Whether nobody else gets the machine while one who has had a turn is held up in writing down what came of it.
+    fn is_written_in_its_turn(records: &Records, turn: impl FnOnce() + Send + 'static) -> bool {
+        let status = lock(&records.status);
+        let has_turn = std::thread::spawn(turn);
+        let (mut n_taken, begin) = (0, std::time::Instant::now());
+        while n_taken < 50 && begin.elapsed() < Duration::from_secs(10) {
+            let is_taken = matches!(records.driver.try_lock(), Err(TryLockError::WouldBlock));
+            n_taken = if is_taken { n_taken + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(status);
+        has_turn.join().unwrap();
+        n_taken >= 50
     }
 }

@@ -18,7 +18,7 @@ impl Shared {
     /// What this node tells of itself.
     pub(crate) fn report(&self) -> ReportBody {
         let Status { copies_missing, operations, copies_at, copies_for, repaired, taken_over, .. } =
-            lock(&self.status).clone();
+            self.records.status();
         let departed =
             lock(&self.departed).those_who_left().take(DEPARTED_TOLD_MAX).map(NodeName::to_string).collect();
         let usage = self.store.usage();
@@ -65,7 +65,7 @@ impl Shared {
             successors: view.successors().as_slice().iter().map(NodeBody::from).collect(),
             fingers: view.fingers().runs().iter().map(finger).collect(),
             range: self.range_of(&view).map(|range| {
-                let is_complete = lock(&self.status).is_complete;
+                let is_complete = self.records.status().is_complete;
                 RangeBody::new(self.ring.size, range.after, range.up_to, is_complete)
             }),
             is_ready: readiness.is_ok(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chord_disk::DiskStore;
-use chord_kv::replication::Status;
 use chord_kv::{Store, VersionClock};
 use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
@@ -67,8 +66,6 @@ pub(crate) struct Shared {
     pub(crate) disk: Option<Arc<DiskStore>>,
     /// Makes the versions of writes that begin here.
     pub(crate) clock: Arc<VersionClock>,
-    /// How well the records are kept, as of the last tick.
-    pub(crate) status: Mutex<Status>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
     /// Bytes of what waits for those who watch.

@@ -16,7 +16,6 @@ use super::sink::{Number, Sink};
 use super::table as all;
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
 use crate::door::BUDGET_UNIT;
-use crate::links::lock;
 use crate::offence::Offence;
 use crate::shared::Shared;
 
@@ -74,7 +73,7 @@ fn operations(shared: &Shared, to: &mut dyn Sink) {
         }
     }
     hops(to, &all::OPERATION_HOPS, &metrics.operation_hops.read());
-    to.tell(&all::OPERATIONS_UNDER_WAY, lock(&shared.status).operations);
+    to.tell(&all::OPERATIONS_UNDER_WAY, shared.records.status().operations);
     let mut lookups = to.begin(&all::LOOKUPS);
     lookups.one(&["found"], metrics.lookups_found.read()).one(&["failed"], metrics.lookups_failed.read());
     hops(to, &all::LOOKUP_HOPS, &metrics.lookup_hops.read());
@@ -141,7 +140,7 @@ fn ring(shared: &Shared, to: &mut dyn Sink) {
 }
 
 fn records(shared: &Shared, to: &mut dyn Sink) {
-    let status = lock(&shared.status).clone();
+    let status = shared.records.status();
     to.tell(&all::RECORDS, shared.own_records());
     to.tell(&all::COPIES_MISSING, status.copies_missing);
     let (sent, fetched) = (status.repaired.sent, status.repaired.fetched);
