@@ -41,7 +41,7 @@ use crate::guard::Visitor;
 use crate::links::prepare;
 use crate::listen::follow;
 use crate::metrics::{Present, Speech};
-use crate::offence::Offence;
+use crate::offence::{Offence, QUIET};
 use crate::shared::{Shared, Stage};
 use crate::storage;
 use crate::stream::Stream;
@@ -142,6 +142,8 @@ struct Door {
     tasks: JoinSet<io::Result<()>>,
     /// Those that are served, by the ids of their tasks.
     seats: Seats<Id>,
+    /// When the log said last that all places are taken.
+    told_at: Option<Instant>,
 }
 
 impl Door {
@@ -153,6 +155,7 @@ impl Door {
             farewells: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             tasks: JoinSet::new(),
             seats: Seats::new(),
+            told_at: None,
         }
     }
 
@@ -161,11 +164,12 @@ impl Door {
         // A place that one of those who wait has not taken yet is not free.
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
-        if permit.is_none() {
-            self.shared.guard.offences().note(Offence::Crowd, peer.ip());
+        let makes_room = permit.is_none() && self.seats.make_room();
+        if makes_room {
+            self.tell_of_room();
         }
-        if permit.is_none() && !self.seats.make_room() {
-            self.shared.metrics.turns_away();
+        if permit.is_none() && !makes_room {
+            note_crowd(&self.shared, peer);
             if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
                 let is_in_tls = self.shared.tls.is_some();
                 self.tasks.spawn(async move {
@@ -184,6 +188,20 @@ impl Door {
         let newcomer = Newcomer { stream, peer, seat: seat.clone(), place };
         let task = self.tasks.spawn(newcomer.serve(self.shared.clone()));
         self.seats.take(task.id(), seat);
+    }
+
+    /// Nobody is refused where an idle one goes for a newcomer; but whoever takes all places leaves a trace.
+    fn tell_of_room(&mut self) {
+        self.shared.metrics.makes_room();
+        if self.told_at.is_some_and(|at| at.elapsed() < QUIET) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let n_places = self.shared.limits.connections;
+        tracing::warn!(
+            event = "places-taken",
+            "all {n_places} places for connections are taken, and those idle for longest make room for newcomers"
+        );
     }
 
     /// A connection that broke is its own end only.
@@ -219,6 +237,12 @@ struct Newcomer {
     place: Place,
 }
 
+/// There is no place for a newcomer.
+fn note_crowd(shared: &Shared, peer: SocketAddr) {
+    shared.guard.offences().note(Offence::Crowd, peer.ip());
+    shared.metrics.turns_away();
+}
+
 /// The place that a newcomer takes.
 enum Place {
     Taken(OwnedSemaphorePermit),
@@ -240,6 +264,7 @@ impl Newcomer {
                 freed = tokio::time::timeout(ROOM_WAIT, permits.acquire_owned()) => {
                     drop(waits);
                     let Ok(Ok(permit)) = freed else {
+                        note_crowd(&shared, peer);
                         turn_away(stream, shared.tls.is_some()).await;
                         return Ok(());
                     };

@@ -72,6 +72,7 @@ pub(crate) struct Metrics {
     connections: [Gauge; Speech::ALL.len()],
     connections_opened: [Counter; Speech::ALL.len()],
     turned_away: Counter,
+    displaced: Counter,
 }
 
 /// When counting began, by a clock that nobody sets.
@@ -195,6 +196,11 @@ impl Metrics {
     /// A connection found no place.
     pub(crate) fn turns_away(&self) {
         self.turned_away.add(1);
+    }
+
+    /// An idle connection ends, since a newcomer wants its place.
+    pub(crate) fn makes_room(&self) {
+        self.displaced.add(1);
     }
 
     /// The ring wakes up, perhaps for a round of maintenance.

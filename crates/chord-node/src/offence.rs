@@ -2,6 +2,7 @@
 //!
 //! Whoever attacks a node leaves a trace there, and cannot fill its log.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use chord_wire::Code;
 use crate::links::lock;
 
 /// How long it is not logged again why somebody is refused: it is counted meanwhile.
-const QUIET: Duration = Duration::from_secs(10);
+pub(crate) const QUIET: Duration = Duration::from_secs(10);
 
 /// Why somebody is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) enum Offence {
     Secret,
     /// Its secret does not allow what it asked.
     Role,
-    /// It has shown no certificate for the name of a node.
+    /// It has shown no certificate for the name of a node, or one that is not believed.
     Certificate,
     /// It gave orders from another machine, where there are no secrets.
     Place,
@@ -37,7 +38,7 @@ pub(crate) enum Offence {
     Plain,
     /// What it sent cannot be understood, or could be understood in two ways.
     Form,
-    /// There was no place for its connection, or only that of another one.
+    /// There was no place for its connection.
     Crowd,
 }
 
@@ -60,23 +61,42 @@ impl Offence {
         ["secret", "role", "certificate", "place", "page", "ring", "size", "time", "plain", "form", "crowd"];
 
     /// That of an answer with this code, where nobody knows it better; none of what may happen to anybody.
-    pub(crate) fn of(code: Code, is_last: bool) -> Option<Self> {
+    pub(crate) const fn of(code: Code) -> Option<Self> {
         match code {
             Code::ForeignRing | Code::RingSizeDiffers => Some(Self::Ring),
             Code::TooLarge => Some(Self::Size),
             Code::TooSlow => Some(Self::Time),
-            // What follows on the connection cannot be understood either.
-            Code::BadRequest | Code::Malformed if is_last => Some(Self::Form),
             _ => None,
         }
     }
 
-    /// That of a connection that ended so; none where it was cut.
-    pub(crate) fn of_end(error: &std::io::Error) -> Option<Self> {
+    /// The same of the last answer on a connection: what follows there cannot be understood either.
+    pub(crate) const fn of_last(code: Code) -> Option<Self> {
+        match code {
+            Code::BadRequest | Code::Malformed => Some(Self::Form),
+            _ => Self::of(code),
+        }
+    }
+
+    /// That of a connection that ended so; none where it was cut, or the other side did not believe this one.
+    pub(crate) fn of_end(error: &io::Error) -> Option<Self> {
         match error.kind() {
-            std::io::ErrorKind::TimedOut => Some(Self::Time),
-            std::io::ErrorKind::InvalidData => Some(Self::Form),
+            // The system says so too, with its own number, of one that cannot be reached any more.
+            io::ErrorKind::TimedOut if error.raw_os_error().is_none() => Some(Self::Time),
+            io::ErrorKind::InvalidData => Self::of_session(error),
             _ => None,
+        }
+    }
+
+    /// That of what cannot be understood, in TLS or behind it.
+    fn of_session(error: &io::Error) -> Option<Self> {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                Some(Self::Certificate)
+            }
+            // It ends the session, as one does that does not know this node's authority.
+            Some(rustls::Error::AlertReceived(_)) => None,
+            Some(_) | None => Some(Self::Form),
         }
     }
 
@@ -84,7 +104,9 @@ impl Offence {
         match self {
             Self::Secret => "gave no secret that this node knows",
             Self::Role => "gave a secret that does not allow what they asked",
-            Self::Certificate => "asked for what is for nodes, and have shown no certificate of one",
+            Self::Certificate => {
+                "have shown no certificate for what they said or asked, or one that this node does not believe"
+            }
             Self::Place => "gave orders from another machine",
             Self::Page => "are web pages of other sites",
             Self::Ring => "are of another ring",
@@ -165,10 +187,34 @@ mod tests {
     #[test]
     fn what_may_happen_to_anybody_is_no_offence() {
         for code in [Code::Absent, Code::Busy, Code::ConditionFailed, Code::NoRoute, Code::Uncertain] {
-            assert_eq!(Offence::of(code, true), None, "{code}");
+            assert_eq!((Offence::of(code), Offence::of_last(code)), (None, None), "{code}");
         }
-        assert_eq!(Offence::of(Code::BadRequest, false), None, "a mistake, and the client goes on");
-        assert_eq!(Offence::of(Code::BadRequest, true), Some(Offence::Form));
-        assert_eq!(Offence::of_end(&std::io::ErrorKind::ConnectionReset.into()), None);
+        assert_eq!(Offence::of(Code::BadRequest), None, "a mistake, and the client goes on");
+        assert_eq!(Offence::of_last(Code::BadRequest), Some(Offence::Form));
+        assert_eq!(Offence::of_last(Code::TooLarge), Some(Offence::Size));
+        assert_eq!(Offence::of_end(&io::ErrorKind::ConnectionReset.into()), None);
+    }
+
+    #[test]
+    fn a_network_that_does_not_carry_is_nobodys_slowness() {
+        const ETIMEDOUT: i32 = 110;
+        let of_system = io::Error::from_raw_os_error(ETIMEDOUT);
+        assert_eq!(of_system.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(Offence::of_end(&of_system), None);
+        let of_ours = io::Error::new(io::ErrorKind::TimedOut, "the answers were not read in time");
+        assert_eq!(Offence::of_end(&of_ours), Some(Offence::Time));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_believed_is_told_apart_from_what_cannot_be_understood() {
+        use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+        let of = |error: Error| Offence::of_end(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert_eq!(of(CertificateError::UnknownIssuer.into()), Some(Offence::Certificate));
+        assert_eq!(of(CertificateError::Expired.into()), Some(Offence::Certificate));
+        assert_eq!(of(Error::NoCertificatesPresented), Some(Offence::Certificate));
+        assert_eq!(of(InvalidMessage::InvalidContentType.into()), Some(Offence::Form));
+        assert_eq!(of(Error::AlertReceived(AlertDescription::UnknownCA)), None, "it does not believe us");
+        let frames = io::Error::new(io::ErrorKind::InvalidData, "this is no frame");
+        assert_eq!(Offence::of_end(&frames), Some(Offence::Form));
     }
 }

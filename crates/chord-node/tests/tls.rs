@@ -305,6 +305,8 @@ async fn whoever_calls_itself_a_node_has_to_show_a_certificate_for_the_host_of_t
         "also where it would do nothing by it"
     );
     assert!(metric(&node, &nobody, "chord_tls_handshakes_total{result=\"impostor\"}").await >= 5.0);
+    let certificates = async || metric(&node, &nobody, "chord_refused_total{why=\"certificate\"}").await;
+    assert!((8.0..9.0).contains(&certificates().await), "three in frames, four in headers and one in a body");
     assert!(node.view().predecessor().is_none() && node.view().successors().is_empty());
     // One whom another authority has signed does not even get a session.
     let stranger = showing(TlsFiles { authority: authority.file(), ..Authority::new().node(THERE) });
@@ -312,6 +314,29 @@ async fn whoever_calls_itself_a_node_has_to_show_a_certificate_for_the_host_of_t
     if let Ok(stream) = &mut refused {
         let _ = stream.write_all(b"PING\r\n").await;
         assert!(!matches!(stream.read(&mut [0; 16]).await, Ok(1..)), "nothing is answered");
+    }
+    until("it is counted", async || certificates().await >= 9.0).await;
+    stop([node]).await;
+}
+
+#[tokio::test]
+async fn who_does_not_say_in_time_what_it_speaks_is_counted_where_tls_alone_is_spoken() {
+    let authority = Authority::new();
+    let limits = Limits { header_read: Duration::from_millis(200), ..Limits::default() };
+    let builder = Node::builder().listen("127.0.0.1:0").tls(authority.node(HERE)).limits(limits);
+    let node = builder.start().await.unwrap();
+    let nobody = ClientTls::new(authority.file()).unwrap();
+    let late = async || metric(&node, &nobody, "chord_refused_total{why=\"time\"}").await;
+    // Half of what tells TLS from all else, and half of a session's beginning.
+    for (begun, n_late) in [(&b"\x16"[..], 1.0), (b"\x16\x03\x01\x01\x00\x01", 2.0)] {
+        let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        let mut answer = [0; 16];
+        let ended = tokio::time::timeout(DEADLINE, stream.read(&mut answer)).await;
+        ended.expect("an end in time").ok();
+        // An alert of TLS at most, and no session.
+        assert!([0, 0x15].contains(&answer[0]), "{answer:?}");
+        until("it is counted", async || late().await >= n_late).await;
     }
     stop([node]).await;
 }

@@ -273,7 +273,7 @@ impl Connection<'_> {
     /// what came of a change is told nowhere else.
     fn put(&mut self, id: u32, answer: &Answer, sort: Sort) {
         if let Answer::Refused(Refused { code: Some(code), .. }) = answer
-            && let Some(offence) = Offence::of(*code, false)
+            && let Some(offence) = Offence::of(*code)
         {
             self.note(offence);
         }
@@ -415,6 +415,7 @@ impl Connection<'_> {
     fn look_again(&mut self) {
         let (Some(tls), Some(peer)) = (&self.shared.tls, &self.whom.peer) else { return };
         if !tls.vouches_for(&self.shown, &peer.name) {
+            self.note(Offence::Certificate);
             self.visitor = self.visitor.certified(false);
             self.part();
         }

@@ -107,7 +107,7 @@ pub(super) async fn serve(stream: Stream, first: Bytes, ends: Ends, shared: Arc<
             Talk::Breaks(error) => {
                 tracing::debug!(peer = %ends.peer, "a connection ended: {error}");
                 let Some((code, answer)) = refusal(&error, &line, &shared.limits) else { return };
-                note(&shared, &ends, Offence::of(code, true));
+                note(&shared, &ends, Offence::of_last(code));
                 tokio::select! {
                     () = hang_up(line.into_stream(), &answer) => {}
                     () = seat.asked_to_leave() => {}
@@ -213,7 +213,7 @@ fn refusal(error: &hyper::Error, line: &Line, limits: &Limits) -> Option<(Code, 
 fn offence(response: &Response<Content>) -> Option<Offence> {
     let code = Code::from_token(response.headers().get(ERROR_HEADER)?.to_str().ok()?)?;
     let is_last = response.headers().get(CONNECTION).is_some_and(|said| said == "close");
-    Offence::of(code, is_last)
+    if is_last { Offence::of_last(code) } else { Offence::of(code) }
 }
 
 fn note(shared: &Shared, ends: &Ends, offence: Option<Offence>) {
@@ -259,6 +259,7 @@ async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) 
         return refuse(None, Rejected::closing(Code::Forbidden, sentence));
     }
     if is_in_tls && request.headers().contains_key(FROM_HEADER) && !visitor.is_certified() {
+        note(shared, ends, Some(Offence::Certificate));
         return refuse(language, Rejected::closing(Code::Forbidden, NO_CERTIFICATE));
     }
     let answered = if is_rest {

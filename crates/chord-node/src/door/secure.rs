@@ -34,7 +34,11 @@ pub(super) async fn serve(
             }
             return Ok(());
         }
-        Opening::Late | Opening::Silent => return Ok(()),
+        Opening::Late => {
+            shared.guard.offences().note(Offence::Time, ends.from());
+            return Ok(());
+        }
+        Opening::Silent => return Ok(()),
     };
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no session of TLS was agreed on in time");
     let secured = tokio::select! {

@@ -175,6 +175,7 @@ fn doors(shared: &Shared, to: &mut dyn Sink) {
         opened.one(&[word], counter.read());
     }
     to.tell(&all::CONNECTIONS_REFUSED, metrics.turned_away.read());
+    to.tell(&all::CONNECTIONS_DISPLACED, metrics.displaced.read());
     let mut refused = to.begin(&all::REFUSED);
     for (offence, word) in Offence::ALL.into_iter().zip(Offence::WORDS) {
         refused.one(&[word], shared.guard.offences().count(offence));

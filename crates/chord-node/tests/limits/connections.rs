@@ -142,6 +142,44 @@ async fn the_connection_idle_for_longest_makes_room_for_a_newcomer() {
 }
 
 #[tokio::test]
+async fn only_who_finds_no_place_counts_as_refused_and_who_made_room_is_counted_apart() {
+    let limits = Limits { connections: 2, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let counts = async || {
+        let mut stream = used_connection(&node).await;
+        let asked = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(asked).await.unwrap();
+        let text = read_to_end(&mut stream).await;
+        let count = |name: &str| -> u32 {
+            let number = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            number.expect("it is told").parse().unwrap()
+        };
+        let names = [
+            "chord_refused_total{why=\"crowd\"}",
+            "chord_connections_refused_total",
+            "chord_connections_displaced_total",
+        ];
+        names.map(count)
+    };
+    let (mut first, _second) = (used_connection(&node).await, used_connection(&node).await);
+    let third = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut first).await, "", "it made room");
+    drop(third);
+    let [crowd, refused, displaced] = counts().await;
+    assert_eq!((crowd, refused), (0, 0), "nobody was refused");
+    assert!(displaced >= 1, "{displaced}");
+
+    let mut busy = [busy_connection(&node).await, busy_connection(&node).await];
+    assert_eq!(refusal(&read_to_end(&mut connect(&node).await).await), 503);
+    for stream in &mut busy {
+        stream.write_all(b"}").await.unwrap();
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+    }
+    let [crowd, refused, _] = counts().await;
+    assert_eq!((crowd, refused), (1, 1));
+}
+
+#[tokio::test]
 async fn half_a_head_keeps_no_place_from_a_newcomer() {
     let node = node(Limits { connections: 2, header_read: DEADLINE * 6, ..Limits::default() }).await;
     let mut halves = Vec::new();

@@ -151,8 +151,12 @@ impl Connection<'_> {
     /// Says why the connection does not go on.
     async fn decline(&mut self, No(code, sentence): No) -> io::Result<bool> {
         tracing::debug!("declined a connection of frames: {sentence}");
-        // Who has no certificate is told of where that is found.
-        let offence = if code == Code::NoSecret { Some(Offence::Secret) } else { Offence::of(code, true) };
+        let offence = match code {
+            Code::NoSecret => Some(Offence::Secret),
+            // Nothing else is forbidden before anything is asked.
+            Code::Forbidden => Some(Offence::Certificate),
+            _ => Offence::of_last(code),
+        };
         if let Some(offence) = offence {
             self.note(offence);
         }
