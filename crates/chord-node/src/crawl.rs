@@ -5,6 +5,7 @@
 
 mod ask;
 mod left_out;
+mod patience;
 mod round;
 mod turns;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chord_ring::NodeName;
 use chord_wire::rest::{
-    Moment, PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, Patience, ReportBody, SeenAs, SeenBody,
-    SeenText, Sight,
+    PICTURE_BYTES_MAX, PICTURE_NODES_MAX as NODES_MAX, ReportBody, RingHealth, SeenAs, SeenBody, SeenText,
+    Sight,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Picture;
 use super::ask::{ask, connections};
 use super::left_out::LeftOut;
+use super::patience::{Moment, Patience};
 use super::turns::{Standing, Turns};
 use crate::age::now_ms;
 use crate::links::{Connections, lock};
@@ -312,7 +313,9 @@ impl Crawl {
         let left_out = self.left_out + unfit as u64;
         let (pause, has_asked_all) = (self.pause, self.has_asked_all);
         let moment = Moment { at: self.began.elapsed(), moved: self.moved };
-        let health = self.sight.health_since(left_out, &mut self.patience, moment);
+        let mut reasons = self.sight.reasons(left_out);
+        self.patience.judge(&mut reasons, moment);
+        let health = RingHealth::of(reasons);
         let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }

@@ -2,7 +2,6 @@
 //! ring nobody answers for, and how the ring is.
 
 mod health;
-mod patience;
 mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +13,6 @@ use super::live::{SeenAs, SeenBody};
 use super::report::ReportBody;
 
 pub use health::*;
-pub use patience::{Moment, Patience};
 
 /// The nodes of a picture, where they stand, and what each says.
 #[derive(Clone, Debug)]

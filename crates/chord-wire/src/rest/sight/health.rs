@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 
 use super::super::live::{HAS_LEFT, PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
-use super::patience::{Moment, Patience};
 use super::{SeenPlace, Sight, State};
 
 /// Reasons that are told, at most: more than are read at a glance. The gravest are among them.
@@ -58,7 +57,7 @@ pub struct RingReason {
     /// How much of it there is, where that is counted: while it becomes less, it mends itself.
     #[serde(skip)]
     #[schema(ignore)]
-    pub(super) amount: u64,
+    pub amount: u64,
 }
 
 /// How much something matters, the gravest first.
@@ -186,30 +185,33 @@ impl SeenAs {
 impl Sight {
     /// How the ring is. So many names found no room in the picture.
     pub fn health(&self, left_out: u64) -> RingHealth {
-        self.health_since(left_out, &mut Patience::default(), Moment::default())
+        RingHealth::of(self.reasons(left_out))
     }
 
-    /// The same for one who looks again and again: what should have mended itself by now and has not is told as what needs
-    /// somebody.
-    pub fn health_since(&self, left_out: u64, patience: &mut Patience, moment: Moment) -> RingHealth {
+    /// All that is the matter at this moment, in no order.
+    pub fn reasons(&self, left_out: u64) -> Vec<RingReason> {
         let torn = torn(self);
         let mut reasons = absent(self, torn.is_empty() && self.copies_missing() == 0);
         reasons.extend(torn);
         reasons.extend(records(self));
         reasons.extend(nodes_themselves(self));
         reasons.extend(the_rest(self, left_out));
-        patience.judge(&mut reasons, moment);
+        reasons
+    }
+}
+
+impl RingHealth {
+    /// How a ring is of which that is the matter.
+    pub fn of(mut reasons: Vec<RingReason>) -> Self {
         reasons.sort_by_key(|reason| reason.severity);
         let severity = reasons.first().map_or(Severity::Fine, |reason| reason.severity);
         let more = reasons.len().saturating_sub(RING_REASONS_MAX) as u64;
         reasons.truncate(RING_REASONS_MAX);
         let detail = "Every node agrees with its neighbours, and every copy is there.";
         let detail = reasons.is_empty().then(|| detail.to_owned());
-        RingHealth { severity, verdict: severity.verdict().to_owned(), detail, reasons, more }
+        Self { severity, verdict: severity.verdict().to_owned(), detail, reasons, more }
     }
-}
 
-impl RingHealth {
     /// The same as another node told it: no more than there is room for, and no names that are none.
     pub(in super::super) fn checked(mut self) -> Self {
         self.more = self.more.saturating_add(self.reasons.len().saturating_sub(RING_REASONS_MAX) as u64);

@@ -3,9 +3,7 @@
 use chord::Position;
 use serde_json::json;
 
-use std::time::Duration;
-
-use chord::seen::{Moment, Patience, RING_REASONS_MAX, SeenAs, SeenBody};
+use chord::seen::{RING_REASONS_MAX, SeenAs, SeenBody};
 
 use super::health::{Level, level, more, reasons, verdict};
 use super::*;
@@ -261,53 +259,6 @@ fn that_one_has_left_is_believed_of_those_who_stood_next_to_it() {
     };
     assert!(who_say_so(&[2]) && who_say_so(&[4]));
     assert!(!who_say_so(&[]) && !who_say_so(&[0, 1, 5, 6, 7]));
-}
-
-#[test]
-fn what_should_have_healed_and_has_not_needs_somebody() {
-    let names = names(8);
-    let sight = |nodes: Vec<SeenBody>| {
-        let mut sight = Sight::new(size());
-        for seen in nodes {
-            sight.take(seen);
-        }
-        sight
-    };
-    let torn = || {
-        let mut nodes = ideal(&names);
-        nodes[1].report.as_mut().unwrap().ring.successors.remove(0);
-        sight(nodes)
-    };
-    let lacking = |copies| {
-        let mut nodes = ideal(&names);
-        nodes[0].report.as_mut().unwrap().copies_missing = copies;
-        sight(nodes)
-    };
-    let limit = Duration::from_secs(20);
-    let mut patience = Patience::new(limit);
-    let mut at = |sight: &Sight, seconds, moved| {
-        let health = sight.health_since(0, &mut patience, Moment { at: Duration::from_secs(seconds), moved });
-        let first = health.reasons.into_iter().next();
-        (
-            health.severity,
-            first.map_or_else(String::new, |reason| format!("{} {}", reason.sentence, reason.next)),
-        )
-    };
-    assert_eq!(at(&torn(), 0, 0).0, Level::Heals);
-    assert_eq!(at(&torn(), 20, 0).0, Level::Heals);
-    let (level, words) = at(&torn(), 21, 0);
-    assert_eq!(level, Level::Act);
-    assert!(words.contains("For more than 20 s it has not healed. See whether the nodes"), "{words}");
-    assert_eq!(at(&sight(ideal(&names)), 22, 0).0, Level::Fine);
-    assert_eq!(at(&torn(), 23, 0).0, Level::Heals, "it has healed meanwhile");
-
-    // Copies that become fewer, or records on their way, are being seen to.
-    assert_eq!(at(&lacking(90), 100, 5).0, Level::Heals);
-    assert_eq!(at(&lacking(80), 115, 5).0, Level::Heals);
-    assert_eq!(at(&lacking(80), 130, 6).0, Level::Heals);
-    assert_eq!(at(&lacking(85), 150, 6).0, Level::Heals);
-    let (level, words) = at(&lacking(85), 151, 6);
-    assert!(level == Level::Act && words.contains("See whether all nodes take writes"), "{words}");
 }
 
 #[test]

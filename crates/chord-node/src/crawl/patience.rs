@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::health::{RingReason, RingTrouble, Severity};
+use chord_wire::rest::{RingReason, RingTrouble, Severity};
 
 /// When somebody looks.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moment {
+pub(super) struct Moment {
     /// By any clock that never goes back.
-    pub at: Duration,
+    pub(super) at: Duration,
     /// Records that all nodes have sent and fetched to have copies where they should be: while these become more, copies are
     /// being made, however long that takes.
-    pub moved: u64,
+    pub(super) moved: u64,
 }
 
 /// What was the matter when somebody looked last, and since when.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub(super) struct Patience {
     limit: Duration,
     since: BTreeMap<(RingTrouble, Option<String>), Since>,
 }
@@ -32,7 +32,7 @@ struct Since {
 
 impl Patience {
     /// One that waits for so long for what mends itself.
-    pub fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self { limit, since: BTreeMap::new() }
     }
 
@@ -104,5 +104,53 @@ const fn what_to_look_at(code: RingTrouble) -> Option<&'static str> {
         | RingTrouble::Versions
         | RingTrouble::LeftOut
         | RingTrouble::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heals(code: RingTrouble, amount: u64) -> RingReason {
+        let (sentence, next) = ("It is so.".to_owned(), "Wait.".to_owned());
+        RingReason { code, severity: Severity::Heals, node: None, sentence, next, amount }
+    }
+
+    #[test]
+    fn what_should_have_healed_and_has_not_needs_somebody() {
+        let mut patience = Patience::new(Duration::from_secs(20));
+        let mut at = |mut reasons: Vec<RingReason>, seconds, moved| {
+            patience.judge(&mut reasons, Moment { at: Duration::from_secs(seconds), moved });
+            reasons.pop().map(|reason| (reason.severity, format!("{} {}", reason.sentence, reason.next)))
+        };
+        let severity = |judged: Option<(Severity, String)>| judged.map(|(severity, _)| severity);
+        let torn = || vec![heals(RingTrouble::Disagreement, 1)];
+        let lacking = |copies| vec![heals(RingTrouble::CopiesMissing, copies)];
+        assert_eq!(severity(at(torn(), 0, 0)), Some(Severity::Heals));
+        assert_eq!(severity(at(torn(), 20, 0)), Some(Severity::Heals));
+        let (level, words) = at(torn(), 21, 0).unwrap();
+        assert_eq!(level, Severity::Act);
+        assert!(words.contains("For more than 20 s it has not healed. See whether the nodes"), "{words}");
+        assert_eq!(severity(at(Vec::new(), 22, 0)), None);
+        assert_eq!(severity(at(torn(), 23, 0)), Some(Severity::Heals), "it has healed meanwhile");
+
+        // Copies that become fewer, or records on their way, are being seen to.
+        assert_eq!(severity(at(lacking(90), 100, 5)), Some(Severity::Heals));
+        assert_eq!(severity(at(lacking(80), 115, 5)), Some(Severity::Heals));
+        assert_eq!(severity(at(lacking(80), 130, 6)), Some(Severity::Heals));
+        assert_eq!(severity(at(lacking(85), 150, 6)), Some(Severity::Heals));
+        let (level, words) = at(lacking(85), 151, 6).unwrap();
+        assert!(level == Severity::Act && words.contains("See whether all nodes take writes"), "{words}");
+    }
+
+    #[test]
+    fn what_does_not_mend_itself_is_left_as_it_is() {
+        let mut patience = Patience::new(Duration::ZERO);
+        let note = RingReason { severity: Severity::Note, ..heals(RingTrouble::Alone, 0) };
+        for seconds in 0..3 {
+            let mut reasons = vec![note.clone()];
+            patience.judge(&mut reasons, Moment { at: Duration::from_secs(seconds), moved: 0 });
+            assert_eq!(reasons, std::slice::from_ref(&note));
+        }
     }
 }
