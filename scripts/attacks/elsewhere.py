@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from .rings import PATIENCE_SECONDS, Failed, of_http, program, until
+from .rings import PATIENCE_SECONDS, Failed, LeftOut, is_refused, of_http, program, until
 from .strangers import ORDERS, XML
 
 # A network that documents use as an example, so that nobody's is in the way (RFC 5737).
@@ -56,12 +56,12 @@ class Elsewhere:
 
 def orders(ring):
     if os.geteuid() != 0 or not shutil.which("ip"):
-        return "left out: a network of its own takes root, and ip"
+        raise LeftOut("a network of its own takes root, and ip")
     try:
         with Elsewhere() as elsewhere:
             return give_orders(ring, elsewhere)
     except PermissionError as error:
-        return f"left out: {error}"
+        raise LeftOut(str(error)) from error
 
 
 def give_orders(ring, elsewhere):
@@ -77,8 +77,11 @@ def give_orders(ring, elsewhere):
         at, said = until("the node runs", port), ""
         for method, path, body in [*[order for order in ORDERS if order[1] != "/notify"], ("POST", "/RPC2", XML.replace(b">put<", b">shutdown<"))]:
             head = f"{method} {path} HTTP/1.1\r\nhost: {HERE}:{at}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-            status, words = of_http(elsewhere.tell(at, head.encode() + body))
-            if status != 403 and not (path == "/RPC2" and status == 200):
+            answer = elsewhere.tell(at, head.encode() + body)
+            status, words = of_http(answer)
+            # A fault has the status 200; the header says what it is.
+            is_forbidden = status == 403 or words.split(" ")[1:2] == ["forbidden"]
+            if not is_refused(answer) or not is_forbidden:
                 raise Failed(f"{path} from elsewhere said {words!r}")
             said = said or words
         if node.poll() is not None:

@@ -36,6 +36,10 @@ class Failed(Exception):
     """An attack that was not refused, or that has left its mark."""
 
 
+class LeftOut(Exception):
+    """An attack that this machine, or who runs it, is not fit for."""
+
+
 def program():
     """The program that CHORD names, or the one that was built last."""
     named = os.environ.get("CHORD")
@@ -198,10 +202,13 @@ class Ring:
         return found
 
     def refused(self):
-        """How many were refused, by why, at all nodes together; those who called themselves nodes in TLS among them."""
+        """How many were refused, by why, at all nodes together; among them those who called themselves nodes in TLS, and idle
+        connections that were ended for others."""
         found = {}
         for idx in range(3):
             for name, number in self.numbers(idx).items():
+                if name == "chord_connections_displaced_total":
+                    found["displaced"] = found.get("displaced", 0) + number
                 if match := re.fullmatch(r'chord_(?:refused_total\{why|tls_handshakes_total\{result)="(\w+)"\}', name):
                     if name.startswith("chord_refused") or match[1] == "impostor":
                         found[match[1]] = found.get(match[1], 0) + number
@@ -256,3 +263,15 @@ def of_http(answer):
     words = re.search(rb'"(?:error|detail)": ?"([^"]*)', body)
     said = words[1].decode(errors="replace") if words else ""
     return int(match[1]), f"{match[1].decode()} {code[1].decode() if code else ''} {said}".replace("  ", " ").strip()
+
+
+def is_refused(answer):
+    """Whether HTTP refuses: by its status, by a fault of XML-RPC, or in each line of a batch. The last two have the status 200."""
+    status = of_http(answer)[0]
+    if status != 200:
+        return 400 <= status < 500
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if re.search(rb"(?i)content-type: text/xml", head):
+        return b"<fault>" in body and re.search(rb"(?i)chord-error: \S", head) is not None
+    lines = [re.search(rb'"status": ?(\d+)', line) for line in body.splitlines() if line.startswith(b"{")]
+    return bool(lines) and all(line and int(line[1]) >= 400 for line in lines)
