@@ -107,8 +107,8 @@ impl Trial {
 }
 
 /// Cuts a ring for so long, has both halves write, mends it, and reads all keys as soon as all nodes say that they are ready.
-/// Returns what is not there then.
-fn absent_after_a_cut(seed: u64, cut_for: Duration) -> Vec<Key> {
+/// Returns what is not there then, and what nobody could read.
+fn lacking_after_a_cut(seed: u64, cut_for: Duration) -> (Vec<Key>, Vec<Key>) {
     let mut trial = Trial::new(seed);
     trial.become_well();
     let mut hosts = trial.hosts.clone();
@@ -125,8 +125,15 @@ fn absent_after_a_cut(seed: u64, cut_for: Duration) -> Vec<Key> {
     let all = trial.hosts.clone();
     let asked: Vec<ActionId> = keys.iter().map(|key| trial.ask(&all, key, Operation::Get)).collect();
     trial.run_for(Duration::from_secs(11));
-    let is_absent = |id: &ActionId| trial.value_of(*id) == Ok(None);
-    keys.into_iter().zip(&asked).filter(|(_, id)| is_absent(id)).map(|(key, _)| key).collect()
+    let mut lacking = (Vec::new(), Vec::new());
+    for (key, id) in keys.into_iter().zip(asked) {
+        match trial.value_of(id) {
+            Ok(Some(value)) => assert_eq!(value.as_bytes(), key.as_bytes(), "seed {seed}: another value"),
+            Ok(None) => lacking.0.push(key),
+            Err(_) => lacking.1.push(key),
+        }
+    }
+    lacking
 }
 
 /// Longer than a holding lapses, and so short that who counted on a node before the cut is still counted after it.
@@ -136,13 +143,14 @@ const CUTS: [Duration; 2] = [Duration::from_secs(45), Duration::from_secs(3)];
 fn once_all_nodes_are_ready_after_a_cut_no_acknowledged_write_of_either_half_is_absent() {
     for cut_for in CUTS {
         for seed in 0..20 {
-            let absent = absent_after_a_cut(seed, cut_for);
+            let (absent, unread) = lacking_after_a_cut(seed, cut_for);
             let some = absent.first();
             assert!(
                 absent.is_empty(),
                 "seed {seed}, {cut_for:?}: {} are absent, such as {some:?}",
                 absent.len()
             );
+            assert!(unread.is_empty(), "seed {seed}, {cut_for:?}: {} were not read", unread.len());
         }
     }
 }
