@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chord_ring::NodeName;
-use chord_wire::rest::{BEAT_PAUSE, PictureBody, RingHealth, SeenText, picture_event};
+use chord_wire::rest::{BEAT_PAUSE, FoundBody, PictureBody, RingHealth, SeenText, picture_event};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::links::lock;
@@ -41,6 +41,8 @@ pub(crate) struct Picture {
     has_asked_all: bool,
     /// How the ring is.
     health: RingHealth,
+    /// What follows from what all nodes say.
+    found: FoundBody,
 }
 
 /// Looks at the ring while somebody wants to see it.
@@ -132,8 +134,8 @@ impl Look {
         let gone: Vec<&str> =
             former.filter(|name| !picture.nodes.contains_key(*name)).map(NodeName::as_str).collect();
         let is_same = last.as_ref().is_some_and(|last| {
-            (last.left_out, last.pause, last.has_asked_all, &last.health)
-                == (picture.left_out, picture.pause, picture.has_asked_all, &picture.health)
+            (last.left_out, last.pause, last.has_asked_all, &last.health, &last.found)
+                == (picture.left_out, picture.pause, picture.has_asked_all, &picture.health, &picture.found)
         });
         if is_same && nodes.is_empty() && gone.is_empty() {
             return None;
@@ -148,6 +150,7 @@ impl Look {
             has_asked_all: picture.has_asked_all,
             beat_ms: ms(BEAT_PAUSE),
             health: &picture.health,
+            found: &picture.found,
         };
         Some(picture_event(last.is_none(), &body))
     }

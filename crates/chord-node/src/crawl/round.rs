@@ -316,7 +316,8 @@ impl Crawl {
         let mut reasons = self.sight.reasons(left_out);
         self.patience.judge(&mut reasons, moment);
         let health = RingHealth::of(reasons);
-        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health };
+        let found = self.sight.found();
+        let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health, found };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }
 }

@@ -25,7 +25,7 @@ use super::problem::{PROBLEM_TYPE, Problem};
 use super::query::Parameter;
 use super::report::{LinkBody, ProcessBody, ReportBody, StorageBody};
 use super::route::{Route, Verb};
-use super::sight::{RingHealth, RingReason, RingTrouble, Severity};
+use super::sight::{ClaimBody, FoundBody, RingHealth, RingReason, RingTrouble, Severity, SideBody, TornBody};
 use super::trace::{StepBody, TraceBody, Why};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
 use super::work::{LookupsBody, OperationsBody, RepairBody, WorkBody};
@@ -160,6 +160,10 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<SeenAs>()
         .schema_from::<PictureBody<'_>>()
         .schema_from::<RingHealth>()
+        .schema_from::<FoundBody>()
+        .schema_from::<TornBody>()
+        .schema_from::<SideBody>()
+        .schema_from::<ClaimBody>()
         .schema_from::<RingReason>()
         .schema_from::<RingTrouble>()
         .schema_from::<Severity>()

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::json;
 use super::report::{BadReport, ReportBody, cut};
-use super::sight::RingHealth;
+use super::sight::{FoundBody, RingHealth};
 
 /// Nodes in a picture, at most: more than can be told apart on a screen. Whoever makes names up fills no more than this.
 pub const PICTURE_NODES_MAX: usize = 1024;
@@ -91,6 +91,9 @@ pub struct PictureBody<'a> {
     /// How the whole ring is, and what is the matter.
     #[schema(value_type = RingHealth)]
     pub health: &'a RingHealth,
+    /// What follows from what the nodes say, for whoever draws it; an older version does not say it.
+    #[schema(value_type = FoundBody)]
+    pub found: &'a FoundBody,
 }
 
 /// A [`PictureBody`] as it is read.
@@ -251,10 +254,12 @@ mod tests {
             has_asked_all: true,
             beat_ms: 2000,
             health: &RingHealth::default(),
+            found: &FoundBody::default(),
         };
         let expected = "event: ring\ndata: {\"seen_by\":\"b:1\",\"at_ms\":5,\"nodes\":[{\"node\":\"a\\n\\nevent: x\\r:1\",\
             \"position\":\"7\",\"answer\":\"other-ring\",\"report\":null}],\"gone\":[\"c:1\"],\"left_out\":2,\"pause_ms\":250,\
-            \"has_asked_all\":true,\"beat_ms\":2000,\"health\":{\"severity\":\"fine\",\"verdict\":\"\",\"detail\":null,\"reasons\":[],\"more\":0}}\n\n";
+            \"has_asked_all\":true,\"beat_ms\":2000,\"health\":{\"severity\":\"fine\",\"verdict\":\"\",\"detail\":null,\"reasons\":[],\"more\":0},\
+            \"found\":{\"states\":{},\"torn\":[],\"claims\":[],\"rings\":[]}}\n\n";
         assert_eq!(String::from_utf8(picture_event(true, &picture)).unwrap(), expected);
         assert!(picture_event(false, &picture).starts_with(b"event: changes\n"));
     }

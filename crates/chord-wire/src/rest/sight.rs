@@ -1,6 +1,7 @@
 //! What follows from all that nodes say of themselves, each by its own word: who believes what of whom, which parts of the
 //! ring nobody answers for, and how the ring is.
 
+mod found;
 mod health;
 mod untold;
 
@@ -12,6 +13,7 @@ use super::body::RingBody;
 use super::live::{SeenAs, SeenBody};
 use super::report::ReportBody;
 
+pub use found::*;
 pub use health::*;
 
 /// The nodes of a picture, where they stand, and what each says.
@@ -230,26 +232,36 @@ impl Sight {
         self.arcs().into_iter().filter(Arc::is_claim).collect()
     }
 
-    /// Into how many rings the nodes fall when one follows successors; behind one that cannot tell comes whoever says so.
+    /// Into how many rings the nodes fall when one follows successors.
     pub fn n_cycles(&self) -> usize {
+        self.cycles().len()
+    }
+
+    /// The rings into which the nodes fall when one follows successors, each in that order; behind one that cannot tell comes
+    /// whoever says so.
+    pub fn cycles(&self) -> Vec<Vec<&str>> {
         let untold = self.behind_untold();
         let next = |name: &str| match self.node(name)?.member() {
             Some(report) => successor(&report.ring).or(Some(self.node(name)?.name())),
             None => untold.get(name).copied(),
         };
         let mut seen_from: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut n_cycles = 0;
+        let mut cycles = Vec::new();
         for (place, _) in self.members() {
-            let (start, mut name) = (place.name(), place.name());
+            let (start, mut name, mut path) = (place.name(), place.name(), Vec::new());
             while !seen_from.contains_key(name)
                 && let Some(behind) = next(name)
             {
                 seen_from.insert(name, start);
+                path.push(name);
                 name = behind;
             }
-            n_cycles += usize::from(seen_from.get(name) == Some(&start));
+            if seen_from.get(name) == Some(&start) {
+                // Those before it only lead there.
+                cycles.push(path.into_iter().skip_while(|before| *before != name).collect());
+            }
         }
-        n_cycles
+        cycles
     }
 
     /// Copies that are missing, at most.

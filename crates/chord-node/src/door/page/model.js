@@ -1,12 +1,13 @@
 // What is known of the ring: each node's own answer, and what the node that shows the ring says of all of them together. What is
-// the matter is its word alone; here is only found where in the picture that is to be drawn.
+// the matter, and where, is its word alone; here is only what is drawn of it. A node of an older version does not say where.
 
-import { sweep, turn } from "./angle.js";
+import { turn } from "./angle.js";
 
 /** The owners' colours, none of which is that of trouble; see style.css. */
 export const HUES = 6;
 
 /** What is said before anything was seen. */
+const NOTHING_FOUND = { states: {}, torn: [], claims: [], rings: [] };
 const UNSEEN = { severity: "waiting", verdict: "Looking at the ring", detail: null, reasons: [], more: 0 };
 
 /** The fresh value with all those parts of the old one that are the same in it: many pictures are kept, and little changes. */
@@ -70,7 +71,7 @@ export class Ring {
   }
 
   static empty() {
-    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0, health: UNSEEN });
+    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0, health: UNSEEN, found: NOTHING_FOUND });
   }
 
   /** The ring after an event of the stream. */
@@ -78,7 +79,8 @@ export class Ring {
     const nodes = isWhole ? new Map() : new Map(this.nodes);
     for (const seen of event.nodes) nodes.set(seen.node, new Node(seen, this.nodes.get(seen.node)));
     for (const gone of event.gone) nodes.delete(gone);
-    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms, health: event.health };
+    const found = sharing(this.about.found, event.found ?? NOTHING_FOUND);
+    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms, health: event.health, found };
     return new Ring(event.at_ms, nodes, about);
   }
 
@@ -126,16 +128,21 @@ export class Ring {
     return this.believedBy.get(name);
   }
 
-  /** Arcs of the ring for which nobody answers, and those for which several do, if that is said. */
+  /** Arcs of the ring for which nobody answers, and those for which several do. */
   get claims() {
-    this.claimed ??= this.says("no-owner") || this.says("several-owners") ? claims(this) : [];
-    return this.claimed;
+    return this.about.found.claims;
   }
 
-  /** The rings into which the nodes fall when one follows successors: one, unless it is said that there are several. */
+  /** The rings into which the nodes fall when one follows successors: one of all members, unless something else is said. */
   get cycles() {
-    this.cyclesFound ??= this.says("several-rings") ? cycles(this) : cycles(this).slice(0, 1);
+    this.cyclesFound ??= this.about.found.rings.length > 0 ? this.about.found.rings : [this.members.map(({ node }) => node.name)].filter((ring) => ring.length > 0);
     return this.cyclesFound;
+  }
+
+  /** The beliefs that the other node does not share. */
+  get torn() {
+    this.tornFound ??= new Set(this.about.found.torn.map(({ of, side }) => `${side} ${of}`));
+    return this.tornFound;
   }
 
   /** In which of these rings each member is, or to which its successors lead: that of the node that looks is 0. */
@@ -159,11 +166,10 @@ export class Ring {
 
   /** How a node is, in the words that the terminal has for it too. */
   stateOf(node) {
-    if (node.hasLeft) return "left";
-    if (!node.isThere) return node.answer.replaceAll("-", " ");
+    const { states } = this.about.found;
+    if (Object.hasOwn(states, node.name)) return states[node.name];
+    if (!node.isThere) return node.hasLeft ? "left" : node.answer.replaceAll("-", " ");
     if (!node.isMember) return "no member";
-    if (this.beliefsOf(node.name).some((belief) => !belief.isAgreed)) return "disagrees";
-    if (node.ring.range && !node.ring.range.is_complete) return "incomplete";
     return node.ring.is_ready ? "ready" : "not ready";
   }
 
@@ -195,7 +201,6 @@ function commonParts(names) {
 
 function beliefsOf(ring, node) {
   if (!node?.isMember) return [];
-  const isSaid = ring.says("disagreement") || ring.says("several-rings");
   const beliefs = [];
   const add = (kind, about, back) => {
     if (about === null || about === node.name) return;
@@ -203,47 +208,11 @@ function beliefsOf(ring, node) {
     const says = other?.isMember ? other[back] : null;
     // One that runs another program cannot tell what it believes, and nothing is known against it.
     const cannotTell = other?.answer === "other-program";
-    beliefs.push({ kind, of: node.name, about, says, cannotTell, isAgreed: says === node.name || cannotTell || !isSaid });
+    beliefs.push({ kind, of: node.name, about, says, cannotTell, isAgreed: !ring.torn.has(`${kind} ${node.name}`) });
   };
   add("successor", node.successor, "predecessor");
   add("predecessor", node.predecessor, "successor");
   return beliefs;
-}
-
-function claims(ring) {
-  const ranges = [];
-  for (const { node, turn: end } of ring.members) {
-    const range = node.ring.range;
-    if (range) ranges.push({ from: ring.turnOf(range.after), to: end, isAll: range.after === range.up_to });
-  }
-  if (ranges.length === 0 || ranges.some((range) => range.isAll)) {
-    return ranges.length > 1 ? [{ from: 0, to: 1, owners: ranges.length }] : [];
-  }
-  const cuts = [...new Set(ranges.flatMap(({ from, to }) => [from, to]))].sort((a, b) => a - b);
-  const found = [];
-  cuts.forEach((from, idx) => {
-    const to = cuts[(idx + 1) % cuts.length];
-    const middle = from + sweep(from, to) / 2;
-    const owners = ranges.filter((range) => sweep(range.from, middle % 1) < sweep(range.from, range.to)).length;
-    if (owners !== 1) found.push({ from, to, owners });
-  });
-  return found;
-}
-
-function cycles(ring) {
-  const state = new Map();
-  const found = [];
-  for (const { node } of ring.members) {
-    const path = [];
-    let name = node.name;
-    while (name !== null && ring.nodes.get(name)?.isMember && !state.has(name)) {
-      state.set(name, node.name);
-      path.push(name);
-      name = ring.nodes.get(name).successor ?? name;
-    }
-    if (state.get(name) === node.name && path.includes(name)) found.push(path.slice(path.indexOf(name)));
-  }
-  return found;
 }
 
 function depths(ring) {

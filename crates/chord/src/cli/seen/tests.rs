@@ -262,6 +262,34 @@ fn that_one_has_left_is_believed_of_those_who_stood_next_to_it() {
 }
 
 #[test]
+fn whoever_draws_a_ring_is_told_all_that_is_the_matter_and_where() {
+    let names = names(8);
+    let found = |nodes: Vec<SeenBody>| serde_json::to_value(ring(nodes).sight.found()).unwrap();
+    let nothing = json!({"states": {}, "torn": [], "claims": [], "rings": []});
+    assert_eq!(found(ideal(&names)), nothing);
+
+    let mut nodes = ideal(&names);
+    nodes[1].report.as_mut().unwrap().ring.successors.remove(0);
+    nodes[5].report = None;
+    nodes[5].answer = SeenAs::OtherProgram;
+    let told = found(nodes);
+    let states = json!({&names[1]: "disagrees", &names[2]: "disagrees", &names[5]: "other program"});
+    assert_eq!(told["states"], states);
+    let torn = json!([{"of": &names[1], "side": "successor"}, {"of": &names[2], "side": "predecessor"}]);
+    assert_eq!(told["torn"], torn);
+    // All but the one that is passed over; it leads there, and nobody leads to it.
+    let passed: Vec<_> = [0, 1, 3, 4, 5, 6, 7].map(|idx| names[idx].clone()).to_vec();
+    let told: Vec<String> = serde_json::from_value(told["rings"][0].clone()).unwrap();
+    assert_eq!(told, passed);
+
+    let told = found(cut(&names));
+    assert_eq!((&told["states"], &told["torn"]), (&json!({}), &json!([])));
+    let rings: Vec<Vec<String>> = serde_json::from_value(told["rings"].clone()).unwrap();
+    assert_eq!(rings.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
+    assert!(told["claims"].as_array().unwrap().iter().all(|arc| arc["owners"] == 2));
+}
+
+#[test]
 fn a_ring_that_was_cut_is_two_and_says_so_first() {
     let ring = ring(cut(&names(8)));
     assert_eq!((ring.n_cycles(), ring.torn().len()), (2, 0));
