@@ -56,23 +56,58 @@ struct Trouble {
     failed: u64,
     /// Lines that the collector did not want.
     refused: u64,
-    /// When the log last said what goes wrong.
-    complained: Option<Instant>,
-    /// Whether it has said so of metrics and of lines, and not yet that it goes well again.
+    /// When the log last said what goes wrong with metrics and with lines.
+    complained: [Option<Instant>; 2],
+    /// Whether it has said so of either, and not yet that it goes well again.
     is_told: [bool; 2],
-    /// How many dropped lines it has told of.
-    dropped_told: u64,
+    /// How many lines it has told of for which there was no room.
+    overflown_told: u64,
 }
 
 impl Trouble {
     /// Whether it is time to complain. Then it is done.
-    fn may_complain(&mut self, dropped: u64) -> bool {
-        let may = self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT_PAUSE);
+    fn may_complain(&mut self, signal: Signal) -> bool {
+        let complained = &mut self.complained[signal as usize];
+        let may = complained.is_none_or(|at| at.elapsed() >= COMPLAINT_PAUSE);
         if may {
-            (self.complained, self.dropped_told) = (Some(Instant::now()), dropped);
+            *complained = Some(Instant::now());
         }
         may
     }
+
+    /// It went well. What is to be said of that, with so many lines for which there was no room by now.
+    fn ends(&mut self, signal: Signal, overflown: u64) -> Word {
+        let word = if std::mem::take(&mut self.is_told[signal as usize]) {
+            Word::WellAgain
+        } else if overflown > self.overflown_told && self.may_complain(signal) {
+            Word::Slow
+        } else {
+            return Word::Nothing;
+        };
+        self.overflown_told = overflown;
+        word
+    }
+
+    /// It went wrong, and so many lines are not wanted. Whether that is to be said.
+    fn grows(&mut self, signal: Signal, refused: u64, overflown: u64) -> bool {
+        self.failed = self.failed.saturating_add(1);
+        self.refused = self.refused.saturating_add(refused);
+        let is_to_be_told = self.may_complain(signal);
+        if is_to_be_told {
+            self.is_told[signal as usize] = true;
+            self.overflown_told = overflown;
+        }
+        is_to_be_told
+    }
+}
+
+/// What is to be said of a collector that takes what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Nothing,
+    WellAgain,
+    /// Lines had no room, since they come faster.
+    Slow,
 }
 
 /// What is sent.
@@ -106,7 +141,13 @@ impl Exporter {
     /// Sends what is left, and ends. What a collector does not take in time is lost.
     pub(super) async fn finish(mut self) {
         self.ending.send_replace(true);
-        let sent = async { while self.sending.join_next().await.is_some() {} };
+        let sent = async {
+            while let Some(ended) = self.sending.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(event = "otlp-broke", %error, "what sends to the collector broke");
+                }
+            }
+        };
         let is_sent = tokio::time::timeout(FINISH_WAIT, sent).await.is_ok();
         KEPT.close();
         if !is_sent {
@@ -125,7 +166,7 @@ impl Link {
         match post(&self.endpoint, signal.path(), message).await {
             Ok(None) => self.works(signal),
             Ok(Some((count, why))) => {
-                self.fails(signal, count, &format!("it refused {count} of what it got ({why})"));
+                self.fails(signal, count.min(lines), &format!("it refused {count} of what it got ({why})"));
             }
             Err(failure) => {
                 let refused = if matches!(failure, Failure::Never { .. }) { lines } else { 0 };
@@ -137,38 +178,32 @@ impl Link {
     }
 
     fn works(&self, signal: Signal) {
+        let overflown = KEPT.dropped();
         let mut trouble = self.trouble();
-        let dropped = KEPT.dropped() + trouble.refused;
-        let is_well_again = std::mem::take(&mut trouble.is_told[signal as usize]);
-        let is_slow = dropped > trouble.dropped_told && !is_well_again && trouble.may_complain(dropped);
+        let (word, dropped) = (trouble.ends(signal, overflown), overflown.saturating_add(trouble.refused));
         drop(trouble);
         let there = &self.endpoint;
-        if is_well_again {
-            tracing::info!(
+        match word {
+            Word::Nothing => {}
+            Word::WellAgain => tracing::info!(
                 event = "otlp-works",
                 dropped,
                 "the collector at {there} takes again what is sent to {}",
                 signal.path()
-            );
-        }
-        if is_slow {
-            tracing::warn!(
+            ),
+            Word::Slow => tracing::warn!(
                 event = "otlp-slow",
                 dropped,
                 "lines of the log were dropped, since the collector at {there} takes them more slowly than they come: log less, by --log"
-            );
+            ),
         }
     }
 
     fn fails(&self, signal: Signal, refused: u64, why: &str) {
+        let overflown = KEPT.dropped();
         let mut trouble = self.trouble();
-        trouble.failed += 1;
-        if let Signal::Log = signal {
-            trouble.refused += refused;
-        }
-        let (failed, dropped) = (trouble.failed, KEPT.dropped() + trouble.refused);
-        let is_to_be_told = trouble.may_complain(dropped);
-        trouble.is_told[signal as usize] |= is_to_be_told;
+        let is_to_be_told = trouble.grows(signal, refused, overflown);
+        let (failed, dropped) = (trouble.failed, overflown.saturating_add(trouble.refused));
         drop(trouble);
         if is_to_be_told {
             tracing::warn!(
@@ -225,6 +260,10 @@ async fn send_log(link: Arc<Link>, mut end: watch::Receiver<bool>) {
                 break;
             }
             send_lines(&link, &lines, &mut end).await;
+            // What came meanwhile waits for what comes right after it.
+            if lines.len() < BATCH_LINES_MAX && !is_last {
+                break;
+            }
         }
         if is_last {
             return;
@@ -242,7 +281,8 @@ async fn send_lines(link: &Link, lines: &[Vec<u8>], end: &mut watch::Receiver<bo
             Err(Failure::Later { pause, .. }) => pause,
         };
         tokio::select! {
-            () = tokio::time::sleep(wanted.unwrap_or(pause)) => {}
+            // A collector that asks for no pause at all, again and again, would be asked without end.
+            () = tokio::time::sleep(wanted.map_or(pause, |wanted| wanted.max(pause))) => {}
             // Once more at once, since there will be no later; then not in a hurry, for as long as it is waited for.
             () = ended(end), if !*end.borrow() => {}
         }
@@ -254,4 +294,43 @@ async fn send_lines(link: &Link, lines: &[Vec<u8>], end: &mut watch::Receiver<bo
 async fn ended(end: &mut watch::Receiver<bool>) {
     // Whoever would tell it is there until all is sent.
     _ = end.wait_for(|has_ended| *has_ended).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_with_metrics_and_with_lines_is_told_apart() {
+        let mut trouble = Trouble::default();
+        assert!(trouble.grows(Signal::Metrics, 0, 0));
+        assert!(
+            trouble.grows(Signal::Log, 3, 0),
+            "a complaint about the one keeps none about the other back"
+        );
+        assert!(!trouble.grows(Signal::Log, 3, 0), "once a minute");
+        assert_eq!((trouble.failed, trouble.refused), (3, 6));
+        assert_eq!(trouble.ends(Signal::Log, 0), Word::WellAgain);
+        assert_eq!(trouble.ends(Signal::Log, 0), Word::Nothing, "what was refused is not slow");
+        assert_eq!(trouble.ends(Signal::Metrics, 0), Word::WellAgain);
+    }
+
+    #[test]
+    fn lines_without_room_are_told_once() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.ends(Signal::Log, 5), Word::Slow);
+        assert_eq!(trouble.ends(Signal::Log, 5), Word::Nothing);
+        let mut trouble = Trouble::default();
+        assert!(trouble.grows(Signal::Log, 0, 2));
+        assert_eq!(trouble.ends(Signal::Log, 7), Word::WellAgain, "which says how many there are");
+        assert_eq!(trouble.ends(Signal::Log, 7), Word::Nothing);
+    }
+
+    #[test]
+    fn no_count_of_a_collector_is_more_than_can_be_counted() {
+        let mut trouble = Trouble::default();
+        trouble.grows(Signal::Log, u64::MAX, 0);
+        trouble.grows(Signal::Log, u64::MAX, 0);
+        assert_eq!(trouble.refused, u64::MAX);
+    }
 }

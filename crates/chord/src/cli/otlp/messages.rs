@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chord::{Measured, Measurement, MetricKind, NodeName, Series};
 use tracing::Level;
 
+use crate::cli::exit::one_line;
+
 use super::protobuf::{Content, Fields, Message};
 
 /// Sums and histograms count since the node runs.
@@ -90,7 +92,8 @@ pub(super) fn rejected(answer: &[u8]) -> Option<(u64, String)> {
             match (field, content) {
                 (1, Content::Varint(rejected)) => count = rejected,
                 (2, Content::Bytes(text)) => {
-                    reason = String::from_utf8_lossy(text).chars().take(REASON_CHARS_MAX).collect();
+                    let text: String = String::from_utf8_lossy(text).chars().take(REASON_CHARS_MAX).collect();
+                    reason = one_line(&text);
                 }
                 _ => {}
             }
