@@ -322,7 +322,7 @@ async fn whoever_calls_itself_a_node_has_to_show_a_certificate_for_the_host_of_t
 #[tokio::test]
 async fn who_does_not_say_in_time_what_it_speaks_is_counted_where_tls_alone_is_spoken() {
     let authority = Authority::new();
-    let limits = Limits { header_read: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { header_read: Duration::from_secs(1), ..Limits::default() };
     let builder = Node::builder().listen("127.0.0.1:0").tls(authority.node(HERE)).limits(limits);
     let node = builder.start().await.unwrap();
     let nobody = ClientTls::new(authority.file()).unwrap();
