@@ -17,6 +17,9 @@ use tokio::time::Instant;
 /// What is on its way in one direction of one connection, in reads, at most: then no more is read.
 const CHUNKS_MAX: usize = 256;
 
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How bytes come through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -63,8 +66,12 @@ impl Front {
         let manners = Arc::clone(&self.manner);
         self.accepting.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((stream, from)) = listener.accept().await {
+            loop {
                 while connections.try_join_next().is_some() {}
+                let Ok((stream, from)) = listener.accept().await else {
+                    tokio::time::sleep(ACCEPT_PAUSE).await; // As when no file descriptor is left.
+                    continue;
+                };
                 let (to, manner) = (to.clone(), manners.subscribe());
                 connections.spawn(serve(stream, from, to, whose, manner));
             }

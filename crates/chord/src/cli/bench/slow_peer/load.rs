@@ -1,5 +1,6 @@
 //! Reads and writes at a fixed rate, however fast they are answered, through those that are well.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ const LATENCY_MAX_US: u64 = 60_000_000;
 /// How long a request may take: longer than any operation.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// From one key of a client to its next one.
+const KEY_STEP: usize = 7919;
+
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -25,7 +29,7 @@ pub(super) enum Kind {
 /// What was seen of one kind.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    /// In microseconds, of requests that succeeded.
+    /// In microseconds, of requests that succeeded, and so far of those that have no answer yet.
     latencies: Histogram<u64>,
     pub(super) errors: u64,
     pub(super) first_failure: Option<String>,
@@ -41,10 +45,12 @@ impl Seen {
     #[cfg(test)]
     pub(super) fn of(latencies: impl IntoIterator<Item = Duration>) -> Self {
         let mut seen = Self::new().expect("a histogram");
-        for latency in latencies {
-            seen.latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        }
+        latencies.into_iter().for_each(|latency| seen.note(latency));
         seen
+    }
+
+    fn note(&mut self, latency: Duration) {
+        self.latencies.saturating_record(micros(latency));
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -74,6 +80,10 @@ pub(super) struct Plan {
 /// Requests that go on until this is dropped.
 pub(super) struct Load {
     seen: Arc<[Mutex<Seen>; 2]>,
+    began: Instant,
+    pause: Duration,
+    /// When what each client waits for was due, in microseconds since it began.
+    dues: Vec<(Kind, Arc<AtomicU64>)>,
     _clients: JoinSet<()>,
 }
 
@@ -88,32 +98,55 @@ impl Load {
         }
         let seen = Arc::new([Mutex::new(Seen::new()?), Mutex::new(Seen::new()?)]);
         let began = Instant::now();
-        let mut clients = JoinSet::new();
+        let pause = Duration::from_secs(plan.n_clients.into()) / plan.per_second;
+        let (mut clients, mut dues) = (JoinSet::new(), Vec::new());
         for number in 0..plan.n_clients {
             let kind = if number % 2 == 0 { Kind::Put } else { Kind::Get };
+            let due = Duration::from_secs(number.into()) / plan.per_second;
+            let oldest = Arc::new(AtomicU64::new(micros(due)));
+            dues.push((kind, Arc::clone(&oldest)));
             let beat = Beat {
                 client: Client::new(plan.nodes[usize::from(number / 2) % plan.nodes.len()].clone()),
                 kind,
                 value: value.clone(),
                 keys: Arc::clone(&plan.keys),
                 key_idx: usize::from(number),
-                due: began + Duration::from_secs(number.into()) / plan.per_second,
-                pause: Duration::from_secs(plan.n_clients.into()) / plan.per_second,
+                began,
+                due,
+                oldest,
+                pause,
             };
             clients.spawn(beat.run(Arc::clone(&seen)));
         }
-        Ok(Self { seen, _clients: clients })
+        Ok(Self { seen, began, pause, dues, _clients: clients })
     }
 
-    /// What was seen since this was asked last.
+    /// What was seen since this was asked last. Whatever is due by now and has no answer counts for as long as it has waited:
+    /// what hangs until the end would not be seen otherwise.
     pub(super) fn take(&self) -> anyhow::Result<[Seen; 2]> {
         let fresh = Seen::new()?;
         let take = |seen: &Mutex<Seen>| {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *seen, fresh.clone())
         };
-        Ok([take(&self.seen[0]), take(&self.seen[1])])
+        let mut seen = [take(&self.seen[0]), take(&self.seen[1])];
+        let now = self.began.elapsed();
+        for (kind, due) in &self.dues {
+            let due = Duration::from_micros(due.load(Ordering::Relaxed));
+            ages(due, self.pause, now).for_each(|age| seen[*kind as usize].note(age));
+        }
+        Ok(seen)
     }
+}
+
+/// For how long each request has waited by now that is due, the oldest then, and one after each pause.
+fn ages(oldest: Duration, pause: Duration, now: Duration) -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(oldest), move |due| Some(*due + pause))
+        .map_while(move |due| now.checked_sub(due))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// One client's work.
@@ -123,28 +156,33 @@ struct Beat {
     value: Value,
     keys: Arc<[Key]>,
     key_idx: usize,
-    due: Instant,
+    began: Instant,
+    /// Since it began.
+    due: Duration,
+    /// The same, for others.
+    oldest: Arc<AtomicU64>,
     pause: Duration,
 }
 
 impl Beat {
     async fn run(mut self, seen: Arc<[Mutex<Seen>; 2]>) {
         loop {
-            let was_held_up = Instant::now() > self.due;
-            tokio::time::sleep_until(self.due.into()).await;
-            let since = counts_from(self.due, Instant::now(), was_held_up);
-            // A step that has no part in common with how many keys there are comes to each of them.
-            self.key_idx = (self.key_idx + 7919) % self.keys.len();
+            let due = self.began + self.due;
+            let was_held_up = Instant::now() > due;
+            tokio::time::sleep_until(due.into()).await;
+            let since = counts_from(due, Instant::now(), was_held_up);
+            // A step that has no part in common with how many keys there are comes to each of them; it is prime.
+            let step = if self.keys.len().is_multiple_of(KEY_STEP) { 1 } else { KEY_STEP };
+            self.key_idx = (self.key_idx + step) % self.keys.len();
             let operation = match self.kind {
                 Kind::Put => Operation::put(self.value.clone()),
                 Kind::Get => Operation::Get,
             };
             let key = self.keys[self.key_idx].clone();
             let ended = self.client.operate(key, operation, Consistency::Usual, ANSWER_WITHIN).await;
-            let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
             let mut seen = seen[self.kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
             match ended {
-                Ok(_) => seen.latencies.saturating_record(took),
+                Ok(_) => seen.note(since.elapsed()),
                 Err(error) => {
                     seen.errors += 1;
                     seen.first_failure.get_or_insert_with(|| error.to_string());
@@ -152,6 +190,19 @@ impl Beat {
             }
             drop(seen);
             self.due += self.pause;
+            self.oldest.store(micros(self.due), Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_answer_yet_counts_with_its_age_and_so_does_what_is_due_behind_it() {
+        let ms = Duration::from_millis;
+        assert_eq!(ages(ms(100), ms(30), ms(170)).collect::<Vec<_>>(), [ms(70), ms(40), ms(10)]);
+        assert_eq!(ages(ms(100), ms(30), ms(99)).count(), 0, "it is not due yet");
     }
 }
