@@ -109,10 +109,14 @@ export class Ring {
     return this.order.filter(({ node }) => node.isMember);
   }
 
-  /** Whether the node that shows the ring says that this is the matter, or has more to say than it tells. */
+  /**
+   * Whether the node that shows the ring says that this, which is more than a note, is the matter, or may have no room to say
+   * so: the gravest reasons are told first.
+   */
   says(code) {
-    this.codes ??= new Set(this.about.health.reasons.map((reason) => reason.code));
-    return this.codes.has(code) || this.about.health.more > 0;
+    const { reasons, more } = this.about.health;
+    this.codes ??= new Set(reasons.map((reason) => reason.code));
+    return this.codes.has(code) || (more > 0 && reasons.every((reason) => reason.severity !== "note"));
   }
 
   /** Every belief about who is next: whose, about whom, and what that one says. */
