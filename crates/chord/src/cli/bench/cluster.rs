@@ -50,6 +50,13 @@ pub(super) struct Setup {
     pub(super) entry: Entry,
 }
 
+impl Setup {
+    /// Servers that are asked over HTTP, and let everybody in.
+    pub(super) fn open(ring_size: RingSize, keeping: KeepingArgs) -> Self {
+        Self { door: Door::Http, ring_size, keeping, connections: None, entry: Entry::default() }
+    }
+}
+
 #[derive(Debug)]
 struct Server {
     name: NodeName,

@@ -17,9 +17,8 @@ use chord_sim::paper::SEED_DEFAULT;
 use clap::Args;
 
 use super::cluster::{Cluster, Setup};
-use super::entry::Entry;
 use super::keeping::KeepingArgs;
-use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
+use super::{CONNECTIONS_MAX, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::output::note;
@@ -133,13 +132,7 @@ impl GrowArgs {
     /// One ring of processes, which are gone when this returns.
     async fn measure_processes(&self, n_nodes: u16, signals: &mut Signals) -> anyhow::Result<Grown> {
         let (keeping, ring_size) = (self.keeping.clone(), self.ring_size);
-        let mut cluster = Cluster::new(Setup {
-            door: Door::Http,
-            ring_size,
-            keeping,
-            connections: None,
-            entry: Entry::default(),
-        });
+        let mut cluster = Cluster::new(Setup::open(ring_size, keeping));
         let plan = processes::Plan {
             ring_size,
             connections: self.connections,

@@ -9,7 +9,6 @@ use chord::{Client, NodeName, Range, RingSize};
 use clap::Args;
 
 use super::cluster::{Cluster, Setup};
-use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::keys::{KEY_BYTES, Sizes};
 use super::load::{self, Load};
@@ -93,14 +92,7 @@ pub(crate) struct JoinArgs {
 
 impl JoinArgs {
     pub(super) fn setup(&self) -> Setup {
-        let keeping = self.keeping.clone();
-        Setup {
-            door: Door::Http,
-            ring_size: self.ring_size,
-            keeping,
-            connections: None,
-            entry: Entry::default(),
-        }
+        Setup::open(self.ring_size, self.keeping.clone())
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

@@ -10,7 +10,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::cluster::{Cluster, Setup};
-use super::entry::Entry;
 use super::keeping::{KeepingArgs, Kept};
 use super::keys::Sizes;
 use super::process::{round, usage};
@@ -110,14 +109,7 @@ struct Sent {
 
 impl RepairArgs {
     pub(super) fn setup(&self) -> Setup {
-        let keeping = self.keeping.clone();
-        Setup {
-            door: Door::Http,
-            ring_size: self.ring_size,
-            keeping,
-            connections: None,
-            entry: Entry::default(),
-        }
+        Setup::open(self.ring_size, self.keeping.clone())
     }
 
     /// May be dropped at any point: every process started is in `cluster`.

@@ -11,10 +11,9 @@ use chord::{Key, NodeName, RingSize};
 use clap::{Args, ValueEnum};
 
 use super::cluster::{Behind, Cluster, Setup};
-use super::entry::Entry;
 use super::keeping::KeepingArgs;
 use super::ready::wait_until_ready;
-use super::{CONNECTIONS_MAX, Door, NODES_MAX, VALUE_BYTES_MAX};
+use super::{CONNECTIONS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
 use crate::cli::output::note;
 use front::{Front, Manner, Whose};
@@ -118,14 +117,7 @@ pub(crate) struct SlowPeerArgs {
 
 impl SlowPeerArgs {
     pub(super) fn setup(&self) -> Setup {
-        let keeping = self.keeping.clone();
-        Setup {
-            door: Door::Http,
-            ring_size: RingSize::DEFAULT,
-            keeping,
-            connections: None,
-            entry: Entry::default(),
-        }
+        Setup::open(RingSize::DEFAULT, self.keeping.clone())
     }
 
     /// May be dropped at any point: every process started is in `cluster`.
