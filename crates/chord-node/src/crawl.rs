@@ -96,7 +96,7 @@ impl Shared {
         let mut is_at_work = lock(&self.crawler.is_at_work);
         let pictures = self.crawler.pictures.subscribe();
         if !std::mem::replace(&mut *is_at_work, true) {
-            tokio::spawn(round::crawl(self.clone()));
+            self.runtimes.home().spawn(round::crawl(self.clone()));
         }
         Some(Look { shared: self.clone(), pictures, last: None, _seat: seat })
     }

@@ -48,8 +48,10 @@ impl Shared {
     /// Leaves the ring, once: whoever asks again gets the same report. Goes on if the asker gives up waiting.
     pub(crate) async fn depart(self: &Arc<Self>) -> Departure {
         let shared = self.clone();
-        let leaving =
-            tokio::spawn(async move { *shared.departure.get_or_init(|| shared.clone().leave()).await });
+        let leaving = self
+            .runtimes
+            .home()
+            .spawn(async move { *shared.departure.get_or_init(|| shared.clone().leave()).await });
         leaving.await.unwrap_or_else(|error| {
             tracing::error!(event = "departure-broke", "the departure broke: {error}");
             Departure { left_behind: self.store.usage().records, ..Departure::default() }
@@ -59,7 +61,7 @@ impl Shared {
     /// Leaves the ring and closes the door, also when the asker gives up waiting.
     pub(crate) async fn shut_down(self: &Arc<Self>) -> Departure {
         let shared = self.clone();
-        let ending = tokio::spawn(async move {
+        let ending = self.runtimes.home().spawn(async move {
             let departure = shared.depart().await;
             shared.advance(Stage::Closing);
             departure

@@ -37,6 +37,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::Limits;
+use crate::crew::{Crew, Served};
 use crate::guard::Visitor;
 use crate::links::prepare;
 use crate::listen::follow;
@@ -99,8 +100,13 @@ impl Ends {
 }
 
 /// Serves until the node closes, then lets the answers under way end. Where it listens follows that name, if there is one.
-pub(crate) async fn serve(mut listener: TcpListener, follows: Option<NodeName>, shared: Arc<Shared>) {
-    let mut door = Door::new(&shared);
+pub(crate) async fn serve(
+    mut listener: TcpListener,
+    follows: Option<NodeName>,
+    crew: Crew,
+    shared: Arc<Shared>,
+) {
+    let mut door = Door::new(crew, &shared);
     let (listeners, mut moved) = mpsc::channel(1);
     if let (Some(name), Ok(bound)) = (follows, listener.local_addr()) {
         tokio::spawn(follow(name, bound, listeners));
@@ -132,6 +138,8 @@ pub(crate) async fn serve(mut listener: TcpListener, follows: Option<NodeName>, 
 /// Who is inside.
 struct Door {
     shared: Arc<Shared>,
+    /// Who serves the connections.
+    crew: Crew,
     /// One for each connection that may be served.
     permits: Arc<Semaphore>,
     /// Each newcomer that waits for a place holds a copy of this.
@@ -147,9 +155,10 @@ struct Door {
 }
 
 impl Door {
-    fn new(shared: &Arc<Shared>) -> Self {
+    fn new(crew: Crew, shared: &Arc<Shared>) -> Self {
         Self {
             shared: shared.clone(),
+            crew,
             permits: Arc::new(Semaphore::new(shared.limits.connections)),
             waiting: Arc::new(()),
             farewells: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
@@ -185,9 +194,31 @@ impl Door {
             Some(permit) => Place::Taken(permit),
             None => Place::Awaited { permits: self.permits.clone(), waits: self.waiting.clone() },
         };
-        let newcomer = Newcomer { stream, peer, seat: seat.clone(), place };
-        let task = self.tasks.spawn(newcomer.serve(self.shared.clone()));
-        self.seats.take(task.id(), seat);
+        match self.serve(stream, peer, &seat, place) {
+            Ok(task) => self.seats.take(task, seat),
+            Err(error) => {
+                tracing::warn!(event = "accept-failed", "giving a connection to another thread: {error}");
+            }
+        }
+    }
+
+    /// Has the newcomer served by one of the crew.
+    fn serve(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        seat: &Arc<Seat>,
+        place: Place,
+    ) -> io::Result<Id> {
+        let (stream, by) = self.crew.take(stream)?;
+        let (there, served) = by.unzip();
+        let newcomer = Newcomer { stream, peer, seat: seat.clone(), place, served };
+        let work = newcomer.serve(self.shared.clone());
+        let task = match there {
+            None => self.tasks.spawn(work),
+            Some(there) => self.tasks.spawn_on(work, &there),
+        };
+        Ok(task.id())
     }
 
     /// Nobody is refused where an idle one goes for a newcomer; but whoever takes all places leaves a trace.
@@ -235,6 +266,8 @@ struct Newcomer {
     peer: SocketAddr,
     seat: Arc<Seat>,
     place: Place,
+    /// Counted by the crew, if there is one.
+    served: Option<Served>,
 }
 
 /// There is no place for a newcomer.
@@ -257,7 +290,7 @@ enum Place {
 impl Newcomer {
     /// Serves the connection. The first bytes decide what it speaks.
     async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
-        let Self { mut stream, peer, seat, place } = self;
+        let Self { mut stream, peer, seat, place, served: _served } = self;
         let _permit = match place {
             Place::Taken(permit) => permit,
             Place::Awaited { permits, waits } => tokio::select! {

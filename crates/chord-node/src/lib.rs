@@ -15,6 +15,7 @@ mod clock;
 mod contact;
 mod copies;
 mod crawl;
+mod crew;
 mod departed;
 mod departure;
 mod door;

@@ -16,6 +16,7 @@ use crate::annex::Annex;
 use crate::askers::Askers;
 use crate::clock::Differences;
 use crate::crawl::Crawler;
+use crate::crew::Runtimes;
 use crate::departed::Departed;
 use crate::guard::Guard;
 use crate::links::{Asker, Links, lock};
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     /// For commands that go round the whole ring.
     pub(crate) rounds: Semaphore,
     pub(crate) links: Links,
+    /// Where its tasks run.
+    pub(crate) runtimes: Runtimes,
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) records: Records,
     /// Whom this node knows, its neighbours first.

@@ -7,6 +7,7 @@
 mod rest_client;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chord_node::{Limits, Network, Node};
@@ -260,4 +261,31 @@ async fn how_long_commits_took_is_counted_once_for_each() {
     let told = ask(&node, "GET /v1/node").await;
     assert!(told.text().contains("\"process\":{\"cpu_seconds\":"), "{}", told.text());
     node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_with_threads_of_its_own_is_asked_and_ended_at_them() {
+    let builder = || Node::builder().listen("127.0.0.1:0").threads(NonZeroUsize::new(2).unwrap());
+    let first = builder().start().await.unwrap();
+    let second = builder().join(first.name().clone()).start().await.unwrap();
+    tokio::time::timeout(DEADLINE, second.ready()).await.unwrap().unwrap();
+    let begun = (0..20).map(|count| {
+        let (node, other) = if count % 2 == 0 { (&first, &second) } else { (&second, &first) };
+        async move {
+            assert_eq!(redis(node, &format!("SET key-{count} {count}\r\n")).await, "+OK\r\n+OK\r\n");
+            let got = ask(other, &format!("GET /v1/kv/key-{count}")).await;
+            assert_eq!(got.text(), count.to_string());
+        }
+    });
+    futures_util::future::join_all(begun).await;
+    // This test has one thread, and the node two more.
+    assert_eq!(numbers(&first).await["chord_runtime_workers"], 3.0);
+    // Who asks for the end of a node is served by a thread that ends with it.
+    let ended = ask(&first, "POST /shutdown").await;
+    assert_eq!(ended.status, 200, "{}", ended.text());
+    tokio::time::timeout(DEADLINE, first.stopped()).await.expect("it has left");
+    for count in 0..20 {
+        let got = ask(&second, &format!("GET /v1/kv/key-{count}")).await;
+        assert_eq!(got.text(), count.to_string(), "it was handed over");
+    }
 }

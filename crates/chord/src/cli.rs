@@ -255,9 +255,14 @@ impl Command {
         }
     }
 
-    /// Nodes use every core. Clients and the load generator use one: they leave the rest to the nodes.
+    /// Clients and the load generator use one core: they leave the rest to the nodes. A node serves connections on threads of
+    /// its own and needs one beside them for itself, which is never the one that waits for signals.
     fn runtime(&self) -> anyhow::Result<tokio::runtime::Runtime> {
-        let mut builder = if self.serves() || matches!(self, Self::Dev(_)) {
+        let mut builder = if self.serves() {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1);
+            builder
+        } else if matches!(self, Self::Dev(_)) {
             tokio::runtime::Builder::new_multi_thread()
         } else {
             tokio::runtime::Builder::new_current_thread()

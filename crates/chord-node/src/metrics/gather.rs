@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use chord_disk::COMMIT_BOUNDS;
 use chord_kv::Health;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::count::{BOUNDS_US, Distribution, HOPS_MAX};
 use super::exposition::{Exposition, Format};
@@ -15,6 +15,7 @@ use super::process::Process;
 use super::sink::{Number, Sink};
 use super::table as all;
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
+use crate::crew::Runtimes;
 use crate::door::BUDGET_UNIT;
 use crate::offence::Offence;
 use crate::shared::Shared;
@@ -42,7 +43,7 @@ fn tell(shared: &Shared, process: &Process, to: &mut dyn Sink) {
     records(shared, to);
     store(shared, to);
     doors(shared, to);
-    runtime(to);
+    runtime(&shared.runtimes, to);
     to.tell_if(&all::PROCESS_CPU, process.usage.map(|usage| usage.cpu_s));
     to.tell_if(&all::PROCESS_MEMORY, process.usage.map(|usage| usage.memory_bytes));
     to.tell_if(&all::PROCESS_FILES, process.files);
@@ -214,12 +215,13 @@ fn tls(shared: &Shared, to: &mut dyn Sink) {
     }
 }
 
-fn runtime(to: &mut dyn Sink) {
-    let runtime = Handle::current().metrics();
-    let busy = (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker));
-    let busy: Duration = busy.sum();
-    to.tell(&all::RUNTIME_WORKERS, runtime.num_workers());
-    to.tell(&all::RUNTIME_TASKS, runtime.num_alive_tasks());
-    to.tell(&all::RUNTIME_QUEUE, runtime.global_queue_depth());
-    to.tell(&all::RUNTIME_BUSY, seconds(busy));
+fn runtime(runtimes: &Runtimes, to: &mut dyn Sink) {
+    let each: Vec<RuntimeMetrics> = runtimes.all().map(Handle::metrics).collect();
+    let busy = |one: &RuntimeMetrics| -> Duration {
+        (0..one.num_workers()).map(|worker| one.worker_total_busy_duration(worker)).sum()
+    };
+    to.tell(&all::RUNTIME_WORKERS, each.iter().map(RuntimeMetrics::num_workers).sum::<usize>());
+    to.tell(&all::RUNTIME_TASKS, each.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>());
+    to.tell(&all::RUNTIME_QUEUE, each.iter().map(RuntimeMetrics::global_queue_depth).sum::<usize>());
+    to.tell(&all::RUNTIME_BUSY, seconds(each.iter().map(busy).sum()));
 }

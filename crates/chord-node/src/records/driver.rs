@@ -9,7 +9,6 @@ use chord_kv::replication::{
 };
 use chord_kv::{Health, Range, Store, StoreError};
 use chord_ring::{Failure, Peer, Position, Token, View};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -46,7 +45,6 @@ pub(super) struct Driver {
     me: Peer,
     store: Arc<dyn Store>,
     age: Age,
-    runtime: Handle,
     /// What the machine wants to hear of others, and waits for.
     asking: JoinSet<()>,
     waiting: HashMap<Token, oneshot::Sender<Ended>>,
@@ -67,7 +65,6 @@ impl Driver {
             me,
             store,
             age: Age::zero(),
-            runtime: Handle::current(),
             asking: JoinSet::new(),
             waiting: HashMap::new(),
             leaving: Vec::new(),
@@ -222,13 +219,14 @@ impl Driver {
         asking: impl Future<Output = Input> + Send + 'static,
     ) {
         while self.asking.try_join_next().is_some() {}
+        // In one of the node's runtimes, whoever feeds the machine.
+        let here = shared.runtimes.here().clone();
         let owed = Owed { id, shared: Some(shared) };
         let asks = async move {
             let answer = asking.await;
             owed.give(answer);
         };
-        // In the node's runtime, whoever feeds the machine.
-        self.asking.spawn_on(asks, &self.runtime);
+        self.asking.spawn_on(asks, &here);
     }
 
     fn everything(&self) -> Range {

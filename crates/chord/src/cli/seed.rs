@@ -15,8 +15,8 @@ const XML_RPC_BITS_MAX: u16 = 63;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SeedCommand {
-    Server(ServerArgs),
-    Client(seed_client::ClientArgs),
+    Server(Box<ServerArgs>),
+    Client(Box<seed_client::ClientArgs>),
 }
 
 /// Run one node that waits for `create` or `join`, as chord.py's server does

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -84,6 +86,11 @@ pub(crate) struct MemberArgs {
     #[arg(long, value_name = "COUNT", env = "CHORD_WRITE_QUORUM",
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
+
+    /// Threads that serve connections, 1 to 1024; as many as the machine has cores, if not given
+    #[arg(long, value_name = "COUNT", env = "CHORD_THREADS",
+        value_parser = number::within::<u16>("the number of threads", 1..=1024))]
+    threads: Option<u16>,
 
     /// Let Redis clients of this node delete all keys of the ring, by FLUSHDB and FLUSHALL
     ///
@@ -307,6 +314,7 @@ impl ServeOptions {
             found,
             replicas,
             write_quorum,
+            threads,
             allow_flush,
             secret_file,
             tls: _,
@@ -323,6 +331,7 @@ impl ServeOptions {
             .listen(&self.place.listen)
             .ring_size(self.ring_size)
             .language(self.language)
+            .threads(threads_of(*threads))
             .ring_name(ring.clone())
             .successors(*successors);
         let builder = if *allow_flush { builder.allow_flush() } else { builder };
@@ -354,6 +363,12 @@ impl ServeOptions {
         node.stopped().await;
         self.conclude(&node.shutdown().await)
     }
+}
+
+/// How many threads serve connections, if so many are wanted.
+fn threads_of(wanted: Option<u16>) -> NonZeroUsize {
+    let wanted = wanted.and_then(|wanted| NonZeroUsize::new(wanted.into()));
+    wanted.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The value of a switch in the environment.
