@@ -232,6 +232,7 @@ impl Metrics {
             reads: self.operations.told(&[Deeds::Reads], of_clients),
             writes: self.operations.told(&[Deeds::Writes], of_clients),
             as_owner: self.operations.told(&Deeds::ALL, |door| door == Door::Peer),
+            doors: Some(self.operations.by_door()),
             hops: self.operation_hops.read().counts,
             lookups: LookupsBody { found: self.lookups_found.read(), failed: self.lookups_failed.read() },
             repair: RepairBody {

@@ -1,7 +1,7 @@
 //! Operations on keys as they are counted: by the door, by what they do and by how they ended.
 
 use chord_kv::replication::{Change, Operation, OperationError as Unable, Outcome as Kept};
-use chord_wire::rest::OperationsBody;
+use chord_wire::rest::{DoorsBody, OperationsBody};
 use tokio::time::Instant;
 
 use super::count::{Counter, Distribution, Times};
@@ -149,6 +149,23 @@ impl Operations {
 
     pub(crate) fn count(&self, door: Door, deed: Deed, end: End) -> u64 {
         self.0[door as usize].ended[deed as usize][end as usize].read()
+    }
+
+    /// How many have ended, by the door.
+    pub(super) fn by_door(&self) -> DoorsBody {
+        let of = |door| {
+            let ends = Deed::ALL.into_iter().flat_map(|deed| End::ALL.map(|end| (deed, end)));
+            ends.map(|(deed, end)| self.count(door, deed, end)).sum()
+        };
+        DoorsBody {
+            redis: of(Door::Redis),
+            rest: of(Door::Rest),
+            json: of(Door::Json),
+            xmlrpc: of(Door::XmlRpc),
+            binary: of(Door::Binary),
+            library: of(Door::Library),
+            peer: of(Door::Peer),
+        }
     }
 
     /// How long those took that only read, or the others.

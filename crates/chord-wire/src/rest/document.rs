@@ -28,7 +28,7 @@ use super::route::{Route, Verb};
 use super::sight::{ClaimBody, FoundBody, RingHealth, RingReason, RingTrouble, Severity, SideBody, TornBody};
 use super::trace::{StepBody, TraceBody, Why};
 use super::watch::{ChangeData, EVENTS_TYPE, MissedData};
-use super::work::{LookupsBody, OperationsBody, RepairBody, WorkBody};
+use super::work::{DoorsBody, LookupsBody, OperationsBody, RepairBody, WorkBody};
 use failures::{Failure, failures};
 use parts::{Condition, Next, Told};
 
@@ -148,6 +148,7 @@ fn components() -> utoipa::openapi::schema::Components {
         .schema_from::<ProcessBody>()
         .schema_from::<LinkBody>()
         .schema_from::<WorkBody>()
+        .schema_from::<DoorsBody>()
         .schema_from::<HealthBody>()
         .schema_from::<ReasonBody>()
         .schema_from::<Reason>()

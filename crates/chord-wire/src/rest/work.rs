@@ -21,6 +21,9 @@ pub struct WorkBody {
     /// What other nodes had it do as the owner of a key.
     #[serde(default)]
     pub as_owner: OperationsBody,
+    /// How many operations have ended, however, by the door at which they came; an older node does not say it.
+    #[serde(default)]
+    pub doors: Option<DoorsBody>,
     /// How often what clients asked for was forwarded: the first counts what was not, the next what was once, and so on; the
     /// last counts whatever was forwarded more often.
     #[serde(default)]
@@ -69,6 +72,26 @@ pub struct OperationsBody {
     pub took: Vec<u64>,
     /// How long all of them took together, in microseconds.
     pub took_total_us: u64,
+}
+
+/// Operations on keys, by the door at which they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct DoorsBody {
+    /// The protocol of Redis.
+    pub redis: u64,
+    /// REST, as this document has it.
+    pub rest: u64,
+    /// JSON in the words of chord.py.
+    pub json: u64,
+    /// XML-RPC.
+    pub xmlrpc: u64,
+    /// Frames of clients.
+    pub binary: u64,
+    /// The program in which the node runs.
+    pub library: u64,
+    /// Other nodes of the ring, which take this one for the owner.
+    pub peer: u64,
 }
 
 /// Lookups by how they ended.
