@@ -63,6 +63,7 @@ export function count(value, one, many) {
 }
 
 export function bytes(value) {
+  value = Math.round(value);
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   let idx = 0;
   while (value >= 1024 && idx < units.length - 1) {
@@ -91,6 +92,18 @@ export function lasting(ms) {
 
 export function clock(ms) {
   return new Date(ms).toLocaleTimeString("en-GB");
+}
+
+/** The same, with the day where it is not today. */
+export function moment(ms) {
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday ? clock(ms) : `${clock(ms)} on ${date.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" })}`;
+}
+
+/** So many in a second, in as many digits as say something. */
+export function perSecond(value) {
+  return value === 0 || value >= 99.5 ? Math.round(value).toLocaleString("en") : value < 0.05 ? "under 0.1" : value.toFixed(1);
 }
 
 /** A long number of digits as its beginning and its end. */

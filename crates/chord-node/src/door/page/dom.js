@@ -2,6 +2,28 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** What steers, turns the line round or shows nothing, as the terminal has it too: of names that look alike one may have these. */
+const UNSEEN = /[\p{Cc}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+const SHORT = { "\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
+
+/** In a value these belong to what is to be read: lines, tabs, and what joins and shapes letters. */
+const OF_TEXT = /[\n\t\u200b-\u200d\ufe00-\ufe0f]/u;
+
+const escape = (letter) => SHORT[letter] ?? `\\u{${letter.codePointAt(0).toString(16)}}`;
+
+/** The text with escapes in the place of what is not seen. */
+export function visible(text) {
+  return String(text).replace(UNSEEN, escape);
+}
+
+/** The same of a value, which may have several lines. */
+export function visibleValue(text) {
+  return text.replace(UNSEEN, (letter) => (OF_TEXT.test(letter) ? letter : escape(letter)));
+}
+
+/** Attributes that are read by people. */
+const READ = new Set(["aria-label", "title", "aria-valuetext"]);
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) {
@@ -9,10 +31,11 @@ function fill(element, attributes, children) {
     } else if (value === true) {
       element.setAttribute(name, "");
     } else if (value !== false && value !== null && value !== undefined) {
-      element.setAttribute(name, value);
+      element.setAttribute(name, READ.has(name) ? visible(value) : value);
     }
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const parts = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...parts.map((part) => (part instanceof Node ? part : visible(part))));
   return element;
 }
 
@@ -33,7 +56,7 @@ export function byId(id) {
 /** Sets attributes that differ, so that nothing is drawn anew without need. */
 export function set(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
-    const text = value === null || value === undefined || value === false ? null : value === true ? "" : String(value);
+    const text = value === null || value === undefined || value === false ? null : value === true ? "" : READ.has(name) ? visible(value) : String(value);
     if (element.getAttribute(name) === text) continue;
     if (text === null) element.removeAttribute(name);
     else element.setAttribute(name, text);
@@ -63,7 +86,8 @@ export function update(old, fresh) {
 
 /** Sets the text, if it differs. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const seen = visible(text);
+  if (element.textContent !== seen) element.textContent = seen;
   return element;
 }
 
@@ -74,6 +98,19 @@ export function able(button, can) {
 
 export function isAble(button) {
   return button.getAttribute("aria-disabled") !== "true";
+}
+
+/** How long the page may draw before it looks whether its user wants something. */
+const SLICE_MS = 25;
+
+/** Draws step by step, with a pause whenever that has taken a while: a liar may name a thousand nodes. */
+export async function inSlices(steps) {
+  let began = performance.now();
+  while (!steps.next().done) {
+    if (performance.now() - began < SLICE_MS) continue;
+    await new Promise((done) => setTimeout(done));
+    began = performance.now();
+  }
 }
 
 /** Children by name that are kept from one picture to the next. */
@@ -112,7 +149,7 @@ export class Keyed {
 export function announce(text, isShown = true) {
   const said = byId("said");
   said.classList.toggle("quiet", !isShown);
-  said.textContent = text;
+  said.textContent = visible(text);
   clearTimeout(announce.timer);
   announce.timer = setTimeout(() => (said.textContent = ""), 4000);
 }

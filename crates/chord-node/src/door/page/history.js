@@ -11,15 +11,16 @@ const EVENTS_MAX = 5000;
 /** Events that are in the list at first, and with each look further down: more would make every picture slower. */
 const LISTED = 100;
 
-/** What has happened between two pictures. */
+/** What has happened between two pictures: nothing is news until all nodes have been asked once. */
 export function eventsBetween(before, now) {
   const events = [];
+  if (!now.about.isSettled) return events;
   const add = (kind, node, what) => events.push({ at: now.at, kind, node, what });
   const known = before.at > 0;
   for (const [name, node] of now.nodes) {
     const former = before.nodes.get(name);
     if (!former || former === node) {
-      if (!former && known && node.isMember) add("joined", name, `${name} joined`);
+      if (!former && known && node.isMember) joined(name, node, add);
       continue;
     }
     happenedTo(name, former, node, now, add);
@@ -39,9 +40,22 @@ export function eventsBetween(before, now) {
   return events;
 }
 
+/** Whoever joins may have been handed over records by the time it is seen. */
+function joined(name, node, add) {
+  add("joined", name, `${name} joined`);
+  handed(name, 0, node, add);
+}
+
+function handed(name, had, node, add) {
+  const has = node.report.taken_over ?? 0;
+  // Whoever becomes a member anew counts from 0.
+  const records = has < had ? has : has - had;
+  if (records > 0) add("handover", name, `${name} was handed over ${count(records, "record", "records")}`);
+}
+
 function happenedTo(name, former, node, now, add) {
   if (former.isThere !== node.isThere) {
-    if (node.isThere) add(node.isMember ? "back" : "left", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
+    if (node.isThere) add("back", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
     else if (former.isMember && !node.hasLeft) add("gone", name, `${name} does not answer any more`);
     else add("left", name, `${name} has ended, after it left the ring`);
     return;
@@ -52,7 +66,8 @@ function happenedTo(name, former, node, now, add) {
     return;
   }
   if (former.isMember !== node.isMember) {
-    add(node.isMember ? "joined" : "left", name, node.isMember ? `${name} joined` : `${name} left the ring`);
+    if (node.isMember) joined(name, node, add);
+    else add("left", name, `${name} left the ring`);
     return;
   }
   if (former.report.started_at_ms !== node.report.started_at_ms) add("back", name, `${name} was started anew`);
@@ -65,10 +80,7 @@ function happenedTo(name, former, node, now, add) {
   if (former.predecessor !== node.predecessor && node.predecessor) {
     add("predecessor", name, `${name} answers for what lies behind ${node.predecessor}`);
   }
-  const [had, has] = [former.report.taken_over ?? 0, node.report.taken_over ?? 0];
-  // Whoever becomes a member anew counts from 0.
-  const handed = has < had ? has : has - had;
-  if (handed > 0) add("handover", name, `${name} was handed over ${count(handed, "record", "records")}`);
+  handed(name, former.report.taken_over ?? 0, node, add);
   if (former.successor !== node.successor && node.successor) {
     add("successor", name, `${name} takes ${node.successor} for its successor`);
   }
@@ -86,6 +98,8 @@ export class History {
     /** How many events are in the list, at most: more once somebody has looked for them. */
     this.listed = LISTED;
     this.shown = null;
+    /** The picture up to which it is told what has happened. */
+    this.told = null;
     this.onShow = onShow;
     this.build(byId("history"));
   }
@@ -95,8 +109,8 @@ export class History {
   }
 
   add(ring) {
-    const last = this.pictures.at(-1);
-    const events = eventsBetween(last ?? { at: 0, nodes: new Map() }, ring);
+    const events = eventsBetween(this.told ?? { at: 0, nodes: new Map() }, ring);
+    if (ring.about.isSettled) this.told = ring;
     this.pictures.push(ring);
     this.events.push(...events);
     const most = Math.max(2, Math.min(PICTURES_MAX, Math.floor(PICTURED_MAX / Math.max(1, ring.nodes.size))));
@@ -105,9 +119,14 @@ export class History {
       this.dropped += this.events.length - EVENTS_MAX;
       this.events.splice(0, this.events.length - EVENTS_MAX);
     }
-    this.list.prepend(...events.map((event) => this.item(event)).reverse());
+    this.list.prepend(...events.slice(-this.listed).map((event) => this.item(event)).reverse());
     this.trim();
     this.draw();
+  }
+
+  /** Whether it is known how the ring was then: a picture holds until the next. */
+  has(at) {
+    return this.pictures.length > 0 && at >= this.pictures[0].at && at <= Math.max(this.pictures.at(-1).at, Date.now());
   }
 
   /** The picture as it was at that time, or the oldest that is kept. */

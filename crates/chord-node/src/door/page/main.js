@@ -1,7 +1,8 @@
 // The page: it listens to the ring, and shows it.
 
+import { moment } from "./angle.js";
 import { isDev } from "./dev.js";
-import { copy, byId, say } from "./dom.js";
+import { copy, byId, inSlices, say } from "./dom.js";
 import { showHealth } from "./health.js";
 import { History } from "./history.js";
 import { Lessons } from "./lessons.js";
@@ -18,11 +19,15 @@ const view = { node: null, fingers: "none", sort: "position", isDown: false, tra
 
 let latest = Ring.empty();
 let wantedKey = null;
+let wantedTime = null;
 const shown = () => history.shown ?? latest;
 
 const select = (name) => change({ node: name });
 const picture = new Picture(select);
-const history = new History(() => draw());
+const history = new History(() => {
+  rememberSoon();
+  draw();
+});
 const table = new Table(select, (column) => change({ sort: column, isDown: view.sort === column && !view.isDown }));
 const trace = new Trace(shown, select, (found) => change({ trace: found, key: found.key }));
 
@@ -54,39 +59,55 @@ function change(what) {
   draw();
 }
 
-let isDrawn = true;
+let isDrawing = false;
+let isStale = false;
 
 /** Draws everything, once for all that happens until then: part by part, so that the page answers its user in between. */
 function draw() {
-  if (!isDrawn) return;
-  isDrawn = false;
-  requestAnimationFrame(() => {
-    isDrawn = true;
-    const ring = shown();
-    picture.draw(ring, view, play && ring === latest ? play.state : null);
-    showHealth(ring, select);
-    play?.select(view.node);
-    document.title = `${byId("verdict").textContent} · chord`;
-    setTimeout(drawWords);
-  });
+  isStale = true;
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() =>
+    drawAll().finally(() => {
+      isDrawing = false;
+      if (isStale) draw();
+    }),
+  );
 }
 
-function drawWords() {
+async function drawAll() {
+  const pause = () => new Promise((done) => setTimeout(done));
+  isStale = false;
   const ring = shown();
+  await inSlices(picture.draw(ring, view, play && ring === latest ? play.state : null));
+  showHealth(ring, select);
+  play?.select(view.node);
+  document.title = `${byId("verdict").textContent} · chord`;
+  await pause();
   showNode(ring, view, select);
   lessons?.draw(play.works);
-  setTimeout(() => {
-    table.draw(ring, view);
-    document.body.dataset.drawn = String(ring.at);
-  });
+  await pause();
+  await inSlices(table.draw(ring, view));
+  document.body.dataset.drawn = String(ring.at);
+}
+
+/** How long the slider rests before the address says where: browsers take only some changes of it in a second. */
+const REST_MS = 300;
+let remembering = null;
+
+function rememberSoon() {
+  clearTimeout(remembering);
+  remembering = setTimeout(remember, REST_MS);
 }
 
 function remember() {
+  clearTimeout(remembering);
   const hash = new URLSearchParams();
   if (view.node) hash.set("node", view.node);
   if (view.fingers !== "none") hash.set("fingers", view.fingers);
   if (view.sort !== "position" || view.isDown) hash.set("sort", `${view.isDown ? "-" : ""}${view.sort}`);
   if (view.key || wantedKey) hash.set("key", view.key || wantedKey);
+  if (history.shown) hash.set("t", String(history.shown.at));
   const text = hash.toString();
   window.history.replaceState(null, "", text ? `#${text}` : window.location.pathname);
 }
@@ -99,13 +120,38 @@ function recall() {
   Object.assign(view, { node: hash.get("node"), fingers, sort: sort.replace(/^-/, ""), isDown: sort.startsWith("-") });
   for (const radio of document.querySelectorAll("input[name=fingers]")) radio.checked = radio.value === fingers;
   wantedKey = hash.get("key");
+  wantedTime = hash.get("t");
   const from = hash.get("from");
   if (from !== null) {
     say(byId("moved"), `${from} fell silent. The ring goes on here, as another of its nodes sees it.`);
     byId("moved").hidden = false;
     remember();
   }
-  if (latest.at > 0) traceWanted();
+  if (latest.at > 0) {
+    traceWanted();
+    goToWanted();
+  }
+}
+
+/** Goes to the time of the address, if there is a picture of it. */
+function goToWanted() {
+  const note = byId("no-picture");
+  const wanted = wantedTime;
+  wantedTime = null;
+  note.hidden = true;
+  if (wanted === null) {
+    if (history.shown) history.goLive();
+    return;
+  }
+  const at = /^\d{1,15}$/.test(wanted) ? Number(wanted) : null;
+  if (at !== null && history.has(at)) {
+    history.goTo(at);
+    return;
+  }
+  history.goLive();
+  const when = at === null ? "at a time that is none" : `at ${moment(at)}`;
+  say(note, `The link shows the ring as it was ${when}. This page has pictures since ${moment(history.pictures[0].at)} only, so it shows the ring as it is now.`);
+  note.hidden = false;
 }
 
 /** Traces the key of the address, as soon as there are nodes to explain the way. */
@@ -128,6 +174,7 @@ const live = new Live({
     history.add(latest);
     draw();
     if (isWhole) traceWanted();
+    if (wantedTime !== null) goToWanted();
   },
   /** Those that answered when the ring was seen last, the ones after this node first. */
   others() {
@@ -157,7 +204,10 @@ function sayWhereWritesWork(name) {
   note.append("You see this page as ", window.location.host, `. To ${what}, open it as `, link, ".");
 }
 
-byId("copy-link").addEventListener("click", () => copy("a link to this view", window.location.href));
+byId("copy-link").addEventListener("click", () => {
+  remember();
+  copy("a link to this view", window.location.href);
+});
 for (const radio of document.querySelectorAll("input[name=fingers]")) {
   radio.addEventListener("change", () => change({ fingers: radio.value }));
 }

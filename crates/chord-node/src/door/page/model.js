@@ -10,6 +10,12 @@ export const HUES = 6;
 const NOTHING_FOUND = { states: {}, torn: [], claims: [], rings: [] };
 const UNSEEN = { severity: "waiting", verdict: "Looking at the ring", detail: null, reasons: [], more: 0 };
 
+/** How long it may take until all nodes were asked once, at most: liars may make up names for ever. */
+const SETTLE_MS = 10000;
+
+/** Over how long it is counted what a node does in a second, at least. */
+const COUNTED_MS = 2000;
+
 /** The fresh value with all those parts of the old one that are the same in it: many pictures are kept, and little changes. */
 function sharing(old, fresh) {
   if (old === fresh) return old;
@@ -34,6 +40,22 @@ class Node {
     this.hasLeft = seen.has_left ?? false;
     this.report = seen.report ? shownOf(seen.report, before?.last) : null;
     this.last = this.report ?? before?.last ?? null;
+    this.counts(seen.report ?? null, before);
+  }
+
+  /** What it did in a second lately; from when on that is counted only the newest picture has to know. */
+  counts(report, before) {
+    this.traffic = before?.traffic ?? null;
+    this.counted = before?.counted ?? null;
+    if (before) before.counted = null;
+    const counted = report && countedOf(report);
+    const isAnew = counted && (this.counted?.started !== counted.started || counted.up < this.counted.up);
+    if (!counted || isAnew) this.traffic = null;
+    if (!counted || isAnew || !this.counted) this.counted = counted;
+    else if (counted.up - this.counted.up >= COUNTED_MS) {
+      this.traffic = trafficBetween(this.counted, counted);
+      this.counted = counted;
+    }
   }
 
   get isThere() {
@@ -62,6 +84,39 @@ function shownOf({ work, process, ...report }, before) {
   return before ? sharing(before, report) : report;
 }
 
+/** The doors at which operations come, as people call them. */
+const DOORS = { redis: "Redis", rest: "REST", json: "JSON", xmlrpc: "XML-RPC", binary: "frames", library: "its program", peer: "other nodes" };
+
+/** What a node asks others for, not because a client wants something. */
+const UPKEEP = { ring: "the ring", copies: "copies", upkeep: "upkeep" };
+
+/** What a node has counted since it was started; nothing if it is of a version that does not. */
+function countedOf({ started_at_ms: started, up_ms: up, work, process, ring }) {
+  if (!work || !(up >= 0)) return null;
+  const { doors, reads, writes, as_owner: asOwner, repair } = work;
+  const done = (of) => (of ? of.ok + of.absent + of.refused + of.failed + of.uncertain + of.dropped : 0);
+  const byDoor = doors ? Object.entries(DOORS).map(([door, words]) => [words, doors[door]]) : [["clients", done(reads) + done(writes)], ["other nodes", done(asOwner)]];
+  const byUse = Object.entries(UPKEEP).map(([use, words]) => [words, ring.sent?.[use] ?? 0]);
+  return { started, up, byDoor, byUse, sent: repair?.sent_bytes ?? 0, fetched: repair?.fetched_bytes ?? 0, cpu: process?.cpu_seconds ?? null, memory: process?.resident_bytes ?? null };
+}
+
+function trafficBetween(was, is) {
+  const seconds = (is.up - was.up) / 1000;
+  const rate = (now, then) => Math.max(0, now - then) / seconds;
+  // By its name: the node may run another version by now.
+  const rates = (now, then) => now.map(([words, times]) => [words, rate(times, new Map(then).get(words) ?? times)]);
+  return {
+    seconds,
+    byDoor: rates(is.byDoor, was.byDoor),
+    byUse: rates(is.byUse, was.byUse),
+    repair: rate(is.sent + is.fetched, was.sent + was.fetched),
+    sent: is.sent,
+    fetched: is.fetched,
+    cores: is.cpu === null || was.cpu === null ? null : rate(is.cpu, was.cpu),
+    memory: is.memory,
+  };
+}
+
 /** The ring at one moment. It does not change. */
 export class Ring {
   constructor(at, nodes, about) {
@@ -71,7 +126,7 @@ export class Ring {
   }
 
   static empty() {
-    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0, health: UNSEEN, found: NOTHING_FOUND });
+    return new Ring(0, new Map(), { seenBy: "", leftOut: 0, pauseMs: 0, health: UNSEEN, found: NOTHING_FOUND, since: null, isSettled: false });
   }
 
   /** The ring after an event of the stream. */
@@ -80,7 +135,10 @@ export class Ring {
     for (const seen of event.nodes) nodes.set(seen.node, new Node(seen, this.nodes.get(seen.node)));
     for (const gone of event.gone) nodes.delete(gone);
     const found = sharing(this.about.found, event.found ?? NOTHING_FOUND);
-    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms, health: event.health, found };
+    const hasAskedAll = event.has_asked_all ?? true;
+    const since = isWhole || this.about.since === null ? event.at_ms : this.about.since;
+    const isSettled = hasAskedAll || event.at_ms - since >= SETTLE_MS;
+    const about = { seenBy: event.seen_by, leftOut: event.left_out, pauseMs: event.pause_ms, health: event.health, found, since, isSettled };
     return new Ring(event.at_ms, nodes, about);
   }
 

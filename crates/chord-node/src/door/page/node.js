@@ -1,6 +1,6 @@
 // The panel of the selected node: all that it tells of itself.
 
-import { brief, bytes, clock, count, lasting, micros, percent } from "./angle.js";
+import { brief, bytes, clock, count, lasting, micros, perSecond, percent } from "./angle.js";
 import { byId, copyButton, h, update } from "./dom.js";
 
 /** Shows the selected node. */
@@ -37,8 +37,6 @@ function panel(ring, node, select) {
     fact("records", `${node.report.records.toLocaleString("en")} of its own${ring.records > 0 ? `, ${percent(node.report.records / ring.records)} of all` : ""}`),
     fact("missing copies", node.report.copies_missing === 0 ? "none" : `up to ${node.report.copies_missing.toLocaleString("en")}`),
     fact("holds", `${count(storage.records, "record", "records")}, ${bytes(storage.bytes)}, ${storage.is_durable ? "on disk" : "in memory"}`),
-    fact("at work on", count(node.report.operations, "operation", "operations")),
-    fact("has asked", asked(believed.sent)),
     fact("ready", believed.is_ready ? "yes" : `no: ${believed.not_ready_because ?? "it does not say why"}`),
     fact("up for", lasting(ring.at - node.report.started_at_ms)),
     fact("version", node.report.version),
@@ -54,9 +52,36 @@ function panel(ring, node, select) {
     next.length > 0 ? h("ol", { class: "names" }, next) : h("p", { class: "hint" }, "It knows nobody else."),
     h("h3", {}, "Copies"),
     h("dl", { class: "facts" }, fact("of its records at", names(node.report.copies_at, name)), fact("it keeps for", names(node.report.copies_for, name))),
+    h("h3", {}, "Traffic"),
+    h("dl", { class: "facts", "data-of": "traffic" }, traffic(node.traffic, node.report)),
     details("fingers", `Fingers (${believed.fingers.length})`, fingers(believed, name)),
     details("links", `How it reaches others (${links.length})`, reach(links, name)),
   ];
+}
+
+/** What it does in a second, and what it has done. */
+function traffic(now, report) {
+  const work = [fact("at work on", count(report.operations, "operation", "operations")), fact("has asked", asked(report.ring.sent))];
+  if (!now) return [fact("in a second", "is being counted, for some seconds"), ...work];
+  const cpu = now.cores === null ? null : `${percent(now.cores)} of a core`;
+  const memory = now.memory === null ? null : `${bytes(now.memory)} of memory`;
+  const process = [cpu, memory].filter((words) => words !== null).join(", ");
+  return [
+    fact("operations", rates(now.byDoor, "by")),
+    fact("maintenance", rates(now.byUse, "for", "message")),
+    fact("repair", `${bytes(now.repair)} a second; ${bytes(now.sent)} sent and ${bytes(now.fetched)} fetched since its start`),
+    fact("its process", process || "its system does not tell"),
+    fact("counted over", `${now.seconds.toFixed(1)} s`),
+    ...work,
+  ];
+}
+
+/** So many in a second, and of these how many by which door, or for what. */
+function rates(all, word, what = null) {
+  const sum = all.reduce((total, [, rate]) => total + rate, 0);
+  const parts = all.filter(([, rate]) => rate > 0).map(([name, rate]) => `${perSecond(rate)} ${word} ${name}`);
+  const unit = what ? ` ${what}s` : "";
+  return `${perSecond(sum)}${unit} a second${parts.length > 0 ? `: ${parts.join(", ")}` : ""}`;
 }
 
 /** How often it has asked its peers for what, since it was started. */

@@ -1,7 +1,7 @@
 // The picture: nodes at their true places, what each answers for, and what each believes of its neighbours.
 
 import { arc, arcBack, brief, chord, count, percent, point, sweep } from "./angle.js";
-import { Keyed, byId, s, set } from "./dom.js";
+import { Keyed, byId, s, say, set, visible } from "./dom.js";
 import { HUES } from "./model.js";
 
 const RIM = 322;
@@ -28,6 +28,9 @@ const LEVEL = 30;
 const MANY = 40;
 const ROOMY = 24;
 
+/** With more nodes than this, all lines that are in order are one: liars may name a thousand nodes. */
+const CROWD = 300;
+
 /** Draws the ring into the page. */
 export class Picture {
   constructor(select) {
@@ -46,22 +49,23 @@ export class Picture {
     this.box.addEventListener("keydown", (event) => this.steer(event));
   }
 
-  /** Draws that ring; `view` says what of it is selected, and `play` where it is cut, if it is one to play with. */
-  draw(ring, view, play) {
+  /** Draws that ring; `view` says what of it is selected, and `play` where it is cut, if it is one to play with. Step by step. */
+  *draw(ring, view, play) {
     this.ring = ring;
     this.view = view;
     this.box.classList.toggle("many", ring.order.length > MANY);
+    this.box.classList.toggle("crowd", ring.order.length > CROWD);
     this.box.classList.toggle("all", view.fingers === "all");
     this.frame();
-    this.drawArcs();
+    yield* this.drawArcs();
     this.isCut = play?.is_cut === true;
     if (this.isCut) this.drawCut(play.nodes);
     byId("legend-cut").hidden = !this.isCut;
-    this.drawBeliefs();
-    this.drawFingers();
+    yield* this.drawBeliefs();
+    yield* this.drawFingers();
     this.drawPath();
-    this.drawDots();
-    this.drawLabels();
+    yield* this.drawDots();
+    yield* this.drawLabels();
     this.drawMiddle();
     Object.values(this.keyed).forEach((keyed) => keyed.sweep());
   }
@@ -78,7 +82,7 @@ export class Picture {
   frame() {
     const { name, small } = this.type();
     const { order } = this.ring;
-    const longest = order.reduce((most, { node }) => Math.max(most, short(this.ring.label(node.name)).length), 7);
+    const longest = order.reduce((most, { node }) => Math.max(most, short(visible(this.ring.label(node.name))).length), 7);
     const wide = Math.max(longest * name * 0.61, 11 * small * 0.56);
     const high = name + 2 * small * 1.25 + (order.length > ROOMY ? LEVEL : 0);
     const half = [wide, high].map((room) => Math.round(Math.max(406, LABEL + room + 6)));
@@ -91,10 +95,11 @@ export class Picture {
     return STEP * Math.min(this.ring.depths.get(name) ?? 0, RINGS_MAX - 1);
   }
 
-  drawArcs() {
+  *drawArcs() {
     for (const { node, turn, hue } of this.ring.order) {
       const range = node.isMember ? node.ring.range : null;
       if (!range) continue;
+      yield;
       const from = range.after === range.up_to ? turn : this.ring.turnOf(range.after);
       const path = this.keyed.arcs.get(node.name, () => {
         const title = s("title");
@@ -124,12 +129,19 @@ export class Picture {
     set(line, { d: `M${from}L${to}` });
   }
 
-  drawBeliefs() {
+  *drawBeliefs() {
+    const isCrowd = this.ring.order.length > CROWD;
+    const calm = { successor: [], predecessor: [] };
     const places = new Map(this.ring.order.map((place) => [place.node.name, place.turn]));
     for (const belief of this.ring.beliefs) {
       const from = places.get(belief.of);
       const to = places.get(belief.about);
       if (from === undefined || to === undefined) continue;
+      yield;
+      if (isCrowd && belief.isAgreed && belief.of !== this.view.node) {
+        calm[belief.kind].push(belief.kind === "successor" ? arc(from, to, NEXT - this.inset(belief.of)) : arcBack(from, to, BEFORE - this.inset(belief.of)));
+        continue;
+      }
       const path = this.keyed.beliefs.get(`${belief.kind} ${belief.of}`, () => s("path", {}, s("title")));
       const isNext = belief.kind === "successor";
       const inset = this.inset(belief.of);
@@ -140,9 +152,12 @@ export class Picture {
       const back = belief.cannotTell ? "which cannot tell" : belief.isAgreed ? "which agrees" : belief.says ? `which names ${belief.says} instead` : "which does not say so";
       tell(path, `${belief.of} takes ${belief.about} for its ${belief.kind}, ${back}`);
     }
+    for (const [kind, lines] of Object.entries(calm)) {
+      if (lines.length > 0) set(this.keyed.beliefs.get(`all ${kind}`, () => s("path", { class: `belief ${kind}` })), { d: lines.join("") });
+    }
   }
 
-  drawFingers() {
+  *drawFingers() {
     if (this.view.fingers === "none") return;
     const places = new Map(this.ring.order.map((place) => [place.node.name, place]));
     for (const { node, turn, hue } of this.ring.order) {
@@ -150,6 +165,7 @@ export class Picture {
       for (const finger of node.ring.fingers) {
         const to = places.get(finger.node);
         if (!to) continue;
+        yield;
         const path = this.keyed.fingers.get(`${node.name} ${finger.node}`, () => s("path", {}, s("title")));
         const { isThere } = to.node;
         set(path, { d: chord(turn, to.turn, BEFORE - 8), class: `finger hue${hue}${isThere ? "" : " torn"}`, "marker-end": isThere ? `url(#finger${hue})` : "url(#torn)" });
@@ -175,11 +191,12 @@ export class Picture {
     tell(mark, `The key lies at ${trace.position}`);
   }
 
-  drawDots() {
+  *drawDots() {
     const { order } = this.ring;
     const size = order.length > 100 ? 4.5 : order.length > MANY ? 7 : order.length > 16 ? 10 : 13;
     const owner = this.view.trace?.owner.node;
-    order.forEach((place, idx) => {
+    for (const [idx, place] of order.entries()) {
+      yield;
       const { node, turn, hue } = place;
       const dot = this.keyed.dots.get(node.name, () => {
         const g = s("g", { role: "option", id: `dot-${domId(node.name)}`, onclick: () => this.select(node.name) });
@@ -204,7 +221,7 @@ export class Picture {
       set(cross, { d: state === " absent" ? crossOf(size * 0.5) : "" });
       tell(dot, `${node.name} at ${brief(node.position)}`, title);
       if (isSelected || node.name === owner) this.drawMark(place, { at, state, isOwner: node.name === owner, size: Math.max(size * 1.35, 9) });
-    });
+    }
     set(this.box, { "aria-activedescendant": this.view.node && this.ring.nodes.has(this.view.node) ? `dot-${domId(this.view.node)}` : null });
   }
 
@@ -225,7 +242,7 @@ export class Picture {
   }
 
   /** Labels what has room: the selected node, its fingers if they are drawn and those of the path in any case, then those that do not answer, then the others as they come. */
-  drawLabels() {
+  *drawLabels() {
     const { trace } = this.view;
     const wanted = new Set([this.view.node, trace?.owner.node, ...(trace?.steps ?? []).map(({ node }) => node)]);
     const fingers = this.view.fingers === "selected" ? (this.ring.nodes.get(this.view.node)?.ring?.fingers ?? []) : [];
@@ -235,6 +252,7 @@ export class Picture {
     const taken = [];
     const isRoomy = this.ring.order.length <= ROOMY;
     for (const place of [...this.ring.order].sort((a, b) => rank(a) - rank(b))) {
+      yield;
       const isWanted = wanted.has(place.node.name);
       const lines = this.linesOf(place.node);
       const all = [lines, lines.slice(0, 1)].flatMap((some) => this.spots(place, some, type, isWanted || isRoomy));
@@ -247,7 +265,7 @@ export class Picture {
 
   /** What stands beside a node: its name, and what it answers for where there is room to say it. */
   linesOf(node) {
-    const lines = [short(this.ring.label(node.name))];
+    const lines = [short(visible(this.ring.label(node.name)))];
     const isRoomy = this.ring.order.length <= ROOMY;
     const isOwner = this.view.trace?.owner.node === node.name;
     if (isOwner) lines.push("owner");
@@ -297,7 +315,7 @@ export class Picture {
     set(text, { x: x.toFixed(1), y: (top + size * 0.8).toFixed(1), "text-anchor": ["end", "middle", "start"][side + 1], class: kind });
     [...text.children].forEach((line, idx) => {
       const words = lines[idx] ?? "";
-      if (line.textContent !== words) line.textContent = words;
+      say(line, words);
       if (idx > 0) set(line, { x: x.toFixed(1), dy: words ? "1.25em" : 0 });
     });
   }
@@ -312,7 +330,7 @@ export class Picture {
     if (big.textContent !== text) big.textContent = text;
     const { start, end } = this.ring.common;
     const host = start ? `on ${start.slice(0, -1)}` : end.startsWith(":") ? `all on port ${end.slice(1)}` : end ? `all of ${end.slice(1)}` : "";
-    if (small.textContent !== host) small.textContent = host;
+    say(small, host);
   }
 
   steer(event) {
@@ -333,7 +351,7 @@ export class Picture {
 
 /** The words of an element that a pointer is held over. */
 function tell(element, words, title = element.lastChild) {
-  if (title.textContent !== words) title.textContent = words;
+  say(title, words);
 }
 
 function isApart(a, b) {

@@ -36,28 +36,30 @@ export class Table {
     );
   }
 
-  draw(ring, view) {
+  /** Step by step. */
+  *draw(ring, view) {
     const what = `${view.sort} ${view.isDown} ${view.node}`;
     if (this.drawn === ring && this.drawnAs === what) return;
-    [this.drawn, this.drawnAs] = [ring, what];
     const column = COLUMNS.find(({ key }) => key === view.sort) ?? COLUMNS[1];
     const way = view.isDown ? -1 : 1;
     COLUMNS.forEach(({ key }, idx) => set(this.heads[idx], { "aria-sort": key !== column.key ? null : view.isDown ? "descending" : "ascending" }));
     const places = [...ring.order].sort((a, b) => way * compare(column.by(ring, a), column.by(ring, b)) || a.turn - b.turn);
-    places.forEach((place, idx) => {
+    for (const [idx, place] of places.entries()) {
+      yield;
       const { node } = place;
       const row = this.row(node.name);
       set(row, { "data-state": state(ring, place).replaceAll(" ", "-"), class: `hue${place.hue}${view.node === node.name ? " selected" : ""}` });
       COLUMNS.forEach(({ show }, at) => say(at === 0 ? row.children[0].firstChild : row.children[at], show(ring, place)));
       row.children[0].firstChild.setAttribute("aria-pressed", view.node === node.name ? "true" : "false");
       if (this.body.children[idx] !== row) this.body.insertBefore(row, this.body.children[idx] ?? null);
-    });
+    }
     for (const [name, row] of this.rows) {
       if (!ring.nodes.has(name)) {
         row.remove();
         this.rows.delete(name);
       }
     }
+    [this.drawn, this.drawnAs] = [ring, what];
   }
 
   row(name) {

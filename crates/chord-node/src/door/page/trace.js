@@ -1,7 +1,7 @@
 // A key: the way to its owner hop by hop, who keeps it and whether they agree, and get, put and delete.
 
 import { brief, micros, percent } from "./angle.js";
-import { able, announce, byId, copyButton, h, isAble } from "./dom.js";
+import { able, announce, byId, copyButton, h, isAble, say, visible, visibleValue } from "./dom.js";
 import { nodeLink } from "./node.js";
 
 /** Letters of a value that are shown. */
@@ -23,7 +23,10 @@ export class Trace {
     this.current = current;
     this.select = select;
     this.onTrace = onTrace;
-    this.key = h("input", { id: "key", type: "text", autocomplete: "off", spellcheck: "false", maxlength: 4096, required: true, placeholder: "greeting" });
+    this.key = h("input", { id: "key", type: "text", autocomplete: "off", spellcheck: "false", maxlength: 4096, required: true, placeholder: "greeting", "aria-describedby": "key-about" });
+    // What is not seen in the field is said below it.
+    this.about = h("p", { class: "hint", id: "key-about", hidden: true });
+    this.key.addEventListener("input", () => this.sayKey());
     this.value = h("textarea", { id: "value", rows: 2, spellcheck: "false", placeholder: "what to put" });
     this.result = h("div", { class: "result", role: "status" });
     this.way = h("div", { class: "way" });
@@ -33,6 +36,7 @@ export class Trace {
       { onsubmit: (event) => { event.preventDefault(); this.run(() => this.trace()); } },
       h("label", { for: "key" }, "Key"),
       h("div", { class: "row" }, this.key, h("button", { type: "submit", class: "primary" }, "Trace")),
+      this.about,
       h("label", { for: "value" }, "Value"),
       this.value,
       h("div", { class: "row" }, button("Get", () => this.get()), button("Put", () => this.put()), button("Delete", () => this.remove(), "danger")),
@@ -43,6 +47,7 @@ export class Trace {
   /** Does something with the key, and says what came of it. */
   async run(act) {
     const buttons = [...this.form.querySelectorAll("button")];
+    this.sayKey();
     if (!buttons.every(isAble) || !this.form.reportValidity()) return;
     buttons.forEach((button) => able(button, false));
     try {
@@ -53,6 +58,13 @@ export class Trace {
     } finally {
       buttons.forEach((button) => able(button, true));
     }
+  }
+
+  /** Some of the key may not be seen, or turn the line round. */
+  sayKey() {
+    const seen = visible(this.key.value);
+    this.about.hidden = seen === this.key.value;
+    say(this.about, this.about.hidden ? "" : `It is ${seen}`);
   }
 
   /** The path of what is asked about the key. */
@@ -105,7 +117,7 @@ export class Trace {
     if (response.status === 404) return this.say("", `Nothing is stored under this key. ${from ? `${from} says so.` : ""}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const shown = readable(bytes);
-    this.say("", h("div", {}, h("p", {}, `${bytes.length.toLocaleString("en")} bytes from ${from}, in ${took.toFixed(1)} ms. Version ${response.headers.get("etag") ?? "unknown"}.`), h("pre", { id: "got" }, shown), copyButton("the value", shown)));
+    this.say("", h("div", {}, h("p", {}, `${bytes.length.toLocaleString("en")} bytes from ${from}, in ${took.toFixed(1)} ms. Version ${response.headers.get("etag") ?? "unknown"}.`), h("pre", { id: "got" }, document.createTextNode(visibleValue(shown))), copyButton("the value", shown)));
     return undefined;
   }
 
