@@ -42,6 +42,6 @@ def findings(browser, text):
     """What is grave of what axe finds on the page that is open."""
     script = text + """
     ;return axe.run(document, { resultTypes: ['violations'] }).then((result) =>
-      result.violations.map(({ id, impact, help, nodes }) => [impact, id, help, nodes.slice(0, 3).map(({ html }) => html)]));
+      result.violations.map(({ id, impact, help, nodes }) => [impact, id, help, nodes.slice(0, 3).map(({ html, any }) => [html, any[0]?.message])]));
     """
     return [found for found in browser.run(script) if found[0] in GRAVE]
