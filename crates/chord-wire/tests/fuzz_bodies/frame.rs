@@ -4,7 +4,7 @@
 use chord_kv::VALUE_BYTES_DEFAULT;
 use chord_ring::{Peer, RingName, RingSize, RingTag};
 use chord_wire::frame::{
-    Answer, Arrived, Asked, Declined, FrameError, Hello, Inbox, MessageError, Outbox, Speaker, Welcome,
+    Answer, Arrived, Asked, Declined, FrameError, Hello, Inbox, MessageError, Outbox, Proof, Speaker, Welcome,
 };
 use chord_wire::replica::ReplicaLimits;
 
@@ -69,6 +69,9 @@ fn check_message(kind: u8, id: u32, content: &[u8], limits: &ReplicaLimits) {
     check_encoding(content, Hello::read, Hello::write);
     check_encoding(content, Welcome::read, Welcome::write);
     check_encoding(content, Declined::read, Declined::write);
+    // A proof is not to be compared, but its bytes may be here.
+    let proof = |content: &[u8]| Proof::read(content).map(|proof| proof.0);
+    check_encoding(content, proof, |proof, to| Proof(*proof).write(to));
     let mut outbox = Outbox::default();
     outbox.open();
     outbox.put_kind(kind, id, |to| to.extend_from_slice(content));
