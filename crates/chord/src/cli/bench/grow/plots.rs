@@ -48,7 +48,7 @@ fn hops(grown: &[Grown], simulated: &[Simulated]) -> Chart {
     let [half, one] = references(&sizes);
     Chart {
         id: "hops",
-        title: "Hops of a lookup, and of a get or a put".to_owned(),
+        title: "Hops of a lookup, and of a get or a put, beside ½ log2 N and one hop".to_owned(),
         x: NODES,
         y: Axis::linear("times forwarded"),
         series: vec![
