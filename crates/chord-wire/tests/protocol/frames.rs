@@ -284,6 +284,14 @@ fn what_is_done_with_an_unknown_kind_is_that_of_the_documentation() {
 }
 
 #[test]
+fn the_codes_are_the_words_of_the_documentation() {
+    let mut lines = super::DOCUMENTATION.lines();
+    let told = lines.by_ref().skip_while(|line| !line.starts_with("The codes are the words")).nth(1);
+    let words = told.expect("they are told").split('`').skip(1).step_by(2);
+    assert_eq!(words.collect::<Vec<_>>(), Code::ALL.map(Code::as_str));
+}
+
+#[test]
 fn a_connection_begins_as_in_the_documentation() {
     assert!(super::DOCUMENTATION.contains(&format!("`{}`", hex(&OPENING))));
 }

@@ -153,8 +153,11 @@ fn answers() -> Vec<(&'static str, AnswerBody)> {
         ),
         ("not mine, keep, deliver, drop", AnswerBody::Judged(verdicts)),
         ("2", AnswerBody::Delivered(2)),
+        ("it is in no ring", AnswerBody::Refused(Denial::NotMember)),
+        ("it is not the owner", AnswerBody::Refused(Denial::NotOwner)),
         ("the group is older than 1000.2.7", AnswerBody::Refused(Denial::OldGroup { known: version(2) })),
         ("it makes no sense", AnswerBody::Refused(Denial::Senseless)),
+        ("its store does not take them", AnswerBody::Refused(Denial::Store)),
         (
             "foo from the owner, which may lack some, by number 7, has every write and b:2 next to it; no more",
             AnswerBody::Listed { account, headers: vec![header], next: None },
@@ -162,6 +165,10 @@ fn answers() -> Vec<(&'static str, AnswerBody)> {
         (
             "nothing from the owner, which lacks nothing",
             AnswerBody::Listed { account: whole, headers: Vec::new(), next: None },
+        ),
+        (
+            "nothing from one that does not own all of it",
+            AnswerBody::Listed { account: Account::default(), headers: Vec::new(), next: None },
         ),
         ("after 250, up to 0", AnswerBody::Yielded(Some(range()))),
         (
@@ -295,4 +302,27 @@ fn each_reason_of_a_failure_has_an_example() {
         .collect();
     met.dedup();
     assert_eq!(met, choices.collect::<Vec<u8>>());
+}
+
+/// The byte behind the flag of all examples of that answer, each once.
+fn choices_met(kind: &str) -> Vec<u8> {
+    let examples = rows("### Examples of answers").into_iter().filter(|row| row[0] == kind);
+    let mut met: Vec<u8> = examples.map(|row| bytes(row[2])[3]).collect();
+    met.sort_unstable();
+    met.dedup();
+    met
+}
+
+#[test]
+fn each_reason_of_a_refusal_and_each_choice_of_an_account_has_an_example() {
+    for (kind, heading, row, choices) in
+        [("refused", "### Answers", "138", 5_u8), ("listed", "### Parts", "account", 3)]
+    {
+        let documented = rows(heading).into_iter().find(|cells| cells[0] == row).expect("a row");
+        let (_, told) = documented.last().expect("a cell").split_once("choice: ").expect("choices");
+        let told = told.split(';').next().unwrap_or_default();
+        let numbers = told.split(", ").filter_map(|part| part.split(' ').next()?.parse().ok());
+        assert_eq!(numbers.collect::<Vec<u8>>(), (0..choices).collect::<Vec<_>>(), "{kind}");
+        assert_eq!(choices_met(kind), (0..choices).collect::<Vec<_>>(), "{kind}");
+    }
 }
