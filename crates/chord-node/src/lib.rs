@@ -20,6 +20,7 @@ mod departed;
 mod departure;
 mod door;
 mod error;
+mod follow;
 mod guard;
 mod health;
 mod keys;

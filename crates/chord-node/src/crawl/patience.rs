@@ -41,7 +41,7 @@ impl Patience {
         let mut before = std::mem::take(&mut self.since);
         for reason in reasons.iter_mut().filter(|reason| reason.severity == Severity::Heals) {
             let Some(next) = what_to_look_at(reason.code) else { continue };
-            let now = Since { at: moment.at, least: reason.amount, moved: moment.moved };
+            let now = Since { at: moment.at, least: reason.amount(), moved: moment.moved };
             let key = (reason.code, reason.node.clone());
             let since =
                 before.remove(&key).filter(|since| !now.is_better_than(since, reason.code)).unwrap_or(now);
@@ -112,8 +112,7 @@ mod tests {
     use super::*;
 
     fn heals(code: RingTrouble, amount: u64) -> RingReason {
-        let (sentence, next) = ("It is so.".to_owned(), "Wait.".to_owned());
-        RingReason { code, severity: Severity::Heals, node: None, sentence, next, amount }
+        RingReason::new(code, Severity::Heals, "It is so.".to_owned(), "Wait.").of(amount)
     }
 
     #[test]
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn what_does_not_mend_itself_is_left_as_it_is() {
         let mut patience = Patience::new(Duration::ZERO);
-        let note = RingReason { severity: Severity::Note, ..heals(RingTrouble::Alone, 0) };
+        let note = RingReason::new(RingTrouble::Alone, Severity::Note, "It is so.".to_owned(), "Wait.");
         for seconds in 0..3 {
             let mut reasons = vec![note.clone()];
             patience.judge(&mut reasons, Moment { at: Duration::from_secs(seconds), moved: 0 });

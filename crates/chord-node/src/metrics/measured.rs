@@ -32,6 +32,7 @@ pub struct Series {
 
 /// What was counted or measured.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Measurement {
     /// A whole number.
     Whole(u64),

@@ -9,6 +9,7 @@ use crate::offence::Offence;
 
 /// What sort of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// It only grows while the node runs.
     Counter,

@@ -5,17 +5,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::{Holder, Known, Role, Secret, Secrets, SecretsError, hash_of};
+use crate::follow::follow;
 
 /// Bytes of a file: many more than as many secrets as are taken, with remarks.
 const FILE_BYTES_MAX: u64 = 64 << 10;
-
-/// Pause between two looks whether the file has changed: secrets change by hand, and on all nodes in turn.
-const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a file of secrets was not read. Nothing of what it holds is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -125,31 +122,23 @@ impl SecretFile {
     /// the log says so once: it may be half written.
     pub(crate) async fn follow(&self) {
         let mut taken = self.opened;
-        let mut last_complaint = None;
-        loop {
-            tokio::time::sleep(LOOK_PAUSE).await;
-            // A few KiB from a file that is in memory: less than a task of its own would cost.
-            match self.look(&mut taken) {
-                Ok(false) => last_complaint = None,
-                Ok(true) => {
-                    last_complaint = None;
-                    tracing::info!(
-                        event = "secrets-changed",
-                        "the file of secrets has changed: its secrets are valid from now on"
-                    );
-                }
-                Err(error) => {
-                    let complaint = error.to_string();
-                    if last_complaint.as_ref() != Some(&complaint) {
-                        tracing::warn!(
-                            event = "secrets-refused",
-                            "{complaint}; the secrets that were in it before stay valid"
-                        );
-                        last_complaint = Some(complaint);
-                    }
-                }
-            }
-        }
+        follow(
+            1,
+            || self.look(&mut taken).map_err(|error| error.to_string()),
+            || {
+                tracing::info!(
+                    event = "secrets-changed",
+                    "the file of secrets has changed: its secrets are valid from now on"
+                );
+            },
+            |complaint| {
+                tracing::warn!(
+                    event = "secrets-refused",
+                    "{complaint}; the secrets that were in it before stay valid"
+                );
+            },
+        )
+        .await;
     }
 
     /// Takes what is in the file if it is not what was taken before. Returns whether it was taken.

@@ -104,6 +104,42 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_is_of_the_parts_that_the_documentation_lists() {
+        let documentation = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md"));
+        let (_, section) = documentation.split_once("\n### Proofs\n").expect("the section is there");
+        let rows = section.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
+        let parts = rows.take_while(|line| line.starts_with('|')).map(|row| {
+            match row.trim_matches('|').split('|').next().unwrap_or_default().trim() {
+                "purpose" => row.split('`').nth(1).expect("it is told").as_bytes().to_vec(),
+                "side" => vec![2],
+                "ring" => b"blue".to_vec(),
+                "bits of a position" => vec![0, 160],
+                "who connected" => b"a:1".to_vec(),
+                "who was connected to" => b"b:2".to_vec(),
+                "first challenge" => vec![7; 32],
+                "second challenge" => vec![9; 32],
+                other => panic!("nothing is known of {other}"),
+            }
+        });
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"the-secret-of-this-ring").unwrap();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(&part);
+        }
+        let (ring, [asker, answerer]) = (ring("blue", 160), [name("a:1"), name("b:2")]);
+        let exchange = Exchange {
+            ring: &ring,
+            asker: Some(&asker),
+            answerer: &answerer,
+            asker_challenge: Challenge([7; 32]),
+            answerer_challenge: Challenge([9; 32]),
+        };
+        let secrets = Secrets::parse("the-secret-of-this-ring").unwrap();
+        let proof = exchange.proof(Side::Answerer, secrets.own(Holder::Node).unwrap());
+        assert_eq!(proof.0.as_slice(), mac.finalize().into_bytes().as_slice());
+    }
+
+    #[test]
     fn a_proof_is_worth_nothing_in_any_other_meeting() {
         let secrets = Secrets::parse("the-secret-of-this-ring").unwrap();
         let (here, [asker, answerer]) = (ring("chord", 160), [name("a:1"), name("b:1")]);

@@ -9,9 +9,7 @@ use chord_ring::NodeName;
 use super::NodeTls;
 use super::credentials::{Credentials, Given};
 use super::files::{AUTHORITY, CERTIFICATE, KEY, Text, TlsFileError, TlsFiles};
-
-/// Pause between two looks whether the files have changed: certificates change once in weeks.
-const LOOK_PAUSE: Duration = Duration::from_secs(1);
+use crate::follow::follow;
 
 /// How long before its end it is said of a certificate that it has one, at most: long enough to have another made by hand.
 const WARNED_BEFORE_MAX: Duration = Duration::from_secs(7 * 86_400);
@@ -55,37 +53,30 @@ impl NodeTls {
     /// Reads the files again and again, and takes what is in them when it has changed. What is wrong changes nothing, and the
     /// log says so once: certificate and key may be written one after the other, so it has to be wrong at two looks.
     pub(crate) async fn follow(&self) {
-        let mut taken = Some(self.opened.clone());
-        let (mut last_complaint, mut is_logged) = (None, false);
-        let mut warned = None;
-        loop {
-            tokio::time::sleep(LOOK_PAUSE).await;
+        let (mut taken, mut warned) = (Some(self.opened.clone()), None);
+        let look = || {
             self.warn_of_end(&mut warned);
-            // Some KiB from files that are in memory: less than a task of its own would cost.
-            let complaint = match self.look(&mut taken) {
-                Ok(found) => {
-                    if found == Found::Taken {
-                        tracing::info!(
-                            event = "certificates-changed",
-                            "the files of TLS have changed: new connections use what is in them from now on"
-                        );
-                    }
-                    None
-                }
-                Err(error) => Some(error.without_clock()),
-            };
-            self.is_refusing.store(complaint.is_some(), Ordering::Relaxed);
-            if complaint != last_complaint {
-                (last_complaint, is_logged) = (complaint, false);
-            } else if let Some(complaint) = &last_complaint
-                && !std::mem::replace(&mut is_logged, true)
-            {
+            let found = self.look(&mut taken).map_err(TlsFileError::without_clock);
+            self.is_refusing.store(found.is_err(), Ordering::Relaxed);
+            found.map(|found| found == Found::Taken)
+        };
+        follow(
+            2,
+            look,
+            || {
+                tracing::info!(
+                    event = "certificates-changed",
+                    "the files of TLS have changed: new connections use what is in them from now on"
+                );
+            },
+            |complaint| {
                 tracing::warn!(
                     event = "certificates-refused",
                     "{complaint}; what was in the files before is used meanwhile"
                 );
-            }
-        }
+            },
+        )
+        .await;
     }
 
     /// Takes what is in the files if it is not what was taken before.

@@ -54,10 +54,10 @@ pub struct RingReason {
     pub sentence: String,
     /// What to do, or what happens next.
     pub next: String,
-    /// How much of it there is, where that is counted: while it becomes less, it mends itself.
+    /// How much of it there is, for who judges whether it mends itself: it is told to nobody.
     #[serde(skip)]
     #[schema(ignore)]
-    pub amount: u64,
+    amount: u64,
 }
 
 /// How much something matters, the gravest first.
@@ -228,16 +228,28 @@ impl RingHealth {
 }
 
 fn reason(code: RingTrouble, severity: Severity, sentence: String, next: &str) -> RingReason {
-    RingReason { code, severity, node: None, sentence, next: next.to_owned(), amount: 0 }
+    RingReason::new(code, severity, sentence, next)
 }
 
 impl RingReason {
-    fn about(self, node: &str) -> Self {
-        Self { node: Some(node.to_owned()), ..self }
+    /// One that is about no node in particular, and is not counted.
+    pub fn new(code: RingTrouble, severity: Severity, sentence: String, next: &str) -> Self {
+        Self { code, severity, node: None, sentence, next: next.to_owned(), amount: 0 }
     }
 
-    fn of(self, amount: u64) -> Self {
+    /// How much of it there is, where that is counted: while it becomes less, it mends itself.
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// The same with so much of it.
+    #[must_use]
+    pub fn of(self, amount: u64) -> Self {
         Self { amount, ..self }
+    }
+
+    fn about(self, node: &str) -> Self {
+        Self { node: Some(node.to_owned()), ..self }
     }
 }
 

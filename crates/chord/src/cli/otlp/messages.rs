@@ -157,13 +157,16 @@ fn metric(told: &Measured, times: Times) -> Message {
         MetricKind::Gauge => message.inner(5, &points),
         MetricKind::Counter => message.inner(7, &points.varint(2, CUMULATIVE).varint(3, 1)),
         MetricKind::Histogram => message.inner(9, &points.varint(2, CUMULATIVE)),
+        // One of a later version goes with its name alone.
+        _ => message,
     }
 }
 
 fn point(series: &Series, kind: MetricKind, times: Times) -> Message {
     let point = match kind {
-        MetricKind::Gauge => Message::new(),
         MetricKind::Counter | MetricKind::Histogram => Message::new().fixed64(2, times.since),
+        // A gauge is as it is now.
+        _ => Message::new(),
     };
     let point = point.fixed64(3, times.now);
     let labelled = |point: Message, field| {
@@ -179,5 +182,6 @@ fn point(series: &Series, kind: MetricKind, times: Times) -> Message {
             let point = point.packed(6, counts.iter().copied());
             labelled(point.packed(7, bounds.iter().map(|bound| bound.to_bits())), 9)
         }
+        _ => point,
     }
 }
