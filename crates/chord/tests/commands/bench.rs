@@ -98,7 +98,8 @@ fn bench_measures_a_ring_that_keeps_its_records_on_the_disk() {
 #[test]
 fn bench_measures_what_a_slow_peer_costs_others() {
     let faults = ["--fault", "slow", "--fault", "frozen"];
-    let few = ["--rounds", "1", "--seconds", "1", "--rate", "200", "--keys", "50", "--json"];
+    let few =
+        ["--rounds", "1", "--seconds", "1", "--rate", "200", "--keys", "50", "--limit", "1000000", "--json"];
     let report = answer(&[&["bench", "slow-peer"][..], &faults, &few].concat());
     let report: Value = serde_json::from_str(&report).unwrap();
     let rows = report["rows"].as_array().unwrap();
@@ -110,6 +111,7 @@ fn bench_measures_what_a_slow_peer_costs_others() {
     {
         assert_eq!(report[setting], value, "{setting}: {report}");
     }
+    assert_eq!(report["nameless_connections"], 0, "all that the peer asks is slowed: {report}");
     for row in rows {
         // A second without the fault and one with it, at a hundred of each kind, but for those that are under way at the ends.
         let requests = row["requests"].as_u64().unwrap();
@@ -239,6 +241,15 @@ fn a_bench_in_one_process_that_is_stopped_tells_what_it_has() {
         assert!(told.starts_with("after ") && told.ends_with(end), "{told}");
         assert_eq!(n_lines, 2, "a table of one line");
     }
+}
+
+#[test]
+fn bench_looks_at_its_secret_before_it_starts_a_server() {
+    let output = run(&["bench", "--nodes", "1", "--secret-file", "/nowhere/secret"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: cannot read the file of secrets /nowhere/secret"), "{said}");
+    assert_eq!(said.lines().count(), 1, "nothing was begun: {said}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use anyhow::Context;
 use chord::{Client, ClientTls, NodeName};
 use clap::Args;
 
@@ -50,6 +52,11 @@ impl EntryArgs {
         if starts_servers && tls.is_some() && (certificate.is_none() || key.is_none()) {
             let sentence = "the servers that are started need a certificate for 127.0.0.1: give --tls-cert and --tls-key too, as `chord tls init` makes them, or measure running nodes by --node";
             return Err(Usage::new(sentence).into());
+        }
+        if let Some(path) = secret_file {
+            // Before anything is started that would not be let in.
+            let nobody = NodeName::from_str("127.0.0.1:1").context("that is a name")?;
+            Client::new(nobody).with_secret_file(path)?;
         }
         let files = [
             ("--tls-ca", authority),

@@ -99,7 +99,7 @@ pub(super) struct Row {
     latency_ms: Latencies,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 struct Latencies {
     p50: f64,
     p90: f64,
@@ -176,10 +176,17 @@ impl Report {
                 thousands(n_unsent)
             )?;
         }
-        if let Some(late) = self.operations.first().and_then(|cost| cost.late_ms.as_ref()) {
+        let mut told = Vec::new();
+        for Cost { row, late_ms, .. } in &self.operations {
+            // Gets and puts that were measured together were late together.
+            let Some(late) = late_ms.as_ref().filter(|late| !told.contains(late)) else { continue };
+            let measured_so = |cost: &&Cost| cost.late_ms.as_ref() == Some(late);
+            let together = self.operations.iter().filter(measured_so).count() > 1;
+            let what = if together { "requests" } else { row.operation };
+            told.push(late);
             writeln!(
                 text,
-                "\nThis program sent requests up to {:.1} ms late (p99 {:.1} ms) that no other held up; up to {} ms of that is its timers' fault, and does not count.",
+                "\nThis program sent {what} up to {:.1} ms late (p99 {:.1} ms) that no other held up; up to {} ms of that is its timers' fault, and does not count.",
                 late.max,
                 late.p99,
                 TIMER_LATE_MAX.as_millis()

@@ -6,7 +6,7 @@ mod report;
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chord::{Key, NodeName, RingSize};
 use clap::{Args, ValueEnum};
 
@@ -55,6 +55,11 @@ impl Fault {
     }
 }
 
+fn limit(text: &str) -> Result<f64, String> {
+    let limit = text.parse().ok().filter(|limit: &f64| limit.is_finite() && *limit > 0.0);
+    limit.ok_or_else(|| "the limit is a number above 0, such as 1.2".to_owned())
+}
+
 /// Measure what a frozen, a slow and a dripping peer cost those who ask for keys of others
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -64,10 +69,10 @@ Examples:
   chord bench slow-peer --json
 
 Starts a ring of server processes, and sends reads and writes at a fixed rate to all but one of them, of keys that this one \
-does not own. Nodes reach each other through proxies, with a fault and without; those slow down the connections to that one, \
-and, where there is a /proc that says whose they are, those that it has opened itself. Requests go past them. Each fault is \
-measured beside a time without any, in turn, and the ring is let heal before the next. What happens when the fault begins \
-counts. A request counts from when it should have been sent, but for the 2 ms that timers may be late.")]
+does not own. Nodes reach each other through proxies, with a fault and without; those slow down the connections to that one, and \
+those on which it names itself as who asks. Requests go past them. Each fault is measured beside a time without any, in \
+turn, and the ring is let heal before the next. What happens when the fault begins counts. A request counts from when it \
+should have been sent, but for the 2 ms that timers may be late. It fails if the median ratio of any row is above --limit.")]
 pub(crate) struct SlowPeerArgs {
     /// What is wrong with the peer; may be repeated; all of these, one after the other, if not given
     #[arg(long, value_enum)]
@@ -107,6 +112,10 @@ pub(crate) struct SlowPeerArgs {
         value_parser = number::within::<u32>("the number of keys", 1..=1_000_000))]
     keys: u32,
 
+    /// How many times as long the p99 may be with a fault, by the median over the rounds, before this fails
+    #[arg(long, value_name = "RATIO", default_value = "1.2", value_parser = limit)]
+    limit: f64,
+
     #[command(flatten)]
     keeping: KeepingArgs,
 
@@ -126,11 +135,17 @@ impl SlowPeerArgs {
         let mut front = Front::new();
         front.stand(peer.name(), peer.there(), Whose::ToPeer).await?;
         for other in &others {
-            front.stand(other.name(), other.there(), Whose::OfProcess(peer.process)).await?;
+            front.stand(other.name(), other.there(), Whose::OfPeer(peer.name.to_string())).await?;
         }
         cluster.form_ring().await?;
         let ring = Ring { cluster, faulty: peer.name, front, others };
         ring.until_well().await?;
+        let before = ring.front.heard();
+        if before.of_peer == 0 {
+            bail!(
+                "the peer that is to be slow has named itself to none of the others, so what it asks could not be slowed: report this as a defect"
+            );
+        }
         let load = Load::start(&self.plan(&ring)).await?;
         tokio::time::sleep(WARMUP).await;
         let faults = if self.fault.is_empty() { &Fault::ALL[..] } else { &self.fault };
@@ -142,7 +157,10 @@ impl SlowPeerArgs {
             }
         }
         drop(load);
-        Report::new(self, faults, &rounds).print(self.json)
+        let nameless = ring.front.heard().nameless - before.nameless;
+        let report = Report::new(self, faults, &rounds, nameless);
+        report.print(self.json)?;
+        report.check()
     }
 
     /// The one that something will be wrong with is the last.

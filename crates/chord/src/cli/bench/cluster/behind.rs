@@ -13,8 +13,6 @@ pub(in crate::cli::bench) struct Behind {
     pub(in crate::cli::bench) name: NodeName,
     /// Where it listens itself.
     pub(in crate::cli::bench) there: NodeName,
-    /// The number of its process.
-    pub(in crate::cli::bench) process: u32,
 }
 
 impl Behind {
@@ -50,12 +48,11 @@ impl Cluster {
         let mut command = self.command(&there)?;
         let child = command.args(["--known-as", name.as_str()]).spawn();
         let child = child.context("cannot start a server process")?;
-        let process = child.id().context("the server process has ended")?;
         let mut server = Server { name: name.clone(), child };
         let serving = tokio::time::timeout(START_WITHIN, server.wait_until_it_serves()).await;
         self.servers.push(server);
         serving.with_context(|| format!("the server process {name} did not come up"))??;
-        Ok(Behind { name, there, process })
+        Ok(Behind { name, there })
     }
 
     /// Waits until each server knows its neighbours again.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::load::Seen;
@@ -29,6 +30,10 @@ pub(super) struct Report {
     clients: u16,
     keys: u32,
     value_bytes: usize,
+    /// What a median ratio may be.
+    limit: f64,
+    /// Connections through the proxies that were not slowed since nobody said whose they are.
+    nameless_connections: usize,
     rows: Vec<Row>,
 }
 
@@ -51,7 +56,7 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(args: &SlowPeerArgs, faults: &[Fault], rounds: &[Round]) -> Self {
+    pub(super) fn new(args: &SlowPeerArgs, faults: &[Fault], rounds: &[Round], nameless: usize) -> Self {
         let rows = faults.iter().flat_map(|fault| {
             let rounds: Vec<&Round> = rounds.iter().filter(|round| round.fault == *fault).collect();
             ["put", "get"]
@@ -68,12 +73,27 @@ impl Report {
             clients: args.clients,
             keys: args.keys,
             value_bytes: args.value_bytes,
+            limit: args.limit,
+            nameless_connections: nameless,
             rows: rows.collect(),
         }
     }
 
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         if json { output::json(self) } else { output::styled(&self.text()) }
+    }
+
+    /// Fails if something took longer than it may.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let worst = self.rows.iter().max_by(|one, other| one.p99_ratio.total_cmp(&other.p99_ratio));
+        let Some(Row { fault, operation, p99_ratio, .. }) = worst.filter(|row| row.p99_ratio > self.limit)
+        else {
+            return Ok(());
+        };
+        bail!(
+            "beside a {fault} peer the p99 of {operation} took {p99_ratio:.2} times as long as without, and the limit is {}: measure again on a machine that does nothing else, with more --rounds, or raise --limit",
+            self.limit
+        )
     }
 
     fn text(&self) -> String {
@@ -87,6 +107,13 @@ impl Report {
         }
         let mut text = table.render();
         text.push_str("Times are in milliseconds.\n");
+        if self.nameless_connections > 0 {
+            let _ = writeln!(
+                text,
+                "{} connections between nodes were not slowed, since nobody said on them who asks.",
+                self.nameless_connections
+            );
+        }
         for failure in self.rows.iter().filter_map(|row| row.first_failure.as_ref()) {
             let _ = writeln!(text, "A request failed: {failure}");
         }
@@ -162,6 +189,32 @@ mod tests {
 
     fn round(well: u64, ill: u64) -> Round {
         Round { fault: Fault::Slow, well: [seen(well), seen(1)], ill: [seen(ill), seen(1)] }
+    }
+
+    #[test]
+    fn a_median_ratio_above_the_limit_is_a_failure_which_names_the_worst() {
+        let rounds = [round(10, 13), round(10, 11), round(10, 40)];
+        let refs: Vec<&Round> = rounds.iter().collect();
+        let rows = |fault| vec![Row::new(fault, "put", 0, &refs), Row::new(fault, "get", 1, &refs)];
+        let report = |limit| Report {
+            version: "",
+            nodes: 5,
+            rounds: 3,
+            seconds: 1,
+            requests_per_second: 1,
+            clients: 1,
+            keys: 1,
+            value_bytes: 1,
+            limit,
+            nameless_connections: 0,
+            rows: rows(Fault::Slow),
+        };
+        let refused = report(1.2).check().expect_err("1.3 is more").to_string();
+        assert!(refused.starts_with("beside a slow peer the p99 of put took 1.3"), "{refused}");
+        assert!(report(1.4).check().is_ok(), "the greatest of all rounds is not the median");
+        assert!(!report(1.4).text().contains("not slowed"));
+        let nameless = Report { nameless_connections: 2, ..report(1.4) };
+        assert!(nameless.text().contains("2 connections between nodes were not slowed"));
     }
 
     #[test]
