@@ -80,13 +80,18 @@ pub(crate) fn report(ended: anyhow::Result<()>, command_path: &str) -> ExitCode 
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS, // whoever read has read enough
         Err(error) if error.is::<Usage>() => report_usage(&error.to_string(), command_path),
-        Err(error) => fail(&one_line(&format!("{error:#}")), code_of(&error)),
+        Err(error) => fail(&sentence(&error), code_of(&error)),
     }
 }
 
 /// Prints the one line of a wrong usage.
 pub(crate) fn report_usage(sentence: &str, command_path: &str) -> ExitCode {
     fail(&format!("{sentence} (see {command_path} --help)"), USAGE)
+}
+
+/// Why a command failed.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    one_line(&format!("{error:#}"))
 }
 
 fn fail(sentence: &str, code: u8) -> ExitCode {

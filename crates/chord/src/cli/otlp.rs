@@ -75,11 +75,19 @@ impl OtlpArgs {
 
     /// Sends what the node tells to the collector, if there is one, until `running` has ended; and what is left then.
     #[cfg_attr(not(feature = "otel"), expect(unused_variables, reason = "nothing is sent"))]
-    pub(crate) async fn send_while<T>(&self, node: &Node, running: impl Future<Output = T>) -> T {
+    pub(crate) async fn send_while(
+        &self,
+        node: &Node,
+        running: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         #[cfg(feature = "otel")]
         if let Some(endpoint) = &self.otlp_endpoint {
             let exporter = export::Exporter::start(endpoint, self.otlp_interval.0, node);
             let ended = running.await;
+            // The process says so when nothing is sent any more.
+            if let Err(error) = &ended {
+                queue::KEPT.push_failure(&super::exit::sentence(error));
+            }
             exporter.finish().await;
             return ended;
         }

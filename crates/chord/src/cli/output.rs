@@ -83,6 +83,10 @@ pub(crate) fn note(line: impl fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
+/// Where the log says that it comes from what [`error`] says.
+#[cfg(feature = "otel")]
+pub(crate) const TARGET: &str = module_path!();
+
 /// Tells the user why the command failed.
 pub(crate) fn error(sentence: &str) -> io::Result<()> {
     if is_for_programs() {

@@ -21,6 +21,8 @@ pub(crate) enum Mood {
     TakesAPart,
     /// Nothing, for as long as it lives.
     Hangs,
+    /// Nothing, and it hangs up at once, as if nobody were there.
+    Gone,
 }
 
 /// A request that was taken.
@@ -48,12 +50,7 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn start(mood: Mood) -> Self {
-        Self::start_at(0, mood)
-    }
-
-    /// One at that port, where there was another before.
-    pub(crate) fn start_at(port: u16, mood: Mood) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         listener.set_nonblocking(true).expect("it is a socket");
         let port = listener.local_addr().expect("it listens").port();
         let state = Arc::new(State {
@@ -121,6 +118,9 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
 
 fn serve(mut stream: TcpStream, state: &State) {
     stream.set_nonblocking(false).expect("it is a socket");
+    if *lock(&state.mood) == Mood::Gone {
+        return;
+    }
     // Whoever sends nothing more has been killed.
     let Some(taken) = read(&stream) else { return };
     let mood = *lock(&state.mood);
@@ -129,6 +129,8 @@ fn serve(mut stream: TcpStream, state: &State) {
         // ExportLogsServiceResponse { partial_success: { rejected_log_records: 1, error_message: "odd" } }
         Mood::TakesAPart => (200, "", vec![10, 7, 8, 1, 18, 3, b'o', b'd', b'd']),
         Mood::Refuses(status, header) => (status, header, b"no".to_vec()),
+        // It went while it read.
+        Mood::Gone => return,
         Mood::Hangs => {
             lock(&state.refused).push(taken.path);
             while !state.is_over.load(Ordering::Relaxed) {

@@ -13,6 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::messages::{Line, Value, record};
+use crate::cli::output;
 
 /// How many lines wait: many minutes of a node that is in trouble, and an hour of one that is well.
 const LINES_MAX: usize = 2048;
@@ -69,6 +70,14 @@ impl Queue {
         waiting.lines.push_back(line);
         drop(waiting);
         self.more.notify_one();
+    }
+
+    /// Why the process ends, as the log will say it when nothing is sent any more.
+    pub(super) fn push_failure(&self, sentence: &str) {
+        let (target, message) = (output::TARGET, cut(sentence.to_owned()));
+        let fields = [("event".to_owned(), Value::Text("failed".to_owned()))];
+        let line = Line { level: tracing::Level::ERROR, target, message: &message, fields: &fields };
+        self.push(record(&line, SystemTime::now()));
     }
 
     /// Waits until there is a line.
