@@ -195,6 +195,9 @@ fn a_collector_has_every_line_of_the_log_and_nothing_that_is_kept() {
         assert_eq!(record.severity, severity);
     }
     assert_eq!(arrived.len(), written.len());
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_nanos();
+    let is_recent = |at: u128| at <= now && at + 600_000_000_000 > now;
+    assert!(arrived.iter().all(|line| is_recent(u128::from(line.at_ns))), "each has its time: {arrived:?}");
     let bodies = collector.bodies("/v1/logs");
     for body in &bodies {
         check_resource(&records(body).0, &name);
