@@ -38,5 +38,7 @@ pub use database::Report;
 pub use directory::{FORMAT, Identity, PEERS_MAX, RememberedPeers};
 pub use error::{OpenError, TransferError};
 pub use quarantine::{Damaged, QUARANTINED_NAMED_MAX, Quarantined};
-pub use store::{DamagePolicy, DiskStore, Options, PENDING_BYTES_DEFAULT, Statistics, Sync};
+pub use store::{
+    CACHE_BYTES_DEFAULT, DamagePolicy, DiskStore, Options, PENDING_BYTES_DEFAULT, Statistics, Sync,
+};
 pub use transfer::{Exported, Imported, export, import};

@@ -25,7 +25,7 @@ pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
 
 /// How much memory is used to keep parts of the file at hand unless told otherwise, in bytes: it holds the upper levels
 /// of the tree of any store, and all of a small one.
-pub(crate) const CACHE_BYTES_DEFAULT: usize = 128 << 20;
+pub const CACHE_BYTES_DEFAULT: usize = 128 << 20;
 
 pub(crate) const RECORDS_FILE: &str = "records.redb";
 

@@ -42,7 +42,7 @@ use chord_ring::{Failure, NodeName, Peer, Position, Token};
 
 pub use attempts::{Afterwards, Attempts};
 use feed::Feed;
-pub use feed::{INTEREST_LAPSES_AFTER, SUBSCRIPTIONS_MAX, UNHEARD_MAX};
+pub use feed::{INTEREST_LAPSES_AFTER, SUBSCRIPTIONS_MAX, UNHEARD_BYTES_MAX, UNHEARD_MAX};
 use group::{OwnGroup, Unreliable};
 use holdings::Holdings;
 pub use holdings::{HOLDING_LAPSES_AFTER, HOLDINGS_MAX};
@@ -309,6 +309,7 @@ impl Replicator {
         settings.repair_pause = settings.repair_pause.min(HOLDING_LAPSES_AFTER / 3);
         let clock = Arc::new(VersionClock::new());
         let group = OwnGroup::alone(&me, me.position, clock.next(now.wall_ms, me.position));
+        let outboxes = Outboxes::new(settings.copies_bytes_max);
         Self {
             tenure: Tenure::new(me.position, now.elapsed),
             budget: Budget::new(settings.repair_bytes_per_second),
@@ -324,7 +325,7 @@ impl Replicator {
             unreliable: Unreliable::default(),
             works: Works::default(),
             unconfirmed: BTreeMap::new(),
-            outboxes: Outboxes::default(),
+            outboxes,
             undurable: VecDeque::new(),
             applied: Sequence::default(),
             undurable_writes: BTreeMap::new(),

@@ -33,9 +33,9 @@ pub const SUBSCRIPTIONS_MAX: usize = 16 << 10;
 /// it is told so.
 pub const UNHEARD_MAX: usize = 4096;
 
-/// Bytes of changes that wait for all who watch, at most and by one of each: more than a ring that is not cut ever leaves
+/// Bytes of changes that wait for all who watch, unless told otherwise, at most and by one of each: more than a ring that is not cut ever leaves
 /// waiting. Beyond it the oldest of whoever is told something new are missed.
-const UNHEARD_BYTES_MAX: usize = 64 << 20;
+pub const UNHEARD_BYTES_MAX: usize = 64 << 20;
 
 /// After so long without a word of who watches it is forgotten: several repetitions may be lost.
 pub const INTEREST_LAPSES_AFTER: Duration = Duration::from_secs(10);
@@ -183,11 +183,11 @@ impl Feed {
         self.of_keys.get(key).into_iter().flatten().chain(of_prefix).cloned().collect()
     }
 
-    fn note(&mut self, names: &[Name], notice: &Notice) {
+    fn note(&mut self, names: &[Name], notice: &Notice, bytes_max: usize) {
         for name in names {
             let Some(subscription) = self.subscriptions.get_mut(name) else { continue };
             let unheard = &mut subscription.unheard;
-            while unheard.len() >= UNHEARD_MAX || self.unheard_bytes >= UNHEARD_BYTES_MAX {
+            while unheard.len() >= UNHEARD_MAX || self.unheard_bytes >= bytes_max {
                 let Some(oldest) = unheard.pop_front() else { break };
                 self.unheard_bytes -= cost(&oldest);
             }
@@ -379,7 +379,7 @@ impl Replicator {
             (false, false) => Happened::Set,
         };
         let notice = Notice { key: record.key.clone(), version: record.version, happened };
-        self.feed.note(&names, &notice);
+        self.feed.note(&names, &notice, self.settings.unheard_bytes_max);
         if happened == Happened::Set {
             self.feed.note_due(record);
         }

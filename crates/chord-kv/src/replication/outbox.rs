@@ -14,12 +14,16 @@ pub const FLIGHTS_MAX: usize = 4;
 /// Copies that wait for one peer, at most. More are left to repair.
 pub const OUTBOX_MAX: usize = 16 << 10;
 
-/// Bytes of copies that wait for one peer, at most.
+/// Bytes of copies that wait for one peer, at most, unless told otherwise.
 pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
 
 /// The copies that wait for each peer.
-#[derive(Debug, Default)]
-pub(super) struct Outboxes(BTreeMap<NodeName, Outbox>);
+#[derive(Debug)]
+pub(super) struct Outboxes {
+    of_peers: BTreeMap<NodeName, Outbox>,
+    /// Bytes that wait for one peer, at most.
+    bytes_max: usize,
+}
 
 #[derive(Debug)]
 struct Outbox {
@@ -37,16 +41,21 @@ pub(super) struct Batch {
 }
 
 impl Outboxes {
+    /// Nothing waits; for one peer so many bytes may.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { of_peers: BTreeMap::new(), bytes_max }
+    }
+
     /// One more copy for a peer. Returns `false` if too many wait already.
     pub(super) fn add(&mut self, peer: &Peer, record: Record) -> bool {
-        let outbox = self.0.entry(peer.name.clone()).or_insert_with(|| Outbox {
+        let outbox = self.of_peers.entry(peer.name.clone()).or_insert_with(|| Outbox {
             peer: peer.clone(),
             waiting: VecDeque::new(),
             bytes: 0,
             in_flight: 0,
         });
         let bytes = outbox.bytes.saturating_add(record.size_bytes());
-        if outbox.waiting.len() >= OUTBOX_MAX || bytes > OUTBOX_BYTES_MAX {
+        if outbox.waiting.len() >= OUTBOX_MAX || bytes > self.bytes_max {
             return false;
         }
         outbox.bytes = bytes;
@@ -56,7 +65,7 @@ impl Outboxes {
 
     /// Some peer to which a message can go now, and what is in it.
     pub(super) fn next(&mut self) -> Option<(Peer, Vec<Record>)> {
-        let outbox = self.0.values_mut().find(|outbox| outbox.may_send())?;
+        let outbox = self.of_peers.values_mut().find(|outbox| outbox.may_send())?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(record) = outbox.waiting.front() {
             bytes += record.size_bytes();
@@ -72,28 +81,28 @@ impl Outboxes {
 
     /// A message to that peer has ended.
     pub(super) fn ended(&mut self, name: &NodeName) {
-        if let Some(outbox) = self.0.get_mut(name) {
+        if let Some(outbox) = self.of_peers.get_mut(name) {
             outbox.in_flight = outbox.in_flight.saturating_sub(1);
             if outbox.in_flight == 0 && outbox.waiting.is_empty() {
-                self.0.remove(name);
+                self.of_peers.remove(name);
             }
         }
     }
 
     /// Whether nothing waits or is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        self.0.is_empty()
+        self.of_peers.is_empty()
     }
 
     /// Nothing more goes to those who are not in the group. What is on its way to them ends as it may.
     pub(super) fn keep_only(&mut self, is_member: impl Fn(&NodeName) -> bool) {
-        for (name, outbox) in &mut self.0 {
+        for (name, outbox) in &mut self.of_peers {
             if !is_member(name) {
                 outbox.waiting.clear();
                 outbox.bytes = 0;
             }
         }
-        self.0.retain(|_, outbox| outbox.in_flight > 0 || !outbox.waiting.is_empty());
+        self.of_peers.retain(|_, outbox| outbox.in_flight > 0 || !outbox.waiting.is_empty());
     }
 }
 
@@ -129,9 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn no_more_bytes_wait_for_a_peer_than_are_allowed_and_each_peer_has_as_many() {
+        let peer = |port: u16| {
+            Peer::of_name(format!("127.0.0.1:{port}").parse().expect("a name"), RingSize::DEFAULT)
+        };
+        let mut outboxes = Outboxes::new(record(0).size_bytes() * 2);
+        let added = [1, 1, 1, 2, 2, 2].map(|port| outboxes.add(&peer(port), record(0)));
+        assert_eq!(added, [true, true, false, true, true, false]);
+        assert_eq!(outboxes.next().map(|(_, records)| records.len()), Some(2));
+        assert!(outboxes.add(&peer(1), record(0)), "what was sent gives its room back");
+    }
+
+    #[test]
     fn copies_that_fill_no_message_wait_for_the_answer_to_the_last_and_those_that_do_go_beside_it() {
         let peer = Peer::of_name("127.0.0.1:1".parse().expect("a name"), RingSize::DEFAULT);
-        let mut outboxes = Outboxes::default();
+        let mut outboxes = Outboxes::new(OUTBOX_BYTES_MAX);
         let sent = |outboxes: &mut Outboxes| outboxes.next().map(|(_, records)| records.len());
         outboxes.add(&peer, record(0));
         assert_eq!(sent(&mut outboxes), Some(1), "nothing is under way");

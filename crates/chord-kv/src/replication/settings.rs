@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chord_ring::RingSize;
 
+use super::feed::UNHEARD_BYTES_MAX;
+use super::outbox::OUTBOX_BYTES_MAX;
 use super::{Consistency, REPLICAS_DEFAULT};
 
 /// How one node replicates.
@@ -25,6 +27,11 @@ pub struct Settings {
     /// For how long it is remembered that a key was deleted or has expired: longer than any node is away and comes back with
     /// its records, and than clocks differ.
     pub tombstone_grace: Duration,
+    /// Bytes of copies that wait for one member, at most. More are left to repair.
+    pub copies_bytes_max: usize,
+    /// Bytes of changes that wait for all who watch, at most and by one of each. Beyond it the oldest of whoever is told
+    /// something new are missed, and it is told so.
+    pub unheard_bytes_max: usize,
     /// How long a node that leaves tries to hand over what it has.
     pub departure_max: Duration,
     /// Whether acknowledgements wait for the store to say that a write is durable. Otherwise as many processes as a write has
@@ -46,6 +53,8 @@ impl Settings {
             repair_pause: Duration::from_secs(10),
             repair_bytes_per_second: 16 << 20,
             tombstone_grace: Duration::from_secs(24 * 3600),
+            copies_bytes_max: OUTBOX_BYTES_MAX,
+            unheard_bytes_max: UNHEARD_BYTES_MAX,
             departure_max: Duration::from_secs(10),
             waits_for_disk: true,
             #[cfg(feature = "defects")]
