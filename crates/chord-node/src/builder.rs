@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::age::now_ms;
 use crate::annex::Annex;
 use crate::beginning::{Beginning, Meanwhile, Past};
+use crate::clients::Clients;
 use crate::clock::{Differences, check_clock};
 use crate::contact::Contact;
 use crate::crawl::Crawler;
@@ -43,7 +44,10 @@ use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::shortcuts::Shortcuts;
 use crate::storage::{DataDir, Storage, remember, report_damage};
 use crate::tls::NodeTls;
-use crate::{Language, LimitError, Limits, OnDamage, SecretFileError, Syncing, TlsFileError, TlsFiles, door};
+use crate::{
+    Language, LimitError, Limits, MemoryError, OnDamage, SecretFileError, Shape, Syncing, TlsFileError,
+    TlsFiles, door,
+};
 
 /// Where a node listens that was told nothing.
 const LISTEN_DEFAULT: &str = "127.0.0.1:4567";
@@ -133,6 +137,9 @@ pub enum StartError {
     /// A limit makes no sense.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The limits allow more memory than there may be.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// There are no secrets where they were to be.
     #[error(transparent)]
     Secrets(#[from] SecretFileError),
@@ -319,6 +326,8 @@ impl Builder {
             write_quorum: self.write_quorum,
             value_bytes_max: self.limits.value_bytes,
             departure_max: self.limits.departure,
+            copies_bytes_max: self.limits.copies_bytes,
+            unheard_bytes_max: self.limits.watched_bytes,
             waits_for_disk: !self.data.as_ref().is_some_and(|data| matches!(data.sync, Syncing::Interval(_))),
             ..replication::Settings::new(self.ring_size)
         }
@@ -352,8 +361,14 @@ impl Builder {
         Ok(Config::new(ring.clone()).with_successors(self.successors)?.with_slowness(self.slowness)?)
     }
 
+    /// What decides what the node keeps in memory, beside its limits.
+    fn shape(&self) -> Shape {
+        Shape { replicas: self.replicas, on_disk: self.data.is_some(), in_tls: self.tls.is_some() }
+    }
+
     fn check_numbers(&self) -> Result<(), StartError> {
         self.limits.check()?;
+        self.limits.check_memory(self.shape())?;
         if !(1..=REPLICAS_MAX).contains(&self.replicas) {
             return Err(StartError::Replicas { max: REPLICAS_MAX });
         }
@@ -372,8 +387,7 @@ impl Builder {
     /// The settings make no sense, or the address cannot be had.
     pub async fn start(self) -> Result<Node, StartError> {
         self.check_numbers()?;
-        let secrets = self.secrets()?;
-        let (settings, size) = (self.replication(), self.ring_size);
+        let (settings, size, secrets) = (self.replication(), self.ring_size, self.secrets()?);
         let now = Now { elapsed: Duration::ZERO, wall_ms: now_ms() };
         let ring = RingTag { name: self.ring_name.clone(), size };
         let config = self.config(&ring)?;
@@ -395,6 +409,7 @@ impl Builder {
         let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref());
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let crew = Crew::of(self.threads).map_err(StartError::Threads)?;
+        let guard = Guard::new(secrets.clone()).with_certificates(tls.is_some());
         let shared = Arc::new_cyclic(|shared| Shared {
             runtimes: Runtimes::with(&crew),
             me: me.clone(),
@@ -406,6 +421,7 @@ impl Builder {
             records: Records::new(me.clone(), records, store.clone(), shared.clone()),
             store,
             body_budget: Semaphore::new(self.limits.bodies_bytes / BUDGET_UNIT),
+            clients: Clients::new(guard.offences().clone()),
             watched_bytes: Arc::default(),
             dozes: AtomicU64::new(0),
             rounds: Semaphore::new(ROUNDS_MAX),
@@ -430,7 +446,7 @@ impl Builder {
             clock_differences: Differences::default(),
             limits: self.limits,
             may_flush: self.may_flush,
-            guard: Guard::new(secrets.clone()).with_certificates(tls.is_some()),
+            guard,
             tls,
         });
         let owner = Owner::new(machine, shared.clone(), letters);

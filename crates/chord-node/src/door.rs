@@ -22,8 +22,10 @@ mod xmlrpc;
 pub(crate) use frame::REQUESTS_MAX;
 pub(crate) use share::BUDGET_UNIT;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::Limits;
+use crate::clients::{Client, Rationed, VISIT, Visit};
 use crate::crew::{Crew, Served};
 use crate::guard::Visitor;
 use crate::links::prepare;
@@ -47,7 +50,7 @@ use crate::shared::{Shared, Stage};
 use crate::storage;
 use crate::stream::Stream;
 use crate::tls::Shown;
-use farewell::turn_away;
+use farewell::{Why, turn_away};
 use seat::Seat;
 use seats::Seats;
 
@@ -152,6 +155,9 @@ struct Door {
     seats: Seats<Id>,
     /// When the log said last that all places are taken.
     told_at: Option<Instant>,
+    /// The same of each client, where one may not have all; and whose each is.
+    of_clients: HashMap<IpAddr, Seats<Id>>,
+    whose: HashMap<Id, IpAddr>,
 }
 
 impl Door {
@@ -165,11 +171,18 @@ impl Door {
             tasks: JoinSet::new(),
             seats: Seats::new(),
             told_at: None,
+            of_clients: HashMap::new(),
+            whose: HashMap::new(),
         }
     }
 
     /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let client = self.shared.clients.meet(peer.ip());
+        if let Err(what) = self.may_come(&client) {
+            self.shared.metrics.turns_away();
+            return self.turn_away(stream, Why::Client(what));
+        }
         // A place that one of those who wait has not taken yet is not free.
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
@@ -179,27 +192,27 @@ impl Door {
         }
         if permit.is_none() && !makes_room {
             note_crowd(&self.shared, peer);
-            if let Ok(farewell) = self.farewells.clone().try_acquire_owned() {
-                let is_in_tls = self.shared.tls.is_some();
-                self.tasks.spawn(async move {
-                    turn_away(stream, is_in_tls).await;
-                    drop(farewell);
-                    Ok(())
-                });
-            }
-            return;
+            return self.turn_away(stream, Why::Full);
         }
         let seat = if permit.is_some() { self.seats.seat() } else { self.seats.wanted_seat() };
         let place = match permit {
             Some(permit) => Place::Taken(permit),
             None => Place::Awaited { permits: self.permits.clone(), waits: self.waiting.clone() },
         };
-        match self.serve(stream, peer, &seat, place) {
-            Ok(task) => self.seats.take(task, seat),
+        let address = client.address();
+        let task = match self.serve(stream, peer, Visit::of(client), &seat, place) {
+            Ok(task) => task,
             Err(error) => {
                 tracing::warn!(event = "accept-failed", "giving a connection to another thread: {error}");
+                return;
             }
+        };
+        if self.shared.limits.client_connections > 0 {
+            let of_client = self.of_clients.entry(address).or_insert_with(|| self.seats.beside());
+            of_client.take(task, seat.clone());
+            self.whose.insert(task, address);
         }
+        self.seats.take(task, seat);
     }
 
     /// Has the newcomer served by one of the crew.
@@ -207,12 +220,13 @@ impl Door {
         &mut self,
         stream: TcpStream,
         peer: SocketAddr,
+        visit: Arc<Visit>,
         seat: &Arc<Seat>,
         place: Place,
     ) -> io::Result<Id> {
         let (stream, by) = self.crew.take(stream)?;
         let (there, served) = by.unzip();
-        let newcomer = Newcomer { stream, peer, seat: seat.clone(), place, served };
+        let newcomer = Newcomer { stream, peer, visit, seat: seat.clone(), place, served };
         let work = newcomer.serve(self.shared.clone());
         let task = match there {
             None => self.tasks.spawn(work),
@@ -235,6 +249,42 @@ impl Door {
         );
     }
 
+    /// Whether a client may have one more connection, for which its own that is idle for longest makes room.
+    fn may_come(&mut self, client: &Client) -> Result<(), Rationed> {
+        let Shared { limits, clients, .. } = &*self.shared;
+        clients.connects(client, limits)?;
+        let limit = limits.client_connections;
+        let Some(seats) = self.of_clients.get_mut(&client.address()) else { return Ok(()) };
+        if limit == 0 || seats.len() < limit || seats.make_room() {
+            return Ok(());
+        }
+        clients.refuse(client, Rationed::Connections);
+        Err(Rationed::Connections)
+    }
+
+    /// Tells a newcomer why it finds no place.
+    fn turn_away(&mut self, stream: TcpStream, why: Why) {
+        let Ok(farewell) = self.farewells.clone().try_acquire_owned() else { return };
+        let is_in_tls = self.shared.tls.is_some();
+        self.tasks.spawn(async move {
+            turn_away(stream, is_in_tls, why).await;
+            drop(farewell);
+            Ok(())
+        });
+    }
+
+    /// A connection has ended.
+    fn leaves(&mut self, id: Id) {
+        self.seats.leave(id);
+        let Some(address) = self.whose.remove(&id) else { return };
+        if let Some(seats) = self.of_clients.get_mut(&address) {
+            seats.leave(id);
+            if seats.len() == 0 {
+                self.of_clients.remove(&address);
+            }
+        }
+    }
+
     /// A connection that broke is its own end only.
     fn report(&mut self, ended: Result<(Id, io::Result<()>), JoinError>) {
         let id = match ended {
@@ -248,7 +298,7 @@ impl Door {
                 error.id()
             }
         };
-        self.seats.leave(id);
+        self.leaves(id);
     }
 
     /// Lets everyone go; ends when they have gone.
@@ -264,6 +314,7 @@ impl Door {
 struct Newcomer {
     stream: TcpStream,
     peer: SocketAddr,
+    visit: Arc<Visit>,
     seat: Arc<Seat>,
     place: Place,
     /// Counted by the crew, if there is one.
@@ -290,7 +341,7 @@ enum Place {
 impl Newcomer {
     /// Serves the connection. The first bytes decide what it speaks.
     async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
-        let Self { mut stream, peer, seat, place, served: _served } = self;
+        let Self { mut stream, peer, visit, seat, place, served: _served } = self;
         let _permit = match place {
             Place::Taken(permit) => permit,
             Place::Awaited { permits, waits } => tokio::select! {
@@ -298,7 +349,7 @@ impl Newcomer {
                     drop(waits);
                     let Ok(Ok(permit)) = freed else {
                         note_crowd(&shared, peer);
-                        turn_away(stream, shared.tls.is_some()).await;
+                        turn_away(stream, shared.tls.is_some(), Why::Full).await;
                         return Ok(());
                     };
                     seat.sent();
@@ -311,11 +362,12 @@ impl Newcomer {
         let ends = Ends { peer, local: stream.local_addr()?, shown: Shown::default() };
         let opening = Opening::hear(&mut stream, &shared.limits, &seat).await?;
         let guard = shared.guard.clone();
-        let served = match &shared.tls {
-            None => opening.serve(Stream::Plain(stream), ends, shared, seat).await,
-            // On the heap: most nodes speak no TLS, and each connection has room for all of this.
-            Some(tls) => Box::pin(secure::serve(stream, opening, tls.clone(), ends, shared, seat)).await,
+        // Of one type: what a connection may be doing is so deep that the compiler would not look through all of it.
+        let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match shared.tls.clone() {
+            None => Box::pin(opening.serve(Stream::Plain(stream), ends, shared, seat)),
+            Some(tls) => Box::pin(secure::serve(stream, opening, tls, ends, shared, seat)),
         };
+        let served = VISIT.scope(visit, serving).await;
         if let Some(offence) = served.as_ref().err().and_then(Offence::of_end) {
             guard.offences().note(offence, peer.ip());
         }

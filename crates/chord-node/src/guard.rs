@@ -73,7 +73,7 @@ impl Guard {
     }
 
     /// What was refused.
-    pub(crate) fn offences(&self) -> &Offences {
+    pub(crate) fn offences(&self) -> &Arc<Offences> {
         &self.offences
     }
 

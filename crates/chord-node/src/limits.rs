@@ -3,9 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use chord_disk::{CACHE_BYTES_DEFAULT, PENDING_BYTES_DEFAULT};
+use chord_kv::replication::OUTBOX_BYTES_MAX;
 use chord_kv::{VALUE_BYTES_DEFAULT, VALUE_BYTES_LIMIT};
 use chord_ring::{OPERATION_WAIT_DEFAULT, REQUEST_WAIT_DEFAULT, RingSize};
 use chord_wire::replica::ReplicaLimits;
+
+use crate::watch::WAITING_BYTES_MAX;
 
 /// Most connections, links and headers that a limit can allow: more than a process may have files, or a request lines.
 const COUNT_MAX: usize = 1 << 20;
@@ -27,6 +31,16 @@ pub struct Limits {
     /// way on each, the newcomer is told so in its own language and closed. Each costs 5 to 12 KiB while it is idle, and
     /// about 30 KiB while it is at work; 15 KiB more in TLS.
     pub connections: usize,
+    /// Connections of one client, which is an address, or the first 64 bits of one of IPv6; 0 is no limit. For one more its own
+    /// that is idle for longest is closed; if a request is under way on each, it is refused.
+    pub client_connections: usize,
+    /// Connections that one client may open in a second, and at once after a pause; 0 is no limit.
+    pub client_connects: u32,
+    /// Requests that one client may send in a second, and at once after a pause; 0 is no limit. Many in one batch are one. Nodes
+    /// have no such limit: they ask for all of their clients.
+    pub client_requests: u32,
+    /// What one client may have of [`Limits::bodies_bytes`]; 0 is no limit. Nodes have none.
+    pub client_bytes: usize,
     /// Bytes of a request's first line and headers together, from 8 KiB to 16 MiB. Lookup paths travel there, so
     /// nodes of one ring should agree.
     pub header_bytes: usize,
@@ -47,6 +61,18 @@ pub struct Limits {
     pub bodies_bytes: usize,
     /// Bytes of all records in memory. Beyond it a write is refused with status 507.
     pub store_bytes: u64,
+    /// Bytes that the process may take for all this; `None` has no such limit. A node does not start if its other limits allow
+    /// more, and [`Limits::within`] makes them fit.
+    pub memory: Option<u64>,
+    /// Bytes of a data directory that are kept at hand in memory.
+    pub cache_bytes: usize,
+    /// Bytes of records that wait for the disk. Beyond it a write is refused as busy.
+    pub pending_bytes: u64,
+    /// Bytes of copies that wait for one other node. Beyond it they are left to repair, which comes within ten seconds.
+    pub copies_bytes: usize,
+    /// Bytes that wait for all who watch keys through this node, and as many for all whom it tells as the owner. Beyond it
+    /// those who read slowly are told that they have missed something.
+    pub watched_bytes: usize,
     /// How long one node waits for another, at most. The wait follows measured round trips and is mostly shorter.
     pub request: Duration,
     /// How long an operation may take that a client asked for, whatever happens in the ring.
@@ -132,6 +158,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            client_connections: 0,
+            client_connects: 0,
+            client_requests: 0,
+            client_bytes: 0,
             header_bytes: 32 << 10,
             headers: 64,
             header_read: Duration::from_secs(10),
@@ -140,6 +170,11 @@ impl Default for Limits {
             value_bytes: VALUE_BYTES_DEFAULT,
             bodies_bytes: 256 << 20,
             store_bytes: 1 << 30,
+            memory: None,
+            cache_bytes: CACHE_BYTES_DEFAULT,
+            pending_bytes: PENDING_BYTES_DEFAULT,
+            copies_bytes: OUTBOX_BYTES_MAX,
+            watched_bytes: WAITING_BYTES_MAX,
             request: REQUEST_WAIT_DEFAULT,
             operation: OPERATION_WAIT_DEFAULT,
             departure: Duration::from_secs(10),

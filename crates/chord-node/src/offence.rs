@@ -40,10 +40,12 @@ pub(crate) enum Offence {
     Form,
     /// There was no place for its connection.
     Crowd,
+    /// It wants more than one client may have.
+    Budget,
 }
 
 impl Offence {
-    const COUNT: usize = 11;
+    const COUNT: usize = 12;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Secret,
         Self::Role,
@@ -56,9 +58,22 @@ impl Offence {
         Self::Plain,
         Self::Form,
         Self::Crowd,
+        Self::Budget,
     ];
-    pub(crate) const WORDS: [&'static str; Self::COUNT] =
-        ["secret", "role", "certificate", "place", "page", "ring", "size", "time", "plain", "form", "crowd"];
+    pub(crate) const WORDS: [&'static str; Self::COUNT] = [
+        "secret",
+        "role",
+        "certificate",
+        "place",
+        "page",
+        "ring",
+        "size",
+        "time",
+        "plain",
+        "form",
+        "crowd",
+        "budget",
+    ];
 
     /// That of an answer with this code, where nobody knows it better; none of what may happen to anybody.
     pub(crate) const fn of(code: Code) -> Option<Self> {
@@ -115,6 +130,7 @@ impl Offence {
             Self::Plain => "speak without TLS",
             Self::Form => "sent what cannot be understood",
             Self::Crowd => "came when all places were taken",
+            Self::Budget => "wanted more than one client may have",
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::annex::Annex;
 use crate::askers::Askers;
+use crate::clients::Clients;
 use crate::clock::Differences;
 use crate::crawl::Crawler;
 use crate::crew::Runtimes;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<VersionClock>,
     /// Bytes of request bodies under way, in units of `door::BUDGET_UNIT`.
     pub(crate) body_budget: Semaphore,
+    /// What each client has of what one may have.
+    pub(crate) clients: Clients,
     /// Bytes of what waits for those who watch.
     pub(crate) watched_bytes: Arc<AtomicUsize>,
     /// How often a connection gave its buffers back.

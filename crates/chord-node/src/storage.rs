@@ -77,6 +77,8 @@ impl Storage {
                 OnDamage::SetAside => DamagePolicy::SetAside,
                 OnDamage::Refuse => DamagePolicy::Refuse,
             },
+            cache_bytes: limits.cache_bytes,
+            pending_bytes_limit: limits.pending_bytes,
             ..Options::new(identity)
         };
         let path = dir.path.clone();

@@ -13,9 +13,9 @@ use crate::shared::{Shared, Stage};
 /// that it has missed something.
 pub(crate) const WAITING_MAX: usize = 1024;
 
-/// Bytes that wait for all who watch through a node, about: as many as wait at an owner for all who watch its keys. Beyond
-/// it, whoever has more than an equal part of them gets no more, so that twice as many are never there, and whoever
-/// reads in time notices nothing. Without it a thousand queues of long keys would be four gigabytes.
+/// Bytes that wait for all who watch through a node unless told otherwise, about: as many as wait at an owner for all who
+/// watch its keys. Beyond it, whoever has more than an equal part of them gets no more, so that twice as many are never
+/// there, and whoever reads in time notices nothing. Without it a thousand queues of long keys would be four gigabytes.
 pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// What something that waits takes beside the bytes of its key.
@@ -40,6 +40,8 @@ struct Room {
     own: AtomicUsize,
     /// Those of all watches.
     all: Arc<AtomicUsize>,
+    /// As many as these may be.
+    all_max: usize,
 }
 
 /// Something that waits, and its place.
@@ -79,10 +81,10 @@ impl Drop for Place {
     }
 }
 
-/// A watch, and how it is told what is seen. `all` counts the bytes that wait for all who watch.
-pub(crate) fn watch(all: &Arc<AtomicUsize>) -> (Teller, Watch) {
+/// A watch, and how it is told what is seen. `all` counts the bytes that wait for all who watch, which may be so many.
+pub(crate) fn watch(all: &Arc<AtomicUsize>, all_max: usize) -> (Teller, Watch) {
     let (waiting, seen) = mpsc::channel(WAITING_MAX);
-    let room = Arc::new(Room { own: AtomicUsize::new(0), all: all.clone() });
+    let room = Arc::new(Room { own: AtomicUsize::new(0), all: all.clone(), all_max });
     (Teller { waiting, room }, Watch { seen })
 }
 
@@ -92,8 +94,8 @@ impl Teller {
         let of_key = if let Seen::Changed(notice) = &seen { notice.key.as_bytes().len() } else { 0 };
         let bytes = of_key + WAITING_BYTES_BESIDE;
         let with_it = |count: &AtomicUsize| count.load(Ordering::Relaxed).saturating_add(bytes);
-        let part = WAITING_BYTES_MAX / watches.max(1);
-        if with_it(&self.room.all) > WAITING_BYTES_MAX && with_it(&self.room.own) > part {
+        let part = self.room.all_max / watches.max(1);
+        if with_it(&self.room.all) > self.room.all_max && with_it(&self.room.own) > part {
             return Err(Untold::Full);
         }
         let waiting = Waiting { seen, _place: Place::take(&self.room, bytes) };
@@ -147,7 +149,7 @@ impl Shared {
         if self.stage() != Stage::Running {
             return Err(WatchError::Busy);
         }
-        let (teller, watch) = watch(&self.watched_bytes);
+        let (teller, watch) = watch(&self.watched_bytes, self.limits.watched_bytes);
         let limit = self.limits.watches_at_once();
         match self.records.watch(filter, since, teller, limit) {
             Some(true) => Ok(watch),

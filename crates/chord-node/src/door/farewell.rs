@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{OPENING_BYTES, hear};
+use crate::clients::Rationed;
 use crate::stream::Stream;
 
 /// How long a connection that is one too many may take to say what it speaks, and then to read that it is.
@@ -21,27 +22,53 @@ const FAREWELL_WAIT: Duration = Duration::from_millis(200);
 pub(super) const DRAINED_MAX: usize = 64 << 20;
 pub(super) const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// In the words of Redis, which client libraries know.
-const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+/// What Redis says then.
+const TOO_MANY_CLIENTS: &str = "ERR max number of clients reached";
 
 const ONLY_TLS: &str = "this node speaks TLS alone: connect in TLS, as by https:// or --tls-ca";
 
 const TOO_MANY_CONNECTIONS: &str =
     "this node serves as many connections as its limit allows: try again later";
 
+/// Why a connection finds no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// There are as many as there may be.
+    Full,
+    /// Its client has as many of something as one may have.
+    Client(Rationed),
+}
+
+impl Why {
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Full => TOO_MANY_CONNECTIONS,
+            Self::Client(what) => what.sentence(),
+        }
+    }
+
+    /// In the words of Redis, which client libraries know.
+    fn in_redis(self) -> String {
+        match self {
+            Self::Full => format!("-{TOO_MANY_CLIENTS}\r\n"),
+            Self::Client(what) => format!("-{TOO_MANY_CLIENTS}: {}\r\n", what.sentence()),
+        }
+    }
+}
+
 /// Tells a connection that it is one too many, in the language that it begins with. Whoever says nothing at once is told
 /// so in HTTP.
-pub(super) async fn turn_away(mut stream: TcpStream, is_in_tls: bool) {
+pub(super) async fn turn_away(mut stream: TcpStream, is_in_tls: bool, why: Why) {
     let mut bytes = BytesMut::with_capacity(OPENING_BYTES);
     let heard = tokio::time::timeout(FAREWELL_WAIT, hear(&mut stream, &mut bytes)).await;
     let answer = match heard {
         Ok(Err(_)) => return,
         // To be told so in TLS would take more than is given to those who find no place.
         Ok(Ok(Sniffed::Tls)) if is_in_tls => return,
-        Ok(Ok(Sniffed::Resp)) => TOO_MANY_CLIENTS.to_vec(),
-        Ok(Ok(Sniffed::Frames)) => declined(Code::Busy, TOO_MANY_CONNECTIONS),
+        Ok(Ok(Sniffed::Resp)) => why.in_redis().into_bytes(),
+        Ok(Ok(Sniffed::Frames)) => declined(Code::Busy, why.sentence()),
         Ok(Ok(_)) | Err(_) => {
-            last_answer(&bytes, StatusCode::SERVICE_UNAVAILABLE, Code::Busy, TOO_MANY_CONNECTIONS)
+            last_answer(&bytes, StatusCode::SERVICE_UNAVAILABLE, Code::Busy, why.sentence())
         }
     };
     // Whoever does not take it has gone, or never wanted one.

@@ -41,6 +41,9 @@ pub(crate) const REQUESTS_MAX: usize = 128;
 /// What is under way is answered all the same, and takes its part of the budget for what nobody has read yet.
 const UNSENT_BYTES_MAX: usize = 256 << 10;
 
+/// The same while little is left of the budget: a few small answers.
+const UNSENT_BYTES_SCARCE: usize = 16 << 10;
+
 /// Room for what is read at once, and how little of it is left before there is more: a frame that is longer takes several
 /// reads, and most are much shorter.
 const READ_BYTES: usize = 16 << 10;
@@ -157,9 +160,15 @@ impl Connection<'_> {
 
     /// Whether more requests are taken.
     fn has_room(&self) -> bool {
+        // Where the budget is nearly spent, as few small requests and answers as can be are there without a part of it.
+        let (requests_max, unsent_max) = if Share::is_scarce(&self.shared) {
+            (1, UNSENT_BYTES_SCARCE)
+        } else {
+            (REQUESTS_MAX, UNSENT_BYTES_MAX)
+        };
         self.state != State::Ending
-            && self.running.len() < REQUESTS_MAX
-            && self.outbox.n_waiting() < UNSENT_BYTES_MAX
+            && self.running.len() < requests_max
+            && self.outbox.n_waiting() < unsent_max
     }
 
     /// Begins what has come, as far as there is room.
@@ -225,10 +234,19 @@ impl Connection<'_> {
         if self.turn.is_none() {
             self.turn = Some(Turn::begin(&self.seat));
         }
+        if let Err(what) = self.shared.clients.request(&self.shared.limits) {
+            let of_long = matches!(content, Cow::Owned(_)).then(|| self.long_share.take());
+            drop(of_long);
+            self.refuse(*id, Code::Busy, what.sentence().to_owned());
+            return Ok(());
+        }
         // A short message may have overtaken the long one, whose share it is.
         let of_long = if matches!(content, Cow::Owned(_)) { self.long_share.take() } else { None };
         let share = match of_long {
             Some(share) => Some(share),
+            None if !self.running.is_empty() && !Share::is_needed(content.len()) => {
+                Share::beside(&self.shared, content.len())
+            }
             None => match Share::take(&self.shared, content.len()) {
                 Ok(share) => share,
                 Err(spent) => {

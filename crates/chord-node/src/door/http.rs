@@ -13,7 +13,7 @@ use chord_wire::rest::is_rest;
 use chord_wire::xmlrpc::encode_fault;
 use chord_wire::{Code, Command, Context, ERROR_HEADER, FROM_HEADER, encode_error};
 use http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Collected};
@@ -237,6 +237,17 @@ async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) 
         return if is_rest { rest::refuse(None, rejected) } else { reject(None, rejected) };
     }
     let visitor = visitor(shared, ends, request.headers());
+    let is_for_everybody = matches!(path, "/healthz" | "/readyz");
+    let is_node =
+        || request.headers().contains_key(FROM_HEADER) && shared.guard.allows(&visitor, Role::Node);
+    if !is_for_everybody
+        && !is_node()
+        && let Err(what) = shared.clients.request(&shared.limits)
+    {
+        let closes = !request.body().is_end_stream();
+        let rejected = Rejected { refused: Refused::new(Code::Busy, what.sentence()), closes };
+        return if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) };
+    }
     // A page of ours tells nothing by itself, so a link to it may lead here from anywhere. It is for who may read all the
     // same, so that a browser asks its user for the secret first.
     if let Some(response) = page::respond(&request, shared.annex.is_some()) {
@@ -374,6 +385,9 @@ fn reject(language: Option<Language>, rejected: Rejected) -> Response<Content> {
     };
     if code == Code::NoSecret {
         ask_for_secret(response.headers_mut());
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if code == Code::MethodNotAllowed {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));

@@ -273,8 +273,7 @@ impl Connection<'_> {
         self.arriving.is_whole();
         let row = table::row(request, self.last);
         self.last = row.as_ref().ok().copied();
-        let row = row.and_then(|row| self.session.transaction.admit(row));
-        let row = match row.and_then(|row| connection::admit(&self.shared.guard, &self.session, row)) {
+        let row = match row.and_then(|row| self.admit(row)) {
             Ok(row) => row,
             Err(_) if table::is_of_http(request.command()) => {
                 // Somebody has a browser send commands in what it takes for a request of its own.
@@ -292,14 +291,15 @@ impl Connection<'_> {
             self.session.count_reply();
             return self.push_done(session::not_allowed(row)).await;
         }
-        if self.wanted.go_before(row, request) {
+        if self.go_before(row, request) {
             self.begin_wanted().await?;
         }
         if !self.pipeline.is_empty() {
             self.wait_for_those_before(row, request).await?;
         }
         self.session.count_reply();
-        let share = match Share::take(&self.shared, request.all().map(<[u8]>::len).sum()) {
+        let n_bytes = request.all().map(<[u8]>::len).sum();
+        let share = match Share::take(&self.shared, n_bytes) {
             Ok(share) => share,
             Err(spent) => {
                 let answer = self.session.heard(busy(spent));
@@ -311,7 +311,8 @@ impl Connection<'_> {
         if row.name == "reset" {
             self.subscriptions.clear();
         }
-        let keep = |share| Keep { share, is_heard: self.session.is_heard(), is_read: row.is_read() };
+        let beside = self.beside(n_bytes);
+        let keep = |share| Keep { share, beside, is_heard: self.session.is_heard(), is_read: row.is_read() };
         match begun {
             Begun::Wants(wish, judge) => {
                 let keep = keep(share);
@@ -334,6 +335,26 @@ impl Connection<'_> {
                 .await
             }
         }
+    }
+
+    /// Whether a command may be called now, by this client.
+    fn admit(&mut self, row: &'static Row) -> Result<&'static Row, Answer> {
+        let paced = self.shared.clients.request(&self.shared.limits);
+        paced.map_err(|what| Answer::error("BUSY", what.sentence()))?;
+        let row = self.session.transaction.admit(row)?;
+        connection::admit(&self.shared.guard, &self.session, row)
+    }
+
+    /// Whether those that are wanted must have begun before a command does.
+    fn go_before(&self, row: &Row, request: &Request<'_>) -> bool {
+        let is_scarce = || !self.wanted.is_empty() && Share::is_scarce(&self.shared);
+        self.wanted.go_before(row, request) || is_scarce()
+    }
+
+    /// The part of the budget for a command of so many bytes that is under way beside others.
+    fn beside(&self, n_bytes: usize) -> Option<Share> {
+        let is_alone = self.pipeline.is_empty() && self.wanted.is_empty();
+        if is_alone { None } else { Share::beside(&self.shared, n_bytes) }
     }
 
     /// One that has its answer already, which waits for those before it.
@@ -359,7 +380,11 @@ impl Connection<'_> {
         let keys = row.keys.touched(request);
         // Answers before it are in the protocol that was spoken then, and before what subscriptions tell.
         let is_turn = row.is_turn();
-        while is_turn || self.pipeline.is_full() || self.pipeline.conflicts(&keys) {
+        while is_turn
+            || self.pipeline.is_full()
+            || Share::is_scarce(&self.shared)
+            || self.pipeline.conflicts(&keys)
+        {
             self.begin_wanted().await?;
             let Some(answer) = self.pipeline.next().await else { break };
             self.write(answer).await?;

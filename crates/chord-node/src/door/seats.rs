@@ -31,6 +31,15 @@ impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
         Self { epoch: Instant::now(), taken: HashMap::new(), order: BTreeSet::new() }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// None is taken; times are those of these seats.
+    pub(super) fn beside(&self) -> Self {
+        Self { epoch: self.epoch, taken: HashMap::new(), order: BTreeSet::new() }
+    }
+
     /// A seat that nobody has taken.
     pub(super) fn seat(&self) -> Arc<Seat> {
         Arc::new(Seat::new(self.epoch))

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use crate::clients::{Client, Rationed, Visit};
 use crate::shared::Shared;
 
 /// The budget is counted in these bytes.
@@ -15,13 +16,26 @@ pub(crate) const BUDGET_UNIT: usize = 1024;
 /// What is smaller than so many units needs no share: all connections together cannot keep much with it.
 const SMALL_UNITS: usize = 16;
 
-/// Why an answer is not told.
-pub(super) const UNREAD: &str = "the answers that clients of this node have not read yet are as many bytes as its limit allows: read them, or try again later";
+/// While less than this is left of the budget, a connection has one request under way at a time: what is small needs no
+/// share, and many connections with many small requests each would be much.
+const SCARCE_UNITS: usize = 64;
 
-/// Nothing is left of the budget.
+/// What a small request beside others of its connection takes, beside its bytes.
+const BESIDE_UNITS: usize = 2;
+
+/// Why an answer is not told.
+pub(super) const UNREAD: &str = "the answers that clients of this node have not read yet are as many bytes as its limit allows, for all of them or for one address: read them, or try again later";
+
+/// Nothing is left of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this node is receiving as many bytes as its limit allows: try again later")]
-pub(super) struct Spent;
+pub(super) enum Spent {
+    /// Of that of all connections.
+    #[error("this node is receiving as many bytes as its limit allows: try again later")]
+    OfAll,
+    /// Of what one client may have.
+    #[error("{}", Rationed::Bytes.sentence())]
+    OfClient,
+}
 
 /// Nothing is left of the budget for an answer: it is not told, and can be asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,13 +45,17 @@ pub(super) struct Unread;
 /// One request's part of the budget, for as long as this is kept.
 pub(super) struct Share {
     shared: Arc<Shared>,
+    /// Whose it is, where one client may not have all.
+    client: Option<Arc<Client>>,
     n_units: usize,
 }
 
 impl Share {
     /// None yet.
     pub(super) fn of(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), n_units: 0 }
+        let is_limited = shared.limits.client_bytes > 0;
+        let visit = if is_limited { Visit::here() } else { None };
+        Self { shared: shared.clone(), client: visit.map(|visit| visit.client.clone()), n_units: 0 }
     }
 
     /// The part for so many bytes; none is needed if they are few.
@@ -55,6 +73,24 @@ impl Share {
         Self::take(shared, bytes).map_err(|_| Unread)
     }
 
+    /// Whether so little is left that no connection should begin another request beside one that is under way.
+    pub(super) fn is_scarce(shared: &Shared) -> bool {
+        shared.body_budget.available_permits() < SCARCE_UNITS
+    }
+
+    /// The part of a small request that is under way beside others of its connection; none where little is left.
+    pub(super) fn beside(shared: &Arc<Shared>, bytes: usize) -> Option<Self> {
+        let mut share = Self::of(shared);
+        let has_room =
+            !Self::is_scarce(shared) && share.fit_units(bytes / BUDGET_UNIT + BESIDE_UNITS).is_ok();
+        has_room.then_some(share)
+    }
+
+    /// Makes it the part for the answer to such a request, if there is room.
+    pub(super) fn answered(&mut self, bytes: usize) {
+        let _ = self.fit_units(bytes / BUDGET_UNIT + BESIDE_UNITS);
+    }
+
     /// Whether so many bytes need one.
     pub(super) const fn is_needed(bytes: usize) -> bool {
         bytes / BUDGET_UNIT >= SMALL_UNITS
@@ -62,15 +98,42 @@ impl Share {
 
     /// Makes it the part for so many bytes. If there is no room for them, it stays as it was.
     pub(super) fn fit(&mut self, bytes: usize) -> Result<(), Spent> {
-        let n_units = if Self::is_needed(bytes) { bytes / BUDGET_UNIT } else { 0 };
+        self.fit_units(if Self::is_needed(bytes) { bytes / BUDGET_UNIT } else { 0 })
+    }
+
+    fn fit_units(&mut self, n_units: usize) -> Result<(), Spent> {
         if let Some(more) = n_units.checked_sub(self.n_units).filter(|more| *more > 0) {
-            let more = u32::try_from(more).map_err(|_| Spent)?;
-            self.shared.body_budget.try_acquire_many(more).map_err(|_| Spent)?.forget();
+            self.take_more(more)?;
         } else {
-            self.shared.body_budget.add_permits(self.n_units - n_units);
+            self.give_back(self.n_units - n_units);
         }
         self.n_units = n_units;
         Ok(())
+    }
+
+    fn take_more(&self, more: usize) -> Result<(), Spent> {
+        let Shared { limits, clients, body_budget, .. } = &*self.shared;
+        if let Some(client) = &self.client {
+            let limit = limits.client_bytes / BUDGET_UNIT;
+            clients.take(client, more, limit).map_err(|_| Spent::OfClient)?;
+        }
+        if let Some(permits) =
+            u32::try_from(more).ok().and_then(|more| body_budget.try_acquire_many(more).ok())
+        {
+            permits.forget();
+            return Ok(());
+        }
+        if let Some(client) = &self.client {
+            client.give_back(more);
+        }
+        Err(Spent::OfAll)
+    }
+
+    fn give_back(&self, n_units: usize) {
+        self.shared.body_budget.add_permits(n_units);
+        if let Some(client) = &self.client {
+            client.give_back(n_units);
+        }
     }
 
     /// These bytes, with which it is kept until they are sent.
@@ -151,6 +214,6 @@ impl PartialEq for Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.shared.body_budget.add_permits(self.n_units);
+        self.give_back(self.n_units);
     }
 }

@@ -15,6 +15,7 @@ use super::process::Process;
 use super::sink::{Number, Sink};
 use super::table as all;
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
+use crate::clients::Rationed;
 use crate::crew::Runtimes;
 use crate::door::BUDGET_UNIT;
 use crate::offence::Offence;
@@ -43,9 +44,11 @@ fn tell(shared: &Shared, process: &Process, to: &mut dyn Sink) {
     records(shared, to);
     store(shared, to);
     doors(shared, to);
+    to.tell_if(&all::MEMORY_LIMIT, shared.limits.memory);
     runtime(&shared.runtimes, to);
     to.tell_if(&all::PROCESS_CPU, process.usage.map(|usage| usage.cpu_s));
     to.tell_if(&all::PROCESS_MEMORY, process.usage.map(|usage| usage.memory_bytes));
+    to.tell_if(&all::PROCESS_PEAK, process.usage.map(|usage| usage.peak_bytes));
     to.tell_if(&all::PROCESS_FILES, process.files);
     to.tell_if(&all::PROCESS_START, process.started_s);
 }
@@ -153,6 +156,8 @@ fn store(shared: &Shared, to: &mut dyn Sink) {
     let usage = shared.store.usage();
     to.tell(&all::STORE_RECORDS, usage.records);
     to.tell(&all::STORE_BYTES, usage.bytes);
+    let limit = shared.disk.is_none().then_some(shared.limits.store_bytes);
+    to.tell_if(&all::STORE_LIMIT, limit);
     to.tell(&all::STORE_WRITABLE, !matches!(shared.store.health(), Health::NotWriting { .. }));
     let done = shared.disk.as_ref().map(|disk| disk.statistics()).unwrap_or_default();
     to.tell(&all::STORE_COMMITS, done.commits);
@@ -182,6 +187,11 @@ fn doors(shared: &Shared, to: &mut dyn Sink) {
         refused.one(&[word], shared.guard.offences().count(offence));
     }
     to.tell(&all::CONNECTIONS_LIMIT, shared.limits.connections);
+    to.tell(&all::CLIENTS, shared.clients.count());
+    let mut refusals = to.begin(&all::CLIENT_REFUSALS);
+    for (word, count) in Rationed::WORDS.into_iter().zip(shared.clients.refused()) {
+        refusals.one(&[word], count);
+    }
     tls(shared, to);
     let units = shared.limits.bodies_bytes / BUDGET_UNIT;
     let taken = units.saturating_sub(shared.body_budget.available_permits());

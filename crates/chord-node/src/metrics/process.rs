@@ -21,6 +21,8 @@ pub(crate) struct Process {
 pub(crate) struct Usage {
     pub(super) cpu_s: f64,
     pub(super) memory_bytes: u64,
+    /// The most that it has had.
+    pub(super) peak_bytes: u64,
 }
 
 impl Process {
@@ -36,8 +38,9 @@ impl Process {
 impl Usage {
     /// Reads it: two short files that are in memory.
     pub(crate) fn read() -> Option<Self> {
-        let memory_bytes = resident_bytes(&read("/proc/self/status")?)?;
-        Some(Self { cpu_s: cpu_s(&read("/proc/self/stat")?)?, memory_bytes })
+        let status = read("/proc/self/status")?;
+        let (memory_bytes, peak_bytes) = (bytes_of("VmRSS:", &status)?, bytes_of("VmHWM:", &status)?);
+        Some(Self { cpu_s: cpu_s(&read("/proc/self/stat")?)?, memory_bytes, peak_bytes })
     }
 }
 
@@ -51,8 +54,8 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn bytes_of(what: &str, status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kib.checked_mul(1 << 10)
 }
@@ -91,8 +94,8 @@ mod tests {
         assert_eq!(cpu_s(stat), Some(3.0));
         assert_eq!(started_after_boot_s(stat), Some(1.5));
         assert_eq!(boot_s("cpu 1 2\nbtime 1700000000\nprocesses 3\n"), Some(1_700_000_000.0));
-        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    12 kB\n"), Some(12 << 10));
-        assert_eq!((cpu_s("nonsense"), resident_bytes("")), (None, None));
+        assert_eq!(bytes_of("VmRSS:", "Name:\tx\nVmHWM:\t 13 kB\nVmRSS:\t    12 kB\n"), Some(12 << 10));
+        assert_eq!((cpu_s("nonsense"), bytes_of("VmRSS:", "")), (None, None));
         assert_eq!((started_after_boot_s("7 (a) S"), boot_s("")), (None, None));
     }
 

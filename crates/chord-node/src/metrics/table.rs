@@ -5,6 +5,7 @@
 
 use super::operations::{Deed, Deeds, Door, End};
 use super::{CHECKS, LinkState, OF_TRIPS, Purpose, Speech};
+use crate::clients::Rationed;
 use crate::offence::Offence;
 
 /// What sort of number a metric is.
@@ -147,6 +148,7 @@ metrics! {
 
     STORE_RECORDS = gauge("chord_store_records", "All records that are held here, copies for others among them.");
     STORE_BYTES = gauge("chord_store_bytes", "What they weigh.").in_bytes();
+    STORE_LIMIT = gauge("chord_store_limit_bytes", "What they may weigh; in memory alone.").in_bytes();
     STORE_WRITABLE = gauge("chord_store_writable", "1; 0 while nothing can be written, as on a full disk.");
     STORE_COMMITS = counter("chord_store_commits_total", "Commits that became durable; 0 in memory.");
     STORE_COMMIT_DURATION = histogram("chord_store_commit_duration_seconds", "How long commits took until they were durable: many writes in one, with its sync, and with the wait for a disk that was full.").in_seconds();
@@ -159,9 +161,12 @@ metrics! {
     CONNECTIONS_OPENED = counter("chord_connections_opened_total", "Connections that were taken.").by(&[PROTOCOL]);
     CONNECTIONS_REFUSED = counter("chord_connections_refused_total", "Connections for which there was no place.");
     CONNECTIONS_DISPLACED = counter("chord_connections_displaced_total", "Idle connections that were ended since a newcomer wanted their place, when all were taken.");
-    REFUSED = counter("chord_refused_total", "Requests and connections that were refused, by what was wrong with them: `secret` gave no secret that the node knows, `role` one that does not allow what was asked, `certificate` no certificate for what they said or asked, or one that the node does not believe, `place` orders from another machine where there are no secrets, `page` are web pages of other sites, `ring` are of another ring, `size` more than the node takes, `time` came or read too slowly, `plain` speak without TLS where that alone is spoken, `form` cannot be understood, `crowd` came when all places were taken and nobody was idle.")
+    REFUSED = counter("chord_refused_total", "Requests and connections that were refused, by what was wrong with them: `secret` gave no secret that the node knows, `role` one that does not allow what was asked, `certificate` no certificate for what they said or asked, or one that the node does not believe, `place` orders from another machine where there are no secrets, `page` are web pages of other sites, `ring` are of another ring, `size` more than the node takes, `time` came or read too slowly, `plain` speak without TLS where that alone is spoken, `form` cannot be understood, `crowd` came when all places were taken and nobody was idle, `budget` wanted more than one client may have, as `chord_client_refusals_total` says in detail.")
         .by(&[("why", Values::These(&Offence::WORDS))]);
     CONNECTIONS_LIMIT = gauge("chord_connections_limit", "How many may be open at a time.");
+    CLIENTS = gauge("chord_clients", "Addresses that have a connection, or had one a while ago.");
+    CLIENT_REFUSALS = counter("chord_client_refusals_total", "What was refused to a client that had as much of it as one may have.")
+        .by(&[("limit", Values::These(&Rationed::WORDS))]);
     TLS_EXPIRY = gauge("chord_tls_certificate_expiry_seconds", "Until when the certificate in use is valid, since 1970; with TLS alone.").in_seconds();
     TLS_BEGIN = gauge("chord_tls_certificate_begin_seconds", "Since when it is valid, since 1970; with TLS alone.").in_seconds();
     TLS_FILES_REFUSED = gauge("chord_tls_files_refused", "1 while what is in the files of TLS now is not taken, as the log says; with TLS alone.");
@@ -171,6 +176,8 @@ metrics! {
     BODIES_LIMIT = gauge("chord_bodies_limit_bytes", "How much of that there may be.").in_bytes();
     WATCHED = gauge("chord_watched_bytes", "What waits for clients that watch keys.").in_bytes();
 
+    MEMORY_LIMIT = gauge("chord_memory_limit_bytes", "How much memory the process may take; where there is such a limit.").in_bytes();
+
     RUNTIME_WORKERS = gauge("chord_runtime_workers", "Threads of the runtime that do the node's work.");
     RUNTIME_TASKS = gauge("chord_runtime_tasks", "Tasks of the runtime that have not ended.");
     RUNTIME_QUEUE = gauge("chord_runtime_queue_tasks", "Tasks that wait for any of its threads.");
@@ -178,6 +185,7 @@ metrics! {
 
     PROCESS_CPU = counter("process_cpu_seconds_total", "CPU that the process has used; on Linux.").in_seconds();
     PROCESS_MEMORY = gauge("process_resident_memory_bytes", "Memory that the process has; on Linux.").in_bytes();
+    PROCESS_PEAK = gauge("process_resident_memory_peak_bytes", "The most memory that the process has had; on Linux.").in_bytes();
     PROCESS_FILES = gauge("process_open_fds", "Files and sockets that the process has open; on Linux.");
     PROCESS_START = gauge("process_start_time_seconds", "When the process was started, since 1970; on Linux.").in_seconds();
 }

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_who_reads_too_slowly_is_told_once_and_before_all_that_follows() {
-        let (teller, mut seen) = watch(&Arc::default());
+        let (teller, mut seen) = watch(&Arc::default(), WAITING_BYTES_MAX);
         let mut watchers = Watchers::new();
         let id = watchers.add(teller);
         for _ in 0..WAITING_MAX + 5 {
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(watchers.tidy(everything()), [id]);
         assert!(watchers.have_room(1), "another may take its place at once");
         for _ in 1..ENDED_MIN {
-            watchers.add(watch(&Arc::default()).0);
+            watchers.add(watch(&Arc::default(), WAITING_BYTES_MAX).0);
         }
         watchers.tidy(everything());
         assert!(!watchers.have_room(1), "owners know so many still");
@@ -135,7 +135,7 @@ mod tests {
         let all = Arc::new(AtomicUsize::new(0));
         let mut watchers = Watchers::new();
         let mut add = || {
-            let (teller, watch) = watch(&all);
+            let (teller, watch) = watch(&all, WAITING_BYTES_MAX);
             (watchers.add(teller), watch)
         };
         let slow: Vec<_> = (0..40).map(|_| add()).collect();

@@ -67,6 +67,11 @@ impl Bytes {
         Self(bytes as u64)
     }
 
+    /// For people: in whole mebibytes, or kibibytes where it is little.
+    pub(crate) fn about(self) -> String {
+        if self.0 < 1 << 20 { format!("{} KiB", self.0 >> 10) } else { format!("{} MiB", self.0 >> 20) }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let with_unit = BYTE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
         let (number, unit_bytes) = with_unit.unwrap_or((text, 1));

@@ -10,19 +10,20 @@ use std::time::Duration;
 use anyhow::bail;
 use chord::{
     Builder, Contact, Departure, JoinEnded, Language, Node, NodeName, OnDamage, REPLICAS_DEFAULT,
-    REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Syncing,
+    REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Shape, Syncing,
 };
 use clap::{Args, ValueEnum};
 
 use super::exit::Usage;
 use super::files;
+use super::hosts;
 use super::limits::LimitArgs;
+use super::number::{self, Bytes};
 use super::otlp::OtlpArgs;
 use super::output::note;
 use super::place::{Place, PlaceArgs};
 use super::signals::Signals;
 use super::tls::NodeTlsArgs;
-use super::{hosts, number};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
 #[derive(Debug, Args)]
@@ -258,7 +259,13 @@ impl MemberArgs {
         self.storage.check()?;
         self.tls.files()?;
         self.otlp.check()?;
-        self.limits.check()
+        self.limits.check(self.shape())
+    }
+
+    /// What decides what the node keeps in memory, beside its limits.
+    fn shape(&self) -> Shape {
+        let in_tls = matches!(self.tls.files(), Ok(Some(_)));
+        Shape { replicas: self.replicas, on_disk: self.storage.data.is_some(), in_tls }
     }
 }
 
@@ -271,13 +278,14 @@ impl ServeOptions {
             Some(connections) => files::ensure(connections, "--connections")?,
             None => _ = files::raise_limit(),
         }
-        let node = self.member.tls.configure(self.builder())?.start().await?;
+        let node = self.member.tls.configure(self.builder()?)?.start().await?;
         self.member.otlp.send_while(&node, self.serve(&node, &mut signals)).await
     }
 
     /// Runs a node that has been started, until it has left.
     async fn serve(&self, node: &Node, signals: &mut Signals) -> anyhow::Result<()> {
         note(format_args!("Running on {} with ring size {}...", node.name(), self.ring_size));
+        self.tell_memory();
         if self.member.storage.data.is_none() {
             tracing::info!(
                 event = "memory-only",
@@ -300,13 +308,31 @@ impl ServeOptions {
         }
     }
 
+    /// Says what the memory is divided into, if there is a limit on it.
+    fn tell_memory(&self) {
+        let Ok(limits) = self.member.limits.limits(self.member.shape()) else { return };
+        let Some(memory) = limits.memory else { return };
+        let (what, records) = match self.member.storage.data {
+            None => ("records", limits.store_bytes),
+            Some(_) => ("records at hand", Bytes::of(limits.cache_bytes).0),
+        };
+        tracing::info!(
+            event = "memory-divided",
+            "of {} of memory {} are for {what}, {} for large requests and answers, and the rest for {} connections and what else a node needs",
+            Bytes(memory).about(),
+            Bytes(records).about(),
+            Bytes::of(limits.bodies_bytes).about(),
+            limits.connections
+        );
+    }
+
     /// Whether only this machine reaches the node: it listens there alone, and is called so.
     fn is_local(&self, node: &Node) -> bool {
         let listens_at = self.place.listen.rsplit_once(':').map_or("", |(host, _)| host);
         is_loopback(node.name().host()) && is_loopback(listens_at)
     }
 
-    fn builder(&self) -> Builder {
+    fn builder(&self) -> Result<Builder, Usage> {
         let MemberArgs {
             ring,
             successors,
@@ -327,7 +353,7 @@ impl ServeOptions {
         let builder = storage.configure(Node::builder()).replicas(*replicas);
         let builder = write_quorum.iter().fold(builder, |builder, copies| builder.write_quorum(*copies));
         let builder = builder
-            .limits(limits.limits())
+            .limits(limits.limits(self.member.shape())?)
             .listen(&self.place.listen)
             .ring_size(self.ring_size)
             .language(self.language)
@@ -339,10 +365,10 @@ impl ServeOptions {
         let name = self.place.advertise.as_ref().or(known_as.as_ref());
         let builder = name.iter().fold(builder, |builder, name| builder.known_as((*name).clone()));
         if join.is_empty() && self.begin == Begin::OnCommand {
-            return builder.wait_for_command();
+            return Ok(builder.wait_for_command());
         }
         let builder = if *found { builder.found_if_none() } else { builder };
-        join.iter().fold(builder, |builder, contact| builder.join_through(contact.clone()))
+        Ok(join.iter().fold(builder, |builder, contact| builder.join_through(contact.clone())))
     }
 
     /// Says when the node is a member, and ends when a client has stopped it. May be dropped at any point.

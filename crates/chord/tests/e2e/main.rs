@@ -27,6 +27,8 @@ mod logs;
 #[cfg(test)]
 mod many_nodes;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod mixed_rings;
 #[cfg(test)]
 mod rest;

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use super::{Connection, READ_BYTES_MIN, broken};
 use crate::asked::Whom;
+use crate::clients::Visit;
+use crate::door::share::Share;
 use crate::guard::{NO_CERTIFICATE, NO_SECRET};
 use crate::offence::Offence;
 use crate::secret::{Exchange, Role, Side, draw};
@@ -53,6 +55,10 @@ impl Connection<'_> {
         let peer = hello.name.map(|name| self.shared.peer(name));
         self.visitor = self.visitor.certified(self.shared.tls.is_some() && peer.is_some());
         self.changes = changes.filter(|_| peer.is_some());
+        if peer.is_some() {
+            Visit::is_of_node();
+            self.unread = Share::of(&self.shared);
+        }
         self.whom = Arc::new(Whom { peer, ring: hello.ring });
         Ok(true)
     }

@@ -110,6 +110,17 @@ impl Answer {
         }
     }
 
+    /// The same, with the part of the budget that it has for waiting behind others; one that is large has its own.
+    pub(super) fn held_beside(self, mut beside: Share) -> Self {
+        match self {
+            Self::Held(..) | Self::Values(_) | Self::Nothing => self,
+            answer => {
+                beside.answered(answer.bytes());
+                Self::Held(Box::new(answer), beside)
+            }
+        }
+    }
+
     pub(super) fn write(&self, to: &mut ReplyWriter<'_>) {
         match self {
             Self::Simple(word) => _ = to.simple(word),

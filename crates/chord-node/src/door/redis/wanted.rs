@@ -32,6 +32,8 @@ pub(super) struct Wanted {
 /// What becomes of the answer to a command.
 pub(super) struct Keep {
     pub(super) share: Option<Share>,
+    /// Its part of the budget for being under way beside others.
+    pub(super) beside: Option<Share>,
     pub(super) is_heard: bool,
     pub(super) is_read: bool,
 }
@@ -39,11 +41,19 @@ pub(super) struct Keep {
 impl Keep {
     pub(super) fn keep(self, shared: &Arc<Shared>, answer: Answer) -> Answer {
         drop(self.share);
-        if self.is_heard { answer.held(shared, self.is_read) } else { Answer::Nothing }
+        let answer = if self.is_heard { answer.held(shared, self.is_read) } else { Answer::Nothing };
+        match self.beside {
+            Some(beside) => answer.held_beside(beside),
+            None => answer,
+        }
     }
 }
 
 impl Wanted {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Whether these must have begun before a command does: it may be about one of their keys, or say how answers are written.
     pub(super) fn go_before(&self, row: &Row, request: &Request<'_>) -> bool {
         let is_full = self.all.len() >= TOGETHER_MAX;

@@ -163,7 +163,7 @@ impl Cluster {
         command.args([door.command(), "server", host, port, &ring_size.to_string()]);
         command.args(["--log", "error", "--end-with-input"]);
         if let Some(connections) = connections {
-            command.args(["--connections", &connections.to_string()]);
+            command.args(["--connections", &connections.to_string(), "--client-connections", "0"]);
         }
         command.args(entry.to_server());
         command.args(keeping.to_server(self.home.as_ref(), name.as_str()));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command};
 
+use super::super::limits;
 use super::super::words::wrapped;
 use super::effective::written;
 use super::keys::{Key, Kind, keys};
@@ -70,20 +71,22 @@ fn shown(key: &Key<'_>) -> String {
         let values: Vec<String> = defaults.iter().map(|value| value.to_string_lossy().into_owned()).collect();
         return written(key.kind, &values);
     }
+    if let Some(usual) = limits::usual(key.name).filter(|_| key.name != "memory-max") {
+        return written(key.kind, &[usual]);
+    }
     let first_word = key.arg.get_possible_values().first().map(|value| value.get_name().to_owned());
     let name = key.arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     let one = match (key.kind, name) {
         (Kind::Switch, _) => "false".to_owned(),
         (Kind::Number, _) => "2".to_owned(),
+        (Kind::Size, _) => "1GiB".to_owned(),
         (_, "DIR") => "/var/lib/chord".to_owned(),
         (_, "FILE") => format!("/etc/chord/{}", key.name.trim_end_matches("-file")),
         (_, "HOST:PORT") => "node1:4567".to_owned(),
         (_, "ADDR:PORT") => "0.0.0.0:4567".to_owned(),
         (_, "URL") => "http://127.0.0.1:4318".to_owned(),
         (_, "LEVEL") => "info".to_owned(),
-        (Kind::Size | Kind::Time | Kind::Text | Kind::Texts, name) => {
-            first_word.unwrap_or_else(|| name.to_owned())
-        }
+        (Kind::Time | Kind::Text | Kind::Texts, name) => first_word.unwrap_or_else(|| name.to_owned()),
     };
     written(key.kind, &[one])
 }

@@ -12,6 +12,12 @@ fn command() -> clap::Command {
     LimitArgs::augment_args(clap::Command::new("limits").no_binary_name(true))
 }
 
+/// A node with three copies of each key, in memory.
+const SHAPE: Shape = Shape { replicas: 3, on_disk: false, in_tls: false };
+
+/// The same on a disk.
+const ON_DISK: Shape = Shape { on_disk: true, ..SHAPE };
+
 fn parsed(options: &[String]) -> Result<LimitArgs, String> {
     let matches = command().try_get_matches_from(options).map_err(|error| error.to_string())?;
     LimitArgs::from_arg_matches(&matches).map_err(|error| error.to_string())
@@ -40,8 +46,8 @@ fn the_range_that_the_help_says_is_that_of_the_parser_and_makes_sense_to_a_node(
     for arg in command().get_arguments() {
         let (low, high) = ends(arg);
         for end in [&low, &high] {
-            let limits =
-                parsed(&[option(arg, end)]).unwrap_or_else(|error| panic!("{arg}: {error}")).limits();
+            let limits = parsed(&[option(arg, end)]).unwrap_or_else(|error| panic!("{arg}: {error}"));
+            let limits = limits.limits(SHAPE).unwrap_or_else(|error| panic!("{arg}: {error}"));
             assert_eq!(limits.check(), Ok(()), "{arg}");
         }
         let refused = parsed(&[option(arg, "-1")]).unwrap_err();
@@ -51,16 +57,21 @@ fn the_range_that_the_help_says_is_that_of_the_parser_and_makes_sense_to_a_node(
 
 #[test]
 fn options_that_are_not_given_leave_the_limits_as_they_are() {
-    assert_eq!(parsed(&[]).unwrap().limits(), Limits::default());
+    assert_eq!(parsed(&[]).unwrap().limits(SHAPE).unwrap(), Limits::default());
     assert_eq!(parsed(&[]).unwrap().connections_wanted(), None);
-    assert_eq!(parsed(&["--connections=5".to_owned()]).unwrap().connections_wanted(), Some(5));
+    assert_eq!(parsed(&["--connections=50".to_owned()]).unwrap().connections_wanted(), Some(50));
 }
 
 #[test]
 fn each_option_changes_a_limit_of_its_own() {
     let command = command();
     let args: Vec<&Arg> = command.get_arguments().collect();
-    let changed = |arg: &Arg| format!("{:?}", parsed(&[option(arg, &ends(arg).0)]).unwrap().limits());
+    let changed = |arg: &Arg| {
+        let (low, high) = ends(arg);
+        let [low, high] = [low, high].map(|end| parsed(&[option(arg, &end)]).unwrap().limits(SHAPE).unwrap());
+        let usual = Limits::default();
+        format!("{:?}", if low == usual { high } else { low })
+    };
     let mut all: Vec<String> = args.iter().map(|arg| changed(arg)).collect();
     all.push(format!("{:?}", Limits::default()));
     all.sort_unstable();
@@ -69,6 +80,10 @@ fn each_option_changes_a_limit_of_its_own() {
     // Of a limit that is added, the pattern says that it has no option yet.
     let Limits {
         connections: _,
+        client_connections: _,
+        client_connects: _,
+        client_requests: _,
+        client_bytes: _,
         header_bytes: _,
         headers: _,
         header_read: _,
@@ -77,6 +92,11 @@ fn each_option_changes_a_limit_of_its_own() {
         value_bytes: _,
         bodies_bytes: _,
         store_bytes: _,
+        memory: _,
+        cache_bytes: _,
+        pending_bytes: _,
+        copies_bytes: _,
+        watched_bytes: _,
         request: _,
         operation: _,
         departure: _,
@@ -84,7 +104,7 @@ fn each_option_changes_a_limit_of_its_own() {
         links: _,
         watches: _,
     } = Limits::default();
-    assert_eq!(args.len(), 15);
+    assert_eq!(args.len(), 24);
 }
 
 #[test]
@@ -92,9 +112,56 @@ fn a_value_must_fit_into_what_all_requests_may_take() {
     let tight = |bodies: &str| {
         parsed(&["--value-bytes=2MiB".to_owned(), format!("--bodies-bytes={bodies}")]).unwrap()
     };
-    assert!(tight("2MiB").check().is_ok());
-    let refused = tight("2047KiB").check().unwrap_err().to_string();
+    assert!(tight("2MiB").check(SHAPE).is_ok());
+    let refused = tight("2047KiB").check(SHAPE).unwrap_err().to_string();
     assert!(refused.contains("raise the one or lower the other"), "{refused}");
+}
+
+fn settled(options: &[&str], shape: Shape) -> Result<Limits, String> {
+    let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+    parsed(&options)?.limits(shape).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_could_never_hold_one_value_is_refused_where_it_is_needed() {
+    for (option, shape, is_refused) in [
+        ("--store-bytes=1MiB", SHAPE, true),
+        ("--store-bytes=1MiB", ON_DISK, false),
+        ("--pending-bytes=1MiB", ON_DISK, true),
+        ("--pending-bytes=1MiB", SHAPE, false),
+        ("--copies-bytes=1MiB", SHAPE, true),
+        ("--cache-bytes=1MiB", ON_DISK, false),
+        ("--watched-bytes=1MiB", SHAPE, false),
+    ] {
+        let settled = settled(&[option, "--value-bytes=2MiB"], shape);
+        let name = option.split('=').next().unwrap();
+        let begin = format!("{name} is 1MiB, and a value of --value-bytes 2MiB would never fit in");
+        assert_eq!(settled.is_err(), is_refused, "{option}: {settled:?}");
+        assert!(settled.err().is_none_or(|sentence| sentence.starts_with(&begin)));
+    }
+}
+
+#[test]
+fn the_memory_of_the_process_is_divided_and_what_is_set_stays_or_is_refused_with_what_would_do() {
+    for shape in [SHAPE, ON_DISK] {
+        let limits = settled(&["--memory-max=256MiB"], shape).unwrap();
+        assert!(limits.memory == Some(256 << 20) && limits.memory_needed(shape) <= 256 << 20);
+        let limits = settled(&["--memory-max=256MiB", "--connections=700"], shape).unwrap();
+        assert!(limits.connections == 700 && limits.memory_needed(shape) <= 256 << 20);
+        let limits = settled(&["--memory-max=64MiB"], shape).unwrap();
+        assert!(limits.memory_needed(shape) <= 64 << 20);
+        let refused = settled(&["--memory-max=256MiB", "--connections=4096"], shape).unwrap_err();
+        let (begin, needed) = refused.split_once(" may take ").unwrap();
+        let expected =
+            "--memory-max is 256MiB, and what a node keeps with --connections 4096, --value-bytes 1MiB";
+        assert_eq!(begin, expected);
+        let needed = needed.split(':').next().unwrap();
+        assert!(settled(&[&format!("--memory-max={needed}"), "--connections=4096"], shape).is_ok());
+    }
+    let refused = settled(&["--memory-max=128MiB", "--value-bytes=64MiB"], SHAPE).unwrap_err();
+    assert!(refused.contains("--value-bytes 64MiB") && refused.ends_with("lower the others"), "{refused}");
+    assert!(parsed(&["--memory-max=63MiB".to_owned()]).unwrap_err().contains("from 64MiB to 1PiB"));
+    assert!(parsed(&["--connections=1".to_owned()]).unwrap_err().contains("from 16 to 1048576"));
 }
 
 #[test]
@@ -108,7 +175,9 @@ fn the_table_of_limits_in_the_documentation_is_that_of_the_options() {
         assert!(serve.get_arguments().any(|of_serve| of_serve.get_long() == Some(name)), "{name}");
         let (what, range) = meaning(arg);
         let defaults = arg.get_default_values();
-        let default = defaults.first().unwrap().to_string_lossy();
+        let default = defaults
+            .first()
+            .map_or_else(|| usual(name).unwrap(), |default| default.to_string_lossy().into_owned());
         let long = arg.get_long_help().unwrap().to_string();
         let (_, beyond) = long.split_once("\n\n").unwrap();
         let _ =

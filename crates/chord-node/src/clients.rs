@@ -1,0 +1,384 @@
+//! Clients: what each address has asked for at this node, held against what one may have.
+//!
+//! A client is an address, since nothing else is known of most; of IPv6 its first 64 bits, of which one host has all others.
+//! Other nodes ask for all of their own clients, so whoever is a node is not counted, but for its connections.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Limits;
+use crate::offence::{Offence, Offences};
+
+/// Clients without a connection that are remembered, at most, with what they have asked in the last second: about a hundred
+/// bytes each. Those with one are as many as there are connections.
+const REMEMBERED_MAX: usize = 4096;
+
+/// For so long a client may go on after a pause as if there were no limit: what it may ask in that time, it may ask at once.
+const BURST: Duration = Duration::from_secs(1);
+
+/// Between two lines in the log about one client.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// Lines in the log in a second, about all clients together: whoever has many addresses cannot fill it.
+const TOLD_PER_S: u32 = 1;
+
+/// What one client may not have more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rationed {
+    Connections,
+    Connects,
+    Requests,
+    Bytes,
+}
+
+impl Rationed {
+    pub(crate) const ALL: [Self; 4] = [Self::Connections, Self::Connects, Self::Requests, Self::Bytes];
+    pub(crate) const WORDS: [&str; 4] = ["connections", "connects", "requests", "bytes"];
+
+    /// What it is told, and what helps.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Connections => {
+                "this node serves as many connections of your address as its limit client-connections allows: close some, or try again later"
+            }
+            Self::Connects => {
+                "your address opens connections faster than the limit client-connects of this node allows: keep them open, or try again later"
+            }
+            Self::Requests => {
+                "your address asks for more in a second than the limit client-requests of this node allows: ask more slowly, or try again later"
+            }
+            Self::Bytes => {
+                "your address has as many bytes of requests and unread answers at this node as its limit client-bytes allows: read the answers, or try again later"
+            }
+        }
+    }
+
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Connections => "client-connections",
+            Self::Connects => "client-connects",
+            Self::Requests => "client-requests",
+            Self::Bytes => "client-bytes",
+        }
+    }
+}
+
+/// All clients that are known at the moment.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    began: Instant,
+    known: Mutex<Known>,
+    refused: [AtomicU64; Rationed::ALL.len()],
+    /// How fast the log tells of clients, all together.
+    told: Pace,
+    offences: Arc<Offences>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    clients: HashMap<IpAddr, Arc<Client>>,
+    /// With so many, those that are not needed are forgotten.
+    tidy_at: usize,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    address: IpAddr,
+    connects: Pace,
+    requests: Pace,
+    /// Of the budget for requests and answers, in its units.
+    units: AtomicUsize,
+    /// When the log may say something of it again, in milliseconds of the node's life.
+    silent_until_ms: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// One connection of a client, for the task that serves it.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) client: Arc<Client>,
+    is_node: AtomicBool,
+}
+
+tokio::task_local! {
+    /// Whose connection the task serves. What a door does goes through many hands, of which few have to know for whom; what
+    /// is done for nobody's connection counts for nobody.
+    pub(crate) static VISIT: Arc<Visit>;
+}
+
+/// How fast something comes: the time at which all that has come would have come if it had kept to the limit.
+#[derive(Debug, Default)]
+struct Pace(AtomicU64);
+
+impl Pace {
+    /// One more, at so many nanoseconds of the node's life; false, and not counted, if that is too fast.
+    fn takes(&self, now: u64, per_s: u32) -> bool {
+        let each = 1_000_000_000 / u64::from(per_s.max(1));
+        let burst = nanos(BURST);
+        let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| {
+            Some(due.max(now).saturating_add(each)).filter(|due| *due - now <= burst)
+        });
+        counted.is_ok()
+    }
+
+    fn is_at_rest(&self, now: u64) -> bool {
+        self.0.load(Ordering::Relaxed) <= now
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The part of an address that tells clients apart.
+fn told_apart(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+impl Clients {
+    /// Nobody is known; what they are refused is counted there too.
+    pub(crate) fn new(offences: Arc<Offences>) -> Self {
+        Self {
+            began: Instant::now(),
+            known: Mutex::default(),
+            refused: Default::default(),
+            told: Pace::default(),
+            offences,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.began.elapsed())
+    }
+
+    /// The client at that address.
+    pub(crate) fn meet(&self, address: IpAddr) -> Arc<Client> {
+        let address = told_apart(address);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.clients.get(&address) {
+            return client.clone();
+        }
+        if known.clients.len() >= known.tidy_at.max(REMEMBERED_MAX) {
+            known.tidy(self.now());
+        }
+        let client = Arc::new(Client {
+            address,
+            connects: Pace::default(),
+            requests: Pace::default(),
+            units: AtomicUsize::new(0),
+            silent_until_ms: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
+        known.clients.insert(address, client.clone());
+        client
+    }
+
+    /// How many are known.
+    pub(crate) fn count(&self) -> usize {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clients.len()
+    }
+
+    /// How often each of [`Rationed::ALL`] was refused.
+    pub(crate) fn refused(&self) -> [u64; Rationed::ALL.len()] {
+        Rationed::ALL.map(|what| self.refused[what as usize].load(Ordering::Relaxed))
+    }
+
+    /// A client opens a connection.
+    pub(crate) fn connects(&self, client: &Client, limits: &Limits) -> Result<(), Rationed> {
+        let per_s = limits.client_connects;
+        if per_s == 0 || client.connects.takes(self.now(), per_s) {
+            return Ok(());
+        }
+        self.refuse(client, Rationed::Connects);
+        Err(Rationed::Connects)
+    }
+
+    /// Whoever is served on this task asks for something.
+    pub(crate) fn request(&self, limits: &Limits) -> Result<(), Rationed> {
+        let per_s = limits.client_requests;
+        if per_s == 0 {
+            return Ok(());
+        }
+        let Some(visit) = Visit::here() else { return Ok(()) };
+        if visit.client.requests.takes(self.now(), per_s) {
+            return Ok(());
+        }
+        self.refuse(&visit.client, Rationed::Requests);
+        Err(Rationed::Requests)
+    }
+
+    /// Whoever is served on this task takes so many units of the budget more, of which one may have so many.
+    pub(crate) fn take(&self, client: &Client, n_units: usize, limit: usize) -> Result<(), Rationed> {
+        let more = |units: usize| units.checked_add(n_units).filter(|units| *units <= limit);
+        if client.units.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+            return Ok(());
+        }
+        self.refuse(client, Rationed::Bytes);
+        Err(Rationed::Bytes)
+    }
+
+    /// Counts that a client was refused something, and says so once in a while.
+    pub(crate) fn refuse(&self, client: &Client, what: Rationed) {
+        self.refused[what as usize].fetch_add(1, Ordering::Relaxed);
+        self.offences.note(Offence::Budget, client.address);
+        client.refused.fetch_add(1, Ordering::Relaxed);
+        if client.speaks(self.now(), &self.told) {
+            let refused = client.refused.swap(0, Ordering::Relaxed);
+            tracing::warn!(
+                event = "client-refused",
+                client = %client.address,
+                "refuses some of what is asked from this address, which has reached the limit {}: {refused} times since this was said last; it is said once a minute at most",
+                what.option()
+            );
+        }
+    }
+}
+
+impl Known {
+    /// Forgets those who have no connection and ask for nothing; if that is too few, all who have no connection.
+    fn tidy(&mut self, now: u64) {
+        let is_here = |client: &Arc<Client>| Arc::strong_count(client) > 1;
+        self.clients.retain(|_, client| {
+            is_here(client) || !client.connects.is_at_rest(now) || !client.requests.is_at_rest(now)
+        });
+        if self.clients.len() >= REMEMBERED_MAX {
+            self.clients.retain(|_, client| is_here(client));
+        }
+        self.tidy_at = self.clients.len() + REMEMBERED_MAX;
+    }
+}
+
+impl Client {
+    /// Which of an address's connections these are.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Whether the log is to say something of it, at so many nanoseconds of the node's life: once a minute for each, and no
+    /// faster than the log can be read, however many there are.
+    fn speaks(&self, now: u64, told: &Pace) -> bool {
+        let now_ms = now / 1_000_000;
+        let is_silent = self.silent_until_ms.load(Ordering::Relaxed) > now_ms;
+        if is_silent || !told.takes(now, TOLD_PER_S) {
+            return false;
+        }
+        let until = now_ms.saturating_add(nanos(SAID_EVERY) / 1_000_000);
+        self.silent_until_ms.swap(until, Ordering::Relaxed) <= now_ms
+    }
+
+    pub(crate) fn give_back(&self, n_units: usize) {
+        self.units.fetch_sub(n_units, Ordering::Relaxed);
+    }
+}
+
+impl Visit {
+    pub(crate) fn of(client: Arc<Client>) -> Arc<Self> {
+        Arc::new(Self { client, is_node: AtomicBool::new(false) })
+    }
+
+    /// Whose connection this task serves; nobody's, if that is another node.
+    pub(crate) fn here() -> Option<Arc<Self>> {
+        let visit = VISIT.try_with(Arc::clone).ok()?;
+        (!visit.is_node.load(Ordering::Relaxed)).then_some(visit)
+    }
+
+    /// Whoever is served on this task is a node.
+    pub(crate) fn is_of_node() {
+        let _ = VISIT.try_with(|visit| visit.is_node.store(true, Ordering::Relaxed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients() -> Clients {
+        Clients::new(Arc::default())
+    }
+
+    fn address(number: u32) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(number).into()
+    }
+
+    #[test]
+    fn a_pace_is_kept_over_time_and_a_second_of_it_may_come_at_once() {
+        let pace = Pace::default();
+        let taken =
+            |now_ms: u64, times: usize| (0..times).filter(|_| pace.takes(now_ms * 1_000_000, 100)).count();
+        assert_eq!(taken(0, 1000), 100, "a second's worth");
+        assert_eq!(taken(0, 1000), 0);
+        assert_eq!(taken(500, 1000), 50);
+        assert_eq!(taken(10_000, 1000), 100, "a pause is worth no more than that");
+        let n_taken: usize = (10_000..20_000).map(|ms| taken(ms, 3)).sum();
+        assert!((999..=1001).contains(&n_taken), "{n_taken} in ten seconds");
+    }
+
+    #[test]
+    fn addresses_of_one_host_are_one_client() {
+        for (one, other, are_one) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("2001:db8::1", "2001:db8::ffff:1:2", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("::1", "127.0.0.1", false),
+        ] {
+            let [a, b] = [one, other].map(|address| told_apart(address.parse().unwrap()));
+            assert_eq!(a == b, are_one, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn many_addresses_are_forgotten_but_for_those_that_are_here() {
+        let clients = clients();
+        let limits = Limits { client_connects: 1, ..Limits::default() };
+        let here: Vec<_> = (0..100).map(|number| clients.meet(address(number))).collect();
+        for number in 0..50_000 {
+            let client = clients.meet(address(1000 + number));
+            assert_eq!(clients.connects(&client, &limits), Ok(()), "each is as if it were new");
+        }
+        assert!(clients.count() <= 2 * REMEMBERED_MAX + here.len() + 1, "{}", clients.count());
+        for (number, client) in (0..).zip(&here) {
+            assert!(Arc::ptr_eq(client, &clients.meet(address(number))));
+        }
+    }
+
+    #[test]
+    fn the_log_tells_of_each_client_once_a_minute_and_of_all_of_them_once_a_second() {
+        let clients = clients();
+        let many: Vec<_> = (0..1000).map(|number| clients.meet(address(number))).collect();
+        let told = Pace::default();
+        let lines = |at_ms: u64| {
+            many.iter().filter(|client| client.speaks(at_ms * 1_000_000, &told)).count()
+        };
+        assert_eq!([0, 1, 500, 999].map(lines), [1, 0, 0, 0], "one, of whichever client came first");
+        let n_lines: usize = (1..=59).map(|s| lines(s * 1000)).sum();
+        assert_eq!(n_lines, 59, "of one more each second");
+        let alone = &many[0];
+        assert!(!alone.speaks(59_999 * 1_000_000, &Pace::default()), "it was told of at the beginning");
+        assert!(alone.speaks(60_000 * 1_000_000, &Pace::default()));
+    }
+
+    #[test]
+    fn one_client_that_is_refused_costs_another_nothing() {
+        let clients = clients();
+        let limits = Limits { client_connects: 5, ..Limits::default() };
+        let [first, second] = [1, 2].map(|number| clients.meet(address(number)));
+        let taken = (0..20).filter(|_| clients.connects(&first, &limits).is_ok()).count();
+        assert!((5..=6).contains(&taken), "{taken}");
+        assert_eq!(clients.connects(&second, &limits), Ok(()));
+        assert_eq!(clients.refused(), [0, 20 - taken as u64, 0, 0]);
+        assert_eq!(clients.offences.count(Offence::Budget), 20 - taken as u64);
+        assert_eq!((clients.take(&first, 10, 10), clients.take(&second, 10, 10)), (Ok(()), Ok(())));
+        assert_eq!(clients.take(&first, 1, 10), Err(Rationed::Bytes));
+        first.give_back(1);
+        assert_eq!(clients.take(&first, 1, 10), Ok(()));
+    }
+}

@@ -1,0 +1,201 @@
+//! What one client may have, and that others have the rest.
+
+use std::time::{Duration, Instant};
+
+use chord_node::{Limits, Node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::*;
+
+/// A connection from another address of this machine than all others.
+async fn connect_from_elsewhere(node: &Node) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(node.name().as_str().parse().unwrap()).await.unwrap()
+}
+
+async fn told_elsewhere(node: &Node, bytes: &[u8]) -> String {
+    let mut stream = connect_from_elsewhere(node).await;
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    read_to_end(&mut stream).await
+}
+
+/// How often each limit on clients refused something: connections, connects, requests, bytes.
+async fn refusals(node: &Node) -> [u64; 4] {
+    let metrics =
+        told_elsewhere(node, b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    ["connections", "connects", "requests", "bytes"].map(|limit| {
+        let series = format!("chord_client_refusals_total{{limit=\"{limit}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series.as_str()));
+        line.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
+    })
+}
+
+fn set(key: &str, n_bytes: usize) -> Vec<u8> {
+    let value = "v".repeat(n_bytes);
+    format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${n_bytes}\r\n{value}\r\n", key.len()).into_bytes()
+}
+
+#[tokio::test]
+async fn one_client_has_no_more_connections_than_the_limit_and_is_told_so_in_its_language() {
+    let node = node(Limits { client_connections: 3, ..Limits::default() }).await;
+    let mut busy = Vec::new();
+    for _ in 0..3 {
+        busy.push(busy_connection(&node).await);
+    }
+    let answer = exchange(&node, b"PING\r\n").await;
+    assert!(
+        answer.starts_with("-ERR max number of clients reached: ") && answer.contains("client-connections"),
+        "{answer}"
+    );
+    let answer = exchange(&node, &post("node", "{}")).await;
+    assert_eq!(refusal(&answer), 503);
+    assert!(answer.contains("retry-after: 1\r\n") && answer.contains("client-connections"), "{answer}");
+    let answer = exchange(&node, b"GET /v1/kv/key HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("application/problem+json"), "{answer}");
+    assert_eq!(told_elsewhere(&node, b"PING\r\n").await, "+PONG\r\n", "another address has its own");
+    assert_eq!(refusals(&node).await, [3, 0, 0, 0]);
+    busy.pop();
+    let served = async {
+        while told(&node, b"PING\r\n").await != "+PONG\r\n" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, served).await.expect("one that is closed makes room");
+}
+
+#[tokio::test]
+async fn the_connection_of_a_client_that_is_idle_for_longest_makes_room_for_its_own_newcomer_alone() {
+    let limits = Limits { client_connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let mut elsewhere = connect_from_elsewhere(&node).await;
+    asks_again(&mut elsewhere).await.unwrap();
+    let mut first = used_connection(&node).await;
+    let mut second = used_connection(&node).await;
+    let mut third = used_connection(&node).await;
+    asks_again(&mut first).await.unwrap();
+    let mut fourth = used_connection(&node).await;
+    assert_eq!(read_to_end(&mut second).await, "", "closed without a word");
+    for stream in [&mut elsewhere, &mut first, &mut third, &mut fourth] {
+        asks_again(stream).await.unwrap();
+    }
+    for _ in 0..100 {
+        asks_again(&mut used_connection(&node).await).await.unwrap();
+    }
+    asks_again(&mut elsewhere).await.expect("it has idled for longest, and is another client's");
+    assert_eq!(refusals(&node).await, [0; 4]);
+}
+
+#[tokio::test]
+async fn one_client_opens_connections_no_faster_than_the_limit() {
+    let node = node(Limits { client_connects: 10, ..Limits::default() }).await;
+    let began = Instant::now();
+    let (mut n_served, mut n_refused) = (0, 0);
+    for _ in 0..30 {
+        match told(&node, b"PING\r\n").await.as_str() {
+            "+PONG\r\n" => n_served += 1,
+            answer => {
+                assert!(answer.contains("client-connects"), "{answer}");
+                n_refused += 1;
+            }
+        }
+    }
+    let allowed = 11 + u64::try_from(began.elapsed().as_millis() / 100).unwrap();
+    assert!((10..=allowed).contains(&n_served) && n_refused > 0, "{n_served} of {allowed}, {n_refused}");
+    assert_eq!(told_elsewhere(&node, b"PING\r\n").await, "+PONG\r\n");
+    assert_eq!(refusals(&node).await, [0, n_refused, 0, 0]);
+    let served = async {
+        while told(&node, b"PING\r\n").await != "+PONG\r\n" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, served).await.expect("after a pause it may again");
+}
+
+#[tokio::test]
+async fn one_client_asks_no_faster_than_the_limit_at_every_door_and_the_answers_stay_in_order() {
+    let node = node(Limits { client_requests: 20, ..Limits::default() }).await;
+    let began = Instant::now();
+    let pipeline: Vec<u8> = (0..200).flat_map(|n| format!("ECHO {n}\r\n").into_bytes()).collect();
+    let answer = told(&node, &pipeline).await;
+    let mut n_refused = 0;
+    let mut lines = answer.lines();
+    let mut next = 0;
+    while let Some(line) = lines.next() {
+        if line.starts_with("-BUSY ") {
+            assert!(line.contains("client-requests"), "{line}");
+            n_refused += 1;
+        } else {
+            assert_eq!(lines.next(), Some(next.to_string().as_str()), "answered, and in its place");
+        }
+        next += 1;
+    }
+    let allowed = 21 + u64::try_from(began.elapsed().as_millis() / 50).unwrap();
+    assert_eq!(next, 200);
+    assert!((200 - allowed..=180).contains(&n_refused), "{n_refused} refused, {allowed} allowed");
+
+    let whole = b"GET /v1/kv/key HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+    let answer = told(&node, &whole).await;
+    let n_rest = answer.matches("HTTP/1.1 503 ").count();
+    assert!(n_rest > 0 && answer.matches("HTTP/1.1 ").count() == 50, "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n") && answer.contains("client-requests"), "{answer}");
+    let answer = told(&node, &post("get", r#"{"key": "key"}"#).repeat(30)).await;
+    let is_refused = outcome(&answer).0 == 503 || outcome(&answer).0 == 200;
+    assert!(is_refused && answer.to_lowercase().contains("http/1.1 "), "{answer}");
+    for _ in 0..30 {
+        let health = told(&node, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(health.starts_with("HTTP/1.1 200"), "whoever restarts nodes is always answered: {health}");
+    }
+    assert_eq!(told_elsewhere(&node, b"PING\r\n").await, "+PONG\r\n");
+    assert!(refusals(&node).await[2] >= n_refused + n_rest as u64);
+}
+
+#[tokio::test]
+async fn nodes_ask_each_other_as_fast_as_they_must() {
+    let limits = || Limits { client_requests: 5, client_bytes: 20 << 10, ..Limits::default() };
+    let builder = || Node::builder().listen("127.0.0.1:0").replicas(2).limits(limits());
+    let first = builder().start().await.unwrap();
+    let second = builder().join(first.name().clone()).start().await.unwrap();
+    second.ready().await.unwrap();
+    for n in 0..200 {
+        let key = format!("key{n}");
+        first.put(key.as_bytes(), &[b'v'; 100]).await.unwrap();
+        assert!(second.get(key.as_bytes()).await.unwrap().value.is_some());
+    }
+    first.put(b"large", &vec![b'v'; 500 << 10]).await.unwrap();
+    assert_eq!(second.get(b"large").await.unwrap().value.unwrap().as_bytes().len(), 500 << 10);
+    assert_eq!((refusals(&first).await, refusals(&second).await), ([0; 4], [0; 4]));
+}
+
+#[tokio::test]
+async fn one_client_has_no_more_bytes_under_way_than_the_limit_and_gives_them_back() {
+    let node = node(Limits { client_bytes: 300 << 10, ..Limits::default() }).await;
+    let whole = set("key", 200 << 10);
+    let (first_half, rest) = whole.split_at(whole.len() / 2);
+    let mut slow = connect(&node).await;
+    slow.write_all(first_half).await.unwrap();
+    let refused = async {
+        loop {
+            let answer = told(&node, &whole).await;
+            if answer != "+OK\r\n" {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(DEADLINE, refused).await.expect("the second value is one too many");
+    assert!(answer.starts_with("-BUSY ") && answer.contains("client-bytes"), "{answer}");
+    let answer = put(&node, "key", &"v".repeat(290 << 10)).await;
+    assert_eq!(outcome(&answer).0, 503, "the same at all doors: {answer}");
+    assert_eq!(told_elsewhere(&node, &whole).await, "+OK\r\n", "another address has its own");
+    assert_eq!(told(&node, &set("small", 1000)).await, "+OK\r\n");
+    slow.write_all(rest).await.unwrap();
+    let mut ok = [0; 5];
+    tokio::time::timeout(DEADLINE, slow.read_exact(&mut ok)).await.unwrap().unwrap();
+    assert_eq!(&ok, b"+OK\r\n");
+    for _ in 0..20 {
+        assert_eq!(told(&node, &whole).await, "+OK\r\n", "each gives its part back");
+    }
+    assert!(refusals(&node).await[3] >= 2);
+}
