@@ -12,6 +12,11 @@ const BUSY: u64 = u64::MAX;
 /// The answer has been made, and part of it is still to be sent.
 const SENDING: u64 = u64::MAX - 1;
 
+/// For so many microseconds a connection on which something was asked counts as in use, beside one on which nothing ever was: twice as long as
+/// nodes at rest let pass between two questions. So whoever opens connections and says nothing on them, however many and however
+/// fast, has them closed before those that others use.
+pub(super) const WORTH_MICROS: u64 = 2_000_000;
+
 /// The time on the clock of the seats that began then.
 pub(super) fn micros(epoch: Instant) -> u64 {
     u64::try_from(epoch.elapsed().as_micros()).unwrap_or(SENDING - 1).min(SENDING - 1)
@@ -27,6 +32,8 @@ pub(super) struct Seat {
     idle_since: AtomicU64,
     /// The answer under way has no end of its own.
     goes_on: AtomicBool,
+    /// Something was asked.
+    is_used: AtomicBool,
     /// Part of a request has come in, after everything before it was answered.
     hears: AtomicBool,
     /// Tells one who waits for it that the connection has fallen idle.
@@ -49,6 +56,7 @@ impl Seat {
             epoch,
             idle_since: AtomicU64::new(SENDING),
             goes_on: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
             hears: AtomicBool::new(false),
             idle: Notify::new(),
             leave: Notify::new(),
@@ -72,6 +80,12 @@ impl Seat {
     /// Since when it is idle, on the clock of its door.
     pub(super) fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since < SENDING)
+    }
+
+    /// The same, and later by [`WORTH_MICROS`] if something was asked: those with the earliest time make room first.
+    pub(super) fn free_since(&self) -> Option<u64> {
+        let worth = if self.is_used.load(Ordering::Relaxed) { WORTH_MICROS } else { 0 };
+        self.idle_since().map(|since| since.saturating_add(worth))
     }
 
     /// Whether the answer under way has no end of its own: then there is no time in which all of it must be read.
@@ -130,6 +144,7 @@ impl Turn {
     pub(super) fn begin(seat: &Arc<Seat>) -> Self {
         seat.idle_since.store(BUSY, Ordering::Relaxed);
         seat.goes_on.store(false, Ordering::Relaxed);
+        seat.is_used.store(true, Ordering::Relaxed);
         Self { seat: seat.clone() }
     }
 

@@ -5,19 +5,23 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::seat::{Seat, micros};
+use super::seat::{Seat, WORTH_MICROS, micros};
 
-/// How many seats are looked at to free one. An exact choice needs a look at each that was used since it was last
-/// looked at, which may be all; the one idle for longest among so many that were looked at longest ago is as good. So many
-/// looks take 10 µs, about as long as to accept a connection, and against idle connections one look is enough.
-const LOOKS_MAX: usize = 64;
+/// How many seats are looked at to free one. A look at one that was used since it was last looked at is paid for by that use:
+/// it takes less than a microsecond, and a request many; against idle connections one look is enough. With so many seats in use
+/// at once, the one idle for longest among those that were looked at longest ago is as good.
+const LOOKS_MAX: usize = 4096;
+
+/// How many on which a request is under way. These looks nobody has paid for, and the next newcomer looks at others; so many
+/// take 10 µs, about as long as to accept a connection.
+const BUSY_LOOKS_MAX: usize = 64;
 
 /// The seats that are taken, by the ids of whoever sits there.
 pub(super) struct Seats<Id> {
     /// When the seats' clocks began.
     epoch: Instant,
     taken: HashMap<Id, Taken>,
-    /// By the time when each fell idle, as far as that was noted: it may have been used since, never before.
+    /// By the time of each when it is free, as far as that was noted: it may have been used since, never before.
     order: BTreeSet<(u64, Id)>,
 }
 
@@ -51,7 +55,7 @@ impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
     }
 
     pub(super) fn take(&mut self, id: Id, seat: Arc<Seat>) {
-        let noted = seat.idle_since().unwrap_or_else(|| micros(self.epoch));
+        let noted = seat.free_since().unwrap_or_else(|| micros(self.epoch));
         self.order.insert((noted, id));
         self.taken.insert(id, Taken { seat, noted });
     }
@@ -71,17 +75,24 @@ impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
     }
 
     fn idle_for_longest(&mut self) -> Option<Id> {
-        let now = micros(self.epoch);
-        let mut longest = None;
+        // When one that is in use is free at the earliest, if it falls idle now.
+        let free_from = micros(self.epoch).saturating_add(WORTH_MICROS);
+        let (mut longest, mut n_busy) = (None, 0);
         for _ in 0..LOOKS_MAX {
-            let (noted, id) = self.order.pop_first()?;
+            let first = self.order.first().copied();
+            if longest.is_some() && longest <= first {
+                break; // All others were noted later, so they were free later.
+            }
+            let (noted, id) = first?;
+            self.order.remove(&(noted, id));
             let taken = self.taken.get_mut(&id)?;
-            let since = taken.seat.idle_since();
-            taken.noted = since.unwrap_or(now);
+            let since = taken.seat.free_since();
+            taken.noted = since.unwrap_or(free_from);
             self.order.insert((taken.noted, id));
             longest = longest.into_iter().chain(since.map(|since| (since, id))).min();
-            if since == Some(noted) {
-                break; // All others were noted later, so they fell idle later.
+            n_busy += usize::from(since.is_none());
+            if n_busy >= BUSY_LOOKS_MAX {
+                break;
             }
         }
         longest.map(|(_, id)| id)
@@ -136,19 +147,46 @@ mod tests {
 
     #[test]
     fn a_seat_in_use_is_never_taken_away() {
-        let (mut seats, all) = full(LOOKS_MAX * 2);
+        let (mut seats, all) = full(BUSY_LOOKS_MAX * 2);
         let turns: Vec<Turn> = all.iter().map(Turn::begin).collect();
         assert!(!seats.make_room());
-        assert_eq!(seats.taken.len(), LOOKS_MAX * 2);
+        assert_eq!(seats.taken.len(), BUSY_LOOKS_MAX * 2);
         drop(turns);
         assert!(!seats.make_room(), "an answer that is not sent yet is under way");
-        use_once(&all[LOOKS_MAX]);
+        use_once(&all[BUSY_LOOKS_MAX]);
         assert!((0..3).any(|_| seats.make_room()), "found after a few looks at all");
-        assert!(!seats.taken.contains_key(&LOOKS_MAX));
+        assert!(!seats.taken.contains_key(&BUSY_LOOKS_MAX));
     }
 
     #[test]
-    fn busy_seats_are_looked_at_no_more_often_than_the_limit() {
+    fn those_that_are_used_stay_however_many_and_however_old_while_another_idles_for_longer() {
+        let (mut seats, all) = full(500);
+        let (used, idle) = all.split_at(300);
+        for number in 0..idle.len() {
+            used.iter().for_each(use_once);
+            assert_eq!(seats.idle_for_longest(), Some(used.len() + number));
+            seats.leave(used.len() + number);
+        }
+        assert_eq!(seats.idle_for_longest(), Some(0), "when all others have gone");
+    }
+
+    #[test]
+    fn one_that_was_used_a_moment_ago_stays_while_any_number_of_others_come_and_say_nothing() {
+        let (mut seats, all) = full(1);
+        use_once(&all[0]);
+        for id in 1..10_000 {
+            let seat = seats.seat();
+            seats.take(id, seat);
+            if id > 10 {
+                assert_eq!(seats.idle_for_longest(), Some(id - 10));
+                seats.leave(id - 10);
+            }
+        }
+        assert!(seats.taken.contains_key(&0));
+    }
+
+    #[test]
+    fn more_seats_than_the_limit_are_looked_at_by_one_newcomer_after_the_other() {
         let (mut seats, all) = full(LOOKS_MAX + 1);
         for seat in &all {
             use_once(seat);
@@ -157,5 +195,13 @@ mod tests {
         assert_eq!(seats.idle_for_longest(), Some(0));
         let _turn = Turn::begin(&all[0]);
         assert_eq!(seats.idle_for_longest(), Some(1));
+        let busy: Vec<Turn> = all[1..].iter().map(Turn::begin).collect();
+        let looked_at = |seats: &Seats<usize>, since: u64| {
+            seats.order.iter().filter(|(noted, _)| *noted >= since + WORTH_MICROS).count()
+        };
+        let now = micros(all[0].epoch());
+        assert_eq!(seats.idle_for_longest(), None);
+        assert_eq!(looked_at(&seats, now), BUSY_LOOKS_MAX);
+        drop(busy);
     }
 }

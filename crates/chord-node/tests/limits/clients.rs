@@ -89,6 +89,27 @@ async fn the_connection_of_a_client_that_is_idle_for_longest_makes_room_for_its_
 }
 
 #[tokio::test]
+async fn many_connections_that_are_used_stay_while_a_client_opens_others_that_idle() {
+    let limits = Limits { client_connections: 200, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let mut used = Vec::new();
+    for _ in 0..150 {
+        used.push(used_connection(&node).await);
+    }
+    let mut idle = Vec::new();
+    for _ in 0..5 {
+        for _ in 0..50 {
+            idle.push(connect(&node).await);
+        }
+        asks_again(&mut used_connection(&node).await).await.unwrap(); // All that came before it are let in.
+        for stream in &mut used {
+            asks_again(stream).await.expect("others have idled for longer");
+        }
+    }
+    assert_eq!(refusals(&node).await, [0; 4]);
+}
+
+#[tokio::test]
 async fn one_client_opens_connections_no_faster_than_the_limit() {
     let node = node(Limits { client_connects: 10, ..Limits::default() }).await;
     let began = Instant::now();
