@@ -4,29 +4,42 @@
 use std::collections::VecDeque;
 
 use chord_ring::NodeName;
+use tokio::time::Instant;
+
+use crate::pacing::Pacing;
 
 /// How many are kept in mind: more than there are nodes in a ring where each was told to join through the same one. Of the
 /// others, who have asked longest ago are forgotten, which costs them a wait when their ring is started again.
 pub(crate) const ASKERS_MAX: usize = 128;
 
-/// Those who have asked, the latest first.
+/// Those who have asked.
 #[derive(Debug, Default)]
-pub(crate) struct Askers(VecDeque<NodeName>);
+pub(crate) struct Askers {
+    /// The latest first.
+    names: VecDeque<NodeName>,
+    /// How fast the node looks who follows it because somebody asked.
+    pacing: Pacing,
+}
 
 impl Askers {
     /// It has asked, or somebody in its name.
     pub(crate) fn note(&mut self, name: &NodeName) {
-        if self.0.front() == Some(name) {
+        if self.names.front() == Some(name) {
             return;
         }
-        self.0.retain(|known| known != name);
-        self.0.push_front(name.clone());
-        self.0.truncate(ASKERS_MAX);
+        self.names.retain(|known| known != name);
+        self.names.push_front(name.clone());
+        self.names.truncate(ASKERS_MAX);
+    }
+
+    /// Whether the node may look now who follows it, since somebody asked.
+    pub(crate) fn may_look(&self) -> bool {
+        self.pacing.may_ask(Instant::now())
     }
 
     /// Their names, the latest first.
     pub(crate) fn names(&self) -> impl Iterator<Item = &NodeName> {
-        self.0.iter()
+        self.names.iter()
     }
 }
 

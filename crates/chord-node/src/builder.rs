@@ -451,8 +451,7 @@ impl Builder {
         });
         let owner = Owner::new(machine, shared.clone(), letters);
         run(owner, door::serve(listener, follows, crew, shared.clone()), &shared);
-        look_after(storage, secrets, &shared);
-        check(listens_at, &shared);
+        look_after(storage, secrets, listens_at, &shared);
         self.beginning.begin(self.meanwhile, &shared, past).await;
         Ok(Node::new(shared))
     }
@@ -496,7 +495,13 @@ fn run(owner: Owner, door: impl Future<Output = ()> + Send + 'static, shared: &A
 
 /// Closes connections that nobody uses, asks others whether they find this node, takes secrets and certificates as they change, says what turns
 /// out damaged on a disk, and writes down there whom the node knows.
-fn look_after(storage: Storage, secrets: Option<Arc<SecretFile>>, shared: &Arc<Shared>) {
+fn look_after(
+    storage: Storage,
+    secrets: Option<Arc<SecretFile>>,
+    listens_at: Option<SocketAddr>,
+    shared: &Arc<Shared>,
+) {
+    check(listens_at, shared);
     if let Some(secrets) = secrets {
         let following = tokio::spawn(follow(secrets, shared.clone()));
         tokio::spawn(watch_over("secrets", following, shared.clone(), Stage::Closing));

@@ -35,6 +35,7 @@ mod node;
 mod offence;
 mod operation;
 mod owner;
+mod pacing;
 mod probe;
 mod reach;
 mod records;

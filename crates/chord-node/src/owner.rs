@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chord_ring::{
-    Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Refusal, Request, RequestId, Token,
-    View, Wake, jittered,
+    Answer, CommandError, Event, Failure, Input, Node, NodeName, Output, Purpose, Refusal, Request,
+    RequestId, Token, View, Wake, jittered,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use farewells::Farewells;
 
 use crate::links::lock;
+use crate::pacing::Pacing;
 use crate::shared::{Mail, Shared, Stage};
 
 enum Waiting {
@@ -35,6 +36,8 @@ pub(crate) struct Owner {
     asked: HashMap<Id, RequestId>,
     waiting: HashMap<Token, Waiting>,
     tokens: u64,
+    /// How fast it asks who comes before it: whoever notifies it decides when, and whom.
+    rectify_pacing: Pacing,
     farewells: Farewells,
     was_member: bool,
     /// The neighbours that were told last.
@@ -54,6 +57,7 @@ impl Owner {
             asked: HashMap::new(),
             waiting: HashMap::new(),
             tokens: 0,
+            rectify_pacing: Pacing::default(),
             farewells: Farewells::default(),
             was_member: false,
             listed: Vec::new(),
@@ -155,7 +159,14 @@ impl Owner {
             Output::Send(id, to, request) => {
                 let shared = self.shared.clone();
                 let budget = shared.limits.request;
-                let task = self.asking.spawn(async move { shared.asker().ask(&to, request, budget).await });
+                let is_paced = id.purpose == Purpose::Rectify;
+                let wait = is_paced.then(|| self.rectify_pacing.wait(Instant::now()));
+                let task = self.asking.spawn(async move {
+                    if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+                        tokio::time::sleep(wait).await;
+                    }
+                    shared.asker().ask(&to, request, budget).await
+                });
                 self.asked.insert(task.id(), id);
             }
             Output::Reply(token, answer) => {

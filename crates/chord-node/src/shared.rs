@@ -191,8 +191,9 @@ impl Shared {
     /// A peer asks whom this node takes for its successor: if that should be the peer, this node finds out at once.
     pub(crate) fn asked_by(&self, asker: &Peer) {
         let view = self.view.load();
-        if !view.successors().is_empty() && view.is_closer(asker) {
-            // A full mailbox only delays what maintenance finds out by itself.
+        let may_follow = !view.successors().is_empty() && view.is_closer(asker);
+        if may_follow && lock(&self.askers).may_look() {
+            // A full mailbox, like too many who ask, only delays what maintenance finds out by itself.
             let _ = self.mailbox.try_send(Mail::AskedBy(asker.clone()));
         }
     }

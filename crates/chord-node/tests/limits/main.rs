@@ -10,6 +10,8 @@ mod connections;
 #[cfg(test)]
 mod first_bytes;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod http;
