@@ -355,9 +355,7 @@ mod tests {
         let clients = clients();
         let many: Vec<_> = (0..1000).map(|number| clients.meet(address(number))).collect();
         let told = Pace::default();
-        let lines = |at_ms: u64| {
-            many.iter().filter(|client| client.speaks(at_ms * 1_000_000, &told)).count()
-        };
+        let lines = |at_ms: u64| many.iter().filter(|client| client.speaks(at_ms * 1_000_000, &told)).count();
         assert_eq!([0, 1, 500, 999].map(lines), [1, 0, 0, 0], "one, of whichever client came first");
         let n_lines: usize = (1..=59).map(|s| lines(s * 1000)).sum();
         assert_eq!(n_lines, 59, "of one more each second");

@@ -238,8 +238,7 @@ async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) 
     }
     let visitor = visitor(shared, ends, request.headers());
     let is_for_everybody = matches!(path, "/healthz" | "/readyz");
-    let is_node =
-        || request.headers().contains_key(FROM_HEADER) && shared.guard.allows(&visitor, Role::Node);
+    let is_node = || request.headers().contains_key(FROM_HEADER) && shared.guard.allows(&visitor, Role::Node);
     if !is_for_everybody
         && !is_node()
         && let Err(what) = shared.clients.request(&shared.limits)

@@ -55,6 +55,43 @@ async fn a_full_store_refuses_writes_and_still_reads() {
 }
 
 #[tokio::test]
+async fn a_full_store_refuses_in_the_words_of_each_door_and_deletes_and_takes_what_is_no_larger() {
+    let node = node(Limits { store_bytes: 2000, ..Limits::default() }).await;
+    let large = "v".repeat(1500);
+    assert_eq!(outcome(&put(&node, "kept", &large).await).0, 200);
+    let set = |key: &str, value: &str| told_in_redis(&["SET", key, value]);
+    let sentence = "the store holds as much as its limit of 2000 bytes allows";
+    assert_eq!(told(&node, &set("key", &large)).await, format!("-OOM command not allowed: {sentence}\r\n"));
+    let answer = put(&node, "key", &large).await;
+    assert_eq!((outcome(&answer).0, outcome(&answer).1), (507, sentence), "{answer}");
+    let head = "PUT /v1/kv/key HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1500\r\n\r\n";
+    let answer = told(&node, format!("{head}{large}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains(sentence), "{answer}");
+    assert!(answer.contains("store-failed"), "{answer}");
+    let call = format!(
+        "<methodCall><methodName>put</methodName><params><param><value><struct>\
+         <member><name>key</name><value><string>key</string></value></member>\
+         <member><name>value</name><value><string>{large}</string></value></member>\
+         </struct></value></param></params></methodCall>"
+    );
+    let answer = exchange(&node, &post("RPC2", &call)).await;
+    assert!(answer.contains("<int>117</int>") && answer.contains(sentence), "{answer}");
+    let error = node.put(b"key", large.as_bytes()).await.unwrap_err();
+    assert!(error.to_string().contains(sentence), "{error}");
+    assert_eq!(told(&node, &set("kept", &"w".repeat(1500))).await, "+OK\r\n", "it takes no more than before");
+    assert_eq!(told(&node, &told_in_redis(&["DEL", "kept"])).await, ":1\r\n");
+    assert_eq!(told(&node, &set("key", &large)).await, "+OK\r\n", "in the place of what was deleted");
+}
+
+fn told_in_redis(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
 async fn bodies_under_way_share_one_budget_and_give_it_back() {
     let node = node(Limits { bodies_bytes: 100 << 10, ..Limits::default() }).await;
     let body = format!(r#"{{"key": "key", "value": "{}"}}"#, "v".repeat(60 << 10));
