@@ -10,9 +10,9 @@ use chord_ring::{Position, RING_BITS_MAX, RingSize};
 use crate::{Cursor, Key, Page, PageLimit, Range, Record, StoreError};
 
 /// How many records are looked at together when all of a range are: enough to make the cost of a page small, few
-/// enough that an engine's locks are not held for long.
+/// enough that an engine's locks are not held for long, and that large ones do not fill the memory.
 const SCAN_PAGE: PageLimit =
-    PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: usize::MAX };
+    PageLimit { records: NonZeroUsize::new(1024).expect("not zero"), bytes: 4 << 20 };
 
 /// Where a record stands: by position, then by key.
 pub type Slot = (Position, Key);

@@ -118,7 +118,7 @@ fn fill(name: &str) {
 fn write_much(name: &str) {
     let mut client = Redis::connect(name);
     let value = vec![b'd'; 900_000];
-    for n in 0..200 {
+    for n in 0..150 {
         let key = format!("much{n}");
         wait_for("a write that the disk has room for", STEP_LIMIT, || {
             match client.ask(&[b"SET", key.as_bytes(), &value]) {
