@@ -135,6 +135,9 @@ impl Shared {
             }
             request => {
                 self.check_sender(whom, &request)?;
+                if self.is_hearsay(whom, &request) && !lock(&self.askers).may_hear() {
+                    return Ok(Answer::Done); // Seed nodes, which do not say who they are, say so again.
+                }
                 let answer = self.request(whom.ring.clone(), request).await;
                 let answer = answer.ok_or_else(|| {
                     Refused::new(Code::Busy, "this node is too busy at the moment: try again")
@@ -151,6 +154,13 @@ impl Shared {
             return Ok(());
         }
         Err(Refused::new(Code::Forbidden, NO_CERTIFICATE))
+    }
+
+    /// Whether somebody else, or nobody, says in a node's name that it comes before this one. Of those who do the closest is
+    /// asked first, so a crowd of made up ones would keep away whoever speaks for itself.
+    fn is_hearsay(&self, whom: &Whom, request: &Request) -> bool {
+        let Request::Notify { from } = request else { return false };
+        self.view().is_member() && whom.peer.as_ref().is_none_or(|peer| peer.name != from.name)
     }
 
     /// Answers a request about records of another node, or of a client that only wants to see what is here.

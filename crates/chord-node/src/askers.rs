@@ -19,6 +19,8 @@ pub(crate) struct Askers {
     names: VecDeque<NodeName>,
     /// How fast the node looks who follows it because somebody asked.
     pacing: Pacing,
+    /// How fast it hears who comes before it from others than those themselves.
+    hearsay: Pacing,
 }
 
 impl Askers {
@@ -35,6 +37,11 @@ impl Askers {
     /// Whether the node may look now who follows it, since somebody asked.
     pub(crate) fn may_look(&self) -> bool {
         self.pacing.may_ask(Instant::now())
+    }
+
+    /// Whether the node may hear now, from somebody else, who comes before it.
+    pub(crate) fn may_hear(&self) -> bool {
+        self.hearsay.may_ask(Instant::now())
     }
 
     /// Their names, the latest first.
