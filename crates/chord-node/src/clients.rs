@@ -1,13 +1,16 @@
 //! Clients: what each address has asked for at this node, held against what one may have.
 //!
 //! A client is an address, since nothing else is known of most; of IPv6 its first 64 bits, of which one host has all others.
-//! Other nodes ask for all of their own clients, so whoever is a node is not counted, but for its connections.
+//! Other nodes ask for all of their own clients, so whoever is a node is not counted; and since nobody has said who it is when
+//! it connects, an address has no limit on connections while a node is there.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use chord_ring::NodeName;
 
 use crate::Limits;
 use crate::offence::{Offence, Offences};
@@ -92,6 +95,8 @@ pub(crate) struct Client {
     requests: Pace,
     /// Of the budget for requests and answers, in its units.
     units: AtomicUsize,
+    /// Connections of nodes.
+    nodes: AtomicUsize,
     /// When the log may say something of it again, in milliseconds of the node's life.
     silent_until_ms: AtomicU64,
     refused: AtomicU64,
@@ -173,6 +178,7 @@ impl Clients {
             connects: Pace::default(),
             requests: Pace::default(),
             units: AtomicUsize::new(0),
+            nodes: AtomicUsize::new(0),
             silent_until_ms: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
@@ -273,6 +279,16 @@ impl Client {
         self.silent_until_ms.swap(until, Ordering::Relaxed) <= now_ms
     }
 
+    /// Whether a node is connected from there.
+    pub(crate) fn hosts_nodes(&self) -> bool {
+        self.nodes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the name of a node is of that address.
+    pub(crate) fn is_at(&self, name: &NodeName) -> bool {
+        name.as_str().parse().is_ok_and(|at: SocketAddr| told_apart(at.ip()) == self.address)
+    }
+
     pub(crate) fn give_back(&self, n_units: usize) {
         self.units.fetch_sub(n_units, Ordering::Relaxed);
     }
@@ -289,9 +305,23 @@ impl Visit {
         (!visit.is_node.load(Ordering::Relaxed)).then_some(visit)
     }
 
-    /// Whoever is served on this task is a node.
-    pub(crate) fn is_of_node() {
-        let _ = VISIT.try_with(|visit| visit.is_node.store(true, Ordering::Relaxed));
+    /// Whether whoever is served on this task is a node, from now on.
+    pub(crate) fn is_of_node(is_node: bool) {
+        let _ = VISIT.try_with(|visit| visit.mark(is_node));
+    }
+
+    fn mark(&self, is_node: bool) {
+        match (self.is_node.swap(is_node, Ordering::Relaxed), is_node) {
+            (false, true) => _ = self.client.nodes.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.client.nodes.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.mark(false);
     }
 }
 
@@ -362,6 +392,22 @@ mod tests {
         let alone = &many[0];
         assert!(!alone.speaks(59_999 * 1_000_000, &Pace::default()), "it was told of at the beginning");
         assert!(alone.speaks(60_000 * 1_000_000, &Pace::default()));
+    }
+
+    #[test]
+    fn an_address_hosts_nodes_while_one_of_them_is_connected() {
+        let client = clients().meet(address(1));
+        let [first, second] = [1, 2].map(|_| Visit::of(client.clone()));
+        assert!(!client.hosts_nodes());
+        for is_node in [true, true, false, false, true] {
+            first.mark(is_node);
+            assert_eq!(client.hosts_nodes(), is_node);
+        }
+        second.mark(true);
+        drop(first);
+        assert!(client.hosts_nodes());
+        drop(second);
+        assert!(!client.hosts_nodes());
     }
 
     #[test]

@@ -249,11 +249,17 @@ impl Door {
         );
     }
 
-    /// Whether a client may have one more connection, for which its own that is idle for longest makes room.
+    /// Whether a client may have one more connection, for which its own that is idle for longest makes room. Where a node is,
+    /// the next one may be of a node too.
     fn may_come(&mut self, client: &Client) -> Result<(), Rationed> {
-        let Shared { limits, clients, .. } = &*self.shared;
-        clients.connects(client, limits)?;
+        let Shared { me, limits, clients, acquaintances, .. } = &*self.shared;
         let limit = limits.client_connections;
+        let is_limited = limit > 0 || limits.client_connects > 0;
+        let is_of_node = |name: &NodeName| *name != me.name && client.is_at(name);
+        if !is_limited || client.hosts_nodes() || acquaintances.borrow().iter().any(is_of_node) {
+            return Ok(());
+        }
+        clients.connects(client, limits)?;
         let Some(seats) = self.of_clients.get_mut(&client.address()) else { return Ok(()) };
         if limit == 0 || seats.len() < limit || seats.make_room() {
             return Ok(());

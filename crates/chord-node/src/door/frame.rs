@@ -160,8 +160,9 @@ impl Connection<'_> {
 
     /// Whether more requests are taken.
     fn has_room(&self) -> bool {
-        // Where the budget is nearly spent, as few small requests and answers as can be are there without a part of it.
-        let (requests_max, unsent_max) = if Share::is_scarce(&self.shared) {
+        // Where the budget is nearly spent, as few small requests and answers as can be are there without a part of it. What
+        // nodes ask may wait for one another, so that one at a time would hold them up.
+        let (requests_max, unsent_max) = if self.whom.peer.is_none() && Share::is_scarce(&self.shared) {
             (1, UNSENT_BYTES_SCARCE)
         } else {
             (REQUESTS_MAX, UNSENT_BYTES_MAX)

@@ -32,6 +32,7 @@ use super::seed::{Answered, Refused};
 use super::share::{Share, Spent};
 use super::{Ends, annex, page, pages, records, rest, seed, xmlrpc};
 use crate::Limits;
+use crate::clients::Visit;
 use crate::guard::{NO_CERTIFICATE, Visitor};
 use crate::links::{OPERATE_PATH, REPLICA_PATH, REPLICA_TYPE, context, write_context};
 use crate::metrics::Door;
@@ -238,11 +239,10 @@ async fn respond(shared: &Arc<Shared>, ends: &Ends, request: Request<Incoming>) 
     }
     let visitor = visitor(shared, ends, request.headers());
     let is_for_everybody = matches!(path, "/healthz" | "/readyz");
-    let is_node = || request.headers().contains_key(FROM_HEADER) && shared.guard.allows(&visitor, Role::Node);
-    if !is_for_everybody
-        && !is_node()
-        && let Err(what) = shared.clients.request(&shared.limits)
-    {
+    Visit::is_of_node(
+        request.headers().contains_key(FROM_HEADER) && shared.guard.allows(&visitor, Role::Node),
+    );
+    if !is_for_everybody && let Err(what) = shared.clients.request(&shared.limits) {
         let closes = !request.body().is_end_stream();
         let rejected = Rejected { refused: Refused::new(Code::Busy, what.sentence()), closes };
         return if is_rest { rest::refuse(None, rejected) } else { reject(language, rejected) };

@@ -17,6 +17,10 @@ const SENDING: u64 = u64::MAX - 1;
 /// fast, has them closed before those that others use.
 pub(super) const WORTH_MICROS: u64 = 2_000_000;
 
+/// The same for a connection of another node, on which too little may be asked for a while: so no crowd of strangers that is
+/// younger has it closed.
+const NODE_WORTH_MICROS: u64 = 60_000_000;
+
 /// The time on the clock of the seats that began then.
 pub(super) fn micros(epoch: Instant) -> u64 {
     u64::try_from(epoch.elapsed().as_micros()).unwrap_or(SENDING - 1).min(SENDING - 1)
@@ -34,6 +38,8 @@ pub(super) struct Seat {
     goes_on: AtomicBool,
     /// Something was asked.
     is_used: AtomicBool,
+    /// The other end is a node.
+    is_node: AtomicBool,
     /// Part of a request has come in, after everything before it was answered.
     hears: AtomicBool,
     /// Tells one who waits for it that the connection has fallen idle.
@@ -57,6 +63,7 @@ impl Seat {
             idle_since: AtomicU64::new(SENDING),
             goes_on: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
+            is_node: AtomicBool::new(false),
             hears: AtomicBool::new(false),
             idle: Notify::new(),
             leave: Notify::new(),
@@ -82,10 +89,20 @@ impl Seat {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since < SENDING)
     }
 
-    /// The same, and later by [`WORTH_MICROS`] if something was asked: those with the earliest time make room first.
+    /// The same, and later by [`WORTH_MICROS`] if something was asked, or more if by a node: those with the earliest time make
+    /// room first.
     pub(super) fn free_since(&self) -> Option<u64> {
-        let worth = if self.is_used.load(Ordering::Relaxed) { WORTH_MICROS } else { 0 };
+        let worth = match (self.is_node.load(Ordering::Relaxed), self.is_used.load(Ordering::Relaxed)) {
+            (true, _) => NODE_WORTH_MICROS,
+            (false, true) => WORTH_MICROS,
+            (false, false) => 0,
+        };
         self.idle_since().map(|since| since.saturating_add(worth))
+    }
+
+    /// The other end is a node.
+    pub(super) fn is_of_node(&self) {
+        self.is_node.store(true, Ordering::Relaxed);
     }
 
     /// Whether the answer under way has no end of its own: then there is no time in which all of it must be read.

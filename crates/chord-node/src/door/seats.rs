@@ -186,6 +186,20 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_asks_little_stays_while_any_number_of_others_are_used() {
+        let (mut seats, all) = full(200);
+        all[0].is_of_node();
+        for seat in &all {
+            use_once(seat);
+        }
+        for id in 1..200 {
+            assert_eq!(seats.idle_for_longest(), Some(id));
+            seats.leave(id);
+        }
+        assert_eq!(seats.idle_for_longest(), Some(0), "when all others have gone");
+    }
+
+    #[test]
     fn more_seats_than_the_limit_are_looked_at_by_one_newcomer_after_the_other() {
         let (mut seats, all) = full(LOOKS_MAX + 1);
         for seat in &all {

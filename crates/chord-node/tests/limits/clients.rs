@@ -191,6 +191,46 @@ async fn nodes_ask_each_other_as_fast_as_they_must() {
 }
 
 #[tokio::test]
+async fn where_a_node_is_others_at_its_address_leave_it_its_connections() {
+    let limits = Limits { client_connections: 3, client_connects: 20, ..Limits::default() };
+    let builder = || Node::builder().listen("127.0.0.1:0").replicas(2);
+    let first = builder().limits(limits).start().await.unwrap();
+    let second = builder().join(first.name().clone()).start().await.unwrap();
+    tokio::time::timeout(DEADLINE, second.ready()).await.expect("it joins").unwrap();
+    let mut all = Vec::new();
+    for _ in 0..30 {
+        all.push(used_connection(&first).await);
+    }
+    for n in 0..20 {
+        let key = format!("key{n}");
+        second.put(key.as_bytes(), b"value").await.unwrap();
+        assert!(first.get(key.as_bytes()).await.unwrap().value.is_some());
+    }
+    for stream in &mut all {
+        asks_again(stream).await.expect("none was closed for another");
+    }
+    assert_eq!(refusals(&first).await, [0; 4]);
+    let mut elsewhere = Vec::new();
+    for _ in 0..6 {
+        elsewhere.push(connect_from_elsewhere(&first).await);
+    }
+    assert_eq!(read_to_end(&mut elsewhere[0]).await, "", "where no node is, one makes room for the next");
+    tokio::time::timeout(DEADLINE, second.shutdown()).await.expect("it leaves");
+}
+
+#[tokio::test]
+async fn a_node_that_speaks_http_has_no_limit_on_bytes_and_a_client_on_the_same_connection_has() {
+    let node = node(Limits { client_bytes: 20 << 10, ..Limits::default() }).await;
+    let put = post("put", &format!(r#"{{"key": "key", "value": "{}"}}"#, "v".repeat(100 << 10)));
+    let named = String::from_utf8(put.clone()).unwrap();
+    let (line, rest) = named.split_once("\r\n").unwrap();
+    let named = format!("{line}\r\nchord-from: 127.0.0.2:9\r\n{rest}");
+    assert_eq!(outcome(&exchange(&node, named.as_bytes()).await).0, 200);
+    assert_eq!(outcome(&exchange(&node, &put).await).0, 503);
+    assert_eq!(refusals(&node).await[3], 1);
+}
+
+#[tokio::test]
 async fn one_client_has_no_more_bytes_under_way_than_the_limit_and_gives_them_back() {
     let node = node(Limits { client_bytes: 300 << 10, ..Limits::default() }).await;
     let whole = set("key", 200 << 10);

@@ -56,7 +56,8 @@ impl Connection<'_> {
         self.visitor = self.visitor.certified(self.shared.tls.is_some() && peer.is_some());
         self.changes = changes.filter(|_| peer.is_some());
         if peer.is_some() {
-            Visit::is_of_node();
+            Visit::is_of_node(true);
+            self.seat.is_of_node();
             self.unread = Share::of(&self.shared);
         }
         self.whom = Arc::new(Whom { peer, ring: hello.ring });
