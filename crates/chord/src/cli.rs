@@ -100,7 +100,7 @@ Answers go to standard output, everything else to standard error.";
 /// One command, in a file of its own.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     Put(put::PutArgs),
     Get(get::GetArgs),
     Del(del::DelArgs),

@@ -41,6 +41,9 @@ pub(crate) const REQUESTS_MAX: usize = 128;
 /// What is under way is answered all the same, and takes its part of the budget for what nobody has read yet.
 const UNSENT_BYTES_MAX: usize = 256 << 10;
 
+/// Requests of a node that are under way on one connection where the budget of all is nearly spent.
+const NODE_REQUESTS_SCARCE: usize = 8;
+
 /// The same while little is left of the budget: a few small answers.
 const UNSENT_BYTES_SCARCE: usize = 16 << 10;
 
@@ -162,8 +165,8 @@ impl Connection<'_> {
     fn has_room(&self) -> bool {
         // Where the budget is nearly spent, as few small requests and answers as can be are there without a part of it. What
         // nodes ask may wait for one another, so that one at a time would hold them up.
-        let (requests_max, unsent_max) = if self.whom.peer.is_none() && Share::is_scarce(&self.shared) {
-            (1, UNSENT_BYTES_SCARCE)
+        let (requests_max, unsent_max) = if Share::is_scarce(&self.shared) {
+            (if self.whom.peer.is_some() { NODE_REQUESTS_SCARCE } else { 1 }, UNSENT_BYTES_SCARCE)
         } else {
             (REQUESTS_MAX, UNSENT_BYTES_MAX)
         };
