@@ -42,7 +42,8 @@ pub(crate) struct LimitArgs {
     /// How many connections one client may have, 0 to 1048576
     ///
     /// A client is an address, or the first half of one of IPv6; 0 is no limit. Beyond it the client's own connection that is
-    /// idle for longest is closed for its newcomer; if all are at work, the newcomer is told so and closed.
+    /// idle for longest is closed for its newcomer; if all are at work, the newcomer is told so and closed. Neither this nor
+    /// `client-connects` counts where a node is connected from that address, or known to be at it by a numeric name.
     #[arg(long, value_name = "COUNT", env = "CHORD_CLIENT_CONNECTIONS",
         value_parser = number::within::<u32>("the number of connections of a client", 0..=COUNT_MAX))]
     client_connections: Option<u32>,
