@@ -220,16 +220,6 @@ impl Clients {
         Err(Rationed::Requests)
     }
 
-    /// Whoever is served on this task takes so many units of the budget more, of which one may have so many.
-    pub(crate) fn take(&self, client: &Client, n_units: usize, limit: usize) -> Result<(), Rationed> {
-        let more = |units: usize| units.checked_add(n_units).filter(|units| *units <= limit);
-        if client.units.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
-            return Ok(());
-        }
-        self.refuse(client, Rationed::Bytes);
-        Err(Rationed::Bytes)
-    }
-
     /// Counts that a client was refused something, and says so once in a while.
     pub(crate) fn refuse(&self, client: &Client, what: Rationed) {
         self.refused[what as usize].fetch_add(1, Ordering::Relaxed);
@@ -289,6 +279,12 @@ impl Client {
         name.as_str().parse().is_ok_and(|at: SocketAddr| told_apart(at.ip()) == self.address)
     }
 
+    /// Takes so many units of the budget more, of which one client may have so many; false if that would be too many.
+    pub(crate) fn take(&self, n_units: usize, limit: usize) -> bool {
+        let more = |units: usize| units.checked_add(n_units).filter(|units| *units <= limit);
+        self.units.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
     pub(crate) fn give_back(&self, n_units: usize) {
         self.units.fetch_sub(n_units, Ordering::Relaxed);
     }
@@ -303,6 +299,17 @@ impl Visit {
     pub(crate) fn here() -> Option<Arc<Self>> {
         let visit = VISIT.try_with(Arc::clone).ok()?;
         (!visit.is_node.load(Ordering::Relaxed)).then_some(visit)
+    }
+
+    /// Does something elsewhere on behalf of whoever is served on this task.
+    pub(crate) fn along<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        let visit = VISIT.try_with(Arc::clone).ok();
+        async move {
+            match visit {
+                Some(visit) => VISIT.scope(visit, work).await,
+                None => work.await,
+            }
+        }
     }
 
     /// Whether whoever is served on this task is a node, from now on.
@@ -420,9 +427,9 @@ mod tests {
         assert_eq!(clients.connects(&second, &limits), Ok(()));
         assert_eq!(clients.refused(), [0, 20 - taken as u64, 0, 0]);
         assert_eq!(clients.offences.count(Offence::Budget), 20 - taken as u64);
-        assert_eq!((clients.take(&first, 10, 10), clients.take(&second, 10, 10)), (Ok(()), Ok(())));
-        assert_eq!(clients.take(&first, 1, 10), Err(Rationed::Bytes));
+        assert!(first.take(10, 10) && second.take(10, 10));
+        assert!(!first.take(1, 10));
         first.give_back(1);
-        assert_eq!(clients.take(&first, 1, 10), Ok(()));
+        assert!(first.take(1, 10));
     }
 }

@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
+/// Threads beside each of them, for what blocks: names that are looked up, and what the system says of the process.
+const BLOCKING_THREADS_MAX: usize = 16;
+
 /// Threads that serve connections, each those that it was given and no other: who is asked and answers on one thread wakes
 /// no other. Without any, connections are served where the node was started.
 ///
@@ -93,7 +96,10 @@ impl Runtimes {
 
 impl Hand {
     fn new() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build()?;
         let handle = runtime.handle().clone();
         let (ends, ended) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("connections".to_owned()).spawn(move || {

@@ -143,7 +143,8 @@ impl Limits {
         // A node has to keep something: one value and its record at the least.
         let least = value.saturating_add(RECORD_OVERHEAD_BYTES as u64);
         let kept = if shape.on_disk { bytes(limits.cache_bytes) } else { limits.store_bytes };
-        let missing = if fixed.store_bytes.is_some() { 0 } else { least.saturating_sub(kept) };
+        let is_fixed = if shape.on_disk { fixed.cache_bytes.is_some() } else { fixed.store_bytes.is_some() };
+        let missing = if is_fixed { 0 } else { least.saturating_sub(kept) };
         match whole(limits.parts(shape).saturating_add(missing)).saturating_sub(memory).max(missing) {
             0 => Ok(limits),
             lacking => Err(lacking),
@@ -305,6 +306,9 @@ mod tests {
         assert!(Limits::default().within(error.needed, shape, &fixed).is_ok(), "as much as was said will do");
         let fixed = Fixed { store_bytes: Some(MEBIBYTE), ..Fixed::default() };
         assert_eq!(Limits::default().within(256 * MEBIBYTE, shape, &fixed).unwrap().store_bytes, MEBIBYTE);
+        let on_disk = Shape { on_disk: true, ..shape };
+        let fixed = Fixed { cache_bytes: Some(1 << 20), ..Fixed::default() };
+        assert_eq!(Limits::default().within(1024 * MEBIBYTE, on_disk, &fixed).unwrap().cache_bytes, 1 << 20);
     }
 
     #[test]

@@ -41,11 +41,11 @@ pub(crate) const REQUESTS_MAX: usize = 128;
 /// What is under way is answered all the same, and takes its part of the budget for what nobody has read yet.
 const UNSENT_BYTES_MAX: usize = 256 << 10;
 
-/// Requests of a node that are under way on one connection where the budget of all is nearly spent.
-const NODE_REQUESTS_SCARCE: usize = 8;
-
 /// The same while little is left of the budget: a few small answers.
 const UNSENT_BYTES_SCARCE: usize = 16 << 10;
+
+/// Requests of a node that are under way on one connection then.
+const NODE_REQUESTS_SCARCE: usize = 8;
 
 /// Room for what is read at once, and how little of it is left before there is more: a frame that is longer takes several
 /// reads, and most are much shorter.
@@ -138,14 +138,18 @@ impl Connection<'_> {
             return Ok(());
         }
         loop {
-            if let Err(error) = self.take_in() {
-                tracing::debug!("a connection of frames ends: {error}");
-                self.note(Offence::Form);
-                self.part();
-            }
-            let was_full = !self.has_room();
+            // What there is room for may change at any time, by what others give back.
+            let was_full = match self.take_in() {
+                Ok(took_all) => !took_all,
+                Err(error) => {
+                    tracing::debug!("a connection of frames ends: {error}");
+                    self.note(Offence::Form);
+                    self.part();
+                    true
+                }
+            };
             if self.state == State::HeardOut && !was_full {
-                self.state = State::Ending; // Everything whole was taken.
+                self.state = State::Ending;
             }
             self.collect();
             self.send()?;
@@ -175,15 +179,15 @@ impl Connection<'_> {
             && self.outbox.n_waiting() < unsent_max
     }
 
-    /// Begins what has come, as far as there is room.
-    fn take_in(&mut self) -> Result<(), FrameError> {
+    /// Begins what has come, as far as there is room; whether that was everything whole.
+    fn take_in(&mut self) -> Result<bool, FrameError> {
         let arrived = std::mem::take(&mut self.arrived);
         let mut rest = &arrived[..];
-        let mut taken = Ok(());
-        while taken.is_ok() && self.has_room() {
+        let mut taken = Ok(false);
+        while taken == Ok(false) && self.has_room() {
             taken = match self.inbox.next(&mut rest) {
-                Ok(None) => break,
-                Ok(Some(arrived)) => self.take(arrived),
+                Ok(None) => Ok(true),
+                Ok(Some(arrived)) => self.take(arrived).map(|()| false),
                 Err(error) => Err(error),
             };
         }
@@ -302,8 +306,13 @@ impl Connection<'_> {
         let unread = &mut self.unread;
         let n_waiting = self.outbox.n_waiting();
         let may = |n_bytes: usize| {
-            let has_room = unread.fit(n_waiting + n_bytes).is_ok();
-            has_room || sort == Sort::Change || !Share::is_needed(n_bytes)
+            let is_told_anyway = sort == Sort::Change || !Share::is_needed(n_bytes);
+            let fitted = if is_told_anyway {
+                unread.fit_if_there_is_room(n_waiting + n_bytes)
+            } else {
+                unread.fit(n_waiting + n_bytes)
+            };
+            is_told_anyway || fitted.is_ok()
         };
         if self.outbox.put_if(answer.kind(), id, |to| answer.write(to), may).is_none() {
             self.refuse(id, Code::Busy, UNREAD.to_owned());
@@ -322,7 +331,7 @@ impl Connection<'_> {
     fn send(&mut self) -> io::Result<()> {
         let sent = self.send_now();
         // That of a change may be too large for what is left: then it stays without.
-        let _ = self.unread.fit(self.outbox.n_waiting());
+        let _ = self.unread.fit_if_there_is_room(self.outbox.n_waiting());
         sent
     }
 

@@ -16,7 +16,7 @@ pub(crate) const BUDGET_UNIT: usize = 1024;
 /// What is smaller than so many units needs no share: all connections together cannot keep much with it.
 const SMALL_UNITS: usize = 16;
 
-/// While less than this is left of the budget, a connection has one request under way at a time: what is small needs no
+/// While less than this is left of the budget, a connection of a client has one request under way at a time: what is small needs no
 /// share, and many connections with many small requests each would be much.
 const SCARCE_UNITS: usize = 64;
 
@@ -96,8 +96,18 @@ impl Share {
         bytes / BUDGET_UNIT >= SMALL_UNITS
     }
 
-    /// Makes it the part for so many bytes. If there is no room for them, it stays as it was.
+    /// Makes it the part for so many bytes. If there is no room for them, it stays as it was, and whoever wanted it is told so:
+    /// it counts as refused.
     pub(super) fn fit(&mut self, bytes: usize) -> Result<(), Spent> {
+        let fitted = self.fit_if_there_is_room(bytes);
+        if let (Err(Spent::OfClient), Some(client)) = (fitted, &self.client) {
+            self.shared.clients.refuse(client, Rationed::Bytes);
+        }
+        fitted
+    }
+
+    /// The same for what is told, or waits, whether or not there is room.
+    pub(super) fn fit_if_there_is_room(&mut self, bytes: usize) -> Result<(), Spent> {
         self.fit_units(if Self::is_needed(bytes) { bytes / BUDGET_UNIT } else { 0 })
     }
 
@@ -112,10 +122,12 @@ impl Share {
     }
 
     fn take_more(&self, more: usize) -> Result<(), Spent> {
-        let Shared { limits, clients, body_budget, .. } = &*self.shared;
+        let Shared { limits, body_budget, .. } = &*self.shared;
         if let Some(client) = &self.client {
             let limit = limits.client_bytes / BUDGET_UNIT;
-            clients.take(client, more, limit).map_err(|_| Spent::OfClient)?;
+            if !client.take(more, limit) {
+                return Err(Spent::OfClient);
+            }
         }
         if let Some(permits) =
             u32::try_from(more).ok().and_then(|more| body_budget.try_acquire_many(more).ok())
@@ -197,7 +209,9 @@ impl Drop for HeldPicture {
 
 /// Bytes that are told whatever is left of the budget, since some of them are told nowhere else: what a change has found.
 pub(super) fn held_if_there_is_room(shared: &Arc<Shared>, bytes: Bytes) -> Bytes {
-    held(shared, bytes.clone()).unwrap_or(bytes)
+    let mut share = Share::of(shared);
+    let has_room = share.fit_if_there_is_room(bytes.len()).is_ok();
+    if has_room && share.n_units > 0 { share.hold(bytes) } else { bytes }
 }
 
 impl fmt::Debug for Share {

@@ -57,7 +57,10 @@ impl Connection<'_> {
         self.changes = changes.filter(|_| peer.is_some());
         if peer.is_some() {
             Visit::is_of_node(true);
-            self.seat.is_of_node();
+            // In an open ring anybody says so.
+            if self.shared.tls.is_some() || self.shared.guard.secrets().is_some() {
+                self.seat.is_of_node();
+            }
             self.unread = Share::of(&self.shared);
         }
         self.whom = Arc::new(Whom { peer, ring: hello.ring });

@@ -19,17 +19,21 @@ use tokio::time::Instant;
 use super::super::content::Content;
 use super::super::http::{Received, Rejected};
 use super::super::seed::Refused;
-use super::super::share;
+use super::super::share::{self, Share};
 use super::call::Call;
 use super::kv::put_status;
 use super::mistake;
 use super::perform::{number, perform};
+use crate::clients::Visit;
 use crate::metrics::Door;
 use crate::operation::{Outcome, Ticket};
 use crate::shared::Shared;
 
 /// Lines of one batch that are under way at the same time, at most: as many values may wait for those before them.
 const LINES_AT_ONCE: usize = 16;
+
+/// What an answer may have that needs no part of the budget for itself.
+const ANSWER_BYTES: usize = 16 << 10;
 
 /// How long a batch may take. What has not begun by then is not done: some hundred operations that each wait as long as
 /// one may would take minutes.
@@ -58,9 +62,12 @@ pub(super) async fn run(call: Call<'_>) -> Result<Response<Content>, Rejected> {
         return Err(Refused::new(Code::TooLarge, sentence).into());
     }
     let lines: Vec<_> = lines.into_iter().map(|line| body.bytes.slice_ref(line)).collect();
-    let mut batch =
-        Batch { shared: shared.clone(), until: Instant::now() + wait, last: BTreeMap::new(), _body: body };
-    let answers = stream::iter(lines).map(move |line| batch.begin(&line)).buffered(LINES_AT_ONCE);
+    // Answers that wait for those before them need no part of the budget each, as long as they are small.
+    let room = Share::beside(shared, LINES_AT_ONCE * ANSWER_BYTES);
+    let at_once = if room.is_some() { LINES_AT_ONCE } else { 1 };
+    let until = Instant::now() + wait;
+    let mut batch = Batch { shared: shared.clone(), until, last: BTreeMap::new(), _body: body, _room: room };
+    let answers = stream::iter(lines).map(move |line| batch.begin(&line)).buffered(at_once);
     let mut response = Response::new(Content::Pieces(Box::pin(answers)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(BATCH_TYPE));
     Ok(response)
@@ -83,6 +90,8 @@ struct Batch {
     /// Of each key, the end of the last line that is about it: they come one after the other.
     last: BTreeMap<Key, oneshot::Receiver<()>>,
     _body: Received,
+    /// For the answers that wait.
+    _room: Option<Share>,
 }
 
 impl Batch {
@@ -95,7 +104,7 @@ impl Batch {
                 let (done, end) = oneshot::channel();
                 let before = self.last.insert(wanted.key.clone(), end);
                 let (shared, until) = (self.shared.clone(), self.until);
-                Ok(tokio::spawn(async move {
+                Ok(tokio::spawn(Visit::along(async move {
                     if let Some(before) = before {
                         // Its end is all that counts, however it came about.
                         let _ = before.await;
@@ -103,7 +112,7 @@ impl Batch {
                     let answer = one(&shared, wanted, until).await;
                     drop(done);
                     held(&shared, &answer)
-                }))
+                })))
             }
         };
         async move {
