@@ -1,6 +1,7 @@
 //! Who has left, by its own word, and is not back yet.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use chord_disk::PEERS_MAX;
 use chord_ring::NodeName;
@@ -10,7 +11,7 @@ const DEPARTED_MAX: usize = PEERS_MAX;
 
 /// Those who have left, the latest first.
 #[derive(Debug, Default)]
-pub(crate) struct Departed(VecDeque<(NodeName, Word)>);
+pub(crate) struct Departed(VecDeque<(NodeName, Word, Instant)>);
 
 /// What it has said. The greater word stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +35,7 @@ impl Departed {
 
     /// It is in a ring again.
     pub(crate) fn is_back(&mut self, name: &NodeName) {
-        self.0.retain(|(departed, _)| departed != name);
+        self.0.retain(|(departed, ..)| departed != name);
     }
 
     /// Whether it left in good order: it has handed over what it had, and nobody need wait for it.
@@ -42,9 +43,15 @@ impl Departed {
         self.word_of(name) == Some(Word::Farewell)
     }
 
+    /// When it said farewell, the last time, if it left in good order.
+    pub(crate) fn left_at(&self, name: &NodeName) -> Option<Instant> {
+        let said = self.0.iter().find(|(departed, word, _)| departed == name && *word == Word::Farewell);
+        said.map(|(.., at)| *at)
+    }
+
     /// Those that left in good order, the latest first.
     pub(crate) fn those_who_left(&self) -> impl Iterator<Item = &NodeName> {
-        self.0.iter().filter(|(_, word)| *word == Word::Farewell).map(|(name, _)| name)
+        self.0.iter().filter(|(_, word, _)| *word == Word::Farewell).map(|(name, ..)| name)
     }
 
     /// Whether it is in no ring, whatever it is about to do.
@@ -53,13 +60,15 @@ impl Departed {
     }
 
     fn word_of(&self, name: &NodeName) -> Option<Word> {
-        self.0.iter().find(|(departed, _)| departed == name).map(|(_, word)| *word)
+        self.0.iter().find(|(departed, ..)| departed == name).map(|(_, word, _)| *word)
     }
 
     fn note(&mut self, name: &NodeName, word: Word) {
-        let word = self.word_of(name).map_or(word, |before| before.max(word));
+        let before = self.word_of(name);
+        // What it says after its farewell is no later one.
+        let at = self.left_at(name).filter(|_| word == Word::NoMember).unwrap_or_else(Instant::now);
         self.is_back(name);
-        self.0.push_front((name.clone(), word));
+        self.0.push_front((name.clone(), before.map_or(word, |before| before.max(word)), at));
         self.0.truncate(DEPARTED_MAX);
     }
 }
@@ -81,6 +90,19 @@ mod tests {
         departed.is_no_member(&name(1));
         assert!(departed.has_left(&name(1)), "a farewell stands");
         assert!(!departed.is_out(&name(2)));
+    }
+
+    #[test]
+    fn it_left_when_it_said_its_last_farewell() {
+        let mut departed = Departed::default();
+        departed.is_no_member(&name(1));
+        assert_eq!(departed.left_at(&name(1)), None);
+        departed.said_farewell(&name(1));
+        let first = departed.left_at(&name(1)).unwrap();
+        departed.is_no_member(&name(1));
+        assert_eq!(departed.left_at(&name(1)), Some(first));
+        departed.said_farewell(&name(1));
+        assert!(departed.left_at(&name(1)).unwrap() > first);
     }
 
     #[test]

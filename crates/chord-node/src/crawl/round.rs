@@ -68,6 +68,8 @@ struct Seen {
     written_at: Instant,
     /// When it answered last; nothing if it never did.
     answered_at: Option<Instant>,
+    /// When it answered last that it is a member; nothing if it never did.
+    member_at: Option<Instant>,
     /// How often it has failed in a row.
     failures: u32,
     /// When it was asked last.
@@ -241,7 +243,9 @@ impl Crawl {
             self.moved = self.moved.saturating_add(now.saturating_sub(before).min(MOVED_MAX));
         }
         let position = self.shared.peer(name.clone()).position.to_string();
-        let has_left = !is_there && self.has_left(&name);
+        let is_member = report.as_ref().is_ok_and(|report| report.ring.is_member);
+        let member_at = if is_member { Some(Instant::now()) } else { before.and_then(|seen| seen.member_at) };
+        let has_left = !is_there && self.has_left(&name, member_at);
         let seen = |report| {
             let seen = SeenBody::new(name.to_string(), position, report);
             if has_left { seen.that_left() } else { seen }
@@ -263,6 +267,7 @@ impl Crawl {
             } else {
                 before.and_then(|seen| seen.answered_at)
             },
+            member_at,
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
             asked_at: Instant::now(),
             moved: moved.or(moved_before),
@@ -274,10 +279,13 @@ impl Crawl {
         names
     }
 
-    /// Whether a node has said that it leaves, to this one or to those who were next to it.
-    fn has_left(&self, name: &NodeName) -> bool {
+    /// Whether a node has said that it leaves, to this one or to those who were next to it, and was no member again since.
+    fn has_left(&self, name: &NodeName, member_at: Option<Instant>) -> bool {
         let at = self.shared.peer(name.clone()).position;
-        lock(&self.shared.departed).has_left(name) || self.sight.has_left(name.as_str(), at)
+        // Whoever is not next to it may not know of its return when it is gone again.
+        let left_at = lock(&self.shared.departed).left_at(name).map(Instant::from_std);
+        let has_left = left_at.is_some_and(|left| member_at.is_none_or(|member| left >= member));
+        has_left || self.sight.has_left(name.as_str(), at)
     }
 
     /// Forgets those that are not there and that nobody names any more.
