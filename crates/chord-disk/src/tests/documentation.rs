@@ -79,7 +79,7 @@ fn the_numbers_are_those_of_the_documentation() {
         format!("| the rest, at most {KEY_BYTES_MAX} | the key |"),
         format!("at most {} MiB | the value |", mebi(VALUE_BYTES_LIMIT as u64)),
         format!("A record counts as {RECORD_OVERHEAD_BYTES} bytes more"),
-        format!("At most {} MiB wait for the disk", mebi(PENDING_BYTES_DEFAULT)),
+        format!("At most {} MiB (`--pending-bytes`) wait for the disk", mebi(PENDING_BYTES_DEFAULT)),
         format!("names the last {QUARANTINED_NAMED_MAX},"),
         format!("{} MiB are the cache", mebi(CACHE_BYTES_DEFAULT as u64)),
     ];
