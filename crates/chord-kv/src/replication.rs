@@ -372,7 +372,7 @@ impl Replicator {
             Input::Neighbours(neighbours) => self.set_neighbours(neighbours),
             Input::Operate { token, key, position, operation, proposal, consistency, until } => {
                 self.budget.yield_to_client(now.elapsed);
-                let stage = work::Stage::Waiting;
+                let (until, stage) = (work::ends_by(now.elapsed, until), work::Stage::Waiting);
                 let work = work::Work { token, position, operation, consistency, proposal, until, stage };
                 self.operate(&key, work);
             }

@@ -38,7 +38,7 @@ use crate::node::Node;
 use crate::owner::Owner;
 use crate::probe::{Probe, probe};
 use crate::reach::{OwnCall, check_name};
-use crate::records::{Records, keep_time};
+use crate::records::{Records, follow_store, keep_time};
 use crate::secret::{Holder, SecretFile};
 use crate::shared::{MAILBOX_MAX, ROUNDS_MAX, Shared, Stage};
 use crate::shortcuts::Shortcuts;
@@ -487,6 +487,7 @@ fn check(listens_at: Option<SocketAddr>, shared: &Arc<Shared>) {
 fn run(owner: Owner, door: impl Future<Output = ()> + Send + 'static, shared: &Arc<Shared>) {
     let owner = tokio::spawn(owner.run());
     let timing = tokio::spawn(keep_time(shared.clone()));
+    shared.runtimes.serving().spawn(follow_store(shared.clone()));
     let door = tokio::spawn(door);
     tokio::spawn(watch_over("owner", owner, shared.clone(), Stage::Closing));
     tokio::spawn(watch_over("records", timing, shared.clone(), Stage::Closing));

@@ -88,6 +88,11 @@ impl Runtimes {
         self.crew.iter().find(|(thread, _)| *thread == this).map_or(&self.home, |(_, runtime)| runtime)
     }
 
+    /// One that serves connections, where any does that alone: for what many of them wait for.
+    pub(crate) fn serving(&self) -> &Handle {
+        self.crew.first().map_or(&self.home, |(_, runtime)| runtime)
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Handle> {
         std::iter::once(&self.home).chain(self.crew.iter().map(|(_, runtime)| runtime))
@@ -166,6 +171,7 @@ mod tests {
         let runtimes = Arc::new(Runtimes::with(&crew));
         assert_eq!(runtimes.all().count(), 3);
         assert_eq!(runtimes.here().id(), Handle::current().id());
+        assert_eq!(runtimes.serving().id(), crew.hands[0].runtime.id());
         for hand in &crew.hands {
             let (runtimes, expected) = (runtimes.clone(), hand.runtime.id());
             let is_here = hand.runtime.spawn(async move { runtimes.here().id() == expected });
@@ -181,6 +187,8 @@ mod tests {
     async fn without_threads_of_its_own_a_node_serves_where_it_was_started() {
         let crew = Crew::of(None).unwrap();
         assert!(crew.take(connection().await).unwrap().1.is_none());
-        assert_eq!(Runtimes::with(&crew).all().count(), 1);
+        let runtimes = Runtimes::with(&crew);
+        assert_eq!(runtimes.all().count(), 1);
+        assert_eq!(runtimes.serving().id(), Handle::current().id());
     }
 }

@@ -321,7 +321,7 @@ impl Shared {
                     Attempt::Again(refusal) => {
                         if let Err(error) = rest(&work.ticket, refusal).await {
                             return Err(match work.attempts.expired() {
-                                Unable::Uncertain => Unable::Uncertain.into(),
+                                doubt @ (Unable::Uncertain | Unable::TooFewCopies { .. }) => doubt.into(),
                                 _ => error,
                             });
                         }

@@ -233,7 +233,19 @@ pub(crate) async fn ended(begun: Option<Begun>, until: Instant) -> Option<Operat
     }
 }
 
-/// Tells the machine that time has passed, and what has become durable, until the node closes.
+/// Tells the machine what has become durable, until the node closes. Whoever keeps the time finds out if that breaks it.
+pub(crate) async fn follow_store(shared: Arc<Shared>) {
+    let closing = shared.reached(Stage::Closing);
+    tokio::pin!(closing);
+    loop {
+        tokio::select! {
+            () = &mut closing => return,
+            () = shared.records.durable.notified() => shared.records.feed(Input::Durable),
+        }
+    }
+}
+
+/// Tells the machine that time has passed, until the node closes.
 pub(crate) async fn keep_time(shared: Arc<Shared>) {
     let records = &shared.records;
     let closing = shared.reached(Stage::Closing);
@@ -242,7 +254,6 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
     loop {
         tokio::select! {
             () = &mut closing => return records.close(),
-            () = records.durable.notified() => records.feed(Input::Durable),
             () = tokio::time::sleep_until(tick_at) => {
                 tick_at = Instant::now() + jittered(TICK, rand::random());
                 if records.tick().is_none() {

@@ -276,3 +276,23 @@ async fn what_an_owner_refuses_is_told_in_its_words() {
         "a put has no condition of its own: {operation:?}"
     );
 }
+
+#[tokio::test]
+async fn who_writes_where_copies_are_missing_hears_how_many_whoever_owns_the_key() {
+    let limits = Limits { operation: Duration::from_secs(2), ..Limits::default() };
+    let start = || Node::builder().listen("127.0.0.1:0").limits(limits.clone()).replicas(3).write_quorum(3);
+    let first = start().start().await.unwrap();
+    let second = start().join(first.name().clone()).start().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), second.ready()).await.unwrap().unwrap();
+    let puts = (0..20).map(|idx| {
+        let first = &first;
+        async move { first.put(format!("key{idx}").as_bytes(), b"value").await.unwrap_err() }
+    });
+    let errors = futures_util::future::join_all(puts).await;
+    for error in errors {
+        let OperationError::Data(Unable::TooFewCopies { copies, wanted: 3 }) = error else {
+            panic!("{error}");
+        };
+        assert!((1..3).contains(&copies), "{copies}");
+    }
+}

@@ -17,6 +17,8 @@ pub struct Attempts {
     is_under_way: bool,
     /// Whether another write was newer once.
     is_overtaken: bool,
+    /// How many copies the owner last had of it, of how many.
+    too_few: Option<(usize, usize)>,
 }
 
 /// What comes of doing an operation twice.
@@ -59,7 +61,14 @@ impl Attempts {
             Repeats::Read => Proposal::LeftToOwner,
             Repeats::Same | Repeats::Another => Proposal::Version(propose()),
         };
-        Self { proposal, repeats, is_uncertain: false, is_under_way: false, is_overtaken: false }
+        Self {
+            proposal,
+            repeats,
+            is_uncertain: false,
+            is_under_way: false,
+            is_overtaken: false,
+            too_few: None,
+        }
     }
 
     /// An attempt begins, with this proposal.
@@ -82,8 +91,9 @@ impl Attempts {
             }
             // The owner itself does not know.
             Err(OperationError::Uncertain) => self.lost(),
-            Err(OperationError::TooFewCopies { .. }) if self.is_repeatable() => {
+            Err(OperationError::TooFewCopies { copies, wanted }) if self.is_repeatable() => {
                 self.is_uncertain = true;
+                self.too_few = Some((*copies, *wanted));
                 Afterwards::TryAgain
             }
             Err(OperationError::Outdated { stored }) if !self.is_uncertain => {
@@ -145,7 +155,12 @@ impl Attempts {
     /// The time is over.
     pub fn expired(&self) -> OperationError {
         let may_happen = self.is_under_way && self.repeats != Repeats::Read;
-        if self.is_uncertain || may_happen { OperationError::Uncertain } else { OperationError::Unanswered }
+        match self.too_few {
+            // An owner that says so is there: it is copies that are missing.
+            Some((copies, wanted)) => OperationError::TooFewCopies { copies, wanted },
+            None if self.is_uncertain || may_happen => OperationError::Uncertain,
+            None => OperationError::Unanswered,
+        }
     }
 }
 
@@ -248,5 +263,19 @@ mod tests {
         assert_eq!(read.begin(), Proposal::LeftToOwner, "a read has no version");
         assert_eq!(read.lost(), Afterwards::TryAgain);
         assert_eq!(read.expired(), OperationError::Unanswered);
+    }
+
+    #[test]
+    fn who_heard_that_copies_are_missing_says_so_when_the_time_is_over() {
+        let mut attempts = put();
+        attempts.begin();
+        let too_few = OperationError::TooFewCopies { copies: 1, wanted: 2 };
+        assert_eq!(answered(&mut attempts, too_few.clone()), Afterwards::TryAgain);
+        assert_eq!(attempts.expired(), too_few);
+        attempts.begin();
+        assert_eq!(attempts.expired(), too_few, "nothing better is known");
+        let mut attempts = add();
+        attempts.begin();
+        assert_eq!(answered(&mut attempts, too_few), Afterwards::Tell);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chord_ring::{NodeName, Position, Token};
 
+use super::TICK;
 use super::operation::{Before, Consistency, Operation, Proposal};
 use super::tenure::Epoch;
 use super::walk::Walk;
@@ -25,8 +26,15 @@ pub(super) struct Work {
     pub(super) consistency: Consistency,
     /// What its first node has proposed for its version.
     pub(super) proposal: Proposal,
+    /// When it ends if it has come to nothing else; see [`ends_by`].
     pub(super) until: Duration,
     pub(super) stage: Stage,
+}
+
+/// When an operation is to end of which nobody waits for the outcome after `until`: so much earlier that whoever waits hears
+/// what it lacks. A tick may come late, and the answer has a way to go.
+pub(super) fn ends_by(now: Duration, until: Duration) -> Duration {
+    until - (until.saturating_sub(now) / 4).min(2 * TICK)
 }
 
 /// How far an operation is.

@@ -32,7 +32,7 @@ impl Asker<'_> {
         self.links.sent.count(purpose);
         let link = self.links.to(to);
         let wait = budget.min(self.links.limits.request);
-        let answer = tokio::time::timeout(wait, self.ask_peer(to, &link, request, budget)).await;
+        let answer = tokio::time::timeout(wait, self.ask_peer(to, &link, request, wait)).await;
         let answer = answer.unwrap_or_else(|_| {
             link.gave_up();
             Err(Failure::Silent)

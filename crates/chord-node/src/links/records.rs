@@ -129,7 +129,8 @@ impl Asker<'_> {
     ) -> Result<Result<Outcome, OperationError>, Failure> {
         self.links.sent.count(Purpose::Operation);
         let link = self.links.to(to);
-        let budget = Budget::new(operate.remaining);
+        // What the owner is told is how long its answer is waited for.
+        let budget = Budget::new(operate.remaining.min(self.links.limits.request));
         if !chord_wire::path_fits(&path) {
             return Err(Failure::Refused(Refusal::HopLimit));
         }
