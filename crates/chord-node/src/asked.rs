@@ -15,7 +15,7 @@ use crate::guard::NO_CERTIFICATE;
 use crate::links::lock;
 use crate::metrics::{Arrival, Deed, Door};
 use crate::operation::{Outcome, Ticket, Wish};
-use crate::records::{Operated, Order};
+use crate::records::{self, Begun, Ended, Operated, Order};
 use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 
@@ -41,6 +41,64 @@ impl Refused {
 
     pub(crate) fn with(self, context: Context) -> Self {
         Self { context: Box::new(context), ..self }
+    }
+}
+
+/// A request about records that has begun.
+pub(crate) struct AboutRecords {
+    begun: Option<Begun>,
+    until: Instant,
+}
+
+/// An operation at the owner of its key that has begun.
+pub(crate) struct AsOwner {
+    begun: Option<Begun>,
+    until: Instant,
+    arrival: Arrival,
+    deed: Deed,
+}
+
+impl AboutRecords {
+    /// The answer, if there is one already.
+    pub(crate) fn at_once(&mut self) -> Option<PeerAnswer> {
+        match self.begun.take() {
+            Some(Begun::Ended(Ended::Reply(answer))) => Some(answer),
+            other => {
+                self.begun = other;
+                None
+            }
+        }
+    }
+
+    /// Waits for the answer.
+    pub(crate) async fn end(self) -> Result<PeerAnswer, Refused> {
+        let answered = records::answered(self.begun, self.until).await;
+        answered.ok_or_else(|| Refused::new(Code::Busy, "this node did not come to it in time: try again"))
+    }
+}
+
+impl AsOwner {
+    /// What came of it, if that is known already.
+    pub(crate) fn at_once(&mut self, shared: &Shared) -> Option<Operated> {
+        match self.begun.take() {
+            Some(Begun::Ended(Ended::Done(done))) => {
+                shared.metrics.under_way(self.arrival, self.deed).ended_for_peer(&done);
+                Some(done)
+            }
+            other => {
+                self.begun = other;
+                None
+            }
+        }
+    }
+
+    /// Waits for what comes of it.
+    pub(crate) async fn end(self, shared: &Shared) -> Operated {
+        let under_way = shared.metrics.under_way(self.arrival, self.deed);
+        // Without an answer it may be done, or be about to be.
+        let done = records::ended(self.begun, self.until).await.unwrap_or(Err(Unable::Uncertain));
+        under_way.ended_for_peer(&done);
+        done
     }
 }
 
@@ -170,6 +228,16 @@ impl Shared {
         request: PeerRequest,
         remaining: Option<Duration>,
     ) -> Result<PeerAnswer, Refused> {
+        self.begin_about_records(whom, request, remaining)?.end().await
+    }
+
+    /// Begins to.
+    pub(crate) fn begin_about_records(
+        &self,
+        whom: &Whom,
+        request: PeerRequest,
+        remaining: Option<Duration>,
+    ) -> Result<AboutRecords, Refused> {
         self.admit(whom.ring.as_ref())?;
         let from = match &whom.peer {
             Some(peer) => peer.clone(),
@@ -179,8 +247,8 @@ impl Shared {
         if request == PeerRequest::Vouch {
             self.asked_by(&from);
         }
-        let answered = self.records.answer(from, request, self.until(remaining)).await;
-        answered.ok_or_else(|| Refused::new(Code::Busy, "this node did not come to it in time: try again"))
+        let until = self.until(remaining);
+        Ok(AboutRecords { begun: self.records.begin_answer(from, request), until })
     }
 
     /// Does an operation as the owner of its key, or says that it is not the owner.
@@ -190,6 +258,16 @@ impl Shared {
         operate: Operate,
         remaining: Option<Duration>,
     ) -> Result<Operated, Refused> {
+        Ok(self.begin_as_owner(whom, operate, remaining)?.end(self).await)
+    }
+
+    /// Begins to.
+    pub(crate) fn begin_as_owner(
+        &self,
+        whom: &Whom,
+        operate: Operate,
+        remaining: Option<Duration>,
+    ) -> Result<AsOwner, Refused> {
         self.admit(whom.ring.as_ref())?;
         if whom.ring.is_none() {
             // Of another ring it may be, where another node owns the key.
@@ -203,11 +281,7 @@ impl Shared {
         let until = self.until(remaining).min(arrival.at + waits);
         let (key, operation, position) = (&key, &operation, key.position(self.ring.size));
         let order = Order { key, position, operation, proposal, consistency, until };
-        let under_way = self.metrics.under_way(arrival, deed);
-        // Without an answer it may be done, or be about to be.
-        let done = self.records.operate(order).await.unwrap_or(Err(Unable::Uncertain));
-        under_way.ended_for_peer(&done);
-        Ok(done)
+        Ok(AsOwner { begun: self.records.begin(&order), until, arrival, deed })
     }
 
     /// Sees to it that an operation is done, wherever the owner of its key is.

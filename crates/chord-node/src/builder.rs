@@ -406,12 +406,13 @@ impl Builder {
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
         let store = storage.store();
         let records = replicator(&me, settings, &store, &past, now);
-        let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref());
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let crew = Crew::of(self.threads).map_err(StartError::Threads)?;
+        let runtimes = Runtimes::with(&crew);
+        let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref()).beside(runtimes.serving());
         let guard = Guard::new(secrets.clone()).with_certificates(tls.is_some());
         let shared = Arc::new_cyclic(|shared| Shared {
-            runtimes: Runtimes::with(&crew),
+            runtimes,
             me: me.clone(),
             ring,
             view: ArcSwap::from_pointee(machine.view().clone()),

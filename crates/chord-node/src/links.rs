@@ -29,6 +29,7 @@ use chord_ring::{Failure, NodeName, RingTag};
 use chord_wire::Copies;
 use chord_wire::frame::{Hello, VERSIONS};
 use chord_wire::rest::SentBody;
+use tokio::runtime::Handle;
 
 pub(crate) use ask::{Asker, onward};
 use budget::Budget;
@@ -100,7 +101,7 @@ impl Links {
             copies: Some(copies),
             challenge: None,
         };
-        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets, tls });
+        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets, tls, serving: None });
         let (by_name, sent) = (Mutex::default(), Sent::default());
         Self { ring, copies, limits, first_language, terms, network: None, by_name, sent }
     }
@@ -108,6 +109,12 @@ impl Links {
     /// The same, by a network that may be cut.
     pub(crate) fn over(self, network: Option<Network>) -> Self {
         Self { network, ..self }
+    }
+
+    /// The same, for clients that are served there.
+    pub(crate) fn beside(mut self, serving: &Handle) -> Self {
+        Arc::make_mut(&mut self.terms).serving = Some(serving.clone());
+        self
     }
 
     /// How this node was told to keep copies.

@@ -210,7 +210,9 @@ impl Shared {
         match self.start(wish, ticket) {
             Started::Ended(hops, result) => outcome(self.me.name.clone(), hops, result),
             // On the heap: few need all of this, and each connection at the door has room for it.
-            Started::GoesOn(unfinished) => Box::pin(self.go_on(unfinished)).await.map(|outcome| *outcome),
+            Started::GoesOn(mut unfinished) => {
+                Box::pin(self.go_on(&mut unfinished)).await.map(|outcome| *outcome)
+            }
         }
     }
 
@@ -274,26 +276,21 @@ impl Shared {
         Started::GoesOn(Unfinished { work, first })
     }
 
-    /// Takes an operation to its end that takes a while.
-    pub(crate) fn go_on(
-        &self,
-        unfinished: Unfinished,
-    ) -> impl Future<Output = Result<Box<Outcome>, OperationError>> + use<'_> {
+    /// Takes an operation to its end that takes a while. It stays where it is: each future on the way that had it as its own
+    /// would have room for it twice.
+    pub(crate) async fn go_on(&self, unfinished: &mut Unfinished) -> Result<Box<Outcome>, OperationError> {
         let (arrival, deed) = (unfinished.work.ticket.arrival, Deed::of(&unfinished.work.wish.operation));
-        // Before it is polled: nobody may ever come to that.
         let under_way = self.metrics.under_way(arrival, deed);
-        async move {
-            let done = self.end(unfinished).await;
-            under_way.ended(&done);
-            done.map_err(|error| self.explained(error))
-        }
+        let done = self.end(unfinished).await;
+        under_way.ended(&done);
+        done.map_err(|error| self.explained(error))
     }
 
-    async fn end(&self, unfinished: Unfinished) -> Result<Box<Outcome>, OperationError> {
-        let Unfinished { mut work, first } = unfinished;
-        let attempt = match first {
+    async fn end(&self, unfinished: &mut Unfinished) -> Result<Box<Outcome>, OperationError> {
+        let Unfinished { work, first } = unfinished;
+        let attempt = match std::mem::replace(first, First::Elsewhere) {
             First::Elsewhere => None,
-            First::Here(hops, begun) => Some(self.end_here(&mut work, hops, begun).await),
+            First::Here(hops, begun) => Some(self.end_here(work, hops, begun).await),
             First::Ended(attempt) => Some(attempt),
         };
         match attempt {
@@ -305,7 +302,7 @@ impl Shared {
     /// Tries until the time is over; `attempt` is what became of the first, if it was made.
     async fn keep_trying(
         &self,
-        mut work: Work,
+        work: &mut Work,
         mut attempt: Option<Attempt>,
     ) -> Result<Box<Outcome>, OperationError> {
         let until = work.ticket.until;
@@ -313,7 +310,7 @@ impl Shared {
             loop {
                 let tried = match attempt.take() {
                     Some(attempt) => attempt,
-                    None => self.try_operate(&mut work).await,
+                    None => self.try_operate(work).await,
                 };
                 match tried {
                     Attempt::Ended(result) => return result,

@@ -118,25 +118,14 @@ impl Records {
         self.with(|driver| driver.begin(order))
     }
 
-    /// Has an operation done; `None` if it has no end by then.
-    pub(crate) async fn operate(&self, order: Order<'_>) -> Option<Operated> {
-        let until = order.until;
-        ended(self.begin(&order), until).await
-    }
-
     /// Takes a record that a node of another program leaves here; `None` if that has no end by then.
     pub(crate) async fn adopt(&self, key: Key, value: Value, until: Instant) -> Option<Operated> {
         let begun = self.with(|driver| driver.ask(|token, _| Input::Adopt { token, key, value }));
         ended(begun, until).await
     }
 
-    /// Answers another node; `None` if there is no answer by then.
-    pub(crate) async fn answer(
-        &self,
-        from: Peer,
-        request: PeerRequest,
-        until: Instant,
-    ) -> Option<PeerAnswer> {
+    /// Begins to answer another node; `None` if the node has closed.
+    pub(crate) fn begin_answer(&self, from: Peer, request: PeerRequest) -> Option<Begun> {
         match &request {
             PeerRequest::Store { records, .. } => {
                 for record in records {
@@ -150,11 +139,17 @@ impl Records {
             }
             _ => {}
         }
-        let begun = self.with(|driver| driver.ask(|token, _| Input::Request { token, from, request }));
-        match end(begun, until).await? {
-            Ended::Reply(answer) => Some(answer),
-            Ended::Done(_) => None,
-        }
+        self.with(|driver| driver.ask(|token, _| Input::Request { token, from, request }))
+    }
+
+    /// Answers another node; `None` if there is no answer by then.
+    pub(crate) async fn answer(
+        &self,
+        from: Peer,
+        request: PeerRequest,
+        until: Instant,
+    ) -> Option<PeerAnswer> {
+        answered(self.begin_answer(from, request), until).await
     }
 
     /// Hands over everything; `None` if that has no end by then.
@@ -230,6 +225,14 @@ pub(crate) async fn ended(begun: Option<Begun>, until: Instant) -> Option<Operat
     match end(begun, until).await? {
         Ended::Done(result) => Some(result),
         Ended::Reply(_) => None,
+    }
+}
+
+/// What another node is answered that has begun to be; `None` if there is no answer by then.
+pub(crate) async fn answered(begun: Option<Begun>, until: Instant) -> Option<PeerAnswer> {
+    match end(begun, until).await? {
+        Ended::Reply(answer) => Some(answer),
+        Ended::Done(_) => None,
     }
 }
 

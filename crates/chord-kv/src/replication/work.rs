@@ -34,7 +34,7 @@ pub(super) struct Work {
 /// When an operation is to end of which nobody waits for the outcome after `until`: so much earlier that whoever waits hears
 /// what it lacks. A tick may come late, and the answer has a way to go.
 pub(super) fn ends_by(now: Duration, until: Duration) -> Duration {
-    until - (until.saturating_sub(now) / 4).min(2 * TICK)
+    until.saturating_sub((until.saturating_sub(now) / 4).min(2 * TICK))
 }
 
 /// How far an operation is.

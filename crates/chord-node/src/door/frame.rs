@@ -32,7 +32,7 @@ use crate::offence::Offence;
 use crate::shared::Shared;
 use crate::stream::{ReadHalf, Stream, WriteHalf};
 use crate::tls::Shown;
-use errand::{Ended, Errand, Running, Sort};
+use errand::{Begun, Ended, Errand, Running, Sort};
 
 /// Requests of one connection that are under way, at most: as many as keep a node busy that waits for others.
 pub(crate) const REQUESTS_MAX: usize = 128;
@@ -279,9 +279,10 @@ impl Connection<'_> {
             }
             return Ok(());
         }
-        match Errand::at_once(&self.shared, &self.whom, &asked) {
-            Some(answer) => self.put(*id, &answer, Sort::of(&asked.request)),
-            None => self.running.push(Errand::run(*id, asked, &self.shared, &self.whom, share)),
+        let sort = Sort::of(&asked.request);
+        match (Errand { id: *id, shared: &self.shared, whom: &self.whom, share }).begin(asked) {
+            Begun::Ended(answer) => self.put(*id, &answer, sort),
+            Begun::Running(running) => self.running.push(running),
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use chord_wire::frame::{
 };
 use chord_wire::replica::ReplicaLimits;
 use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
@@ -49,6 +50,9 @@ pub(crate) struct Terms {
     pub(crate) secrets: Option<Arc<SecretFile>>,
     /// Connects in TLS, if that is spoken.
     pub(crate) tls: Option<Dialer>,
+    /// Where those are served for whom peers are asked: answers that arrive there wake no other thread. Without it they arrive
+    /// where a connection was opened.
+    pub(crate) serving: Option<Handle>,
 }
 
 impl Terms {
@@ -59,7 +63,7 @@ impl Terms {
         tls: Option<Dialer>,
     ) -> Self {
         let hello = Hello { versions: VERSIONS, name: None, ring, copies: None, challenge: None };
-        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls }
+        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls, serving: None }
     }
 
     /// How often its secrets and its certificates have changed.
@@ -141,8 +145,13 @@ impl Drop for Dialogue {
 }
 
 impl Dialogue {
-    /// Says who is here, and hears who is there.
-    pub(super) async fn open(stream: Stream, dialled: &NodeName, terms: &Terms) -> Result<Self, Unanswered> {
+    /// Says who is here, and hears who is there; what follows is heard in that runtime, which has the stream.
+    pub(super) async fn open(
+        stream: Stream,
+        dialled: &NodeName,
+        terms: &Terms,
+        runtime: &Handle,
+    ) -> Result<Self, Unanswered> {
         let not_spoken = |why: String| Unanswered::NotSpoken(why);
         let (reader, mut writer) = stream.into_split();
         let mut outbox = Outbox::default();
@@ -186,7 +195,7 @@ impl Dialogue {
         if version < 2 {
             lock(&inner.talk).outbox.put(Kind::Remark, 0, |to| to.push(0));
         }
-        let task = tokio::spawn(run(inner.clone(), ear)).abort_handle();
+        let task = runtime.spawn(run(inner.clone(), ear)).abort_handle();
         Ok(Self { inner, welcome, changes, task })
     }
 

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use chord_ring::NodeName;
 use chord_wire::frame::{Answer, Asked};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::task::JoinSet;
 
 use super::connection::{NoAnswer, Sending};
 use super::dialogue::{DEAF_AFTER, Dialogue, Terms};
 use super::lock;
 use super::unanswered::Unanswered;
 use crate::door::REQUESTS_MAX;
+use crate::stream::Stream;
 use crate::tls::Dialer;
 
 /// How often a request is sent that did not leave, or was lost with a connection that the peer had closed meanwhile.
@@ -20,6 +23,8 @@ const ATTEMPTS_MAX: usize = 3;
 
 /// Requests of one sort to one peer.
 pub(crate) struct Lane {
+    /// Whether those wait for its answers who are served.
+    is_of_clients: bool,
     open: Mutex<Option<Arc<Dialogue>>>,
     /// Held by the one who opens a connection.
     opening: tokio::sync::Mutex<()>,
@@ -68,12 +73,18 @@ impl Drop for Queues<'_> {
 impl Lane {
     pub(crate) fn new() -> Self {
         Self {
+            is_of_clients: false,
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             is_unheard: AtomicBool::new(false),
             breaks: AtomicU32::new(0),
         }
+    }
+
+    /// The same, for requests that are made for those who are served.
+    pub(crate) fn of_clients(self) -> Self {
+        Self { is_of_clients: true, ..self }
     }
 
     /// Asks, and waits for the answer. The caller sets the deadline.
@@ -139,9 +150,13 @@ impl Lane {
             return Ok((dialogue, true));
         }
         let changes = terms.changes();
-        let stream = Dialer::connect(terms.tls.as_ref(), name).await?;
+        let serving = terms.serving.as_ref().filter(|_| self.is_of_clients);
+        let (stream, runtime) = match serving {
+            Some(serving) => (connect_in(serving, name, terms).await?, serving.clone()),
+            None => (Dialer::connect(terms.tls.as_ref(), name).await?, Handle::current()),
+        };
         let hailing = Hailing { is_unheard: &self.is_unheard, since: Instant::now() };
-        let opened = Dialogue::open(stream, name, terms).await;
+        let opened = Dialogue::open(stream, name, terms, &runtime).await;
         std::mem::forget(hailing);
         if matches!(opened, Err(Unanswered::NoAnswer(NoAnswer::Closed))) {
             self.breaks.fetch_add(1, Ordering::Relaxed);
@@ -191,6 +206,15 @@ impl Lane {
             dialogue.end();
         }
     }
+}
+
+/// Connects in another runtime, which has the stream then.
+async fn connect_in(runtime: &Handle, name: &NodeName, terms: &Terms) -> Result<Stream, NoAnswer> {
+    let (tls, name) = (terms.tls.clone(), name.clone());
+    let mut connecting = JoinSet::new();
+    connecting.spawn_on(async move { Dialer::connect(tls.as_ref(), &name).await }, runtime);
+    // Without a result the threads have ended that serve.
+    connecting.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(stopped()))
 }
 
 /// Why nothing is asked when the node has stopped.

@@ -74,8 +74,8 @@ impl Spoken {
             name,
             is_alone,
             by_itself: Lane::new(),
-            with_others: Lane::new(),
-            for_others: Lane::new(),
+            with_others: Lane::new().of_clients(),
+            for_others: Lane::new().of_clients(),
             state: Mutex::new(state),
         }
     }

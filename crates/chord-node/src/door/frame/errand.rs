@@ -13,6 +13,7 @@ use chord_wire::rest::encode_body;
 use crate::asked::{self, Whom, operate_role};
 use crate::door::share::Share;
 use crate::operation::Outcome;
+use crate::records::Operated;
 use crate::secret::Role;
 use crate::shared::Shared;
 
@@ -67,58 +68,95 @@ pub(super) fn role(request: &Request, whom: &Whom) -> Role {
     }
 }
 
-/// What one request has this node do.
-pub(super) struct Errand;
+/// A request that has begun.
+#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
+pub(super) enum Begun {
+    /// It needs nobody else, and has its answer.
+    Ended(Answer),
+    Running(Running),
+}
 
-impl Errand {
-    /// The answer, if it needs nobody else.
-    pub(super) fn at_once(shared: &Shared, whom: &Whom, asked: &Asked) -> Option<Answer> {
-        let Request::Ring(request) = &asked.request else { return None };
-        let answered = shared.answer_at_once(whom, request)?;
-        Some(said(answered.map(Answer::Ring)))
+/// What one request has this node do.
+pub(super) struct Errand<'a> {
+    pub(super) id: u32,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) whom: &'a Arc<Whom>,
+    /// Its part of the budget, until it has ended.
+    pub(super) share: Option<Share>,
+}
+
+impl Errand<'_> {
+    /// Does it, or begins to.
+    pub(super) fn begin(self, asked: Asked) -> Begun {
+        let (shared, whom) = (self.shared, self.whom);
+        let sort = Sort::of(&asked.request);
+        let Asked { request, remaining } = asked;
+        match request {
+            Request::Ring(request) => {
+                if let Some(answered) = shared.answer_at_once(whom, &request) {
+                    return Begun::Ended(said(answered.map(Answer::Ring)));
+                }
+                let (shared, whom) = (shared.clone(), whom.clone());
+                self.run(sort, async move {
+                    said(shared.answer_ring(&whom, request, remaining).await.map(Answer::Ring))
+                })
+            }
+            Request::Describe => Begun::Ended(Answer::Described(encode_body(&shared.report()))),
+            Request::Records(request) => {
+                let mut begun = match shared.begin_about_records(whom, request, remaining) {
+                    Ok(begun) => begun,
+                    Err(refused) => return Begun::Ended(refusal(refused)),
+                };
+                if let Some(answer) = begun.at_once() {
+                    return Begun::Ended(Answer::Records(answer));
+                }
+                self.run(sort, async move { said(begun.end().await.map(Answer::Records)) })
+            }
+            Request::Operate { operate, named: true, path: _ } => {
+                let mut begun = match shared.begin_as_owner(whom, operate, remaining) {
+                    Ok(begun) => begun,
+                    Err(refused) => return Begun::Ended(refusal(refused)),
+                };
+                if let Some(result) = begun.at_once(shared) {
+                    return Begun::Ended(as_owner(result));
+                }
+                let shared = shared.clone();
+                self.run(sort, async move { as_owner(begun.end(&shared).await) })
+            }
+            Request::Operate { operate, named: false, path } => {
+                let (shared, whom) = (shared.clone(), whom.clone());
+                self.run(sort, async move {
+                    let outcome = shared.operate_for(&whom, operate, path).await;
+                    said(outcome.map(|Outcome { owner, hops, kept }| Answer::Operated {
+                        result: Ok(kept),
+                        owner: Some(owner),
+                        hops: Some(hops),
+                    }))
+                })
+            }
+        }
     }
 
-    /// Does it, and keeps its part of the budget until then.
-    pub(super) fn run(
-        id: u32,
-        asked: Asked,
-        shared: &Arc<Shared>,
-        whom: &Arc<Whom>,
-        share: Option<Share>,
-    ) -> Running {
-        let (shared, whom) = (shared.clone(), whom.clone());
-        let sort = Sort::of(&asked.request);
-        Box::pin(async move {
-            let answer = said(answer(&shared, &whom, asked).await);
+    fn run(self, sort: Sort, answers: impl Future<Output = Answer> + Send + 'static) -> Begun {
+        let Self { id, share, .. } = self;
+        Begun::Running(Box::pin(async move {
+            let answer = answers.await;
             drop(share);
             Ended { id, answer, sort }
-        })
+        }))
     }
 }
 
-async fn answer(shared: &Shared, whom: &Whom, asked: Asked) -> Result<Answer, asked::Refused> {
-    let Asked { request, remaining } = asked;
-    match request {
-        Request::Ring(request) => shared.answer_ring(whom, request, remaining).await.map(Answer::Ring),
-        Request::Describe => Ok(Answer::Described(encode_body(&shared.report()))),
-        Request::Records(request) => {
-            shared.answer_about_records(whom, request, remaining).await.map(Answer::Records)
-        }
-        Request::Operate { operate, named: true, path: _ } => {
-            let result = shared.operate_as_owner(whom, operate, remaining).await?;
-            Ok(Answer::Operated { result, owner: None, hops: None })
-        }
-        Request::Operate { operate, named: false, path } => {
-            let Outcome { owner, hops, kept } = shared.operate_for(whom, operate, path).await?;
-            Ok(Answer::Operated { result: Ok(kept), owner: Some(owner), hops: Some(hops) })
-        }
-    }
+fn as_owner(result: Operated) -> Answer {
+    Answer::Operated { result, owner: None, hops: None }
 }
 
 fn said(answered: Result<Answer, asked::Refused>) -> Answer {
-    answered.unwrap_or_else(|asked::Refused { code, sentence, .. }| {
-        Answer::Refused(Refused { code: Some(code), sentence })
-    })
+    answered.unwrap_or_else(refusal)
+}
+
+fn refusal(asked::Refused { code, sentence, .. }: asked::Refused) -> Answer {
+    Answer::Refused(Refused { code: Some(code), sentence })
 }
 
 /// Why a message is refused that makes no sense here.

@@ -110,10 +110,12 @@ fn begun(shared: &Arc<Shared>, started: Started, judge: Judge, keep: Keep) -> Be
         Started::Ended(_, result) => {
             Begun::Ended(keep.keep(shared, judge(result.map_err(OperationError::Data))))
         }
-        Started::GoesOn(unfinished) => {
+        Started::GoesOn(mut unfinished) => {
             let (shared, touched) = (shared.clone(), Touched::key(unfinished.key().as_bytes()));
             let running =
-                Box::pin(async move { judge(shared.go_on(unfinished).await.map(|outcome| outcome.kept)) });
+                Box::pin(
+                    async move { judge(shared.go_on(&mut unfinished).await.map(|outcome| outcome.kept)) },
+                );
             Begun::GoesOn(running, touched, keep)
         }
     }

@@ -11,7 +11,7 @@ async fn whoever_waits_for_room_is_told_of_it_whoever_has_made_it() {
     let peer = Peer::new().await;
     let opens = async {
         let stream = Dialer::connect(None, &peer.name).await.unwrap();
-        Dialogue::open(stream, &peer.name, &terms()).await.unwrap()
+        Dialogue::open(stream, &peer.name, &terms(), &Handle::current()).await.unwrap()
     };
     let (dialogue, _served) = tokio::join!(opens, peer.welcome());
     let inner = &dialogue.inner;

@@ -4,6 +4,7 @@ use chord_wire::frame::{
     Asked, CONTENT_BYTES_MAX, Declined, HELLO_BYTES_MAX, Kind, Outbox, Request, Versions,
 };
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::links::Sending;
@@ -29,6 +30,38 @@ async fn requests_are_answered_by_their_numbers_in_any_order() {
     answers.sort_by_key(|answer| format!("{answer:?}"));
     assert_eq!(answers, ["1", "2", "3"].map(answer));
     assert!(sendings.iter().all(|sending| !sending.is_in_doubt()));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_clients_is_heard_where_they_are_served_and_nothing_else() {
+    let (ends, ended) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tell.send(runtime.handle().clone()).unwrap();
+        let _ = runtime.block_on(ended);
+    });
+    let (peer, serving) = (Peer::new().await, told.await.unwrap());
+    let terms = Terms { serving: Some(serving), ..terms() };
+    let ask = async |lane: &Lane| {
+        let asked = Asked { request: Request::Ring(RingRequest::ForgetPredecessor), remaining: None };
+        tokio::time::timeout(DEADLINE, lane.ask(&peer.name, &terms, &sending(), &asked)).await.unwrap()
+    };
+    let refuse = async || {
+        let mut served = peer.welcome().await;
+        served.hear().await;
+        served.refuse(1, "no").await;
+        served
+    };
+    let (of_clients, other) = (Lane::new().of_clients(), Lane::new());
+    let (_served, heard) = tokio::join!(refuse(), ask(&of_clients));
+    assert_eq!(*heard.unwrap().answer, answer("no"));
+    drop(ends);
+    thread.join().unwrap();
+    let (_served, heard) = tokio::join!(refuse(), ask(&other));
+    assert_eq!(*heard.unwrap().answer, answer("no"));
+    let anew = ask(&Lane::new().of_clients()).await;
+    assert!(matches!(anew, Err(Unanswered::NoAnswer(NoAnswer::NoConnection(_)))), "nobody serves any more");
 }
 
 #[tokio::test]
