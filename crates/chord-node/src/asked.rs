@@ -15,7 +15,7 @@ use crate::guard::NO_CERTIFICATE;
 use crate::links::lock;
 use crate::metrics::{Arrival, Deed, Door};
 use crate::operation::{Outcome, Ticket, Wish};
-use crate::records::{self, Begun, Ended, Operated, Order};
+use crate::records::{Coming, Ended, Operated, Order};
 use crate::secret::Role;
 use crate::shared::{Shared, Stage};
 
@@ -44,59 +44,40 @@ impl Refused {
     }
 }
 
-/// A request about records that has begun.
+const NOT_IN_TIME: &str = "this node did not come to it in time: try again";
+
+/// What was begun for another node.
+pub(crate) enum ForPeer<Done, Waits> {
+    Ended(Done),
+    Waits(Waits),
+}
+
+/// An answer about records that is to come.
 pub(crate) struct AboutRecords {
-    begun: Option<Begun>,
+    coming: Coming,
     until: Instant,
 }
 
-/// An operation at the owner of its key that has begun.
+/// What is to come of an operation at the owner of its key.
 pub(crate) struct AsOwner {
-    begun: Option<Begun>,
+    coming: Coming,
     until: Instant,
     arrival: Arrival,
     deed: Deed,
 }
 
 impl AboutRecords {
-    /// The answer, if there is one already.
-    pub(crate) fn at_once(&mut self) -> Option<PeerAnswer> {
-        match self.begun.take() {
-            Some(Begun::Ended(Ended::Reply(answer))) => Some(answer),
-            other => {
-                self.begun = other;
-                None
-            }
-        }
-    }
-
-    /// Waits for the answer.
     pub(crate) async fn end(self) -> Result<PeerAnswer, Refused> {
-        let answered = records::answered(self.begun, self.until).await;
-        answered.ok_or_else(|| Refused::new(Code::Busy, "this node did not come to it in time: try again"))
+        let answer = self.coming.reply(self.until).await;
+        answer.ok_or_else(|| Refused::new(Code::Busy, NOT_IN_TIME))
     }
 }
 
 impl AsOwner {
-    /// What came of it, if that is known already.
-    pub(crate) fn at_once(&mut self, shared: &Shared) -> Option<Operated> {
-        match self.begun.take() {
-            Some(Begun::Ended(Ended::Done(done))) => {
-                shared.metrics.under_way(self.arrival, self.deed).ended_for_peer(&done);
-                Some(done)
-            }
-            other => {
-                self.begun = other;
-                None
-            }
-        }
-    }
-
-    /// Waits for what comes of it.
     pub(crate) async fn end(self, shared: &Shared) -> Operated {
         let under_way = shared.metrics.under_way(self.arrival, self.deed);
         // Without an answer it may be done, or be about to be.
-        let done = records::ended(self.begun, self.until).await.unwrap_or(Err(Unable::Uncertain));
+        let done = self.coming.done(self.until).await.unwrap_or(Err(Unable::Uncertain));
         under_way.ended_for_peer(&done);
         done
     }
@@ -228,7 +209,10 @@ impl Shared {
         request: PeerRequest,
         remaining: Option<Duration>,
     ) -> Result<PeerAnswer, Refused> {
-        self.begin_about_records(whom, request, remaining)?.end().await
+        match self.begin_about_records(whom, request, remaining)? {
+            ForPeer::Ended(answer) => Ok(answer),
+            ForPeer::Waits(waits) => waits.end().await,
+        }
     }
 
     /// Begins to.
@@ -237,7 +221,7 @@ impl Shared {
         whom: &Whom,
         request: PeerRequest,
         remaining: Option<Duration>,
-    ) -> Result<AboutRecords, Refused> {
+    ) -> Result<ForPeer<PeerAnswer, AboutRecords>, Refused> {
         self.admit(whom.ring.as_ref())?;
         let from = match &whom.peer {
             Some(peer) => peer.clone(),
@@ -248,7 +232,11 @@ impl Shared {
             self.asked_by(&from);
         }
         let until = self.until(remaining);
-        Ok(AboutRecords { begun: self.records.begin_answer(from, request), until })
+        match Coming::of(self.records.begin_answer(from, request)).map(Ended::reply) {
+            Ok(Some(answer)) => Ok(ForPeer::Ended(answer)),
+            Ok(None) => Err(Refused::new(Code::Busy, NOT_IN_TIME)),
+            Err(coming) => Ok(ForPeer::Waits(AboutRecords { coming, until })),
+        }
     }
 
     /// Does an operation as the owner of its key, or says that it is not the owner.
@@ -258,7 +246,10 @@ impl Shared {
         operate: Operate,
         remaining: Option<Duration>,
     ) -> Result<Operated, Refused> {
-        Ok(self.begin_as_owner(whom, operate, remaining)?.end(self).await)
+        Ok(match self.begin_as_owner(whom, operate, remaining)? {
+            ForPeer::Ended(done) => done,
+            ForPeer::Waits(waits) => waits.end(self).await,
+        })
     }
 
     /// Begins to.
@@ -267,7 +258,7 @@ impl Shared {
         whom: &Whom,
         operate: Operate,
         remaining: Option<Duration>,
-    ) -> Result<AsOwner, Refused> {
+    ) -> Result<ForPeer<Operated, AsOwner>, Refused> {
         self.admit(whom.ring.as_ref())?;
         if whom.ring.is_none() {
             // Of another ring it may be, where another node owns the key.
@@ -281,7 +272,14 @@ impl Shared {
         let until = self.until(remaining).min(arrival.at + waits);
         let (key, operation, position) = (&key, &operation, key.position(self.ring.size));
         let order = Order { key, position, operation, proposal, consistency, until };
-        Ok(AsOwner { begun: self.records.begin(&order), until, arrival, deed })
+        Ok(match Coming::of(self.records.begin(&order)) {
+            Ok(ended) => {
+                let done = ended.done().unwrap_or(Err(Unable::Uncertain));
+                self.metrics.under_way(arrival, deed).ended_for_peer(&done);
+                ForPeer::Ended(done)
+            }
+            Err(coming) => ForPeer::Waits(AsOwner { coming, until, arrival, deed }),
+        })
     }
 
     /// Sees to it that an operation is done, wherever the owner of its key is.

@@ -21,7 +21,7 @@ use crate::OperationError;
 use crate::age::now_ms;
 use crate::links::{Answered, Purpose, Sending};
 use crate::metrics::{Arrival, Deed, Door};
-use crate::records::{self, Begun, Ended, Operated, Order};
+use crate::records::{Begun, Coming, Ended, Operated, Order};
 use crate::shared::{Mail, Shared};
 
 /// How a request came here, and how long it may take.
@@ -102,7 +102,6 @@ impl Attempt {
 }
 
 /// An operation that has begun.
-#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 pub(crate) enum Started {
     /// This node has done it, or knows why it is not to be done. It was forwarded so often before.
     Ended(u32, Operated),
@@ -124,12 +123,11 @@ impl Unfinished {
 }
 
 /// What has become of the first attempt.
-#[expect(clippy::large_enum_variant, reason = "it is looked at on the spot: a box would cost an allocation")]
 enum First {
     /// It was not made: another node owns the key.
     Elsewhere,
     /// It is under way at this node.
-    Here(u32, Option<Begun>),
+    Here(u32, Coming),
     /// It has ended, and there has to be another.
     Ended(Attempt),
 }
@@ -253,25 +251,25 @@ impl Shared {
 
     /// What has become of an operation of which the first attempt has begun, if it was made.
     fn started(&self, mut work: Work, first: Option<(u32, Option<Begun>)>) -> Started {
-        let first = match first {
+        let begun = first.map(|(hops, begun)| (hops, Coming::of(begun).map(Ended::done)));
+        let first = match begun {
             None => First::Elsewhere,
-            Some((hops, Some(Begun::Ended(Ended::Done(result))))) => {
-                First::Ended(match self.answered(&mut work, &result) {
-                    Afterwards::Tell => {
-                        let Work { ticket, wish, .. } = &work;
-                        self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &result);
-                        return Started::Ended(hops, result);
-                    }
-                    Afterwards::TellOfDoubt => {
-                        let (Work { ticket, wish, .. }, doubt) = (&work, Err(Unable::Uncertain));
-                        self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &doubt);
-                        return Started::Ended(hops, doubt);
-                    }
-                    Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
-                    Afterwards::TryAtOnce => Attempt::AtOnce,
-                })
-            }
-            Some((hops, begun)) => First::Here(hops, begun),
+            Some((hops, Ok(Some(result)))) => First::Ended(match self.answered(&mut work, &result) {
+                Afterwards::Tell => {
+                    let Work { ticket, wish, .. } = &work;
+                    self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &result);
+                    return Started::Ended(hops, result);
+                }
+                Afterwards::TellOfDoubt => {
+                    let (Work { ticket, wish, .. }, doubt) = (&work, Err(Unable::Uncertain));
+                    self.metrics.ended_here(ticket.arrival, &wish.operation, hops, &doubt);
+                    return Started::Ended(hops, doubt);
+                }
+                Afterwards::TryAgain => Attempt::Again(Refusal::NoRoute),
+                Afterwards::TryAtOnce => Attempt::AtOnce,
+            }),
+            Some((_, Ok(None))) => First::Ended(Attempt::Again(Refusal::NoRoute)),
+            Some((hops, Err(coming))) => First::Here(hops, coming),
         };
         Started::GoesOn(Unfinished { work, first })
     }
@@ -290,7 +288,7 @@ impl Shared {
         let Unfinished { work, first } = unfinished;
         let attempt = match std::mem::replace(first, First::Elsewhere) {
             First::Elsewhere => None,
-            First::Here(hops, begun) => Some(self.end_here(work, hops, begun).await),
+            First::Here(hops, coming) => Some(self.end_here(work, hops, coming).await),
             First::Ended(attempt) => Some(attempt),
         };
         match attempt {
@@ -375,16 +373,19 @@ impl Shared {
         Some((hops, begun))
     }
 
-    async fn end_here(&self, work: &mut Work, hops: u32, begun: Option<Begun>) -> Attempt {
-        let result = records::ended(begun, work.ticket.until).await;
+    async fn end_here(&self, work: &mut Work, hops: u32, coming: Coming) -> Attempt {
+        let result = coming.done(work.ticket.until).await;
         // Without an answer the time is over, or this node ends.
         let result = result.unwrap_or_else(|| Err(work.attempts.expired()));
         self.conclude(work, self.me.name.clone(), hops, result)
     }
 
     async fn operate_here(&self, work: &mut Work, hops: u32) -> Attempt {
-        let begun = self.records.begin(&work.order());
-        self.end_here(work, hops, begun).await
+        match Coming::of(self.records.begin(&work.order())).map(Ended::done) {
+            Ok(Some(result)) => self.conclude(work, self.me.name.clone(), hops, result),
+            Ok(None) => Attempt::Again(Refusal::NoRoute),
+            Err(coming) => self.end_here(work, hops, coming).await,
+        }
     }
 
     /// Has a peer that was named as the owner do the operation. The error is that it did not.

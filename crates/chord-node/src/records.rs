@@ -121,7 +121,10 @@ impl Records {
     /// Takes a record that a node of another program leaves here; `None` if that has no end by then.
     pub(crate) async fn adopt(&self, key: Key, value: Value, until: Instant) -> Option<Operated> {
         let begun = self.with(|driver| driver.ask(|token, _| Input::Adopt { token, key, value }));
-        ended(begun, until).await
+        match Coming::of(begun) {
+            Ok(ended) => ended.done(),
+            Err(coming) => coming.done(until).await,
+        }
     }
 
     /// Begins to answer another node; `None` if the node has closed.
@@ -149,7 +152,10 @@ impl Records {
         request: PeerRequest,
         until: Instant,
     ) -> Option<PeerAnswer> {
-        answered(self.begin_answer(from, request), until).await
+        match Coming::of(self.begin_answer(from, request)) {
+            Ok(ended) => ended.reply(),
+            Err(coming) => coming.reply(until).await,
+        }
     }
 
     /// Hands over everything; `None` if that has no end by then.
@@ -213,26 +219,49 @@ impl Records {
     }
 }
 
-async fn end(begun: Option<Begun>, until: Instant) -> Option<Ended> {
-    match begun? {
-        Begun::Ended(ended) => Some(ended),
-        Begun::Waits(ended) => tokio::time::timeout_at(until, ended).await.ok()?.ok(),
+/// What is to come of something that has begun. Small, since whoever waits keeps it; nothing comes if the node has closed.
+pub(crate) struct Coming(Option<oneshot::Receiver<Ended>>);
+
+impl Coming {
+    /// What has ended already, or else is to come.
+    pub(crate) fn of(begun: Option<Begun>) -> Result<Ended, Self> {
+        match begun {
+            Some(Begun::Ended(ended)) => Ok(ended),
+            Some(Begun::Waits(ended)) => Err(Self(Some(ended))),
+            None => Err(Self(None)),
+        }
+    }
+
+    async fn end(self, until: Instant) -> Option<Ended> {
+        tokio::time::timeout_at(until, self.0?).await.ok()?.ok()
+    }
+
+    /// What comes of an operation; `None` if it has no end by then.
+    pub(crate) async fn done(self, until: Instant) -> Option<Operated> {
+        self.end(until).await?.done()
+    }
+
+    /// What another node is answered; `None` if there is no answer by then.
+    pub(crate) async fn reply(self, until: Instant) -> Option<PeerAnswer> {
+        self.end(until).await?.reply()
     }
 }
 
-/// What comes of an operation that has begun; `None` if it has no end by then.
-pub(crate) async fn ended(begun: Option<Begun>, until: Instant) -> Option<Operated> {
-    match end(begun, until).await? {
-        Ended::Done(result) => Some(result),
-        Ended::Reply(_) => None,
+impl Ended {
+    /// What came of an operation.
+    pub(crate) fn done(self) -> Option<Operated> {
+        match self {
+            Self::Done(result) => Some(result),
+            Self::Reply(_) => None,
+        }
     }
-}
 
-/// What another node is answered that has begun to be; `None` if there is no answer by then.
-pub(crate) async fn answered(begun: Option<Begun>, until: Instant) -> Option<PeerAnswer> {
-    match end(begun, until).await? {
-        Ended::Reply(answer) => Some(answer),
-        Ended::Done(_) => None,
+    /// What another node is answered.
+    pub(crate) fn reply(self) -> Option<PeerAnswer> {
+        match self {
+            Self::Reply(answer) => Some(answer),
+            Self::Done(_) => None,
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use chord_wire::Code;
 use chord_wire::frame::{Answer, Asked, MessageError, Refused, Request};
 use chord_wire::replica::Operate;
 use chord_wire::rest::encode_body;
+use futures_util::FutureExt;
 
-use crate::asked::{self, Whom, operate_role};
+use crate::asked::{self, ForPeer, Whom, operate_role};
 use crate::door::share::Share;
 use crate::operation::Outcome;
 use crate::records::Operated;
@@ -102,26 +103,22 @@ impl Errand<'_> {
                 })
             }
             Request::Describe => Begun::Ended(Answer::Described(encode_body(&shared.report()))),
-            Request::Records(request) => {
-                let mut begun = match shared.begin_about_records(whom, request, remaining) {
-                    Ok(begun) => begun,
-                    Err(refused) => return Begun::Ended(refusal(refused)),
-                };
-                if let Some(answer) = begun.at_once() {
-                    return Begun::Ended(Answer::Records(answer));
+            Request::Records(request) => match shared.begin_about_records(whom, request, remaining) {
+                Err(refused) => Begun::Ended(refusal(refused)),
+                Ok(ForPeer::Ended(answer)) => Begun::Ended(Answer::Records(answer)),
+                Ok(ForPeer::Waits(waits)) => {
+                    self.run(sort, async move { said(waits.end().await.map(Answer::Records)) })
                 }
-                self.run(sort, async move { said(begun.end().await.map(Answer::Records)) })
-            }
+            },
             Request::Operate { operate, named: true, path: _ } => {
-                let mut begun = match shared.begin_as_owner(whom, operate, remaining) {
-                    Ok(begun) => begun,
-                    Err(refused) => return Begun::Ended(refusal(refused)),
-                };
-                if let Some(result) = begun.at_once(shared) {
-                    return Begun::Ended(as_owner(result));
+                match shared.begin_as_owner(whom, operate, remaining) {
+                    Err(refused) => Begun::Ended(refusal(refused)),
+                    Ok(ForPeer::Ended(done)) => Begun::Ended(as_owner(done)),
+                    Ok(ForPeer::Waits(waits)) => {
+                        let shared = shared.clone();
+                        self.run(sort, async move { as_owner(waits.end(&shared).await) })
+                    }
                 }
-                let shared = shared.clone();
-                self.run(sort, async move { as_owner(begun.end(&shared).await) })
             }
             Request::Operate { operate, named: false, path } => {
                 let (shared, whom) = (shared.clone(), whom.clone());
@@ -139,11 +136,11 @@ impl Errand<'_> {
 
     fn run(self, sort: Sort, answers: impl Future<Output = Answer> + Send + 'static) -> Begun {
         let Self { id, share, .. } = self;
-        Begun::Running(Box::pin(async move {
-            let answer = answers.await;
+        // Not awaited in a future of its own, which would have room for it twice.
+        Begun::Running(Box::pin(answers.map(move |answer| {
             drop(share);
             Ended { id, answer, sort }
-        }))
+        })))
     }
 }
 
