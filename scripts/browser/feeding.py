@@ -4,14 +4,17 @@ import json
 
 from playing import IS_WHOLE, check, open_page
 
-# What the page listens to, so that a test can say something there too, in the words of the node's last whole picture.
+# What the page listens to, so that a test can say something there too, in the words of the node's last whole picture; and what the
+# node itself has told.
 LISTENER = """
 const Heard = window.EventSource;
+window.told = [];
 window.EventSource = class extends Heard {
   constructor(...all) {
     super(...all);
     window.stream = this;
     this.addEventListener('ring', (event) => (window.picture = JSON.parse(event.data)));
+    for (const kind of ['ring', 'changes']) this.addEventListener(kind, (event) => event.isTrusted && window.told.push(JSON.parse(event.data)));
     // While a test says how the ring is, the node does not, but for that it is there.
     for (const kind of ['ring', 'changes']) this.addEventListener(kind, (event) => event.isTrusted && window.isFed && event.stopImmediatePropagation());
   }
@@ -29,11 +32,17 @@ LISTED = "return document.querySelectorAll('.events li').length"
 KEPT = "return document.querySelector('#history-kept').innerText"
 
 
+def listened(browser):
+    """Has all pages that are opened heard, and such that can be fed; returns how to undo that."""
+    added = browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=LISTENER)
+    return lambda: browser.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+
+
 def fed(browser, name):
     """Opens the page of a node as one that can be fed; returns how to undo that."""
-    added = browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=LISTENER)
+    undo = listened(browser)
     open_page(browser, name)
-    return lambda: browser.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+    return undo
 
 
 def reason(idx, severity="heals"):
