@@ -67,13 +67,13 @@ class Server:
 
 
 class Ring:
-    """A ring of processes, each on a port that was free."""
+    """A ring of processes, each on a port that was free, or on those from that one on."""
 
-    def __init__(self, n_nodes):
+    def __init__(self, n_nodes, first_port=0):
         self.nodes, self.ports = [], []
         try:
-            for _ in range(n_nodes):
-                node = self.start(0, self.ports[:1])
+            for idx in range(n_nodes):
+                node = self.start(first_port + idx if first_port else 0, self.ports[:1])
                 self.nodes.append(node)
                 self.ports.append(int(re.search(r"Running on \S*:(\d+)", node.printed).group(1)))
         except BaseException:

@@ -304,9 +304,9 @@ export class Picture {
     const inset = this.inset(node.name);
     if (isMoved || (inset > 0 && !isInside)) {
       // The label does not stand beside its node: a line leads to it.
-      const from = point(turn, RIM - inset + BAND / 2 - (isMoved ? 6 : 0));
+      const from = point(turn, isInside ? RIM - inset - BAND / 2 : RIM - inset + BAND / 2 - (isMoved ? 6 : 0));
       const edge = side === 0 ? [x, top > 0 ? box[1] - 2 : box[3] + 2] : [x - 3 * side, top + size / 2];
-      const to = isMoved ? edge : point(turn, RIM + BAND / 2 + 12);
+      const to = isInside ? nearest(from, box) : isMoved ? edge : point(turn, RIM + BAND / 2 + 12);
       const ends = [from, to].map((end) => end.map((part) => part.toFixed(1)).join(" "));
       set(this.keyed.leaders.get(node.name, () => s("path", { class: "leader" })), { d: `M${ends.join("L")}` });
     }
@@ -356,6 +356,12 @@ function tell(element, words, title = element.lastChild) {
 
 function isApart(a, b) {
   return a[0] > b[2] + 6 || a[2] + 6 < b[0] || a[1] > b[3] + 2 || a[3] + 2 < b[1];
+}
+
+/** Where a line from there meets the label. */
+function nearest([x, y], [left, top, right, bottom]) {
+  const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
+  return [clamp(x, left - 3, right + 3), clamp(y, top - 2, bottom + 2)];
 }
 
 function crossOf(arm) {
