@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use chord_node::{Limits, Network, Node};
+use chord_kv::replication::{Change, Condition, Consistency, Expiry, Operation};
+use chord_kv::{Key, Value};
+use chord_node::{Client, Limits, Network, Node, RingEvent};
+use chord_ring::RingSize;
+use chord_wire::rest::DoorsBody;
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -110,6 +114,121 @@ async fn the_numbers_are_those_of_what_was_asked() {
         "{}",
         told.text()
     );
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+/// How many operations have ended at a node, by the door at which they came, as it tells it itself.
+async fn doors(node: &Node) -> DoorsBody {
+    let client = Client::new(node.name().clone());
+    client.report(DEADLINE).await.unwrap().work.doors.expect("it is of this version")
+}
+
+/// The same of all nodes as the live event has it, which the page shows.
+async fn doors_shown(by: &Node, n_nodes: usize) -> BTreeMap<String, DoorsBody> {
+    let looking = async {
+        let mut live = Client::new(by.name().clone()).live_ring(DEADLINE).await.unwrap();
+        let mut shown = BTreeMap::new();
+        while shown.len() < n_nodes {
+            let (RingEvent::Ring(picture) | RingEvent::Changes(picture)) = live.next().await.unwrap();
+            let told =
+                picture.nodes.into_iter().filter_map(|seen| Some((seen.node, seen.report?.work.doors?)));
+            shown.extend(told);
+        }
+        shown
+    };
+    tokio::time::timeout(DEADLINE, looking).await.expect("all are shown")
+}
+
+/// Has so many keys stored through one door of a node, and read there again.
+async fn store_and_read(node: &Node, door: &str, count: u32) {
+    let binary = Client::new(node.name().clone());
+    for number in 0..count {
+        let name = format!("{door}-{number}");
+        match door {
+            "rest" => {
+                assert_eq!(put(node, &format!("/v1/kv/{name}"), "", b"v").await.status, 201);
+                assert_eq!(ask(node, &format!("GET /v1/kv/{name}")).await.text(), "v");
+            }
+            "redis" => {
+                let answers = redis(node, &format!("SET {name} v\r\nGET {name}\r\n")).await;
+                assert_eq!(answers, "+OK\r\n$1\r\nv\r\n+OK\r\n");
+            }
+            "json" => {
+                let said = format!("{{\"key\": \"{name}\", \"value\": \"v\"}}");
+                assert_eq!(ask_with(node, "POST /put", "", said.as_bytes()).await.status, 200);
+                let said = format!("{{\"key\": \"{name}\"}}");
+                let got = ask_with(node, "POST /get", "", said.as_bytes()).await;
+                assert!(got.status == 200 && got.text().contains("\"v\""), "{}", got.text());
+            }
+            "xmlrpc" => {
+                let text = |name: &str, text: &str| {
+                    format!("<member><name>{name}</name><value><string>{text}</string></value></member>")
+                };
+                let put = ("put", text("key", &name) + &text("value", "v"));
+                for (method, members) in [put, ("get", text("key", &name))] {
+                    let call = format!(
+                        "<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params><param><value>\
+                         <struct>{members}</struct></value></param></params></methodCall>"
+                    );
+                    let answer = ask_with(node, "POST /RPC2", "", call.as_bytes()).await;
+                    assert!(!answer.text().contains("<fault>"), "{}", answer.text());
+                    assert_eq!(answer.text().contains("<string>v</string>"), method == "get");
+                }
+            }
+            "binary" => {
+                let key = Key::new(name.as_bytes()).unwrap();
+                let change = Change::Set(Value::new(b"v", 1).unwrap());
+                let set = Operation::Change { change, condition: Condition::Always, expiry: Expiry::Never };
+                for operation in [set, Operation::Get] {
+                    let done = binary.operate(key.clone(), operation, Consistency::Usual, DEADLINE).await;
+                    assert!(done.unwrap().outcome.record.is_some());
+                }
+            }
+            _ => {
+                node.put(name.as_bytes(), b"v").await.unwrap();
+                assert!(node.get(name.as_bytes()).await.unwrap().value.is_some());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_by_each_door_is_counted_there_and_once_more_at_the_owner() {
+    let nodes = ring().await;
+    let position = |node: &Node| node.view().state().unwrap().peer.position;
+    // No two numbers are the same, nor the sum of others: what is counted at another door is noticed.
+    let asked = [("rest", 1), ("redis", 2), ("json", 4), ("xmlrpc", 8), ("binary", 16), ("library", 32)];
+    let mut by_owner = BTreeMap::from([(nodes[1].name().to_string(), 0), (nodes[2].name().to_string(), 0)]);
+    for (door, count) in asked {
+        store_and_read(&nodes[0], door, count).await;
+        for number in 0..count {
+            let at = Key::new(format!("{door}-{number}").as_bytes()).unwrap().position(RingSize::DEFAULT);
+            let owner = nodes.iter().min_by_key(|node| RingSize::DEFAULT.distance(at, position(node)));
+            // It is stored there and read there.
+            by_owner.entry(owner.unwrap().name().to_string()).and_modify(|times| *times += 2);
+        }
+    }
+    // None of this is an operation on a key, or it is one that is not done.
+    assert_eq!(redis(&nodes[0], "PING\r\nDBSIZE\r\n").await.lines().next(), Some("+PONG"));
+    assert_eq!(ask_with(&nodes[0], "POST /node", "", b"{}").await.status, 200);
+    assert_eq!(ask(&nodes[0], "GET /v1/lookup/rest-0").await.status, 200);
+    assert_eq!(ask(&nodes[0], "GET /healthz").await.status, 200);
+
+    let first =
+        DoorsBody { rest: 2, redis: 4, json: 8, xmlrpc: 16, binary: 32, library: 64, ..DoorsBody::default() };
+    let of_peers = |node: &Node| DoorsBody { peer: by_owner[node.name().as_str()], ..DoorsBody::default() };
+    let expected = [first, of_peers(&nodes[1]), of_peers(&nodes[2])];
+    for (node, expected) in nodes.iter().zip(&expected) {
+        assert_eq!(doors(node).await, *expected, "{} tells it", node.name());
+    }
+    for by in &nodes {
+        let shown = doors_shown(by, nodes.len()).await;
+        for (node, expected) in nodes.iter().zip(&expected) {
+            assert_eq!(shown[node.name().as_str()], *expected, "{} shows it of {}", by.name(), node.name());
+        }
+    }
     for node in nodes {
         node.shutdown().await;
     }
