@@ -306,11 +306,13 @@ impl Crawl {
         }
     }
 
-    /// Shows what is seen now, as far as there is room: those who answer first.
+    /// Shows what is seen now, as far as there is room beside what follows from it: those who answer first.
     fn show(&mut self) {
+        let findings = self.sight.findings();
+        let found = findings.told();
         let mut order: Vec<_> = self.seen.iter().collect();
         order.sort_by_key(|(_, seen)| seen.failures > 0);
-        let mut bytes = 0;
+        let mut bytes = found.bytes();
         let fitting = order.into_iter().filter(|(_, seen)| {
             bytes += seen.written.bytes();
             bytes <= PICTURE_BYTES_MAX
@@ -321,10 +323,9 @@ impl Crawl {
         let left_out = self.left_out + unfit as u64;
         let (pause, has_asked_all) = (self.pause, self.has_asked_all);
         let moment = Moment { at: self.began.elapsed(), moved: self.moved };
-        let mut reasons = self.sight.reasons(left_out);
+        let mut reasons = findings.reasons(left_out);
         self.patience.judge(&mut reasons, moment);
         let health = RingHealth::of(reasons);
-        let found = self.sight.found();
         let picture = Picture { at_ms: now_ms(), nodes, left_out, pause, has_asked_all, health, found };
         self.shared.crawler.pictures.send_replace(Arc::new(picture));
     }
@@ -338,6 +339,9 @@ fn moved_by(report: &ReportBody) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use chord_wire::rest::NodeBody;
+
+    use super::super::Look;
     use super::*;
     use crate::Node;
 
@@ -370,6 +374,46 @@ mod tests {
         }
         let before = crawl.moved;
         assert_eq!(moved(&mut crawl, "one:1", Some(8)), before + 1, "what others say is seen all the same");
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn what_follows_from_what_nodes_say_has_room_in_the_picture_beside_it() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let mut crawl = Crawl::new(node.shared().clone());
+        let name = |idx: usize| -> NodeName {
+            let label = "n".repeat(60);
+            format!("h{idx:04}.{label}.{label}.{label}:1").parse().unwrap()
+        };
+        let body = |name: &NodeName| NodeBody {
+            node: name.to_string(),
+            position: crawl.shared.peer(name.clone()).position.to_string(),
+        };
+        // Each takes for its neighbours two that do not say so, and names as many as fill all room there is.
+        let names: Vec<_> = (0..NODES_MAX).map(name).collect();
+        let peers: Vec<_> = names.iter().map(body).collect();
+        for (idx, name) in names.iter().enumerate() {
+            let mut report = crawl.shared.report();
+            report.ring.node = name.to_string();
+            report.ring.successors =
+                (0..40).map(|step| peers[(idx + 7 + step) % NODES_MAX].clone()).collect();
+            report.ring.predecessor = Some(peers[(idx + 3) % NODES_MAX].clone());
+            let connections = Arc::new(connections(name));
+            crawl.note(Told { name: name.clone(), connections, report: Ok(report) });
+        }
+        crawl.show();
+        let (shared, seats) = (node.shared().clone(), node.shared().crawler.seats.clone());
+        let pictures = shared.crawler.pictures.subscribe();
+        let picture = pictures.borrow().clone();
+        let mut look = Look { shared, pictures, last: None, _seat: seats.try_acquire_owned().unwrap() };
+        let found = picture.found.bytes();
+        assert!(picture.found.torn.len() >= NODES_MAX && found > NODES_MAX * 2 * 200, "{found}");
+        let event = look.show(&picture).expect("nothing was shown yet");
+        let shown: usize = picture.nodes.values().map(SeenText::bytes).sum();
+        assert!(shown + found <= PICTURE_BYTES_MAX, "{shown} and {found}");
+        assert!(picture.left_out > 0 && shown + found > PICTURE_BYTES_MAX - (64 << 10), "the room is used");
+        // Names of those that are gone, commas and what is said in words have room beside it.
+        assert!(event.len() < PICTURE_BYTES_MAX + (64 << 10), "{}", event.len());
         node.shutdown().await;
     }
 }

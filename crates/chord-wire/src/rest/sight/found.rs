@@ -1,11 +1,12 @@
 //! What is found out of all that nodes say of themselves, told with a picture: whoever draws it has not to find it out again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Side, Sight, State};
+use super::{Arc, Belief, Side, Sight, State};
 
 /// What follows from what the nodes of a picture say of themselves. Where nothing is the matter, all of it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -18,7 +19,8 @@ pub struct FoundBody {
     /// Parts of the ring for which nobody answers, or several do.
     pub claims: Vec<ClaimBody>,
     /// The rings into which the nodes fall, each in the order in which its nodes name each other; none where all members are in
-    /// one.
+    /// one, nor where no ring closes, since each way along successors ends at a node that does not answer: nobody says then that
+    /// there are several.
     pub rings: Vec<Vec<String>>,
 }
 
@@ -61,26 +63,64 @@ impl From<Side> for SideBody {
     }
 }
 
+impl FoundBody {
+    /// How many bytes it has as JSON.
+    pub fn bytes(&self) -> usize {
+        let mut counted = Counted(0);
+        let written = serde_json::to_writer(&mut counted, self);
+        debug_assert!(written.is_ok(), "names and numbers can be written as JSON");
+        counted.0
+    }
+}
+
+/// What is written there is only counted.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is found out of all that is seen, once for whoever draws it and for whoever reads what is the matter.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    pub(super) sight: &'a Sight,
+    pub(super) torn: Vec<Belief<'a>>,
+    pub(super) claims: Vec<Arc>,
+    pub(super) cycles: Vec<Vec<&'a str>>,
+}
+
 impl Sight {
-    /// What follows from all that is seen.
-    pub fn found(&self) -> FoundBody {
-        let states = self.order().into_iter().map(|place| (place, self.state(place)));
+    /// Finds out what follows from all that is seen.
+    pub fn findings(&self) -> Findings<'_> {
+        Findings { sight: self, torn: self.torn(), claims: self.claims(), cycles: self.cycles() }
+    }
+}
+
+impl Findings<'_> {
+    /// The same for whoever draws it.
+    pub fn told(&self) -> FoundBody {
+        let Self { sight, torn, claims, cycles } = self;
+        let states = sight.order().into_iter().map(|place| (place, sight.state(place)));
         let states = states.filter(|(_, state)| *state != State::Ready);
-        let torn = self.torn().into_iter();
-        let claims = self.claims().into_iter();
-        let rings = self.cycles();
-        let is_one = matches!(&rings[..], [ring] if {
+        let is_one = matches!(&cycles[..], [ring] if {
             let ring: BTreeSet<&str> = ring.iter().copied().collect();
-            self.members().all(|(place, _)| ring.contains(place.name()))
+            sight.members().all(|(place, _)| ring.contains(place.name()))
         });
-        let names = |ring: Vec<&str>| ring.into_iter().map(str::to_owned).collect();
+        let names = |ring: &Vec<&str>| ring.iter().map(|name| (*name).to_owned()).collect();
+        let torn = torn.iter().map(|belief| TornBody { of: belief.of.to_owned(), side: belief.side.into() });
+        let claims = claims.iter().map(|arc| ClaimBody { from: arc.from, to: arc.to, owners: arc.owners });
         FoundBody {
             states: states.map(|(place, state)| (place.name().to_owned(), state.words())).collect(),
-            torn: torn
-                .map(|belief| TornBody { of: belief.of.to_owned(), side: belief.side.into() })
-                .collect(),
-            claims: claims.map(|arc| ClaimBody { from: arc.from, to: arc.to, owners: arc.owners }).collect(),
-            rings: if is_one { Vec::new() } else { rings.into_iter().map(names).collect() },
+            torn: torn.collect(),
+            claims: claims.collect(),
+            rings: if is_one { Vec::new() } else { cycles.iter().map(names).collect() },
         }
     }
 }

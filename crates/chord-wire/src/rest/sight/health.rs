@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::live::{HAS_LEFT, PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
-use super::{SeenPlace, Sight, State};
+use super::{Findings, SeenPlace, Sight, State};
 
 /// Reasons that are told, at most: more than are read at a glance. The gravest are among them.
 pub const RING_REASONS_MAX: usize = 16;
@@ -185,17 +185,20 @@ impl SeenAs {
 impl Sight {
     /// How the ring is. So many names found no room in the picture.
     pub fn health(&self, left_out: u64) -> RingHealth {
-        RingHealth::of(self.reasons(left_out))
+        RingHealth::of(self.findings().reasons(left_out))
     }
+}
 
-    /// All that is the matter at this moment, in no order.
+impl Findings<'_> {
+    /// All that is the matter at this moment, in no order. So many names found no room in the picture.
     pub fn reasons(&self, left_out: u64) -> Vec<RingReason> {
+        let sight = self.sight;
         let torn = torn(self);
-        let mut reasons = absent(self, torn.is_empty() && self.copies_missing() == 0);
+        let mut reasons = absent(sight, torn.is_empty() && sight.copies_missing() == 0);
         reasons.extend(torn);
-        reasons.extend(records(self));
-        reasons.extend(nodes_themselves(self));
-        reasons.extend(the_rest(self, left_out));
+        reasons.extend(records(sight));
+        reasons.extend(nodes_themselves(sight));
+        reasons.extend(the_rest(sight, left_out));
         reasons
     }
 }
@@ -334,9 +337,10 @@ fn of_other_programs(ring: &Sight, others: &[&SeenPlace]) -> Vec<RingReason> {
     found
 }
 
-fn torn(ring: &Sight) -> Vec<RingReason> {
+fn torn(all: &Findings<'_>) -> Vec<RingReason> {
+    let Findings { torn, claims, cycles, .. } = all;
     let mut found = Vec::new();
-    let n_cycles = ring.n_cycles();
+    let n_cycles = cycles.len();
     if n_cycles > 1 {
         let next = "They merge by themselves once they reach each other: see whether the network between them is cut.";
         found.push(reason(
@@ -346,7 +350,6 @@ fn torn(ring: &Sight) -> Vec<RingReason> {
             next,
         ));
     }
-    let torn = ring.torn();
     let doubted = torn.iter().map(|belief| belief.of).collect::<BTreeSet<_>>().len() as u64;
     if doubted > 0 {
         let who = count(doubted, "node does", "nodes do");
@@ -361,7 +364,6 @@ fn torn(ring: &Sight) -> Vec<RingReason> {
             .of(doubted),
         );
     }
-    let claims = ring.claims();
     let unowned = claims.iter().filter(|arc| arc.owners == 0).count() as u64;
     let doubly = claims.len() as u64 - unowned;
     if unowned > 0 {

@@ -129,6 +129,8 @@ fn a_dead_node_leaves_torn_links_and_a_part_for_which_nobody_answers() {
     assert!((claims[0].to - ring.node(&names[3]).unwrap().turn).abs() < 1e-9);
     assert_eq!(level(&ring), Level::Heals);
     assert_eq!(ring.n_cycles(), 0, "who follows successors comes to a node that does not answer");
+    let told = ring.sight.findings().told();
+    assert!(told.rings.is_empty() && told.torn.len() == 2, "and nobody says that there are several rings");
 }
 
 /// One of another program, which answers and cannot tell of itself.
@@ -264,7 +266,7 @@ fn that_one_has_left_is_believed_of_those_who_stood_next_to_it() {
 #[test]
 fn whoever_draws_a_ring_is_told_all_that_is_the_matter_and_where() {
     let names = names(8);
-    let found = |nodes: Vec<SeenBody>| serde_json::to_value(ring(nodes).sight.found()).unwrap();
+    let found = |nodes: Vec<SeenBody>| serde_json::to_value(ring(nodes).sight.findings().told()).unwrap();
     let nothing = json!({"states": {}, "torn": [], "claims": [], "rings": []});
     assert_eq!(found(ideal(&names)), nothing);
 
