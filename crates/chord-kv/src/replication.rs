@@ -292,7 +292,7 @@ pub struct Replicator {
     repaired: Repaired,
     /// Since it became a member.
     taken_over: u64,
-    /// Records of its range that others gave it before it had everything of one; what was on its own disk nobody handed over.
+    /// Records of its first range that others gave it, and that were news; what was on its own disk nobody handed over.
     come: u64,
     /// The range that it had everything of last.
     answered_for: Option<Range>,

@@ -558,13 +558,12 @@ impl Replicator {
         self.repaired.fetched.note(&records);
         self.note_versions(&records);
         let watched = self.watched_of(&records);
-        let come = match self.tenure.range().filter(|_| self.answered_for.is_none()) {
-            Some(own) => records.iter().filter(|record| own.contains(record.position)).count() as u64,
-            None => 0,
+        let applied = match self.tenure.range().filter(|_| self.answered_for.is_none()) {
+            Some(own) => self.apply_handed_over(own, records),
+            None => self.store.apply(records),
         };
-        match self.store.apply(records) {
+        match applied {
             Ok(applied) => {
-                self.come += come;
                 self.applied = self.applied.max(applied.sequence);
                 self.note_changes_found(&watched);
                 Ok(())

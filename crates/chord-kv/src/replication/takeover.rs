@@ -10,7 +10,7 @@ use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
 use super::{Event, Neighbours, Output, Purpose, Replicator};
-use crate::Range;
+use crate::{Applied, Range, Record, StoreError};
 
 /// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
 /// takes it a round trip or two.
@@ -105,6 +105,20 @@ impl Replicator {
                 self.drive_repair();
             }
         }
+    }
+
+    /// Merges what others give this node before it has everything of its first range, and counts what of that range is news: some
+    /// give it the same again.
+    pub(super) fn apply_handed_over(
+        &mut self,
+        own: Range,
+        records: Vec<Record>,
+    ) -> Result<Applied, StoreError> {
+        let (own, others): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| own.contains(record.position));
+        let applied = self.store.apply(own)?;
+        self.come += applied.news as u64;
+        if others.is_empty() { Ok(applied) } else { self.store.apply(others) }
     }
 
     /// Counts the records of what this node has come to answer for. What it has only doubted, and has again, is no news.
@@ -292,7 +306,9 @@ mod tests {
         node.handle(now, Input::Neighbours(Neighbours::default()));
         // All but one position is its own.
         let before = Peer { position: size.finger_start(me.position, 0), ..peer("before:1") };
-        assert_eq!(is_next_to(&mut node, Some(&before), records("of others", 3)), 3);
+        let given = records("of others", 3);
+        let again = [&given[..], &given[1..]].concat();
+        assert_eq!(is_next_to(&mut node, Some(&before), again), 3, "what comes again is counted once");
         node.regroup();
         assert_eq!(node.status().copies_at, [before.name]);
         node.handle(now, Input::Neighbours(Neighbours::default()));
