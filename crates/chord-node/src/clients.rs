@@ -14,13 +14,11 @@ use chord_ring::NodeName;
 
 use crate::Limits;
 use crate::offence::{Offence, Offences};
+use crate::pacing::{Pace, Rate};
 
 /// Clients without a connection that are remembered, at most, with what they have asked in the last second: about a hundred
 /// bytes each. Those with one are as many as there are connections.
 const REMEMBERED_MAX: usize = 4096;
-
-/// For so long a client may go on after a pause as if there were no limit: what it may ask in that time, it may ask at once.
-const BURST: Duration = Duration::from_secs(1);
 
 /// Between two lines in the log about one client.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -115,30 +113,6 @@ tokio::task_local! {
     pub(crate) static VISIT: Arc<Visit>;
 }
 
-/// How fast something comes: the time at which all that has come would have come if it had kept to the limit.
-#[derive(Debug, Default)]
-struct Pace(AtomicU64);
-
-impl Pace {
-    /// One more, at so many nanoseconds of the node's life; false, and not counted, if that is too fast.
-    fn takes(&self, now: u64, per_s: u32) -> bool {
-        let each = 1_000_000_000 / u64::from(per_s.max(1));
-        let burst = nanos(BURST);
-        let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| {
-            Some(due.max(now).saturating_add(each)).filter(|due| *due - now <= burst)
-        });
-        counted.is_ok()
-    }
-
-    fn is_at_rest(&self, now: u64) -> bool {
-        self.0.load(Ordering::Relaxed) <= now
-    }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// The part of an address that tells clients apart.
 fn told_apart(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -159,8 +133,9 @@ impl Clients {
         }
     }
 
-    fn now(&self) -> u64 {
-        nanos(self.began.elapsed())
+    /// How long the node has lived.
+    fn now(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// The client at that address.
@@ -199,7 +174,7 @@ impl Clients {
     /// A client opens a connection.
     pub(crate) fn connects(&self, client: &Client, limits: &Limits) -> Result<(), Rationed> {
         let per_s = limits.client_connects;
-        if per_s == 0 || client.connects.takes(self.now(), per_s) {
+        if per_s == 0 || client.connects.takes(self.now(), Rate::per_second(per_s)) {
             return Ok(());
         }
         self.refuse(client, Rationed::Connects);
@@ -213,7 +188,7 @@ impl Clients {
             return Ok(());
         }
         let Some(visit) = Visit::here() else { return Ok(()) };
-        if visit.client.requests.takes(self.now(), per_s) {
+        if visit.client.requests.takes(self.now(), Rate::per_second(per_s)) {
             return Ok(());
         }
         self.refuse(&visit.client, Rationed::Requests);
@@ -239,7 +214,7 @@ impl Clients {
 
 impl Known {
     /// Forgets those who have no connection and ask for nothing; if that is too few, all who have no connection.
-    fn tidy(&mut self, now: u64) {
+    fn tidy(&mut self, now: Duration) {
         let is_here = |client: &Arc<Client>| Arc::strong_count(client) > 1;
         self.clients.retain(|_, client| {
             is_here(client) || !client.connects.is_at_rest(now) || !client.requests.is_at_rest(now)
@@ -257,15 +232,16 @@ impl Client {
         self.address
     }
 
-    /// Whether the log is to say something of it, at so many nanoseconds of the node's life: once a minute for each, and no
-    /// faster than the log can be read, however many there are.
-    fn speaks(&self, now: u64, told: &Pace) -> bool {
-        let now_ms = now / 1_000_000;
+    /// Whether the log is to say something of it: once a minute for each, and no faster than the log can be read, however many
+    /// there are.
+    fn speaks(&self, now: Duration, told: &Pace) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = millis(now);
         let is_silent = self.silent_until_ms.load(Ordering::Relaxed) > now_ms;
-        if is_silent || !told.takes(now, TOLD_PER_S) {
+        if is_silent || !told.takes(now, Rate::per_second(TOLD_PER_S)) {
             return false;
         }
-        let until = now_ms.saturating_add(nanos(SAID_EVERY) / 1_000_000);
+        let until = millis(now.saturating_add(SAID_EVERY));
         self.silent_until_ms.swap(until, Ordering::Relaxed) <= now_ms
     }
 
@@ -345,19 +321,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_kept_over_time_and_a_second_of_it_may_come_at_once() {
-        let pace = Pace::default();
-        let taken =
-            |now_ms: u64, times: usize| (0..times).filter(|_| pace.takes(now_ms * 1_000_000, 100)).count();
-        assert_eq!(taken(0, 1000), 100, "a second's worth");
-        assert_eq!(taken(0, 1000), 0);
-        assert_eq!(taken(500, 1000), 50);
-        assert_eq!(taken(10_000, 1000), 100, "a pause is worth no more than that");
-        let n_taken: usize = (10_000..20_000).map(|ms| taken(ms, 3)).sum();
-        assert!((999..=1001).contains(&n_taken), "{n_taken} in ten seconds");
-    }
-
-    #[test]
     fn addresses_of_one_host_are_one_client() {
         for (one, other, are_one) in [
             ("192.0.2.1", "192.0.2.1", true),
@@ -392,13 +355,18 @@ mod tests {
         let clients = clients();
         let many: Vec<_> = (0..1000).map(|number| clients.meet(address(number))).collect();
         let told = Pace::default();
-        let lines = |at_ms: u64| many.iter().filter(|client| client.speaks(at_ms * 1_000_000, &told)).count();
+        let lines = |at_ms: u64| {
+            many.iter().filter(|client| client.speaks(Duration::from_millis(at_ms), &told)).count()
+        };
         assert_eq!([0, 1, 500, 999].map(lines), [1, 0, 0, 0], "one, of whichever client came first");
         let n_lines: usize = (1..=59).map(|s| lines(s * 1000)).sum();
         assert_eq!(n_lines, 59, "of one more each second");
         let alone = &many[0];
-        assert!(!alone.speaks(59_999 * 1_000_000, &Pace::default()), "it was told of at the beginning");
-        assert!(alone.speaks(60_000 * 1_000_000, &Pace::default()));
+        assert!(
+            !alone.speaks(Duration::from_millis(59_999), &Pace::default()),
+            "it was told of at the beginning"
+        );
+        assert!(alone.speaks(Duration::from_secs(60), &Pace::default()));
     }
 
     #[test]
