@@ -176,21 +176,25 @@ impl Door {
         }
     }
 
-    /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room.
+    /// Serves a newcomer. If all places are taken, the connection that is idle for longest makes room; but where one of the
+    /// newcomer's own goes for it, no other has to.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let client = self.shared.clients.meet(peer.ip());
-        if let Err(what) = self.may_come(&client) {
-            self.shared.metrics.turns_away();
-            return self.turn_away(stream, Why::Client(what));
+        // Nobody makes room who has gone already, and whose place may be another's by now.
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.report(ended);
         }
+        let client = self.shared.clients.meet(peer.ip());
+        let own_goes = match self.may_come(&client) {
+            Ok(own_goes) => own_goes,
+            Err(what) => {
+                self.shared.metrics.turns_away();
+                return self.turn_away(stream, Why::Client(what));
+            }
+        };
         // A place that one of those who wait has not taken yet is not free.
         let is_free = self.permits.available_permits() > Arc::strong_count(&self.waiting) - 1;
         let permit = if is_free { self.permits.clone().try_acquire_owned().ok() } else { None };
-        let makes_room = permit.is_none() && self.seats.make_room();
-        if makes_room {
-            self.tell_of_room();
-        }
-        if permit.is_none() && !makes_room {
+        if permit.is_none() && !own_goes && !self.make_room() {
             note_crowd(&self.shared, peer);
             return self.turn_away(stream, Why::Full);
         }
@@ -235,6 +239,14 @@ impl Door {
         Ok(task.id())
     }
 
+    /// Asks the connection that is idle for longest to go, whose ever it is; false if there is none.
+    fn make_room(&mut self) -> bool {
+        let Some(id) = self.seats.make_room() else { return false };
+        self.leaves(id);
+        self.tell_of_room();
+        true
+    }
+
     /// Nobody is refused where an idle one goes for a newcomer; but whoever takes all places leaves a trace.
     fn tell_of_room(&mut self) {
         self.shared.metrics.makes_room();
@@ -249,23 +261,28 @@ impl Door {
         );
     }
 
-    /// Whether a client may have one more connection, for which its own that is idle for longest makes room. Where a node is,
+    /// Whether a client may have one more connection, and whether its own that is idle for longest goes for it. Where a node is,
     /// the next one may be of a node too.
-    fn may_come(&mut self, client: &Client) -> Result<(), Rationed> {
+    fn may_come(&mut self, client: &Client) -> Result<bool, Rationed> {
         let Shared { me, limits, clients, acquaintances, .. } = &*self.shared;
         let limit = limits.client_connections;
         let is_limited = limit > 0 || limits.client_connects > 0;
         let is_of_node = |name: &NodeName| *name != me.name && client.is_at(name);
         if !is_limited || client.hosts_nodes() || acquaintances.borrow().iter().any(is_of_node) {
-            return Ok(());
+            return Ok(false);
         }
         clients.connects(client, limits)?;
-        let Some(seats) = self.of_clients.get_mut(&client.address()) else { return Ok(()) };
-        if limit == 0 || seats.len() < limit || seats.make_room() {
-            return Ok(());
+        let Some(seats) = self.of_clients.get_mut(&client.address()) else { return Ok(false) };
+        if limit == 0 || seats.len() < limit {
+            return Ok(false);
         }
-        clients.refuse(client, Rationed::Connections);
-        Err(Rationed::Connections)
+        let Some(id) = seats.make_room() else {
+            clients.refuse(client, Rationed::Connections);
+            return Err(Rationed::Connections);
+        };
+        // Its place is promised: nobody else waits for it.
+        self.leaves(id);
+        Ok(true)
     }
 
     /// Tells a newcomer why it finds no place.
@@ -279,7 +296,7 @@ impl Door {
         });
     }
 
-    /// A connection has ended.
+    /// A connection has ended, or was asked to.
     fn leaves(&mut self, id: Id) {
         self.seats.leave(id);
         let Some(address) = self.whose.remove(&id) else { return };

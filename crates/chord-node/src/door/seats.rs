@@ -66,12 +66,12 @@ impl<Id: Copy + Eq + Hash + Ord> Seats<Id> {
         Some(taken.seat)
     }
 
-    /// Takes the seat from the connection that is idle for longest, and asks it to go; false if a request is under way on
-    /// each that was looked at.
-    pub(super) fn make_room(&mut self) -> bool {
-        let Some(seat) = self.idle_for_longest().and_then(|id| self.leave(id)) else { return false };
-        seat.ask_to_leave();
-        true
+    /// Takes the seat from the connection that is idle for longest, and asks it to go: which one that is, or none if a request
+    /// is under way on each that was looked at.
+    pub(super) fn make_room(&mut self) -> Option<Id> {
+        let id = self.idle_for_longest()?;
+        self.leave(id)?.ask_to_leave();
+        Some(id)
     }
 
     fn idle_for_longest(&mut self) -> Option<Id> {
@@ -149,12 +149,13 @@ mod tests {
     fn a_seat_in_use_is_never_taken_away() {
         let (mut seats, all) = full(BUSY_LOOKS_MAX * 2);
         let turns: Vec<Turn> = all.iter().map(Turn::begin).collect();
-        assert!(!seats.make_room());
+        assert_eq!(seats.make_room(), None);
         assert_eq!(seats.taken.len(), BUSY_LOOKS_MAX * 2);
         drop(turns);
-        assert!(!seats.make_room(), "an answer that is not sent yet is under way");
+        assert_eq!(seats.make_room(), None, "an answer that is not sent yet is under way");
         use_once(&all[BUSY_LOOKS_MAX]);
-        assert!((0..3).any(|_| seats.make_room()), "found after a few looks at all");
+        let found = (0..3).find_map(|_| seats.make_room());
+        assert_eq!(found, Some(BUSY_LOOKS_MAX), "after a few looks at all");
         assert!(!seats.taken.contains_key(&BUSY_LOOKS_MAX));
     }
 

@@ -89,6 +89,66 @@ async fn the_connection_of_a_client_that_is_idle_for_longest_makes_room_for_its_
 }
 
 #[tokio::test]
+async fn a_client_at_its_limit_gives_up_its_own_connection_where_all_places_are_taken() {
+    let limits =
+        Limits { connections: 6, client_connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    // Another client has idled for longest.
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = connect_from_elsewhere(&node).await;
+        asks_again(&mut other).await.unwrap();
+        others.push(other);
+    }
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        own.push(used_connection(&node).await);
+    }
+    for _ in 0..20 {
+        own.push(used_connection(&node).await);
+        assert_eq!(read_to_end(&mut own.remove(0)).await, "", "its own goes, without a word");
+    }
+    for stream in others.iter_mut().chain(&mut own) {
+        asks_again(stream).await.expect("all others stay");
+    }
+    // Where all of its own are at work it is refused, and nobody goes for it.
+    let mut busy = Vec::new();
+    for _ in 0..3 {
+        busy.push(busy_connection(&node).await);
+    }
+    let answer = told(&node, b"PING\r\n").await;
+    assert!(answer.contains("client-connections"), "{answer}");
+    for stream in &mut others {
+        asks_again(stream).await.expect("none of another client's goes");
+    }
+}
+
+#[tokio::test]
+async fn many_newcomers_of_a_client_at_its_limit_all_come_in_or_are_refused_for_it() {
+    let limits =
+        Limits { connections: 20, client_connections: 10, header_read: DEADLINE * 6, ..Limits::default() };
+    let node = node(limits).await;
+    let mut others = Vec::new();
+    for _ in 0..10 {
+        let mut other = connect_from_elsewhere(&node).await;
+        asks_again(&mut other).await.unwrap();
+        others.push(other);
+    }
+    for _ in 0..20 {
+        let newcomers = (0..30).map(|_| told(&node, b"PING\r\n"));
+        let answers = futures_util::future::join_all(newcomers).await;
+        for answer in answers {
+            // One that came and went idle before it said anything is closed without a word.
+            let is_own = answer.is_empty() || answer == "+PONG\r\n" || answer.contains("client-connections");
+            assert!(is_own, "{answer}");
+        }
+        for other in &mut others {
+            asks_again(other).await.expect("none of another client's goes");
+        }
+    }
+}
+
+#[tokio::test]
 async fn many_connections_that_are_used_stay_while_a_client_opens_others_that_idle() {
     let limits = Limits { client_connections: 200, header_read: DEADLINE * 6, ..Limits::default() };
     let node = node(limits).await;
