@@ -180,7 +180,7 @@ metrics! {
 
     RUNTIME_WORKERS = gauge("chord_runtime_workers", "Threads of the runtime that do the node's work.");
     RUNTIME_TASKS = gauge("chord_runtime_tasks", "Tasks of the runtime that have not ended.");
-    RUNTIME_QUEUE = gauge("chord_runtime_queue_tasks", "Tasks that wait for any of its threads.");
+    RUNTIME_QUEUE = gauge("chord_runtime_queue_tasks", "Tasks that another thread has woken and that wait to be taken; what waits on a thread that has woken it itself is not among them.");
     RUNTIME_BUSY = counter("chord_runtime_busy_seconds_total", "How long its threads were at work, together.").in_seconds();
 
     PROCESS_CPU = counter("process_cpu_seconds_total", "CPU that the process has used; on Linux.").in_seconds();
