@@ -25,6 +25,9 @@ RING = "attacked"
 PATIENCE_SECONDS = 2
 # And takes so many connections, half of what it would take, so that a crowd is one while they are waited for.
 N_PLACES = 2048
+# Of which one client may have so many in a ring where that is limited, open as many in a second, send so many requests in one,
+# and have so many bytes under way: other clients need less.
+CLIENT_CONNECTIONS, CLIENT_CONNECTS, CLIENT_REQUESTS, CLIENT_BYTES = 40, 200, 1000, 2 << 20
 WAIT_SECONDS = 30
 N_KEYS = 20
 LARGE_BYTES = 256 << 10
@@ -64,10 +67,10 @@ def until(what, holds, seconds=WAIT_SECONDS):
 
 
 class Ring:
-    """Three processes. `kind` is `secret`, `tls`, which has secrets too, or `open`."""
+    """Three processes. `kind` is `secret`, `tls`, which has secrets too, `open`, or `limited`, where one client may not have all."""
 
     def __init__(self, kind):
-        self.kind, self.has_secrets, self.is_tls = kind, kind != "open", kind == "tls"
+        self.kind, self.has_secrets, self.is_tls = kind, kind in ("secret", "tls"), kind == "tls"
         self.folder = tempfile.TemporaryDirectory(prefix="chord-attack-")
         self.path, self.processes, self.nodes = pathlib.Path(self.folder.name), [], []
         self.ca = str(self.path / "certs" / "ca.pem") if self.is_tls else None
@@ -105,6 +108,9 @@ class Ring:
         patience = f"{PATIENCE_SECONDS}s"
         line = [program(), "serve", "--listen", self.nodes[idx], "--ring", RING, "--log-format", "json", "--header-wait", patience]
         line += ["--body-wait", patience, "--answer-wait", patience, "--connections", N_PLACES]
+        if self.kind == "limited":
+            line += ["--client-connections", CLIENT_CONNECTIONS, "--client-connects", CLIENT_CONNECTS]
+            line += ["--client-requests", CLIENT_REQUESTS, "--client-bytes", f"{CLIENT_BYTES}B"]
         line += ["--secret-file", self.path / "secret-node"] if self.has_secrets else []
         if self.is_tls:
             of_host = self.path / "certs" / HOSTS[idx]
