@@ -167,10 +167,13 @@ impl Limits {
         }
     }
 
-    /// These limits, with at most three quarters of all connections for one client, if there is a limit on that.
+    /// These limits, with at most three quarters of all connections for one client, if there is a limit on that, and at least
+    /// one.
     #[must_use]
     pub fn with_room_for_others(self) -> Self {
-        Self { client_connections: self.client_connections.min(self.connections / 4 * 3), ..self }
+        // No connection for a client would mean that there is no limit.
+        let most = (self.connections - self.connections.div_ceil(4)).max(1);
+        Self { client_connections: self.client_connections.min(most), ..self }
     }
 
     /// Gives what is left to records.
@@ -309,6 +312,17 @@ mod tests {
         let on_disk = Shape { on_disk: true, ..shape };
         let fixed = Fixed { cache_bytes: Some(1 << 20), ..Fixed::default() };
         assert_eq!(Limits::default().within(1024 * MEBIBYTE, on_disk, &fixed).unwrap().cache_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn a_limit_on_connections_of_a_client_stays_one_however_few_connections_there_are() {
+        let limited = |connections: usize, client_connections: usize| {
+            let limits = Limits { connections, client_connections, ..Limits::default() };
+            limits.with_room_for_others().client_connections
+        };
+        assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 100)), [1, 1, 2, 3, 3, 5, 12]);
+        assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 0)), [0; 7], "where there is none");
+        assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 1)), [1; 7]);
     }
 
     #[test]
