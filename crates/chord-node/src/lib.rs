@@ -57,7 +57,7 @@ pub use error::{JoinEnded, OperationError};
 pub use keys::{KeyPage, Keys};
 pub use limits::{LimitError, Limits};
 pub use links::Language;
-pub use memory::{Fixed, MemoryError, Shape};
+pub use memory::{CONNECTIONS_MIN, Fixed, MemoryError, Shape};
 pub use metrics::{Kind as MetricKind, Measured, Measurement, Series};
 pub use network::Network;
 pub use node::{Got, Node, Stored};

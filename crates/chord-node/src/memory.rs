@@ -36,8 +36,9 @@ const VALUE_BESIDE: u64 = 8 << 10;
 /// The part of all memory that is left free for what the allocator has given out once and cannot give out again: an eighth.
 const LOST_PART: u64 = 8;
 
-/// With fewer connections a node has no place for its peers, each of which has three, and for clients.
-const CONNECTIONS_MIN: usize = 32;
+/// To fewer connections no limit on memory lowers, and no operator can: other nodes have three each, and a node needs some for
+/// these beside a client or two.
+pub const CONNECTIONS_MIN: usize = 16;
 
 /// How often more memory is tried, to say how much would do: with each time less than four fifths of what was lacking is
 /// lacking still, so this is more than enough.

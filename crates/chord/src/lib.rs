@@ -41,11 +41,11 @@ pub use chord_kv::{
     ValueTooLong, Version, VersionParseError,
 };
 pub use chord_node::{
-    ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, Certificate, Client, ClientError,
-    ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Fixed, Got, JoinEnded, KeyPage,
-    Keys, KeysError, Language, LimitError, Limits, Listed, Measured, Measurement, MemoryError, MetricKind,
-    Network, Node, OnDamage, Operated, OperationError, Reply, Series, Shape, StartError, Stored, Syncing,
-    TlsFileError, TlsFiles, Watch, WatchError,
+    ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, CONNECTIONS_MIN, Certificate,
+    Client, ClientError, ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Fixed, Got,
+    JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Measured, Measurement,
+    MemoryError, MetricKind, Network, Node, OnDamage, Operated, OperationError, Reply, Series, Shape,
+    StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -1,6 +1,6 @@
 //! What a node accepts, keeps and waits for, as options. `docs/limits.md` has them in one table, which a test holds to this.
 
-use chord::{Fixed, Limits, Shape};
+use chord::{CONNECTIONS_MIN, Fixed, Limits, Shape};
 use clap::Args;
 
 use super::exit::Usage;
@@ -12,9 +12,6 @@ const COUNT_MAX: u64 = 1 << 20;
 /// Shortest and longest wait, as in [`Limits`].
 const WAIT_MS: std::ops::RangeInclusive<u64> = 1..=HOUR_MS;
 const HOUR_MS: u64 = 3_600_000;
-
-/// Fewest connections: other nodes have three each, and one needs some beside a client or two.
-const CONNECTIONS_MIN: u64 = 16;
 
 /// Least memory for bodies and for records: with less, hardly anything would fit.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 50;
@@ -36,7 +33,7 @@ pub(crate) struct LimitArgs {
     /// Beyond it the one idle for longest is closed for a newcomer; if all are at work, the newcomer is told so and closed. An
     /// idle one costs 5 to 12 KiB and one at work about 30, beside what the kernel keeps; each is an open file.
     #[arg(long, value_name = "COUNT", env = "CHORD_CONNECTIONS",
-        value_parser = number::within::<u32>("the number of connections", CONNECTIONS_MIN..=COUNT_MAX))]
+        value_parser = number::within::<u32>("the number of connections", CONNECTIONS_MIN as u64..=COUNT_MAX))]
     connections: Option<u32>,
 
     /// How many connections one client may have, 0 to 1048576
