@@ -119,7 +119,7 @@ impl Limits {
     /// The limits with so much memory, or how much is lacking.
     fn divided(&self, memory: u64, shape: Shape, fixed: &Fixed) -> Result<Self, u64> {
         let room = usable(memory).saturating_sub(BASE_BYTES);
-        let value = bytes(self.value_bytes).saturating_add(VALUE_BESIDE);
+        let value = self.value_room();
         let part = |of: u64, n_parts: u64, each: u64| (of / n_parts / each).max(1);
         let of_connections = count(part(room, 4, connection_bytes(shape))).max(CONNECTIONS_MIN);
         let others = u64::from(shape.replicas).saturating_sub(1).max(1);
@@ -177,6 +177,24 @@ impl Limits {
         Self { client_connections: self.client_connections.min(most), ..self }
     }
 
+    /// What a value takes at the most where it waits: its bytes, and what it brings with it.
+    pub fn value_room(&self) -> u64 {
+        bytes(self.value_bytes).saturating_add(VALUE_BESIDE)
+    }
+
+    /// These limits, with those on memory at least so high that one value fits into each.
+    #[must_use]
+    pub fn with_room_for_a_value(self) -> Self {
+        let room = self.value_room();
+        Self {
+            bodies_bytes: self.bodies_bytes.max(count(room)),
+            copies_bytes: self.copies_bytes.max(count(room)),
+            store_bytes: self.store_bytes.max(room),
+            pending_bytes: self.pending_bytes.max(room),
+            ..self
+        }
+    }
+
     /// Gives what is left to records.
     fn with_records(self, memory: u64, shape: Shape, fixed: &Fixed) -> Self {
         let nothing = Self { store_bytes: 0, cache_bytes: 0, pending_bytes: 0, ..self.clone() };
@@ -184,8 +202,7 @@ impl Limits {
         if !shape.on_disk {
             return Self { store_bytes: fixed.store_bytes.unwrap_or(left), ..self };
         }
-        let of_pending =
-            (left / 4 / PENDING_COPIES).max(bytes(self.value_bytes).saturating_add(VALUE_BESIDE));
+        let of_pending = (left / 4 / PENDING_COPIES).max(self.value_room());
         let pending = fixed.pending_bytes.unwrap_or(self.pending_bytes.min(of_pending));
         let left = left.saturating_sub(pending.saturating_mul(PENDING_COPIES));
         Self { pending_bytes: pending, cache_bytes: fixed.cache_bytes.unwrap_or(count(left)), ..self }
@@ -324,6 +341,24 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 100)), [1, 1, 2, 3, 3, 5, 12]);
         assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 0)), [0; 7], "where there is none");
         assert_eq!([1, 2, 3, 4, 5, 7, 16].map(|all| limited(all, 1)), [1; 7]);
+    }
+
+    #[test]
+    fn a_value_of_any_size_finds_room_in_limits_that_are_made_for_it() {
+        for value_bytes in [1, 1 << 20, 64 << 20] {
+            let limits = Limits { value_bytes, ..Limits::default() }.with_room_for_a_value();
+            let room = limits.value_room();
+            assert_eq!(room, value_bytes as u64 + VALUE_BESIDE);
+            let holders = [limits.store_bytes, limits.pending_bytes, limits.copies_bytes as u64];
+            assert!(holders.iter().all(|bytes| *bytes >= room), "{holders:?}");
+            for shape in shapes() {
+                let limits = limits.clone().within(4096 * MEBIBYTE, shape, &Fixed::default()).unwrap();
+                let holder = if shape.on_disk { limits.pending_bytes } else { limits.store_bytes };
+                assert!(holder >= room && limits.copies_bytes as u64 >= room, "{shape:?}: {limits:?}");
+            }
+        }
+        let usual = Limits::default();
+        assert_eq!(usual.clone().with_room_for_a_value(), usual, "it has room for the usual value");
     }
 
     #[test]

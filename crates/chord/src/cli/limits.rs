@@ -218,7 +218,7 @@ impl LimitArgs {
 
     /// The limits of a node of that shape.
     pub(crate) fn limits(&self, shape: Shape) -> Result<Limits, Usage> {
-        let limits = self.without_memory();
+        let limits = self.without_memory().with_room_for_a_value();
         let fixed = self.fixed();
         let limits = match self.memory_max {
             None => limits.with(&fixed),
@@ -294,7 +294,7 @@ impl LimitArgs {
 
 /// Refuses limits of which one makes another impossible.
 fn fits(limits: &Limits, shape: Shape) -> Result<(), Usage> {
-    let value = limits.value_bytes;
+    let room = limits.value_room();
     let records = if shape.on_disk {
         ("pending-bytes", limits.pending_bytes)
     } else {
@@ -306,12 +306,13 @@ fn fits(limits: &Limits, shape: Shape) -> Result<(), Usage> {
         ("copies-bytes", size_of_all(limits.copies_bytes)),
     ];
     let of_client = (limits.client_bytes > 0).then_some(("client-bytes", size_of_all(limits.client_bytes)));
-    match holders.into_iter().chain(of_client).find(|(_, bytes)| *bytes < size_of_all(value)) {
+    match holders.into_iter().chain(of_client).find(|(_, bytes)| *bytes < room) {
         None => Ok(()),
         Some((name, bytes)) => Err(Usage::new(format!(
-            "--{name} is {}, and a value of --value-bytes {} would never fit in: raise the one or lower the other",
+            "--{name} is {}, and a value of --value-bytes {} would never fit in, which may take {} with its key: raise the one or lower the other",
             Bytes(bytes),
-            Bytes::of(value)
+            Bytes::of(limits.value_bytes),
+            Bytes(room)
         ))),
     }
 }

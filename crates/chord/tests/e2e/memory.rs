@@ -255,6 +255,10 @@ fn what_does_not_fit_into_the_memory_is_refused_at_the_start_with_what_would_do(
             &["--memory-max", "128MiB", "--connections", "4096"][..],
             "--memory-max is 128MiB, and what a node keeps with --connections 4096, --value-bytes 1MiB may take ",
         ),
+        (
+            &["--store-bytes", "1MiB"],
+            "--store-bytes is 1MiB, and a value of --value-bytes 1MiB would never fit in, which may take 1032KiB",
+        ),
         (&["--memory-max", "10MiB"], "the memory of the process is a number of bytes"),
         (&["--connections", "1"], "the number of connections is a whole number from 16 to 1048576"),
         (

@@ -46,7 +46,11 @@ fn the_range_that_the_help_says_is_that_of_the_parser_and_makes_sense_to_a_node(
     for arg in command().get_arguments() {
         let (low, high) = ends(arg);
         for end in [&low, &high] {
-            let limits = parsed(&[option(arg, end)]).unwrap_or_else(|error| panic!("{arg}: {error}"));
+            // The least memory is for values that are smaller than usual.
+            let is_size = arg.get_long() == Some("value-bytes");
+            let small = (!is_size).then(|| "--value-bytes=64KiB".to_owned());
+            let options: Vec<String> = small.into_iter().chain([option(arg, end)]).collect();
+            let limits = parsed(&options).unwrap_or_else(|error| panic!("{arg}: {error}"));
             let limits = limits.limits(SHAPE).unwrap_or_else(|error| panic!("{arg}: {error}"));
             assert_eq!(limits.check(), Ok(()), "{arg}");
         }
@@ -68,9 +72,10 @@ fn each_option_changes_a_limit_of_its_own() {
     let args: Vec<&Arg> = command.get_arguments().collect();
     let changed = |arg: &Arg| {
         let (low, high) = ends(arg);
-        let [low, high] = [low, high].map(|end| parsed(&[option(arg, &end)]).unwrap().limits(SHAPE).unwrap());
-        let usual = Limits::default();
-        format!("{:?}", if low == usual { high } else { low })
+        let [low, high] = [low, high].map(|end| parsed(&[option(arg, &end)]).unwrap().limits(SHAPE).ok());
+        // The least of some has no room for a value of the usual size.
+        let least = low.filter(|low| *low != Limits::default());
+        format!("{:?}", least.or(high).unwrap())
     };
     let mut all: Vec<String> = args.iter().map(|arg| changed(arg)).collect();
     all.push(format!("{:?}", Limits::default()));
@@ -108,13 +113,37 @@ fn each_option_changes_a_limit_of_its_own() {
 }
 
 #[test]
-fn a_value_must_fit_into_what_all_requests_may_take() {
-    let tight = |bodies: &str| {
-        parsed(&["--value-bytes=2MiB".to_owned(), format!("--bodies-bytes={bodies}")]).unwrap()
+fn a_value_must_fit_into_what_all_requests_may_take_with_its_key_and_what_else_comes_with_it() {
+    let tight = |name: &str, bytes: &str| {
+        parsed(&["--value-bytes=2MiB".to_owned(), format!("--{name}={bytes}")]).unwrap()
     };
-    assert!(tight("2MiB").check(SHAPE).is_ok());
-    let refused = tight("2047KiB").check(SHAPE).unwrap_err().to_string();
-    assert!(refused.contains("raise the one or lower the other"), "{refused}");
+    for (name, shape) in [
+        ("bodies-bytes", SHAPE),
+        ("store-bytes", SHAPE),
+        ("copies-bytes", SHAPE),
+        ("client-bytes", SHAPE),
+        ("pending-bytes", ON_DISK),
+    ] {
+        assert!(tight(name, "2056KiB").check(shape).is_ok(), "{name}");
+        for too_little in ["2097152B", "2055KiB", "2105343B"] {
+            let refused = tight(name, too_little).check(shape).unwrap_err().to_string();
+            let end =
+                "would never fit in, which may take 2056KiB with its key: raise the one or lower the other";
+            assert!(refused.starts_with(&format!("--{name} is ")) && refused.ends_with(end), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_set_has_room_for_a_value_of_any_size() {
+    for shape in [SHAPE, ON_DISK] {
+        for options in [&["--value-bytes=64MiB"][..], &["--value-bytes=64MiB", "--memory-max=1GiB"]] {
+            let limits = settled(options, shape).unwrap();
+            let holder = if shape.on_disk { limits.pending_bytes } else { limits.store_bytes };
+            let all = [holder, limits.copies_bytes as u64, limits.bodies_bytes as u64];
+            assert!(all.iter().all(|bytes| *bytes >= (64 << 20) + (8 << 10)), "{options:?}: {all:?}");
+        }
+    }
 }
 
 fn settled(options: &[&str], shape: Shape) -> Result<Limits, String> {
