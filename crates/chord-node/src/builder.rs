@@ -363,7 +363,8 @@ impl Builder {
 
     /// What decides what the node keeps in memory, beside its limits.
     fn shape(&self) -> Shape {
-        Shape { replicas: self.replicas, on_disk: self.data.is_some(), in_tls: self.tls.is_some() }
+        let threads = self.threads.map_or(0, NonZeroUsize::get);
+        Shape { replicas: self.replicas, on_disk: self.data.is_some(), in_tls: self.tls.is_some(), threads }
     }
 
     fn check_numbers(&self) -> Result<(), StartError> {

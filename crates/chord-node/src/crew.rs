@@ -12,6 +12,10 @@ use tokio::sync::oneshot;
 /// Threads beside each of them, for what blocks: names that are looked up, and what the system says of the process.
 const BLOCKING_THREADS_MAX: usize = 16;
 
+/// Files that each of them has open for itself: by what it waits for all its connections, by what it is woken, and where it
+/// hears of signals.
+pub const THREAD_FILES: u64 = 4;
+
 /// Threads that serve connections, each those that it was given and no other: who is asked and answers on one thread wakes
 /// no other. Without any, connections are served where the node was started.
 ///

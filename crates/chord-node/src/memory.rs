@@ -18,6 +18,10 @@ const CONNECTION_BYTES: u64 = 96 << 10;
 /// The same in TLS.
 const SECURED_BYTES: u64 = 128 << 10;
 
+/// What a thread that serves connections takes: its stack and its runtime, the threads beside it for what blocks, and what
+/// the allocator keeps for them. Sixteen to sixty-four of them were seen to take 0.1 to 1 MiB each, and 16 KiB at rest.
+pub const THREAD_BYTES: u64 = 1 << 20;
+
 /// What the connections to one peer take, beside what is counted elsewhere.
 const LINK_BYTES: u64 = 32 << 10;
 
@@ -59,6 +63,8 @@ pub struct Shape {
     pub on_disk: bool,
     /// Whether TLS is spoken.
     pub in_tls: bool,
+    /// How many threads of the node's own serve connections, if any.
+    pub threads: usize,
 }
 
 /// Limits on memory that somebody has set, and that are not to be changed.
@@ -118,7 +124,7 @@ impl Limits {
 
     /// The limits with so much memory, or how much is lacking.
     fn divided(&self, memory: u64, shape: Shape, fixed: &Fixed) -> Result<Self, u64> {
-        let room = usable(memory).saturating_sub(BASE_BYTES);
+        let room = usable(memory).saturating_sub(BASE_BYTES).saturating_sub(thread_bytes(shape));
         let value = self.value_room();
         let part = |of: u64, n_parts: u64, each: u64| (of / n_parts / each).max(1);
         let of_connections = count(part(room, 4, connection_bytes(shape))).max(CONNECTIONS_MIN);
@@ -239,6 +245,7 @@ impl Limits {
             bytes(self.bodies_bytes).saturating_mul(BODY_COPIES),
             bytes(self.watched_bytes).saturating_mul(WATCHED_COPIES),
             bytes(self.copies_bytes).saturating_mul(others),
+            thread_bytes(shape),
             records,
         ]
         .into_iter()
@@ -248,6 +255,10 @@ impl Limits {
 
 const fn connection_bytes(shape: Shape) -> u64 {
     if shape.in_tls { SECURED_BYTES } else { CONNECTION_BYTES }
+}
+
+fn thread_bytes(shape: Shape) -> u64 {
+    bytes(shape.threads).saturating_mul(THREAD_BYTES)
 }
 
 /// What of all memory can be kept.
@@ -276,11 +287,8 @@ mod tests {
 
     fn shapes() -> impl Iterator<Item = Shape> {
         [1, 3, 8].into_iter().flat_map(|replicas| {
-            [(false, false), (false, true), (true, false), (true, true)].map(|(on_disk, in_tls)| Shape {
-                replicas,
-                on_disk,
-                in_tls,
-            })
+            [(false, false, 0), (false, true, 1), (true, false, 2), (true, true, 4)]
+                .map(|(on_disk, in_tls, threads)| Shape { replicas, on_disk, in_tls, threads })
         })
     }
 
@@ -315,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_is_fixed_stays_and_the_rest_makes_room_for_it_or_all_is_refused() {
-        let shape = Shape { replicas: 3, on_disk: false, in_tls: false };
+        let shape = Shape { replicas: 3, on_disk: false, in_tls: false, threads: 0 };
         let free = Limits::default().within(256 * MEBIBYTE, shape, &Fixed::default()).unwrap();
         let fixed = Fixed { connections: Some(1000), ..Fixed::default() };
         let limits = Limits::default().within(256 * MEBIBYTE, shape, &fixed).unwrap();
@@ -330,6 +338,24 @@ mod tests {
         let on_disk = Shape { on_disk: true, ..shape };
         let fixed = Fixed { cache_bytes: Some(1 << 20), ..Fixed::default() };
         assert_eq!(Limits::default().within(1024 * MEBIBYTE, on_disk, &fixed).unwrap().cache_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn threads_take_of_the_memory_what_each_of_them_needs() {
+        for alone in shapes().map(|shape| Shape { threads: 0, ..shape }) {
+            let limits = Limits::default();
+            let many = Shape { threads: 100, ..alone };
+            let more = limits.memory_needed(many) - limits.memory_needed(alone);
+            let each = 100 * THREAD_BYTES;
+            assert!((each..=each + each / (LOST_PART - 1) + 1).contains(&more), "{alone:?}: {more}");
+            let [without, with] = [alone, many]
+                .map(|shape| Limits::default().within(1024 * MEBIBYTE, shape, &Fixed::default()).unwrap());
+            assert!(with.memory_needed(many) <= 1024 * MEBIBYTE, "{alone:?}");
+            assert!(with.connections <= without.connections, "{alone:?}");
+            let error = Limits::default().within(96 * MEBIBYTE, many, &Fixed::default()).unwrap_err();
+            assert!(error.needed > 132 * MEBIBYTE, "{alone:?}: {error}");
+            assert!(Limits::default().within(error.needed, many, &Fixed::default()).is_ok());
+        }
     }
 
     #[test]
@@ -373,7 +399,7 @@ mod tests {
 
     #[test]
     fn limits_that_somebody_has_set_one_by_one_are_held_to_the_memory_too() {
-        let shape = Shape { replicas: 3, on_disk: false, in_tls: false };
+        let shape = Shape { replicas: 3, on_disk: false, in_tls: false, threads: 0 };
         let limits = Limits { memory: Some(1 << 30), ..Limits::default() };
         let error = limits.check_memory(shape).unwrap_err();
         assert_eq!((error.memory, error.needed), (1 << 30, limits.memory_needed(shape)));

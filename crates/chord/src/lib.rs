@@ -45,7 +45,7 @@ pub use chord_node::{
     Client, ClientError, ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Fixed, Got,
     JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Measured, Measurement,
     MemoryError, MetricKind, Network, Node, OnDamage, Operated, OperationError, Reply, Series, Shape,
-    StartError, Stored, Syncing, TlsFileError, TlsFiles, Watch, WatchError,
+    StartError, Stored, Syncing, THREAD_BYTES, THREAD_FILES, TlsFileError, TlsFiles, Watch, WatchError,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -12,18 +12,18 @@ pub(crate) fn raise_limit() -> Option<u64> {
     rlimit::increase_nofile_limit(rlimit::INFINITY).ok()
 }
 
-/// Raises the limit, and fails if so many connections do not fit; `what` wants them.
-pub(crate) fn ensure(connections: u64, what: &str) -> anyhow::Result<()> {
+/// Raises the limit, and fails if so many files do not fit; `what` wants them, for connections and threads.
+pub(crate) fn ensure(files: u64, what: &str) -> anyhow::Result<()> {
     let allowed = raise_limit().unwrap_or(u64::MAX);
-    match too_few(connections, what, allowed) {
+    match too_few(files, what, allowed) {
         Some(sentence) => Err(Usage::new(sentence).into()),
         None => Ok(()),
     }
 }
 
-/// Why so many connections cannot be open, and what to do; `None` if they can.
-fn too_few(connections: u64, what: &str, allowed: u64) -> Option<String> {
-    let needed = connections + OTHER_FILES;
+/// Why so many files cannot be open beside the others, and what to do; `None` if they can.
+fn too_few(files: u64, what: &str, allowed: u64) -> Option<String> {
+    let needed = files + OTHER_FILES;
     (needed > allowed).then(|| {
         format!("{what} may open {needed} files, of which {allowed} are allowed: take fewer, or raise the limit with `ulimit -Hn {needed}`")
     })
@@ -33,7 +33,7 @@ fn too_few(connections: u64, what: &str, allowed: u64) -> Option<String> {
 /// ring of 256. Both ends of each connection are in a process that holds a whole ring.
 const PEERS_MAX: u64 = 25;
 
-/// Open files that have nothing to do with the number of nodes.
+/// Open files that have nothing to do with the number of nodes, connections and threads.
 const OTHER_FILES: u64 = 64;
 
 /// Why a ring of that many nodes in one process may not find enough files to open, and what to do; `None` if it will.

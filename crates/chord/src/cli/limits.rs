@@ -1,6 +1,6 @@
 //! What a node accepts, keeps and waits for, as options. `docs/limits.md` has them in one table, which a test holds to this.
 
-use chord::{CONNECTIONS_MIN, Fixed, Limits, Shape};
+use chord::{CONNECTIONS_MIN, Fixed, Limits, Shape, THREAD_BYTES};
 use clap::Args;
 
 use super::exit::Usage;
@@ -12,6 +12,9 @@ const COUNT_MAX: u64 = 1 << 20;
 /// Shortest and longest wait, as in [`Limits`].
 const WAIT_MS: std::ops::RangeInclusive<u64> = 1..=HOUR_MS;
 const HOUR_MS: u64 = 3_600_000;
+
+/// Of the memory, what threads have at the most whose number nobody has set.
+const THREADS_PART: u64 = 16;
 
 /// Least memory for bodies and for records: with less, hardly anything would fit.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 50;
@@ -211,6 +214,11 @@ impl LimitArgs {
         self.connections.map(u64::from)
     }
 
+    /// How many threads the memory has room for, where nobody has said how many there are to be.
+    pub(crate) fn threads_at_most(&self) -> Option<usize> {
+        self.memory_max.map(|Bytes(memory)| size(memory / THREADS_PART / THREAD_BYTES))
+    }
+
     /// Refuses limits that contradict each other.
     pub(crate) fn check(&self, shape: Shape) -> Result<(), Usage> {
         self.limits(shape).map(drop)
@@ -226,7 +234,7 @@ impl LimitArgs {
                 Usage::new(format!(
                     "--memory-max is {}, and what a node keeps with {} may take {}: raise the one, or lower the others",
                     Bytes(memory),
-                    self.those_that_are_set(),
+                    self.those_that_are_set(shape),
                     Bytes(error.needed)
                 ))
             })?,
@@ -239,10 +247,12 @@ impl LimitArgs {
         Ok(limits)
     }
 
-    /// The limits on memory that somebody has set, in words.
-    fn those_that_are_set(&self) -> String {
+    /// The limits on memory that somebody has set, in words. Nobody but the user wants more threads than there is room for.
+    fn those_that_are_set(&self, shape: Shape) -> String {
         let number = |number: u32| number.to_string();
+        let threads = self.threads_at_most().filter(|at_most| shape.threads > *at_most);
         let set = [
+            ("threads", threads.map(|_| shape.threads.to_string())),
             ("connections", self.connections.map(number)),
             ("links", self.links.map(number)),
             ("bodies-bytes", self.bodies_bytes.map(|bytes| bytes.to_string())),

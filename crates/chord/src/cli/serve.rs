@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chord::{
-    Builder, Contact, Departure, JoinEnded, Language, Node, NodeName, OnDamage, REPLICAS_DEFAULT,
-    REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Shape, Syncing,
+    Builder, CONNECTIONS_MIN, Contact, Departure, JoinEnded, Language, Node, NodeName, OnDamage,
+    REPLICAS_DEFAULT, REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Shape, Syncing,
+    THREAD_FILES,
 };
 use clap::{Args, ValueEnum};
 
@@ -88,7 +89,8 @@ pub(crate) struct MemberArgs {
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
 
-    /// Threads that serve connections, 1 to 1024; as many as the machine has cores, if not given
+    /// Threads that serve connections, 1 to 1024; as many as the machine has cores, if not given, but no more than one for
+    /// each 16 MiB of --memory-max
     #[arg(long, value_name = "COUNT", env = "CHORD_THREADS",
         value_parser = number::within::<u16>("the number of threads", 1..=1024))]
     threads: Option<u16>,
@@ -265,7 +267,34 @@ impl MemberArgs {
     /// What decides what the node keeps in memory, beside its limits.
     fn shape(&self) -> Shape {
         let in_tls = matches!(self.tls.files(), Ok(Some(_)));
-        Shape { replicas: self.replicas, on_disk: self.storage.data.is_some(), in_tls }
+        let threads = self.n_threads().get();
+        Shape { replicas: self.replicas, on_disk: self.storage.data.is_some(), in_tls, threads }
+    }
+
+    /// How many threads serve connections.
+    fn n_threads(&self) -> NonZeroUsize {
+        if let Some(wanted) = self.threads.and_then(|wanted| NonZeroUsize::new(wanted.into())) {
+            return wanted;
+        }
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let at_most = self.limits.threads_at_most().unwrap_or(usize::MAX);
+        cores.min(NonZeroUsize::new(at_most).unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// Raises the limit on open files, and fails if what somebody wants does not fit.
+    fn ensure_files(&self) -> anyhow::Result<()> {
+        let (connections, threads) = (self.limits.connections_wanted(), self.threads);
+        let what = match (connections, threads) {
+            (None, None) => {
+                files::raise_limit();
+                return Ok(());
+            }
+            (Some(_), None) => "--connections",
+            (None, Some(_)) => "--threads",
+            (Some(_), Some(_)) => "--connections with --threads",
+        };
+        let of_threads = THREAD_FILES.saturating_mul(self.n_threads().get() as u64);
+        files::ensure(connections.unwrap_or(CONNECTIONS_MIN as u64) + of_threads, what)
     }
 }
 
@@ -274,10 +303,7 @@ impl ServeOptions {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.member.check()?;
         let mut signals = Signals::new()?;
-        match self.member.limits.connections_wanted() {
-            Some(connections) => files::ensure(connections, "--connections")?,
-            None => _ = files::raise_limit(),
-        }
+        self.member.ensure_files()?;
         let node = self.member.tls.configure(self.builder()?)?.start().await?;
         self.member.otlp.send_while(&node, self.serve(&node, &mut signals)).await
     }
@@ -340,7 +366,7 @@ impl ServeOptions {
             found,
             replicas,
             write_quorum,
-            threads,
+            threads: _,
             allow_flush,
             secret_file,
             tls: _,
@@ -357,7 +383,7 @@ impl ServeOptions {
             .listen(&self.place.listen)
             .ring_size(self.ring_size)
             .language(self.language)
-            .threads(threads_of(*threads))
+            .threads(self.member.n_threads())
             .ring_name(ring.clone())
             .successors(*successors);
         let builder = if *allow_flush { builder.allow_flush() } else { builder };
@@ -389,12 +415,6 @@ impl ServeOptions {
         node.stopped().await;
         self.conclude(&node.shutdown().await)
     }
-}
-
-/// How many threads serve connections, if so many are wanted.
-fn threads_of(wanted: Option<u16>) -> NonZeroUsize {
-    let wanted = wanted.and_then(|wanted| NonZeroUsize::new(wanted.into()));
-    wanted.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The value of a switch in the environment.

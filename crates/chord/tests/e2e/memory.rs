@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::*;
@@ -256,6 +257,10 @@ fn what_does_not_fit_into_the_memory_is_refused_at_the_start_with_what_would_do(
             "--memory-max is 128MiB, and what a node keeps with --connections 4096, --value-bytes 1MiB may take ",
         ),
         (
+            &["--memory-max", "64MiB", "--threads", "64"],
+            "--memory-max is 64MiB, and what a node keeps with --threads 64, --value-bytes 1MiB may take ",
+        ),
+        (
             &["--store-bytes", "1MiB"],
             "--store-bytes is 1MiB, and a value of --value-bytes 1MiB would never fit in, which may take 1032KiB",
         ),
@@ -274,5 +279,73 @@ fn what_does_not_fit_into_the_memory_is_refused_at_the_start_with_what_would_do(
         assert_eq!(refused.code, Some(2), "{options:?}: {refused:?}");
         assert!(refused.stderr.contains(sentence), "{options:?}: {}", refused.stderr);
         assert_eq!(refused.stderr.trim_end().lines().count(), 1, "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_node_with_many_threads_that_all_have_served_something_stays_below_the_limit() {
+    let _machine = beside_others();
+    let (process, name) = server(&["--threads", "32", "--replicas", "1"]);
+    let value = vec![b'v'; 15_000];
+    for round in 0..4 {
+        let mut clients: Vec<_> = (0..64).map(|_| Redis::connect(&name)).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            let key = format!("{round}/{number}");
+            assert_eq!(client.ask(&[b"SET", key.as_bytes(), &value]), "+OK\r\n");
+            assert_eq!(client.ask(&[b"STRLEN", key.as_bytes()]), ":15000\r\n");
+        }
+        let sets = command(&[b"SET", b"key", &value]).repeat(128);
+        let pushed = clients.into_iter().filter(|_| Redis::push(&name, &sets, 1).is_some()).count();
+        assert!(pushed > 32, "{pushed}");
+    }
+    assert_stays_below(&process, "all of 32 threads have served");
+}
+
+/// How many files a process has open.
+fn open_files(process: &Process) -> u64 {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.id())).expect("the process runs");
+    files.count() as u64
+}
+
+#[test]
+fn a_thread_that_serves_connections_has_as_many_files_open_as_are_counted_for_it() {
+    let [few, many] = [1_u64, 33].map(|threads| (threads, server(&["--threads", &threads.to_string()])));
+    let n_more = many.0 - few.0;
+    // At the start a node connects to itself, so one or the other may have some more for a moment.
+    let differ = || {
+        let more = open_files(&many.1.0).saturating_sub(open_files(&few.1.0));
+        if more == n_more * chord::THREAD_FILES {
+            Ok(())
+        } else {
+            Err(format!("{more} for {n_more} threads"))
+        }
+    };
+    wait_for("four files for each thread", ROOM_LIMIT, differ);
+}
+
+#[test]
+fn a_node_that_may_not_have_the_files_of_its_threads_and_connections_says_so_at_the_start() {
+    let with_files = |files: u32, options: &str| {
+        let serve = format!("ulimit -n {files}; exec \"$0\" serve --listen 127.0.0.1:0 {options}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &serve, &program_file()]).env_remove("CHORD_NODE").stdin(Stdio::null());
+        command
+    };
+    for (files, options, n_connections, sentence) in [
+        (336, "--threads 64", 16, "--threads may open 336 files, of which 335 are allowed"),
+        (
+            420,
+            "--threads 64 --connections 100",
+            100,
+            "--connections with --threads may open 420 files, of which 419 are allowed",
+        ),
+    ] {
+        let refused = run_command(&mut with_files(files - 1, options));
+        assert_eq!(refused.code, Some(2), "{options}: {refused:?}");
+        assert!(refused.stderr.contains(sentence), "{options}: {}", refused.stderr);
+        let mut process = Process::start(&mut with_files(files, options));
+        process.wait_until_it_says("Running on").expect("with one more it serves");
+        let left = u64::from(files) - open_files(&process);
+        assert!(left >= n_connections, "{options}: room for {left} of {n_connections} connections");
     }
 }

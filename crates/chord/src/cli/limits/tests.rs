@@ -13,7 +13,7 @@ fn command() -> clap::Command {
 }
 
 /// A node with three copies of each key, in memory.
-const SHAPE: Shape = Shape { replicas: 3, on_disk: false, in_tls: false };
+const SHAPE: Shape = Shape { replicas: 3, on_disk: false, in_tls: false, threads: 2 };
 
 /// The same on a disk.
 const ON_DISK: Shape = Shape { on_disk: true, ..SHAPE };
@@ -144,6 +144,27 @@ fn what_is_not_set_has_room_for_a_value_of_any_size() {
             assert!(all.iter().all(|bytes| *bytes >= (64 << 20) + (8 << 10)), "{options:?}: {all:?}");
         }
     }
+}
+
+#[test]
+fn threads_whose_number_nobody_has_set_take_a_sixteenth_of_the_memory_at_most() {
+    let at_most = |options: &[&str]| {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        parsed(&options).unwrap().threads_at_most()
+    };
+    assert_eq!(at_most(&[]), None);
+    assert_eq!([at_most(&["--memory-max=64MiB"]), at_most(&["--memory-max=1GiB"])], [Some(4), Some(64)]);
+    for (memory, threads) in [("--memory-max=64MiB", 4), ("--memory-max=1GiB", 64)] {
+        let shape = Shape { threads, ..SHAPE };
+        let limits = settled(&[memory], shape).unwrap();
+        assert!(limits.memory.unwrap() >= limits.memory_needed(shape));
+        assert!(limits.connections >= 16, "{limits:?}");
+    }
+    let refused = settled(&["--memory-max=64MiB"], Shape { threads: 40, ..SHAPE }).unwrap_err();
+    assert!(
+        refused.contains("what a node keeps with --threads 40, --value-bytes 1MiB may take "),
+        "{refused}"
+    );
 }
 
 fn settled(options: &[&str], shape: Shape) -> Result<Limits, String> {
