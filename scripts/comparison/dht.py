@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from comparison.servers import READY_SECONDS, Servers, Wrong, free_ports
+from ending import held, start
 
 WARMUP_SECONDS = 0.5
 # Its threads write into each other's lines, but not into a word.
@@ -20,7 +21,7 @@ class Terminal:
     def __init__(self, port, bootstrap):
         line = ["dhtnode", "-p", str(port), "--no-rate-limit"]  # with its limit it answers 350 requests a second
         line += ["-b", f"127.0.0.1:{bootstrap}"] if bootstrap else []
-        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = start(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.rest = b""
 
     def tell(self, commands):
@@ -64,11 +65,12 @@ class Dht(Servers):
         return Client(self.nodes[0], n_at_a_time, value_bytes, seconds)
 
     def __exit__(self, *_):
-        for node in self.nodes:
-            with contextlib.suppress(OSError):
-                node.process.kill()
-            node.process.wait()
-        super().__exit__()
+        with held():
+            for node in self.nodes:
+                with contextlib.suppress(OSError):
+                    node.process.kill()
+                node.process.wait()
+            super().__exit__()
 
 
 class Client:

@@ -15,7 +15,8 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tours"))
 
-from local_ring import READY, Server, Wrong, chord  # noqa: E402
+from ending import held  # noqa: E402
+from local_ring import READY, ROOT, Server, Wrong, cargo_builds, chord, named  # noqa: E402
 
 READY_SECONDS = 60
 # What each program is in: a package of Debian.
@@ -30,9 +31,8 @@ PACKAGES = {
 
 def built(file, *what):
     """A release build of that, or of all, which is made anew if its source has changed; returns where the file is."""
-    root = pathlib.Path(__file__).resolve().parent.parent.parent
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *what], cwd=root, check=True)
-    return str(root / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / file)
+    cargo_builds("--quiet", *what)
+    return str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / file)
 
 
 def installed(programs):
@@ -45,8 +45,9 @@ def installed(programs):
     root = [] if os.geteuid() == 0 else ["sudo"]
     print(f"installing {', '.join(missing)}...", file=sys.stderr, flush=True)
     apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*apt, "install", "-y", *missing], check=True, stdout=subprocess.DEVNULL)
+    for line in ([*apt, "update"], [*apt, "install", "-y", *missing]):
+        if code := subprocess.run(line, check=False, stdout=subprocess.DEVNULL).returncode:
+            raise Wrong(f"{' '.join(missing)} cannot be installed: apt-get ended with {code}")
 
 
 def free_ports(count):
@@ -97,12 +98,13 @@ class Servers:
 
     def __exit__(self, *_):
         # At once, and hard: what they keep is thrown away.
-        for server in self.processes:
-            if server.process.poll() is None:
-                server.process.send_signal(signal.SIGKILL)
-        for server in self.processes:
-            server.process.wait()
-        self.folder.cleanup()
+        with held():
+            for server in self.processes:
+                if server.process.poll() is None:
+                    server.process.send_signal(signal.SIGKILL)
+            for server in self.processes:
+                server.process.wait()
+            self.folder.cleanup()
 
     @property
     def addresses(self):

@@ -12,6 +12,8 @@ import tempfile
 import threading
 import time
 
+from ending import start
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 READY = re.compile(r"Founded a ring|Joined the ring")
 START_SECONDS = 30
@@ -22,11 +24,35 @@ class Wrong(Exception):
     """Something without which there is no tour."""
 
 
+def named():
+    """The program that CHORD names, by its path or as one in PATH; None if it names none."""
+    name = os.environ.get("CHORD")
+    if not name:
+        return None
+    found = shutil.which(name)
+    if not found:
+        there = "there is no such program" if os.path.dirname(name) else "there is no program of that name in PATH"
+        raise Wrong(f"CHORD is {name}, but {there}: name one, or none, so that this tree is built")
+    return os.path.abspath(found)
+
+
+def cargo_builds(*line):
+    """Runs cargo in this tree."""
+    try:
+        subprocess.run(["cargo", "build", "--release", "--locked", *line], cwd=ROOT, check=True)
+    except FileNotFoundError:
+        raise Wrong("there is no cargo to build the program with: install Rust, or name a program by CHORD") from None
+    except subprocess.CalledProcessError as error:
+        raise Wrong(f"the program is not built: cargo ended with {error.returncode}") from None
+
+
 def chord():
     """The program that CHORD names, or the release build, which is built if it is not there."""
-    program = pathlib.Path(os.environ.get("CHORD", ROOT / "target" / "release" / "chord"))
+    if program := named():
+        return program
+    program = ROOT / "target" / "release" / "chord"
     if not program.exists():
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
+        cargo_builds()
     return str(program)
 
 
@@ -35,15 +61,21 @@ class Server:
 
     def __init__(self, line, is_ready, seconds=START_SECONDS):
         self.line, self.printed, self.lines = line, "", queue.Queue()
-        self.process = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        threading.Thread(target=self.read, daemon=True).start()
+        self.process = start(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            threading.Thread(target=self.read, daemon=True).start()
+            self.wait_until(is_ready, seconds)
+        except BaseException:
+            # Whoever is told to end while it waits has no server to end yet.
+            self.kill()
+            raise
+
+    def wait_until(self, is_ready, seconds):
         deadline = time.monotonic() + seconds
         while not is_ready(self):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.end()
-                raise Wrong(f"{' '.join(map(str, line))} does not start:\n{self.printed}")
+                raise Wrong(f"{' '.join(map(str, self.line))} does not start:\n{self.printed}")
             time.sleep(0.02)
 
     def read(self):
