@@ -22,6 +22,8 @@ class Row:
 
     def add(self, operation, ours, theirs):
         """What both did in one round."""
+        if not (ours > 0 and theirs > 0):
+            raise ValueError(f"a round of {operation} has {ours} and {theirs}, which have no ratio")
         self.pairs.setdefault(operation, []).append((ours, theirs))
 
     def is_whole(self, n_rounds):

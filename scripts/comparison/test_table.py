@@ -11,6 +11,7 @@ import sys
 import tempfile
 import types
 import unittest
+from unittest import mock
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(SCRIPTS), str(SCRIPTS / "tours")]
@@ -78,6 +79,11 @@ class Table(unittest.TestCase):
             self.assertEqual((row.is_missed("put"), missed({"one": row})), (is_missed, ["one put"] if is_missed else []))
             self.assertEqual(row.line("put").endswith(", missed |"), is_missed)
 
+    def test_a_side_that_did_nothing_is_not_a_round(self):
+        row = Row("one node", "a", "/s", 1.0, ["put"])
+        self.assertRaises(ValueError, row.add, "put", 100, 0)
+        self.assertEqual((row.lines(), row.is_whole(1)), ([], False))
+
     def test_what_a_line_of_the_document_has_missed_is_marked_and_named(self):
         block = block_of((SCRIPTS.parent / "docs" / "performance.md").read_text(encoding="utf-8"), ONE_RUN).group(0)
         short = []
@@ -116,6 +122,49 @@ class Table(unittest.TestCase):
             document.write_text(f"a\n{BLOCK}\nb\n{RUNS}\nold\n<!-- end -->\nc\n", encoding="utf-8")
             put(document, RUNS, lambda block: block.replace("old", "new \\1"))
             self.assertEqual(document.read_text(encoding="utf-8"), f"a\n{BLOCK}\nb\n{RUNS}\nnew \\1\n<!-- end -->\nc\n")
+
+    def test_the_last_of_several_runs_and_all_of_them_are_written_and_told_by_the_exit_code(self):
+        def run(strict, busy, fails=False):
+            """The exit code of two runs, and what they have written."""
+            rates = iter([2, 1])
+
+            def one(options, row):
+                if fails:
+                    raise Wrong("nobody is at home")
+                rate = next(rates)
+                for _ in range(options.rounds):
+                    row.add("put", rate, 2)
+
+            compared = script()
+            with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ), mock.patch("builtins.print"):
+                os.environ["CHORD"] = "sh"
+                compared.DOCUMENT = pathlib.Path(folder) / "performance.md"
+                compared.DOCUMENT.write_text(f"{ONE_RUN}\n<!-- end -->\n{RUNS}\n<!-- end -->\n", encoding="utf-8")
+                compared.ROWS = {"one": (one, Row("one node", "a", "/s", 1.0, ["put"]))}
+                compared.machine = mock.Mock(QUIET_LOAD=0.5, **{
+                    "now.return_value": "2026-11-27 09:00", "load.return_value": 0.1, "busy_cores.return_value": busy,
+                    "make.return_value": "a machine",
+                })
+                words = {"only": ["one"], "rounds": 3, "seconds": 2, "runs": 2, "write": True, "noisy": False, "strict": strict}
+                code = compared.compare(types.SimpleNamespace(**words, is_given=False, is_all=True))
+                return code, compared.DOCUMENT.read_text(encoding="utf-8")
+
+        code, written = run(strict=False, busy=0.2)
+        self.assertEqual(code, 0)
+        line = "| one node | put | 1 /s | a | 2 /s | **0.50**, 0.50 – 0.50 | at least 1.0, missed |\n"
+        self.assertIn(line, block_of(written, ONE_RUN).group(0))
+        cells = "**1.00**, 1.00 – 1.00; 2 /s to 2 /s | **0.50**, 0.50 – 0.50, missed; 1 /s to 2 /s"
+        self.assertIn(f"| one node | put | at least 1.0 | {cells} |\n", block_of(written, RUNS).group(0))
+        how = "a load of 0.1 before it, and up to 0.2 cores busy before a row; a machine"
+        self.assertIn(f"- Run 2: 2026-11-27 09:00 to 09:00 UTC; 3 rounds of 2 s; {how}. Missed: one put.\n", written)
+        self.assertEqual(run(strict=True, busy=0.2)[0], 1)
+        code, written = run(strict=False, busy=1.5)
+        self.assertEqual(code, 1)
+        self.assertNotIn("| one node", block_of(written, ONE_RUN).group(0))
+        self.assertIn("| beside other work | beside other work |", block_of(written, RUNS).group(0))
+        code, written = run(strict=False, busy=0.2, fails=True)
+        self.assertEqual(code, 1)
+        self.assertIn("| not measured | not measured |", block_of(written, RUNS).group(0))
 
     def test_a_program_that_is_not_there_is_not_built_instead(self):
         before = os.environ.get("CHORD")
