@@ -35,11 +35,13 @@ class Elsewhere:
         for side, address in ((self.here, HERE), (self.there, THERE)):
             steps += [("-n", side, "address", "add", f"{address}/30", "dev", "cable"), ("-n", side, "link", "set", "cable", "up"),
                       ("-n", side, "link", "set", "lo", "up")]
-        for step in steps:
-            done = ip(*step)
-            if done.returncode != 0:
-                self.__exit__()
-                raise PermissionError(done.stderr.strip())
+        try:
+            for step in steps:
+                if (done := ip(*step)).returncode != 0:
+                    raise PermissionError(done.stderr.strip())
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

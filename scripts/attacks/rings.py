@@ -1,10 +1,13 @@
 """Rings that are attacked: three nodes each, what they say of themselves, and the log and the numbers that an attack leaves."""
 
+import concurrent.futures
+import datetime
 import http.client
 import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -15,7 +18,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tours"))
 
-from local_ring import ROOT, Wrong  # noqa: E402
+from local_ring import ROOT  # noqa: E402
+
+from .ending import Wrong  # noqa: E402
 
 # Each address of the loopback is a host of its own, for certificates and for limits of clients alike.
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
@@ -33,6 +38,41 @@ N_KEYS = 20
 LARGE_BYTES = 256 << 10
 SECRETS = {role: f"the-secret-of-{role}s-{role}s" for role in ("node", "admin", "write", "read")}
 NO_SECRET = "the-secret-of-nobody"
+# A node tells of the same once in so long, and half a second more.
+QUIET_SECONDS = 10.5
+# Attackers come from elsewhere: what they do themselves must take nothing from the nodes. So this program steps back, and starts
+# nodes and other clients by a thread that has not.
+STEPS_BACK = 10
+STARTER, STARTED = concurrent.futures.ThreadPoolExecutor(1), []
+
+
+def step_back():
+    STARTER.submit(os.getpid).result()
+    os.setpriority(os.PRIO_PROCESS, 0, STEPS_BACK)
+
+
+def start(line, **options):
+    def by_that_thread():
+        STARTED.append(subprocess.Popen(list(map(str, line)), stdin=subprocess.DEVNULL, **options))
+        return STARTED[-1]
+
+    return STARTER.submit(by_that_thread).result()
+
+
+def end_all():
+    """At once, and hard: what they keep is thrown away. A signal may have come while one was started."""
+    STARTER.submit(int).result()
+    for process in STARTED:
+        process.kill()
+    while STARTED:
+        STARTED.pop().wait()
+
+
+def make_certificates(folder, *hosts):
+    names = [word for host in hosts for word in ("--name", host)]
+    done = subprocess.run([program(), "tls", "init", folder, *names], capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not (folder / "ca.pem").exists():
+        raise Wrong(f"{program()} makes no certificates: {done.stderr.strip() or 'it says nothing'}")
 
 
 class Failed(Exception):
@@ -46,6 +86,8 @@ class LeftOut(Exception):
 def program():
     """The program that CHORD names, or the one that was built last."""
     named = os.environ.get("CHORD")
+    if named and shutil.which(named) is None:
+        raise Wrong(f"CHORD names {named}, which is no program: build one by `cargo build -p chord --release`, and name that")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     built = [target / kind / "chord" for kind in ("release", "debug")]
     there = [path for path in built if path.exists()]
@@ -73,6 +115,7 @@ class Ring:
         self.kind, self.has_secrets, self.is_tls = kind, kind in ("secret", "tls"), kind == "tls"
         self.folder = tempfile.TemporaryDirectory(prefix="chord-attack-")
         self.path, self.processes, self.nodes = pathlib.Path(self.folder.name), [], []
+        self.lines, self.read_to = [], [0] * len(HOSTS)
         self.ca = str(self.path / "certs" / "ca.pem") if self.is_tls else None
         try:
             self.begin()
@@ -82,8 +125,7 @@ class Ring:
 
     def begin(self):
         if self.is_tls:
-            names = [word for host in [*HOSTS, ATTACKER] for word in ("--name", host)]
-            subprocess.run([program(), "tls", "init", self.path / "certs", *names], check=True, capture_output=True)
+            make_certificates(self.path / "certs", *HOSTS, ATTACKER)
         self.secret_file("node", *(f"{role} {secret}" for role, secret in SECRETS.items() if role != "node"))
         for idx, host in enumerate(HOSTS):
             with socket.create_server((host, 0)) as free:
@@ -117,15 +159,17 @@ class Ring:
             line += ["--tls-cert", f"{of_host}.pem", "--tls-key", f"{of_host}.key", "--tls-ca", self.ca]
         line += ["--join", self.nodes[0]] if idx else []
         with open(self.path / f"log-{idx}", "wb") as log:
-            self.processes.append(subprocess.Popen(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=log, stderr=log))
-        until(f"{self.nodes[idx]} answers", lambda: self.ask(idx, "GET", "/healthz")[0] == 200)
+            self.processes.append(start(line, stdout=log, stderr=log))
+        until(f"{self.nodes[idx]} answers", lambda: self.answers(idx))
+
+    def answers(self, idx):
+        if self.processes[idx].poll() is not None:
+            said = (self.path / f"log-{idx}").read_text(errors="replace").strip()[-300:]
+            raise Wrong(f"{program()} serve ended with {self.processes[idx].returncode} at once, and said {said or 'nothing'}")
+        return self.ask(idx, "GET", "/healthz")[0] == 200
 
     def end(self):
-        # At once, and hard: what they keep is thrown away.
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
+        end_all()
         self.folder.cleanup()
 
     # Sockets.
@@ -220,23 +264,32 @@ class Ring:
                         found[match[1]] = found.get(match[1], 0) + number
         return found
 
-    def logged(self):
-        """The events of the log so far; of those who are refused with the reason."""
-        found = set()
-        for idx in range(3):
-            for line in (self.path / f"log-{idx}").read_text(errors="replace").splitlines():
+    def log(self):
+        """What the logs tell of, each with its reason where one is refused, in the order in which it was read."""
+        for idx, begin in enumerate(self.read_to):
+            with open(self.path / f"log-{idx}", "rb") as log:
+                log.seek(begin)
+                lines = log.read().split(b"\n")[:-1]  # The last one may be half written.
+            self.read_to[idx] += sum(len(line) + 1 for line in lines)
+            for line in lines:
                 try:
                     said = json.loads(line)
-                except ValueError:
+                    at = datetime.datetime.fromisoformat(said["timestamp"]).timestamp()
+                except (ValueError, KeyError, TypeError):
                     continue
-                found.add((said.get("event"), said.get("why")))
-        return found
+                self.lines.append((said.get("event"), said.get("why"), at))
+        return self.lines
+
+    def quiet_for(self, wanted):
+        """For how long it still has to wait until the nodes would tell of each of these again."""
+        last = max((at for event, why, at in self.log() if (event, why) in wanted), default=0)
+        return max(0, last + QUIET_SECONDS - time.time())
 
     def load(self, seconds, rate):
         """Other clients, for so long."""
         secret = SECRETS["write"] if self.has_secrets else "-"
         line = [sys.executable, HERE / "load.py", seconds, rate, secret, self.ca or "-", *self.nodes]
-        return subprocess.Popen(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return start(line, stdout=subprocess.PIPE, text=True)
 
 
 def told(sock, said):

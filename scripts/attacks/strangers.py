@@ -10,7 +10,7 @@ import threading
 import time
 
 from . import frames
-from .rings import ATTACKER, HOSTS, NO_SECRET, PATIENCE_SECONDS, RING, SECRETS, Failed, program
+from .rings import ATTACKER, HOSTS, NO_SECRET, PATIENCE_SECONDS, RING, SECRETS, Failed, make_certificates, program
 
 PUT = b'{"key": "attack-0", "value": "taken"}'
 XML = b'<?xml version="1.0"?><methodCall><methodName>put</methodName><params><param><value><struct><member><name>key</name><value>attack-0</value></member><member><name>value</name><value>taken</value></member></struct></value></param></params></methodCall>'
@@ -368,7 +368,7 @@ def handshakes_that_break(ring):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     other = ring.path / "other"
     if not other.exists():
-        subprocess.run([program(), "tls", "init", other, "--name", HOSTS[1]], check=True, capture_output=True)
+        make_certificates(other, HOSTS[1])
     context.load_cert_chain(other / f"{HOSTS[1]}.pem", other / f"{HOSTS[1]}.key")
     try:
         with context.wrap_socket(ring.connect(plain=True), server_hostname=HOSTS[0]) as sock:
