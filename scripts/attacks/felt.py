@@ -13,7 +13,7 @@ TIMES = 2
 # What is less than this is how exactly a program in Python wakes up, and counts as this.
 LEAST_MS = 1
 # Once is enough if it holds; where it does not, the median of so many.
-ROUNDS = 3
+ROUNDS = 5
 # And so many more where the machine was too busy to say.
 BUSY_ROUNDS = 3
 PAUSE_SECONDS = 0.05
