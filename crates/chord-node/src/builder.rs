@@ -401,11 +401,10 @@ impl Builder {
         let storage = Storage::open(self.data.as_ref(), &name, &ring, &self.limits).await?;
         let listener = bound.listen()?;
         let listens_at = listener.local_addr().ok();
-        let past = storage.past(&name).await;
+        let (store, past) = (storage.store(), storage.past(&name).await);
         let me = Peer::of_name(name, size);
         // Later lives of a node have later numbers, as long as its clock does not go back.
         let machine = chord_ring::Node::new(config, me.clone(), Incarnation(now_ms()));
-        let store = storage.store();
         let records = replicator(&me, settings, &store, &past, now);
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let crew = Crew::of(self.threads).map_err(StartError::Threads)?;

@@ -137,7 +137,7 @@ fn a_value_must_fit_into_what_all_requests_may_take_with_its_key_and_what_else_c
 #[test]
 fn what_is_not_set_has_room_for_a_value_of_any_size() {
     for shape in [SHAPE, ON_DISK] {
-        for options in [&["--value-bytes=64MiB"][..], &["--value-bytes=64MiB", "--memory-max=1GiB"]] {
+        for options in [&["--value-bytes=64MiB"][..], &["--value-bytes=64MiB", "--memory-max=2GiB"]] {
             let limits = settled(options, shape).unwrap();
             let holder = if shape.on_disk { limits.pending_bytes } else { limits.store_bytes };
             let all = [holder, limits.copies_bytes as u64, limits.bodies_bytes as u64];
