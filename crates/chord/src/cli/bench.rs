@@ -128,7 +128,7 @@ enum Other {
 
 impl BenchArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::with_hangup()?;
         match self.other {
             Some(Other::Grow(args)) => return args.run(&mut signals).await,
             Some(Other::Sim(args)) => return args.run(&mut signals).await,

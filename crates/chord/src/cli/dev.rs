@@ -75,7 +75,7 @@ pub(crate) struct DevArgs {
 
 impl DevArgs {
     pub(crate) async fn run(self, log: &Log) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::with_hangup()?;
         let names = self.names()?;
         if let Some(shortage) = files::raise_limit().and_then(|allowed| files::shortage(self.nodes, allowed))
         {

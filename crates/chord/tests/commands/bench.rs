@@ -254,19 +254,79 @@ fn bench_looks_at_its_secret_before_it_starts_a_server() {
 
 #[test]
 fn bench_that_is_stopped_leaves_no_process() {
-    stop_and_look_for_processes(&["bench", "--nodes", "1", "--seconds", "600"], "Writing ");
     let growing = ["bench", "grow", "--nodes", "1", "--simulated", "1", "--seconds", "600"];
-    stop_and_look_for_processes(&growing, "Measuring ");
+    // A terminal that is closed is such a wish as well.
+    for signal in ["INT", "HUP"] {
+        stop_and_look_for_processes(&["bench", "--nodes", "1", "--seconds", "600"], "Writing ", signal);
+        stop_and_look_for_processes(&growing, "Measuring ", signal);
+    }
 }
 
-fn stop_and_look_for_processes(arguments: &[&str], begins: &str) {
+#[test]
+fn a_closed_terminal_leaves_no_frozen_server_behind() {
+    let arguments = [
+        "bench",
+        "slow-peer",
+        "--fault",
+        "frozen",
+        "--rounds",
+        "1",
+        "--seconds",
+        "5",
+        "--rate",
+        "20",
+        "--keys",
+        "20",
+    ];
+    let mut bench = Running::start(&arguments);
+    bench.told("Round 1 ");
+    let servers = children(&bench);
+    let begin = Instant::now();
+    while !servers.iter().any(|server| is_stopped(server)) {
+        assert!(begin.elapsed() < DEADLINE, "none of {servers:?} was frozen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bench.signal("HUP");
+    assert_eq!(bench.code(), Some(1));
+    for server in servers {
+        assert!(!std::path::Path::new("/proc").join(&server).exists(), "process {server} still runs");
+    }
+}
+
+/// Whether a process stands still after a signal, by the letter for its state (proc(5)).
+fn is_stopped(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+}
+
+#[test]
+fn nohup_keeps_a_bench_going_when_its_terminal_is_closed() {
+    let program = env!("CARGO_BIN_EXE_chord");
+    let mut command = Command::new("nohup");
+    command.args([program, "bench", "--nodes", "1", "--seconds", "1", "--keys", "10"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+    let mut bench = Running { child, stdout, stderr };
+    bench.told("Measuring ");
+    bench.signal("HUP");
+    assert_eq!(bench.code(), Some(0));
+}
+
+/// The processes that one has started.
+fn children(of: &Running) -> Vec<String> {
+    let told = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", of.child.id()));
+    told.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+fn stop_and_look_for_processes(arguments: &[&str], begins: &str, signal: &str) {
     let mut bench = Running::start(arguments);
     bench.told(begins);
-    let children = format!("/proc/{0}/task/{0}/children", bench.child.id());
-    let children = std::fs::read_to_string(children).unwrap_or_default();
-    bench.signal("INT");
-    assert_eq!(bench.code(), Some(1));
-    for child in children.split_whitespace() {
-        assert!(!std::path::Path::new("/proc").join(child).exists(), "process {child} still runs");
+    let children = children(&bench);
+    assert!(!children.is_empty() || !cfg!(target_os = "linux"), "it has started a server");
+    bench.signal(signal);
+    assert_eq!(bench.code(), Some(1), "SIG{signal}");
+    for child in children {
+        assert!(!std::path::Path::new("/proc").join(&child).exists(), "process {child} still runs");
     }
 }

@@ -68,7 +68,7 @@ fn experiment_id(text: &str) -> Result<String, String> {
 
 impl PaperArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::with_hangup()?;
         files::prepare(&self.out)?;
         let work = Arc::new(Work::new(self.experiments(), self.seed, self.out.clone()));
         let n_threads = self.n_threads();

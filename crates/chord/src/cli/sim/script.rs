@@ -32,7 +32,7 @@ impl ScriptArgs {
         };
         let wrong = |error| Usage::new(format!("{name}, {error}"));
         let script = Script::parse(&self.read(&name)?).map_err(wrong)?;
-        let run = Signals::new()?.hear(move |is_stopped| script.run_while(|| !is_stopped())).await?;
+        let run = Signals::with_hangup()?.hear(move |is_stopped| script.run_while(|| !is_stopped())).await?;
         output::styled(&run.transcript)?;
         if run.is_interrupted {
             anyhow::bail!("{name}: stopped before the end of the script");

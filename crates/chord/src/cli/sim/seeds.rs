@@ -32,7 +32,7 @@ pub(crate) async fn run_all<T: Send, S: Sum<T> + Default + 'static>(
     seeds: Seeds,
     run: impl Fn(u64) -> T + Send + Sync + 'static,
 ) -> anyhow::Result<S> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::with_hangup()?;
     if seeds.count > 1 {
         note(format_args!("Running {} seeds...", thousands(seeds.count)));
     }
