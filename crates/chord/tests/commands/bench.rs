@@ -132,6 +132,25 @@ fn bench_measures_what_a_slow_peer_costs_others() {
 }
 
 #[test]
+fn bench_fails_where_requests_beside_a_slow_peer_do_whatever_the_ratio() {
+    let arguments =
+        ["bench", "slow-peer", "--fault", "frozen", "--rounds", "1", "--seconds", "7", "--limit", "1000000"];
+    // All copies of a write must be made, and of most keys the one that stands still has one.
+    let load = ["--replicas", "5", "--write-quorum", "5", "--rate", "20", "--clients", "4", "--keys", "50"];
+    let output = run(&[&arguments[..], &load, &["--json"]].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let put = &report["rows"][0];
+    assert!(put["operation"] == "put" && put["errors"].as_u64() > Some(0), "{report}");
+    let sentence = said.lines().last().unwrap();
+    assert!(
+        sentence.starts_with("error: ") && sentence.contains(" requests failed; the first failure: "),
+        "{said}"
+    );
+}
+
+#[test]
 fn bench_measures_a_join_and_finds_the_records_at_the_newcomer() {
     let arguments = ["bench", "join", "--records", "3000", "--rest", "1", "--rate", "100", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();

@@ -72,7 +72,9 @@ Starts a ring of server processes, and sends reads and writes at a fixed rate to
 does not own. Nodes reach each other through proxies, with a fault and without; those slow down the connections to that one, and \
 those on which it names itself as who asks. Requests go past them. Each fault is measured beside a time without any, in \
 turn, and the ring is let heal before the next. What happens when the fault begins counts. A request counts from when it \
-should have been sent, but for the 2 ms that timers may be late. It fails if the median ratio of any row is above --limit.")]
+should have been sent, but for the 2 ms that timers may be late. Every value read is compared with the one written.
+
+The exit code is 1 if a request failed, while the ring healed too, or if the median ratio of any row is above --limit.")]
 pub(crate) struct SlowPeerArgs {
     /// What is wrong with the peer; may be repeated; all of these, one after the other, if not given
     #[arg(long, value_enum)]
@@ -193,7 +195,9 @@ impl SlowPeerArgs {
         let ill = load.take()?;
         ring.end(fault).await?;
         ring.until_well().await?;
-        Ok(Round { fault, well, ill })
+        let mut round = Round { fault, well, ill };
+        round.add_failures(before, load.take()?);
+        Ok(round)
     }
 }
 

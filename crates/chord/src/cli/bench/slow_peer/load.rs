@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use chord::{Client, Consistency, Key, NodeName, Operation, VALUE_BYTES_DEFAULT, Value};
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
+use crate::cli::bench::keys::{is_value, write_value};
 use crate::cli::bench::pacing::counts_from;
 
 /// Longest latency that is told apart: beyond every deadline.
@@ -53,6 +55,17 @@ impl Seen {
         self.latencies.saturating_record(micros(latency));
     }
 
+    fn fail(&mut self, failure: String) {
+        self.errors += 1;
+        self.first_failure.get_or_insert(failure);
+    }
+
+    /// Counts what failed in a time that is not measured, too.
+    pub(super) fn add_failures(&mut self, of: Self) {
+        self.errors += of.errors;
+        self.first_failure = self.first_failure.take().or(of.first_failure);
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.latencies.len()
     }
@@ -90,10 +103,9 @@ pub(super) struct Load {
 impl Load {
     /// Writes each key once, and begins.
     pub(super) async fn start(plan: &Plan) -> anyhow::Result<Self> {
-        let value = Value::new(&vec![b'v'; plan.value_bytes], VALUE_BYTES_DEFAULT)?;
         let first = Client::new(plan.nodes[0].clone());
-        for key in &*plan.keys {
-            let put = Operation::put(value.clone());
+        for (idx, key) in plan.keys.iter().enumerate() {
+            let put = Operation::put(value(idx, plan.value_bytes)?);
             first.operate(key.clone(), put, Consistency::Usual, ANSWER_WITHIN).await?;
         }
         let seen = Arc::new([Mutex::new(Seen::new()?), Mutex::new(Seen::new()?)]);
@@ -108,7 +120,7 @@ impl Load {
             let beat = Beat {
                 client: Client::new(plan.nodes[usize::from(number / 2) % plan.nodes.len()].clone()),
                 kind,
-                value: value.clone(),
+                value_bytes: plan.value_bytes,
                 keys: Arc::clone(&plan.keys),
                 key_idx: usize::from(number),
                 began,
@@ -153,7 +165,7 @@ fn micros(time: Duration) -> u64 {
 struct Beat {
     client: Client,
     kind: Kind,
-    value: Value,
+    value_bytes: usize,
     keys: Arc<[Key]>,
     key_idx: usize,
     began: Instant,
@@ -174,24 +186,47 @@ impl Beat {
             // A step that has no part in common with how many keys there are comes to each of them; it is prime.
             let step = if self.keys.len().is_multiple_of(KEY_STEP) { 1 } else { KEY_STEP };
             self.key_idx = (self.key_idx + step) % self.keys.len();
-            let operation = match self.kind {
-                Kind::Put => Operation::put(self.value.clone()),
-                Kind::Get => Operation::Get,
-            };
-            let key = self.keys[self.key_idx].clone();
-            let ended = self.client.operate(key, operation, Consistency::Usual, ANSWER_WITHIN).await;
+            let ended = self.ask().await;
             let mut seen = seen[self.kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
             match ended {
-                Ok(_) => seen.note(since.elapsed()),
-                Err(error) => {
-                    seen.errors += 1;
-                    seen.first_failure.get_or_insert_with(|| error.to_string());
-                }
+                Ok(()) => seen.note(since.elapsed()),
+                Err(error) => seen.fail(format!("{error:#}")),
             }
             drop(seen);
             self.due += self.pause;
             self.oldest.store(micros(self.due), Ordering::Relaxed);
         }
+    }
+
+    /// One request, whose answer must be the right one.
+    async fn ask(&self) -> anyhow::Result<()> {
+        let key = self.keys[self.key_idx].clone();
+        let operation = match self.kind {
+            Kind::Put => Operation::put(value(self.key_idx, self.value_bytes)?),
+            Kind::Get => Operation::Get,
+        };
+        let operated = self.client.operate(key, operation, Consistency::Usual, ANSWER_WITHIN).await?;
+        let found = operated.outcome.record.and_then(|record| record.value);
+        match self.kind {
+            Kind::Put => Ok(()),
+            Kind::Get => check(found, self.key_idx, self.value_bytes),
+        }
+    }
+}
+
+/// What is written under the key of that number.
+fn value(number: usize, bytes: usize) -> anyhow::Result<Value> {
+    let mut value = Vec::with_capacity(bytes);
+    write_value(number as u64, bytes, &mut value);
+    Ok(Value::new(&value, VALUE_BYTES_DEFAULT)?)
+}
+
+/// Whether that was written under the key of that number: all keys are, before anything is asked.
+fn check(found: Option<Value>, number: usize, bytes: usize) -> anyhow::Result<()> {
+    match found {
+        None => bail!("a key that was written is not found"),
+        Some(value) if is_value(value.as_bytes(), number as u64, bytes) => Ok(()),
+        Some(_) => bail!("the value is not the one written"),
     }
 }
 
@@ -204,5 +239,16 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(ages(ms(100), ms(30), ms(170)).collect::<Vec<_>>(), [ms(70), ms(40), ms(10)]);
         assert_eq!(ages(ms(100), ms(30), ms(99)).count(), 0, "it is not due yet");
+    }
+
+    #[test]
+    fn only_what_was_written_under_a_key_is_a_right_answer() {
+        let said = |found: Option<Value>| check(found, 7, 11).map_err(|error| error.to_string());
+        assert_eq!(said(Some(value(7, 11).expect("it is short"))), Ok(()));
+        assert_eq!(said(None), Err("a key that was written is not found".to_owned()));
+        for (number, bytes) in [(8, 11), (7, 10)] {
+            let other = value(number, bytes).expect("it is short");
+            assert_eq!(said(Some(other)), Err("the value is not the one written".to_owned()));
+        }
     }
 }

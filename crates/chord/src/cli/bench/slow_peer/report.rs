@@ -19,6 +19,14 @@ pub(super) struct Round {
     pub(super) ill: [Seen; 2],
 }
 
+impl Round {
+    /// Counts what failed before that which was measured, and after it while the ring healed.
+    pub(super) fn add_failures(&mut self, before: [Seen; 2], after: [Seen; 2]) {
+        self.well.iter_mut().zip(before).for_each(|(seen, unmeasured)| seen.add_failures(unmeasured));
+        self.ill.iter_mut().zip(after).for_each(|(seen, unmeasured)| seen.add_failures(unmeasured));
+    }
+}
+
 /// Results and the settings that led to them.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -83,8 +91,13 @@ impl Report {
         if json { output::json(self) } else { output::styled(&self.text()) }
     }
 
-    /// Fails if something took longer than it may.
+    /// Fails if a request did, or if something took longer than it may.
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        if let Some(failure) = self.rows.iter().find_map(|row| row.first_failure.as_ref()) {
+            let n_failed: u64 = self.rows.iter().map(|row| row.errors).sum();
+            let n_answered: u64 = self.rows.iter().map(|row| row.requests).sum();
+            bail!("{n_failed} of {} requests failed; the first failure: {failure}", n_failed + n_answered);
+        }
         let worst = self.rows.iter().max_by(|one, other| one.p99_ratio.total_cmp(&other.p99_ratio));
         let Some(Row { fault, operation, p99_ratio, .. }) = worst.filter(|row| row.p99_ratio > self.limit)
         else {
@@ -213,6 +226,11 @@ mod tests {
         assert!(refused.starts_with("beside a slow peer the p99 of put took 1.3"), "{refused}");
         assert!(report(1.4).check().is_ok(), "the greatest of all rounds is not the median");
         assert!(!report(1.4).text().contains("not slowed"));
+        let mut failed = report(1.4);
+        failed.rows[1].errors = 3;
+        failed.rows[1].first_failure = Some("nobody was there".to_owned());
+        let refused = failed.check().expect_err("whatever the ratio").to_string();
+        assert_eq!(refused, "3 of 1203 requests failed; the first failure: nobody was there");
         let nameless = Report { nameless_connections: 2, ..report(1.4) };
         assert!(nameless.text().contains("2 connections between nodes were not slowed"));
     }
@@ -222,6 +240,12 @@ mod tests {
         let mut rounds = [round(10, 40), round(20, 10), round(10, 12)];
         rounds[1].ill[1].errors = 2;
         rounds[1].ill[1].first_failure = Some("nobody was there".to_owned());
+        let failures = |errors, first: Option<&str>| {
+            let mut failed = seen(1);
+            (failed.errors, failed.first_failure) = (errors, first.map(str::to_owned));
+            [failed.clone(), failed]
+        };
+        rounds[0].add_failures(failures(0, None), failures(1, Some("it went while all healed")));
         let rounds: Vec<&Round> = rounds.iter().collect();
         let put = Row::new(Fault::Slow, "put", 0, &rounds);
         let near = |figure: f64, expected: f64| (figure - expected).abs() <= expected / 100.0;
@@ -236,12 +260,15 @@ mod tests {
         ] {
             assert!(near(figure, expected), "{figure} is not {expected}: {put:?}");
         }
-        assert_eq!((put.requests, put.errors, &put.first_failure), (600, 0, &None));
+        assert_eq!(
+            (put.requests, put.errors, &put.first_failure),
+            (600, 1, &Some("it went while all healed".to_owned()))
+        );
         let get = Row::new(Fault::Slow, "get", 1, &rounds);
-        assert!(near(get.p99_ratio, 1.0) && get.errors == 2, "{get:?}");
-        assert_eq!(get.first_failure.as_deref(), Some("nobody was there"));
+        assert!(near(get.p99_ratio, 1.0) && get.errors == 3, "{get:?}");
+        assert_eq!(get.first_failure.as_deref(), Some("it went while all healed"));
         let cells = get.cells();
         let ends = [&cells[0], &cells[1], &cells[cells.len() - 1]];
-        assert_eq!(ends, ["slow", "get", "2"]);
+        assert_eq!(ends, ["slow", "get", "3"]);
     }
 }
