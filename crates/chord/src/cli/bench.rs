@@ -134,7 +134,9 @@ impl BenchArgs {
             Some(Other::Sim(args)) => return args.run(&mut signals).await,
             Some(Other::Idle(_) | Other::Join(_) | Other::Repair(_) | Other::SlowPeer(_)) | None => {}
         }
-        let mut cluster = Cluster::new(self.setup()?);
+        let setup = self.setup()?;
+        setup.keeping.check()?;
+        let mut cluster = Cluster::new(setup);
         let ended = tokio::select! {
             ended = self.measure_any(&mut cluster) => ended,
             () = signals.next() => Err(anyhow::anyhow!("stopped before the measurement was done")),

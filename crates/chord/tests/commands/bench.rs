@@ -151,6 +151,33 @@ fn bench_fails_where_requests_beside_a_slow_peer_do_whatever_the_ratio() {
 }
 
 #[test]
+fn bench_makes_no_directory_but_in_one_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("typo");
+    let inner = missing.join("data");
+    let path = inner.to_str().unwrap();
+    for command in [&["bench"][..], &["bench", "grow", "--simulated", "1"], &["bench", "slow-peer"]] {
+        let sentence = failure(&[command, &["--nodes", "4", "--disk", "--data", path]].concat(), 1);
+        assert_eq!(sentence, format!("there is no directory {path}: make it, or name another by --data"));
+    }
+    assert!(!missing.exists());
+}
+
+#[test]
+fn bench_refuses_more_copies_of_a_write_than_there_are_under_the_name_that_was_typed() {
+    for command in [&["bench"][..], &["bench", "repair"], &["bench", "slow-peer"]] {
+        let sentence = failure(&[command, &["--write-quorum", "4"]].concat(), 2);
+        assert_eq!(
+            sentence,
+            format!(
+                "--write-quorum is 4, and there are only 3 copies of a key: lower it, or raise --replicas (see chord {} --help)",
+                command.join(" ")
+            )
+        );
+    }
+}
+
+#[test]
 fn bench_measures_a_join_and_finds_the_records_at_the_newcomer() {
     let arguments = ["bench", "join", "--records", "3000", "--rest", "1", "--rate", "100", "--json"];
     let report: Value = serde_json::from_str(&answer(&arguments)).unwrap();

@@ -113,6 +113,7 @@ pub(crate) struct GrowArgs {
 impl GrowArgs {
     pub(super) async fn run(self, signals: &mut Signals) -> anyhow::Result<()> {
         let (nodes, simulated) = (sizes(&self.nodes)?, sizes(&self.simulated)?);
+        self.keeping.check()?;
         if let Some(folder) = &self.out {
             plots::prepare(folder)?;
         }

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, process};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chord::{REPLICAS_DEFAULT, REPLICAS_MAX};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::cli::exit::Usage;
 use crate::cli::number;
 use crate::cli::serve::When;
 
@@ -20,7 +21,8 @@ pub(super) struct KeepingArgs {
         value_parser = number::within::<u8>("the number of replicas", 1..=REPLICAS_MAX.into()))]
     replicas: u8,
 
-    /// How many copies must be made before a write is acknowledged; more than half of them if not given
+    /// How many copies must be made before a write is acknowledged, 1 to 8 and at most --replicas; more than half of
+    /// them if not given
     #[arg(long, value_name = "COUNT",
         value_parser = number::within::<u8>("the write quorum", 1..=REPLICAS_MAX.into()))]
     write_quorum: Option<u8>,
@@ -29,7 +31,7 @@ pub(super) struct KeepingArgs {
     #[arg(long)]
     disk: bool,
 
-    /// Make those directories in this one rather than where temporary files are
+    /// Make those directories in this one, which is there already, rather than where temporary files are
     #[arg(long, value_name = "DIR", requires = "disk")]
     data: Option<PathBuf>,
 
@@ -70,9 +72,30 @@ impl KeepingArgs {
         told
     }
 
+    /// Whether that can be.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if let Some(copies) = self.write_quorum.filter(|copies| *copies > self.replicas) {
+            return Err(Usage::new(format!(
+                "--write-quorum is {copies}, and there are only {} copies of a key: lower it, or raise --replicas",
+                self.replicas
+            ))
+            .into());
+        }
+        let parent = self.parent();
+        if self.disk && !parent.is_dir() {
+            bail!("there is no directory {}: make it, or name another by --data", parent.display());
+        }
+        Ok(())
+    }
+
+    /// Where the directory for all servers is made.
+    fn parent(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
     /// The directory for all servers, if they keep their records on the disk.
     pub(super) fn home(&self) -> anyhow::Result<Option<Home>> {
-        self.disk.then(|| Home::new(self.data.as_deref())).transpose()
+        self.disk.then(|| Home::new(&self.parent())).transpose()
     }
 
     /// How many copies of a record there are in a ring of so many nodes.
@@ -116,11 +139,9 @@ impl Kept {
 pub(super) struct Home(PathBuf);
 
 impl Home {
-    fn new(parent: Option<&Path>) -> anyhow::Result<Self> {
-        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+    fn new(parent: &Path) -> anyhow::Result<Self> {
         let home = parent.join(format!("chord-bench-{}", process::id()));
-        let made = fs::create_dir_all(&parent).and_then(|()| fs::create_dir(&home));
-        made.with_context(|| format!("cannot make the directory {}", home.display()))?;
+        fs::create_dir(&home).with_context(|| format!("cannot make the directory {}", home.display()))?;
         Ok(Self(home))
     }
 }
