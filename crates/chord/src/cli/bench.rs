@@ -40,6 +40,7 @@ use super::{number, seed};
 use cluster::{Cluster, Setup};
 use door::Door;
 use keeping::KeepingArgs;
+use load::Lanes;
 use measured::Measured;
 use options::LoadArgs;
 use report::{Report, Run, Used};
@@ -190,14 +191,16 @@ impl BenchArgs {
         let workload = self.load.workload(nodes).await?;
         if !self.load.no_fill {
             note(format_args!("Writing {} keys...", self.load.keys));
-            load::fill(&workload).await?;
+            load::fill(&lanes).await?;
+        // What must be known of the nodes is asked once: one that hangs later is a failure among the figures.
+        let lanes = Lanes::of(&workload).await?;
         }
         note(format_args!("Measuring {}...", self.what()));
         let before = (cluster.samples(), process::own_sample());
         let mut runs = Vec::new();
         for reads_percent in self.load.reads.map_or(vec![0, 100], |percent| vec![percent]) {
             let idle = cluster.samples();
-            let tally = load::measure(&workload, reads_percent).await?;
+            let tally = load::measure(&lanes, reads_percent).await?;
             let servers = process::usage(&idle, &cluster.samples());
             let operations = tally.operations.into_iter();
             let operations =

@@ -151,6 +151,35 @@ fn bench_fails_where_requests_beside_a_slow_peer_do_whatever_the_ratio() {
 }
 
 #[test]
+fn bench_tells_what_it_measured_of_a_node_that_hangs_at_every_door() {
+    std::thread::scope(|scope| {
+        for door in ["http", "peer"] {
+            scope.spawn(move || {
+                let server = Running::start(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+                let name = server.told("Running on ").replace(" with ring size 160...", "");
+                server.told("Founded a ring; ");
+                let arguments =
+                    ["--node", &name, "--door", door, "--seconds", "1", "--warmup", "0", "--json"];
+                let mut bench = Running::start(&[&["bench"][..], &arguments].concat());
+                bench.told("Measuring ");
+                std::thread::sleep(Duration::from_millis(300));
+                server.signal("STOP");
+                let failure = bench.told("error: not every request succeeded; the first failure: ");
+                assert!(failure.ends_with(": no answer within 5 s"), "{door}: {failure}");
+                assert_eq!(bench.code(), Some(1));
+                let report: Value = serde_json::from_str(&bench.stdout.iter().collect::<String>()).unwrap();
+                let operations = report["operations"].as_array().unwrap();
+                assert_eq!(operations.len(), 2, "{door}: {report}");
+                assert!(operations[0]["count"].as_u64() > Some(0), "{door}: {report}");
+                let errors =
+                    operations.iter().map(|operation| operation["errors"].as_u64().unwrap()).sum::<u64>();
+                assert!(errors > 0, "{door}: {report}");
+            });
+        }
+    });
+}
+
+#[test]
 fn bench_makes_no_directory_but_in_one_that_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("typo");

@@ -11,7 +11,7 @@ use clap::Args;
 use super::cluster::{Cluster, Setup};
 use super::keeping::KeepingArgs;
 use super::keys::{KEY_BYTES, Sizes};
-use super::load::{self, Load};
+use super::load::{self, Lanes, Load};
 use super::measured::Measured;
 use super::options::RATE_MAX;
 use super::pacing::Pacing;
@@ -101,7 +101,7 @@ impl JoinArgs {
         cluster.form_ring().await?;
         let before = cluster.samples();
         note(format_args!("Writing {} records...", thousands(self.records)));
-        load::fill(&workload).await?;
+        load::fill(&Lanes::of(&workload).await?).await?;
         for node in &workload.nodes {
             wait_until_ready(node, READY_WITHIN).await?;
         }
@@ -160,7 +160,7 @@ impl JoinArgs {
         let kept = count(&newcomer, self.ring_size).await.context("cannot count what the newcomer keeps")?;
         let step = self.records.div_ceil(CHECKED_MAX);
         let through_it = Workload { nodes: vec![newcomer], ..self.workload(Vec::new()) };
-        load::check(&through_it, step).await?;
+        load::check(&Lanes::of(&through_it).await?, step).await?;
         // With no more nodes than copies, each has everything.
         let copies = self.keeping.copies(workload.nodes.len() + 1);
         let expected = (copies > workload.nodes.len()).then_some(self.records);

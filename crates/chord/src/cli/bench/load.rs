@@ -29,27 +29,28 @@ pub(super) struct Load {
 }
 
 /// Makes connections of a workload.
-struct Lanes<'a> {
+pub(super) struct Lanes<'a> {
     workload: &'a Workload,
     /// What is said to each of the nodes.
     speeches: Vec<Speeches>,
 }
 
 /// Writes every key once; the connections share them out.
-pub(super) async fn fill(workload: &Workload) -> anyhow::Result<()> {
-    each(workload, Operation::Put, 1).await.context("cannot write the keys")
+pub(super) async fn fill(lanes: &Lanes<'_>) -> anyhow::Result<()> {
+    each(lanes, Operation::Put, 1).await.context("cannot write the keys")
 }
 
 /// Reads every `step`th key once, and checks what is under it.
-pub(super) async fn check(workload: &Workload, step: u64) -> anyhow::Result<()> {
-    each(workload, Operation::Get, step).await.context("cannot read the keys back")
+pub(super) async fn check(lanes: &Lanes<'_>, step: u64) -> anyhow::Result<()> {
+    each(lanes, Operation::Get, step).await.context("cannot read the keys back")
 }
 
-async fn each(workload: &Workload, operation: Operation, step: u64) -> anyhow::Result<()> {
-    let (step, lanes) = (usize::try_from(step)?, Lanes::of(workload).await?);
+async fn each(lanes: &Lanes<'_>, operation: Operation, step: u64) -> anyhow::Result<()> {
+    let n_keys = lanes.workload.keys.div_ceil(step);
+    let step = usize::try_from(step)?;
     let now = Instant::now();
     let mut load = lanes.start(Pacing::Closed, now, None, |number| lanes.each(number, operation, step))?;
-    let progress = Progress::of_keys(workload.keys.div_ceil(step as u64));
+    let progress = Progress::of_keys(n_keys);
     while !load.is_over_within(LOOK_EVERY).await? {
         progress.at(load.n_ended());
         if let Some(failure) = load.failure() {
@@ -60,9 +61,8 @@ async fn each(workload: &Workload, operation: Operation, step: u64) -> anyhow::R
 }
 
 /// Sends requests, of which so many percent are reads, first for the warm-up, then for the measured time.
-pub(super) async fn measure(workload: &Workload, reads_percent: u8) -> anyhow::Result<Tally> {
-    let lanes = Lanes::of(workload).await?;
-    let now = Instant::now();
+pub(super) async fn measure(lanes: &Lanes<'_>, reads_percent: u8) -> anyhow::Result<Tally> {
+    let (workload, now) = (lanes.workload, Instant::now());
     let begin = now + workload.warmup;
     let end = begin + workload.measured;
     let mut load =
@@ -119,7 +119,8 @@ impl Load {
 }
 
 impl<'a> Lanes<'a> {
-    async fn of(workload: &'a Workload) -> anyhow::Result<Self> {
+    /// Asks the nodes what must be known of them.
+    pub(super) async fn of(workload: &'a Workload) -> anyhow::Result<Self> {
         let mut speeches = Vec::new();
         for node in &workload.nodes {
             speeches.push(workload.door.speeches(node, workload.sizes, &workload.entry).await?);

@@ -12,10 +12,11 @@ use serde::Serialize;
 use super::cluster::{Cluster, Setup};
 use super::keeping::{KeepingArgs, Kept};
 use super::keys::Sizes;
+use super::load::{self, Lanes};
 use super::process::{round, usage};
 use super::ready::wait_until_ready;
 use super::workload::Workload;
-use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX, load};
+use super::{CONNECTIONS_MAX, Door, KEYS_MAX, NODES_MAX, VALUE_BYTES_MAX};
 use crate::cli::number;
 use crate::cli::output::{self, note};
 use crate::cli::table::{Side, Table, thousands};
@@ -124,7 +125,7 @@ impl RepairArgs {
             sizes: Sizes::of(self.value_bytes),
             ..Workload::plain(Door::Http, nodes, self.connections, self.records)
         };
-        load::fill(&workload).await?;
+        load::fill(&Lanes::of(&workload).await?).await?;
         note(format_args!("Measuring {} rounds with them...", self.rounds));
         let with = self.listen(cluster, &workload.nodes, self.records).await?;
         let report = Report {

@@ -15,6 +15,10 @@ struct Server {
     refuses: bool,
 }
 
+async fn lanes(workload: &Workload) -> Lanes<'_> {
+    Lanes::of(workload).await.unwrap()
+}
+
 impl Server {
     const GOOD: Self = Self { pause: None, refuses: false };
 
@@ -72,7 +76,7 @@ async fn a_server_that_stops_is_seen_in_the_open_loop_and_hidden_in_the_closed_o
         let pause = Some((now() + Duration::from_millis(300), now() + Duration::from_millis(900)));
         let workload = Server { pause, ..Server::GOOD }.start().await;
         let workload = Workload { measured: Duration::from_millis(1500), pacing, ..workload };
-        let [_, get] = measure(&workload, 100).await.unwrap().operations;
+        let [_, get] = measure(&lanes(&workload).await, 100).await.unwrap().operations;
         assert_eq!((get.errors, get.failure()), (0, None));
         Duration::from_nanos(get.latencies.value_at_quantile(0.9))
     };
@@ -86,7 +90,7 @@ async fn a_server_that_stops_is_seen_in_the_open_loop_and_hidden_in_the_closed_o
 async fn the_open_loop_sends_what_it_was_told_to() {
     let workload = Server::GOOD.start().await;
     let workload = Workload { pacing: Pacing::Open { per_second: 500 }, pipeline: 4, threads: 2, ..workload };
-    let measured = measure(&workload, 50).await.unwrap();
+    let measured = measure(&lanes(&workload).await, 50).await.unwrap();
     let n_sent: u64 = measured.operations.iter().map(|measured| measured.count() + measured.unsent).sum();
     assert_eq!(n_sent, 150, "500 a second for 0.3 s");
     let [put, get] = &measured.operations;
@@ -96,20 +100,20 @@ async fn the_open_loop_sends_what_it_was_told_to() {
 #[tokio::test]
 async fn many_requests_are_under_way_on_a_connection_and_each_has_its_answer() {
     let workload = Workload { pipeline: 16, connections: 3, threads: 2, ..Server::GOOD.start().await };
-    fill(&workload).await.unwrap();
-    check(&workload, 7).await.unwrap();
-    let [put, get] = measure(&workload, 100).await.unwrap().operations;
+    fill(&lanes(&workload).await).await.unwrap();
+    check(&lanes(&workload).await, 7).await.unwrap();
+    let [put, get] = measure(&lanes(&workload).await, 100).await.unwrap().operations;
     assert_eq!((get.errors, get.failure(), put.count()), (0, None, 0));
     assert!(get.count() >= 48, "{get:?}");
     let wrong = Workload { sizes: Sizes::of(VALUE_BYTES + 1), ..workload };
-    let error = format!("{:#}", check(&wrong, 1).await.unwrap_err());
+    let error = format!("{:#}", check(&lanes(&wrong).await, 1).await.unwrap_err());
     assert!(error.contains("the value is not the one written"), "{error}");
 }
 
 #[tokio::test]
 async fn keys_that_cannot_be_written_end_the_measurement() {
     let workload = Server { refuses: true, ..Server::GOOD }.start().await;
-    let error = format!("{:#}", fill(&workload).await.unwrap_err());
+    let error = format!("{:#}", fill(&lanes(&workload).await).await.unwrap_err());
     assert!(error.starts_with("cannot write the keys: put at 127.0.0.1:"), "{error}");
     assert!(error.ends_with("ERR not today"), "{error}");
 }
@@ -128,5 +132,5 @@ async fn a_server_that_closes_after_each_answer_is_connected_to_again() {
         }
     });
     let workload = Workload::plain(Door::Http, vec![node], 2, 10);
-    fill(&workload).await.unwrap();
+    fill(&lanes(&workload).await).await.unwrap();
 }
