@@ -88,7 +88,7 @@ pub(crate) struct GrowArgs {
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,
 
-    /// How many lookups in each ring
+    /// How many lookups in each ring, 1 to 10,000,000; a simulated one goes on until they took 100 ms of CPU
     #[arg(long, value_name = "COUNT", default_value = "5000",
         value_parser = number::within::<u64>("the number of lookups", 1..=LOOKUPS_MAX))]
     lookups: u64,

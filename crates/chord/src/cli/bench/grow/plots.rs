@@ -129,7 +129,7 @@ fn csv_of_processes(grown: &[Grown]) -> String {
 
 fn csv_of_simulated(simulated: &[Simulated]) -> String {
     let mut text = String::from("nodes,half_of_log2,hops,hops_p1,hops_p99,cpu_micros\n");
-    for Simulated { nodes, half_of_log2, hops, cpu_micros } in simulated {
+    for Simulated { nodes, half_of_log2, hops, cpu_micros, .. } in simulated {
         let Hops { mean, p1, p99 } = hops;
         let _ = writeln!(text, "{nodes},{half_of_log2},{mean},{p1},{p99},{}", number(*cpu_micros));
     }
