@@ -86,7 +86,10 @@ The connections are spread evenly over the nodes. All keys are written once befo
 is compared with the one written. In the closed loop, which is the default, each connection sends its next request when \
 the last is answered; a latency is the time from sending a request to having read its answer, in milliseconds. A node \
 that stops for a second then stops who asks, too, and few requests show it. With --rate requests are due at a fixed rate \
-whatever the node does, and each counts from when it was due, but for the 2 ms that timers may be late."
+whatever the node does, and each counts from when it was due, but for the 2 ms that timers may be late.
+
+The exit code is 1 if a request failed or a value was not the one written, and else 0: also where a rate was not kept. Then \
+the report says how many requests were not sent, in JSON by \"unsent\"."
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -107,7 +110,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     keeping: KeepingArgs,
 
-    /// Put no load on the ring, and measure memory and CPU of its processes for so long
+    /// Put no load on the ring, and measure memory and CPU of its processes for so long, 1 to 3,600
     #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
     rest: Option<u64>,
 
@@ -189,11 +192,11 @@ impl BenchArgs {
 
     async fn measure_load(&self, cluster: &Cluster, nodes: Vec<NodeName>) -> anyhow::Result<()> {
         let workload = self.load.workload(nodes).await?;
+        // What must be known of the nodes is asked once: one that hangs later is a failure among the figures.
+        let lanes = Lanes::of(&workload).await?;
         if !self.load.no_fill {
             note(format_args!("Writing {} keys...", self.load.keys));
             load::fill(&lanes).await?;
-        // What must be known of the nodes is asked once: one that hangs later is a failure among the figures.
-        let lanes = Lanes::of(&workload).await?;
         }
         note(format_args!("Measuring {}...", self.what()));
         let before = (cluster.samples(), process::own_sample());

@@ -34,6 +34,35 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn every_option_of_bench_tells_the_range_that_its_refusal_tells() {
+    let command = Cli::command();
+    let mut silent = Vec::new();
+    for path in paths(&command, &["chord".to_owned()])
+        .iter()
+        .filter(|path| path[1..].starts_with(&["bench".to_owned()]))
+    {
+        let found = path[1..].iter().fold(&command, |command, word| command.find_subcommand(word).unwrap());
+        // A seed may be any number.
+        for option in found.get_opts().filter(|option| option.get_long() != Some("seed")) {
+            let wrong = format!("--{}=x", option.get_long().unwrap());
+            let Err(refused) = Cli::try_parse_from(path.iter().chain([&wrong])) else { continue };
+            let refused = refused.to_string();
+            let Some((_, range)) = refused.split_once("is a whole number from ") else { continue };
+            let highest = range.split_whitespace().nth(2).unwrap();
+            let help = option.get_help().unwrap().to_string().replace(',', "");
+            if !help.contains(&format!("to {highest}")) {
+                silent.push(format!(
+                    "{} --{} has to {highest}: {help}",
+                    path.join(" "),
+                    option.get_long().unwrap()
+                ));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+#[test]
 fn a_server_takes_every_option_of_serve() {
     let command = Cli::command();
     let options = |path: &[&str]| -> Vec<String> {

@@ -69,21 +69,21 @@ pub(crate) struct GrowArgs {
     #[arg(long, value_name = "BITS", default_value_t = RingSize::DEFAULT)]
     ring_size: RingSize,
 
-    /// How many connections, over all nodes; at least one to each node
+    /// How many connections, over all nodes, 1 to 1,000; at least one to each node
     #[arg(long, value_name = "COUNT", default_value = "32",
         value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: u16,
 
-    /// How long to measure gets, and puts, in each ring of processes
+    /// How long to measure gets, and puts, in each ring of processes, 1 to 3,600
     #[arg(long, default_value = "2", value_parser = number::seconds)]
     seconds: u64,
 
-    /// How many different keys
+    /// How many different keys, 1 to 10,000,000
     #[arg(long, value_name = "COUNT", default_value = "2000",
         value_parser = number::within::<u64>("the number of keys", 1..=KEYS_MAX))]
     keys: u64,
 
-    /// Size of a value
+    /// Size of a value, 0 to 1,048,576
     #[arg(long, value_name = "BYTES", default_value = "64",
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,

@@ -43,7 +43,7 @@ Examples:
 Starts a server process for each kind of connection, opens so many of them, and compares the resident memory of the \
 process before and after. What the kernel keeps for sockets is not in it.")]
 pub(crate) struct IdleArgs {
-    /// How many connections, 1 to 20000
+    /// How many connections, 1 to 20,000
     #[arg(long, value_name = "COUNT", default_value = "10000",
         value_parser = number::within::<u32>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: u32,

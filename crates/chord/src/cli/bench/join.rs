@@ -49,27 +49,27 @@ one more server joins, until that says at /readyz that it is ready. The requests
 before. A request counts from when it should have been sent, but for the 2 ms that timers may be late. In the end it is \
 counted what the newcomer keeps, and keys are read through it.")]
 pub(crate) struct JoinArgs {
-    /// How many records to write before the join
+    /// How many records to write before the join, 1 to 10,000,000
     #[arg(long, value_name = "COUNT", default_value = "1000000",
         value_parser = number::within::<u64>("the number of records", 1..=KEYS_MAX))]
     records: u64,
 
-    /// Size of a value
+    /// Size of a value, 0 to 1,048,576
     #[arg(long, value_name = "BYTES", default_value = "100",
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,
 
-    /// How many connections, over all nodes; each reads and writes
+    /// How many connections, over all nodes, 1 to 1,000; each reads and writes
     #[arg(long, value_name = "COUNT", default_value = "64",
         value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: u16,
 
-    /// How many requests a second, half of them reads
+    /// How many requests a second, 1 to 1,000,000, half of them reads
     #[arg(long, value_name = "COUNT", default_value = "1000",
         value_parser = number::within::<u32>("the rate of requests", 1..=RATE_MAX))]
     rate: u32,
 
-    /// How many seconds to measure at rest
+    /// How many seconds to measure at rest, 1 to 3,600
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = number::seconds)]
     rest: u64,
 

@@ -40,28 +40,28 @@ pub(super) struct LoadArgs {
     #[arg(long, requires = "node")]
     pub(super) cluster: bool,
 
-    /// How many connections, over all nodes
+    /// How many connections, over all nodes, 1 to 1,000
     #[arg(long, value_name = "COUNT", default_value = "8",
         value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     pub(super) connections: u16,
 
-    /// How many requests are under way on each connection, at most: without --rate so many are sent together, and the next
-    /// when all are answered
+    /// How many requests are under way on each connection, at most, 1 to 1,000: without --rate so many are sent together,
+    /// and the next when all are answered
     #[arg(long, value_name = "DEPTH", default_value = "1",
         value_parser = number::within::<u16>("the depth of the pipeline", 1..=PIPELINE_MAX))]
     pipeline: u16,
 
-    /// Send so many requests a second over all connections, however fast they are answered, and count the latency of each
-    /// from when it was due; or from when it was sent, if nothing held it up but a timer, by 2 ms at most
+    /// Send so many requests a second, 1 to 1,000,000, over all connections, however fast they are answered, and count the
+    /// latency of each from when it was due; or from when it was sent, if nothing held it up but a timer, by 2 ms at most
     #[arg(long, value_name = "COUNT",
         value_parser = number::within::<u32>("the rate of requests", 1..=RATE_MAX))]
     rate: Option<u32>,
 
-    /// Measure once, with so many percent of gets among the puts, instead of put and then get
+    /// Measure once, with so many percent, 0 to 100, of gets among the puts, instead of put and then get
     #[arg(long, value_name = "PERCENT", value_parser = number::within::<u8>("the share of reads in percent", 0..=100))]
     pub(super) reads: Option<u8>,
 
-    /// How many different keys
+    /// How many different keys, 1 to 10,000,000
     #[arg(long, value_name = "COUNT", default_value = "10000",
         value_parser = number::within::<u64>("the number of keys", 1..=KEYS_MAX))]
     pub(super) keys: u64,
@@ -71,7 +71,7 @@ pub(super) struct LoadArgs {
         default_missing_value = Zipf::USUAL, value_parser = Zipf::parse)]
     zipf: Option<Zipf>,
 
-    /// Size of a value, or the smallest and the largest, as in 16-1024
+    /// Size of a value, or the smallest and the largest, as in 16-1024: 0 to 1,048,576
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = Sizes::parse)]
     value_bytes: Sizes,
 
@@ -79,11 +79,11 @@ pub(super) struct LoadArgs {
     #[arg(long, requires = "node")]
     pub(super) no_fill: bool,
 
-    /// How long to measure each operation
+    /// How long to measure each operation, 1 to 3,600
     #[arg(long, default_value = "5", value_parser = number::seconds)]
     seconds: u64,
 
-    /// Seconds before each measurement that do not count: 1 unless given, or 15 with --rest
+    /// Seconds before each measurement that do not count, 0 to 3,600: 1 unless given, or 15 with --rest
     #[arg(long, value_name = "SECONDS",
         value_parser = number::within::<u64>("the warm-up time in seconds", 0..=3600))]
     pub(super) warmup: Option<u64>,
@@ -91,7 +91,7 @@ pub(super) struct LoadArgs {
     #[command(flatten)]
     pub(super) entry: EntryArgs,
 
-    /// How many threads ask, each with its share of the connections; the nodes have the rest of the cores
+    /// How many threads ask, 1 to 64, each with its share of the connections; the nodes have the rest of the cores
     #[arg(long, value_name = "COUNT", default_value = "1",
         value_parser = number::within::<u16>("the number of threads", 1..=THREADS_MAX))]
     threads: u16,

@@ -42,17 +42,17 @@ Starts a ring of server processes and counts what the loopback interface carries
 without records, which is what the ring itself costs, and then with them, when repair compares digests as well. \
 Everything that other programs send over loopback is in it too: unshare keeps them out.")]
 pub(crate) struct RepairArgs {
-    /// How many records to write
+    /// How many records to write, 1 to 10,000,000
     #[arg(long, value_name = "COUNT", default_value = "1000000",
         value_parser = number::within::<u64>("the number of records", 1..=KEYS_MAX))]
     records: u64,
 
-    /// Size of a value
+    /// Size of a value, 0 to 1,048,576
     #[arg(long, value_name = "BYTES", default_value = "100",
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,
 
-    /// How many connections write the records
+    /// How many connections write the records, 1 to 1,000
     #[arg(long, value_name = "COUNT", default_value = "64",
         value_parser = number::within::<u16>("the number of connections", 1..=CONNECTIONS_MAX))]
     connections: u16,
@@ -62,7 +62,7 @@ pub(crate) struct RepairArgs {
         value_parser = number::within::<u16>("the number of nodes", 1..=NODES_MAX))]
     nodes: u16,
 
-    /// For how many rounds of repair to measure
+    /// For how many rounds of repair to measure, 1 to 360
     #[arg(long, value_name = "COUNT", default_value = "3",
         value_parser = number::within::<u32>("the number of rounds", 1..=360))]
     rounds: u32,

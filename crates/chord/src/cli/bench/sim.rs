@@ -41,22 +41,22 @@ code, on one core. Each lookup is checked against the owner seen from outside. A
 With --churn the nodes live in virtual time instead, with a network between them: they maintain their ring, join, leave \
 and crash, event by event, on one core.")]
 pub(crate) struct SimArgs {
-    /// How many nodes, up to 10,000,000: 1,000,000 unless given, or 10,000 with --churn
+    /// How many nodes, 1 to 10,000,000: 1,000,000 unless given, or 10,000 with --churn
     #[arg(long, value_name = "COUNT",
         value_parser = number::within::<usize>("the number of nodes", 1..=NODES_MAX))]
     nodes: Option<usize>,
 
-    /// So many seconds of virtual time under churn, up to 3,600
+    /// So many seconds of virtual time under churn, 1 to 3,600
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["lookups", "ring_size", "successors"],
         value_parser = number::within::<u64>("the time under churn in seconds", 1..=3600))]
     churn: Option<u64>,
 
-    /// With --churn: so many nodes join in a second, on average, and as many go
+    /// With --churn: so many nodes join in a second, on average, and as many go, 1 to 100,000
     #[arg(long, value_name = "COUNT", default_value = "20", requires = "churn",
         value_parser = number::within::<u32>("the rate of joins", 1..=100_000))]
     rate: u32,
 
-    /// How many lookups
+    /// How many lookups, 1 to 1,000,000,000
     #[arg(long, value_name = "COUNT", default_value = "1000000",
         value_parser = number::within::<u64>("the number of lookups", 1..=LOOKUPS_MAX))]
     lookups: u64,

@@ -80,12 +80,12 @@ pub(crate) struct SlowPeerArgs {
     #[arg(long, value_enum)]
     fault: Vec<Fault>,
 
-    /// How often each is measured
+    /// How often each is measured, 1 to 100
     #[arg(long, value_name = "COUNT", default_value = "3",
         value_parser = number::within::<u16>("the number of rounds", 1..=100))]
     rounds: u16,
 
-    /// How long to measure with a fault, and without
+    /// How long to measure with a fault, and without, 1 to 3,600
     #[arg(long, default_value = "4", value_parser = number::seconds)]
     seconds: u64,
 
@@ -94,22 +94,22 @@ pub(crate) struct SlowPeerArgs {
         value_parser = number::within::<u16>("the number of nodes", 4..=NODES_MAX))]
     nodes: u16,
 
-    /// How many requests a second, half of them reads
+    /// How many requests a second, 1 to 1,000,000, half of them reads
     #[arg(long, value_name = "COUNT", default_value = "1000",
         value_parser = number::within::<u32>("the rate of requests", 1..=1_000_000))]
     rate: u32,
 
-    /// How many clients, over all nodes but the faulty one; every other one reads, the rest write
+    /// How many clients, over all nodes but the faulty one, 2 to 1,000; every other one reads, the rest write
     #[arg(long, value_name = "COUNT", default_value = "32",
         value_parser = number::within::<u16>("the number of clients", 2..=CONNECTIONS_MAX))]
     clients: u16,
 
-    /// Size of a value
+    /// Size of a value, 0 to 1,048,576
     #[arg(long, value_name = "BYTES", default_value = "64",
         value_parser = number::within::<usize>("the size of a value in bytes", 0..=VALUE_BYTES_MAX))]
     value_bytes: usize,
 
-    /// How many different keys
+    /// How many different keys, 1 to 1,000,000
     #[arg(long, value_name = "COUNT", default_value = "1000",
         value_parser = number::within::<u32>("the number of keys", 1..=1_000_000))]
     keys: u32,
@@ -187,7 +187,7 @@ impl SlowPeerArgs {
     /// One time without the fault, and one with it.
     async fn round(&self, fault: Fault, ring: &Ring<'_>, load: &Load) -> anyhow::Result<Round> {
         let measured = Duration::from_secs(self.seconds);
-        load.take()?;
+        let before = load.take()?;
         tokio::time::sleep(measured).await;
         let well = load.take()?;
         ring.begin(fault).await?;
