@@ -96,6 +96,11 @@ impl Drawing {
         Self { random: Random::new(seed), n_keys, ranks, reads_percent }
     }
 
+    /// What at least half of it is.
+    pub(super) fn mostly(&self) -> Operation {
+        if self.reads_percent > 50 { Operation::Get } else { Operation::Put }
+    }
+
     pub(super) fn next(&mut self) -> Request {
         let key = match &self.ranks {
             None => self.random.below(self.n_keys),

@@ -254,7 +254,7 @@ impl Lane {
             is_told = true;
         }
         if !is_told {
-            tally.fails(&anyhow!("{}: {error:#}", self.setup.node));
+            tally.fails(self.setup.source.mostly(), &anyhow!("{}: {error:#}", self.setup.node));
         }
         drop(tally);
         self.setup.pace.has_room(Instant::now());
@@ -294,6 +294,14 @@ impl Source {
                 }
             },
             Self::Each(operation, keys) => keys.next().map(|key| Request { operation: *operation, key }),
+        }
+    }
+
+    /// What a connection is for.
+    fn mostly(&self) -> Operation {
+        match self {
+            Self::Drawn(drawing, _) => drawing.mostly(),
+            Self::Each(operation, _) => *operation,
         }
     }
 

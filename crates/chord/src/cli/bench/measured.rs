@@ -104,9 +104,9 @@ impl Tally {
         record(&mut measured.latencies, now.saturating_duration_since(due));
     }
 
-    /// A connection failed on which nothing was asked.
-    pub(super) fn fails(&mut self, error: &anyhow::Error) {
-        self.operations[0].fails(error);
+    /// A connection failed on which nothing was asked yet, mostly for that.
+    pub(super) fn fails(&mut self, operation: Operation, error: &anyhow::Error) {
+        self.operations[operation as usize].fails(error);
     }
 
     /// How many were answered or failed.
