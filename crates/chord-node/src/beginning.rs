@@ -95,6 +95,7 @@ impl Beginning {
             shared.clone(),
             Seeker::new(&shared.me.name, &contacts, &remembered),
             meanwhile,
+            matches!(past, Past::Alone(_)),
         ));
     }
 }
@@ -106,6 +107,9 @@ const HOW_TO_END_IT: &str = "this node waits for them, since their ring may go o
     of another node of the ring, or, if the ring is gone for good, start one of the nodes that wait with --found and the others \
     with --join and its name; should the ring go on after all, there are two until they meet, and of two writes to one key the \
     older is lost then";
+
+const HOW_TO_COME_TOGETHER: &str = "this node waits until they take each other for nodes of one ring, which all have the same \
+    secret and certificates of the same authorities, or none of them; the lines with join-failed say what is wrong";
 
 /// After how long without a ring a node says whom it waits for, and what ends that, and how long it is silent then: nodes that
 /// are started together find each other before the first, and a log of a day has some hundred lines of it.
@@ -124,9 +128,10 @@ impl Patience {
     }
 
     fn say(&mut self, contacts: &str, asked: Asked) {
-        let what = match asked {
-            Asked::NotThere => "is there",
-            Asked::InNoRing => "is in a ring",
+        let (what, remedy) = match asked {
+            Asked::NotThere => ("is there", HOW_TO_END_IT),
+            Asked::InNoRing => ("is in a ring", HOW_TO_END_IT),
+            Asked::Apart => ("lets this node in, and at least one is there", HOW_TO_COME_TOGETHER),
             Asked::NotNow | Asked::Ended => return,
         };
         let waited = self.begun.elapsed();
@@ -134,7 +139,7 @@ impl Patience {
             self.word_after = waited + WORD_PAUSE;
             tracing::warn!(
                 event = "waits-to-join",
-                "none of the nodes to join ({contacts}) {what}: {HOW_TO_END_IT}"
+                "none of the nodes to join ({contacts}) {what}: {remedy}"
             );
         }
     }
@@ -155,7 +160,7 @@ fn listed(names: &[String]) -> String {
 
 /// Joins through the first of those to be asked that answers; goes through them again, with growing pauses, until one does or the
 /// node may found a ring.
-async fn join_through(shared: Arc<Shared>, mut contacts: Seeker, meanwhile: Meanwhile) {
+async fn join_through(shared: Arc<Shared>, mut contacts: Seeker, meanwhile: Meanwhile, was_alone: bool) {
     let (mut pause, pause_max) = CONTACT_PAUSE;
     if contacts.is_empty() && meanwhile == Meanwhile::Wait {
         let error = JoinError::Itself(shared.me.name.clone());
@@ -172,7 +177,9 @@ async fn join_through(shared: Arc<Shared>, mut contacts: Seeker, meanwhile: Mean
             rounds_alone = match asked {
                 Asked::Ended => return,
                 Asked::NotThere if meanwhile == Meanwhile::FoundWithOthers => 0,
-                Asked::NotThere | Asked::InNoRing => rounds_alone + 1,
+                // It may be in the ring of this node, which must not found a second one; but for one that goes on with its own.
+                Asked::Apart if !was_alone => 0,
+                Asked::NotThere | Asked::InNoRing | Asked::Apart => rounds_alone + 1,
                 Asked::NotNow => 0,
             };
             if meanwhile != Meanwhile::Wait && rounds_alone >= FOUND_ROUNDS {
@@ -200,6 +207,8 @@ enum Asked {
     NotThere,
     /// Of those who are there none is in a ring.
     InNoRing,
+    /// At least one is there, and it or this node does not take the other for a node of its ring.
+    Apart,
     /// At least one is, and could not let the node in.
     NotNow,
 }
@@ -225,7 +234,10 @@ impl Shared {
                         tracing::warn!(event = "join-failed", "{error}; trying again");
                     }
                     match (&error, asked) {
-                        (CommandError::Join(JoinError::Contact { .. }), _) | (_, Asked::NotNow) => {}
+                        (CommandError::Join(JoinError::Contact { .. }), _)
+                        | (CommandError::Join(JoinError::ContactNotMember(_)), Asked::Apart)
+                        | (_, Asked::NotNow) => {}
+                        (CommandError::Join(JoinError::Apart { .. }), _) => asked = Asked::Apart,
                         (CommandError::Join(JoinError::ContactNotMember(_)), _) => asked = Asked::InNoRing,
                         _ => asked = Asked::NotNow,
                     }
@@ -254,6 +266,49 @@ fn is_lasting(error: &JoinError) -> bool {
 mod tests {
     use super::*;
     use crate::Node;
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_contact_that_is_there_and_knows_another_secret_is_called_so_and_keeps_a_node_from_founding_a_ring()
+     {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = dir.path().join(name);
+            crate::secret::write_for_tests(&path, &format!("the-secret-of-{name}-ring"));
+            path
+        };
+        let (ours, theirs) = (file("our"), file("their"));
+        let builder = Node::builder().listen("127.0.0.1:0");
+        let guarded = builder.clone().secret_file(&ours).start().await.unwrap();
+        let open = builder.clone().start().await.unwrap();
+        let join = |contact: &Node| Command::Join(contact.name().clone());
+        let waits = builder.clone().wait_for_command();
+        for (node, contact, why) in [
+            (
+                waits.clone().secret_file(&theirs),
+                &guarded,
+                "another secret than this node: the file that --secret-file",
+            ),
+            (waits.clone(), &guarded, "wants a secret"),
+            (waits.secret_file(&theirs), &open, "start it with --secret-file too"),
+        ] {
+            let node = node.start().await.unwrap();
+            let said = node.shared().command(join(contact)).await.unwrap_err().to_string();
+            let begin = format!("cannot join through {}: it is there, and ", contact.name());
+            assert!(said.starts_with(&begin) && said.contains(why), "{said}");
+            node.shutdown().await;
+        }
+        // One that may found a ring does so a second after it has found nobody there.
+        let stranger = builder.clone().secret_file(&theirs).join(guarded.name().clone()).found_if_none();
+        let stranger = stranger.start().await.unwrap();
+        let lonely = builder.join("127.0.0.1:1".parse().unwrap()).found_if_none().start().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), lonely.ready()).await.expect("in time").unwrap();
+        let founds = tokio::time::timeout(Duration::from_secs(1), stranger.ready()).await;
+        assert!(founds.is_err() && !stranger.view().is_member(), "it has founded a second ring");
+        for node in [stranger, lonely, open, guarded] {
+            node.shutdown().await;
+        }
+    }
 
     #[tokio::test]
     async fn whom_a_node_was_told_of_and_who_was_never_in_its_ring_is_written_down_only_while_it_is_alone() {

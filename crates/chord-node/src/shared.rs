@@ -8,7 +8,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chord_disk::DiskStore;
 use chord_kv::{Store, VersionClock};
-use chord_ring::{Answer, Command, CommandError, JoinError, NodeName, Peer, Refusal, Request, RingTag, View};
+use chord_ring::{
+    Answer, Command, CommandError, Failure, JoinError, NodeName, Peer, Refusal, Request, RingTag, View,
+};
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -176,15 +178,28 @@ impl Shared {
     /// The same, and waits no longer than that: the command itself goes on.
     async fn command_within(&self, wait: Duration, command: Command) -> Result<(), CommandError> {
         let (reply, answer) = oneshot::channel();
-        let until = Instant::now() + wait;
+        let (begun, until) = (std::time::Instant::now(), Instant::now() + wait);
         let given = tokio::time::timeout_at(until, self.mailbox.send(Mail::Command(command, reply))).await;
         if !matches!(given, Ok(Ok(()))) {
             return Err(CommandError::Busy); // It was not even begun.
         }
         match tokio::time::timeout_at(until, answer).await {
-            Ok(Ok(done)) => done,
+            Ok(Ok(done)) => done.map_err(|error| self.join_explained(error, begun)),
             Ok(Err(_)) => Err(CommandError::Busy), // The node is stopping.
             Err(_) => Err(CommandError::UnderWay),
+        }
+    }
+
+    /// That error of a command, with what only the links know: whether a contact that let nobody in was there.
+    fn join_explained(&self, error: CommandError, begun: std::time::Instant) -> CommandError {
+        let CommandError::Join(JoinError::Contact { contact, failure: Failure::Silent | Failure::Garbled }) =
+            &error
+        else {
+            return error;
+        };
+        match self.links.to(contact).parted_since(begun) {
+            Some(why) => JoinError::Apart { contact: contact.clone(), why }.into(),
+            None => error,
         }
     }
 

@@ -158,6 +158,17 @@ pub enum JoinError {
         /// What happened.
         failure: Failure,
     },
+    /// The contact is there, and one of the two does not take the other for a node of its ring, as when they have different
+    /// secrets. A driver finds that out and says so, the node itself never does.
+    #[error(
+        "cannot join through {contact}: it is there, and the two do not take each other for nodes of one ring: {why}"
+    )]
+    Apart {
+        /// The node that was named.
+        contact: NodeName,
+        /// What is wrong.
+        why: String,
+    },
     /// The contact is in no ring.
     #[error("cannot join through {0}: it is in no ring itself; create one there first, or name another node")]
     ContactNotMember(NodeName),

@@ -225,8 +225,13 @@ impl Asker<'_> {
         };
         Err(self.failure(peer, &refused, context.ring.as_ref()).unwrap_or_else(|| {
             let code = refused.code.map_or("without a code", Code::as_str);
-            let what = format!("an error ({code}): {}", refused.sentence);
-            self.links.to(peer).report(&command.to_string(), &what);
+            let what = format!("it says, as an error ({code}): {}", refused.sentence);
+            let (link, asked) = (self.links.to(peer), command.to_string());
+            // A node of ours tells everybody who it is but those whom it does not let in.
+            match (command, refused.code) {
+                (Command::Node, Some(_)) => link.part(&asked, &what),
+                _ => link.report(&asked, &what),
+            }
             Failure::Garbled
         }))
     }
@@ -255,7 +260,7 @@ impl Asker<'_> {
                 return Some(Failure::Silent);
             }
             (Some(Code::NoSecret), _) => {
-                self.links.to(peer).report("who this node is", &refused.sentence);
+                self.links.to(peer).part("who this node is", &format!("it says: {}", refused.sentence));
                 return Some(Failure::Silent);
             }
             _ => return None,

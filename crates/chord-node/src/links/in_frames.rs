@@ -45,11 +45,11 @@ impl Link {
             Unanswered::NotSpoken(_) | Unanswered::Wrong(_) | Unanswered::NotSent => Failure::Silent,
             // It may be one of ours that has not heard of the newest secret: nothing is known of what it keeps.
             Unanswered::Strange(why) => {
-                self.report("who it is", &why);
+                self.part("who it is", &why);
                 Failure::Silent
             }
             Unanswered::NoAnswer(NoAnswer::NoTls(why)) => {
-                self.report("a connection in TLS", &why);
+                self.part("a connection in TLS", &why);
                 Failure::Silent
             }
             Unanswered::NoAnswer(no_answer) => {

@@ -38,6 +38,8 @@ pub(crate) struct Link {
     known: Mutex<Known>,
     /// When it was last reported that the peer answers wrongly.
     reported: Mutex<Option<Instant>>,
+    /// When this node and the peer last did not take each other for nodes of one ring, and why.
+    parted: Mutex<Option<(Instant, String)>>,
     /// How it keeps copies, if that was reported for being another way than this node's.
     copies_reported: Mutex<Option<Copies>>,
     /// What it cannot be told, if it is a seed node.
@@ -98,6 +100,7 @@ impl Link {
             last_used: Mutex::new(Instant::now()),
             known: Mutex::default(),
             reported: Mutex::default(),
+            parted: Mutex::default(),
             copies_reported: Mutex::default(),
             unsayable: Mutex::default(),
             first_language,
@@ -326,6 +329,17 @@ impl Link {
         } else {
             tracing::debug!(peer = %self.name, asked, "a peer answered wrongly: {what}");
         }
+    }
+
+    /// The peer is there, and it or this node does not take the other for a node of its ring.
+    pub(super) fn part(&self, asked: &str, why: &str) {
+        *lock(&self.parted) = Some((Instant::now(), why.to_owned()));
+        self.report(asked, why);
+    }
+
+    /// Why the two have parted, if that is as new.
+    pub(crate) fn parted_since(&self, since: Instant) -> Option<String> {
+        lock(&self.parted).as_ref().filter(|(at, _)| *at >= since).map(|(_, why)| why.clone())
     }
 
     /// Says that the peer was told to keep copies in another way than this node: once, and again when it is another way again.

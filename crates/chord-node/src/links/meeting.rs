@@ -35,11 +35,17 @@ impl<'a> Meeting<'a> {
         let Some((file, asker_challenge)) = &self.ours else {
             return match welcome.challenge {
                 None => Ok(None),
-                Some(_) => strange("it wants a secret, and this side has none".to_owned()),
+                Some(_) => strange(
+                    "it wants a secret, and this side has none: name the file that holds it by --secret-file"
+                        .to_owned(),
+                ),
             };
         };
         let Some(answerer_challenge) = welcome.challenge else {
-            return strange("it does not show that it knows a secret of the ring".to_owned());
+            return strange(
+                "it does not show that it knows a secret of the ring: start it with --secret-file too"
+                    .to_owned(),
+            );
         };
         // A node that is asked for another one's name passes on what it hears. A client may call a node by another name.
         if file.holder() == Holder::Node && welcome.name != *self.dialled {
