@@ -125,6 +125,14 @@ pub enum StartError {
         /// The most there can be.
         max: u8,
     },
+    /// Copies are kept by successors, and the node lists too few of them.
+    #[error("{replicas} copies of a key are kept by a node and its successors, of which it lists {successors} alone: list {} or more, or keep fewer copies", .replicas - 1)]
+    FewSuccessors {
+        /// How many copies there are to be.
+        replicas: u8,
+        /// How many successors the node keeps.
+        successors: u8,
+    },
     /// More copies are wanted for a write than there are to be, or none.
     #[error("the write quorum must be from 1 to the number of replicas, which is {replicas}")]
     WriteQuorum {
@@ -309,7 +317,7 @@ impl Builder {
     }
 
     /// R: how many nodes keep a copy of each key, its owner included, 1 to 8; 3 unless told otherwise. The same on all nodes
-    /// of a ring.
+    /// of a ring, and at most one more than the successors that they list.
     pub fn replicas(self, replicas: u8) -> Self {
         Self { replicas, ..self }
     }
@@ -372,6 +380,10 @@ impl Builder {
         self.limits.check_memory(self.shape())?;
         if !(1..=REPLICAS_MAX).contains(&self.replicas) {
             return Err(StartError::Replicas { max: REPLICAS_MAX });
+        }
+        let (replicas, successors) = (self.replicas, self.successors);
+        if successors > 0 && replicas - 1 > successors {
+            return Err(StartError::FewSuccessors { replicas, successors });
         }
         match self.write_quorum {
             Some(copies) if !(1..=self.replicas).contains(&copies) => {

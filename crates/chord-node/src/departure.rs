@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_leaves_is_forgotten_by_those_who_know_it_and_whom_it_does_not_know() {
-        let builder = Node::builder().listen("127.0.0.1:0").successors(1).wait_for_command();
+        let builder = Node::builder().listen("127.0.0.1:0").replicas(2).successors(1).wait_for_command();
         let mut nodes = Vec::new();
         for _ in 0..4 {
             nodes.push(builder.clone().start().await.unwrap());

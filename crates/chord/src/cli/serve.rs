@@ -258,6 +258,13 @@ impl MemberArgs {
                 self.replicas
             )));
         }
+        let Self { replicas, successors, .. } = *self;
+        if replicas.saturating_sub(1) > successors {
+            return Err(Usage::new(format!(
+                "--replicas is {replicas}, and the copies of a key are kept by its owner and those whom it lists as successors, which are {successors} alone: raise --successors to {} or more, or lower --replicas",
+                replicas - 1
+            )));
+        }
         self.storage.check()?;
         self.tls.files()?;
         self.otlp.check()?;

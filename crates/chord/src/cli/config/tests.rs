@@ -296,6 +296,8 @@ fn what_makes_no_sense_together_is_said_with_the_line() {
         ("\nfound = true\n", 2, "--found is for a node"),
         ("sync = 'always'\n", 1, "--sync is about records on a disk"),
         ("replicas = 2\nwrite-quorum = 3\n", 2, "--write-quorum is 3"),
+        ("\nsuccessors = 1\n", 2, "--replicas is 3, and the copies"),
+        ("replicas = 8\nsuccessors = 6\n", 1, "--replicas is 8, and the copies"),
         ("bind = '0.0.0.0:1'\n", 1, "--bind 0.0.0.0:1 means every address"),
         ("\nadvertise = 'a:1'\n", 2, "--advertise says by which name"),
         ("listen = 'a:1'\nbind = 'b:1'\n", 1, "--listen and --bind both"),
