@@ -89,8 +89,8 @@ Exit codes:
   0  done
   1  failed: one line on standard error says why and what to do; also a node that stopped and lost keys
      that another node of its ring, which stays, could have kept
-  2  wrong usage, or a wrong file of configuration: one line on standard error says what is wrong; without a
-     command, the help
+  2  wrong usage, or a wrong file of configuration, and for a node also of secrets or of TLS: one line on
+     standard error says what is wrong; without a command, the help
   3  chord get: no value is stored under the key; chord del: under none of the keys
   4  a change was to happen under a condition, and that does not hold: nothing changed
 

@@ -36,6 +36,25 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// What the command was told of is wrong, as a file that an option names, and stays so until somebody mends it. The help would
+/// say nothing of it.
+#[derive(Debug)]
+pub(crate) struct Unfit(String);
+
+impl Unfit {
+    pub(crate) fn new(sentence: impl fmt::Display) -> Self {
+        Self(sentence.to_string())
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
 /// No value is stored under the key, or under any of them.
 #[derive(Debug)]
 pub(crate) struct Absent(String);
@@ -101,7 +120,7 @@ fn fail(sentence: &str, code: u8) -> ExitCode {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() {
+    if error.is::<Usage>() || error.is::<Unfit>() {
         USAGE
     } else if error.is::<Absent>() {
         ABSENT
@@ -140,6 +159,7 @@ mod tests {
     fn every_kind_of_end_has_its_code() {
         assert_eq!(code_of(&anyhow::anyhow!("no")), FAILED);
         assert_eq!(code_of(&Usage::new("no").into()), USAGE);
+        assert_eq!(code_of(&Unfit::new("no").into()), USAGE);
         assert_eq!(code_of(&Absent::of(&Key::empty()).into()), ABSENT);
         assert_eq!(code_of(&Unmet { sentence: "no".to_owned() }.into()), UNMET);
         let wrapped = anyhow::Result::<()>::Err(Usage::new("no").into()).context("outer").unwrap_err();

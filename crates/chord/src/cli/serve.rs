@@ -10,12 +10,12 @@ use std::time::Duration;
 use anyhow::bail;
 use chord::{
     Builder, CONNECTIONS_MIN, Contact, Departure, JoinEnded, Language, Node, NodeName, OnDamage,
-    REPLICAS_DEFAULT, REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Shape, Syncing,
-    THREAD_FILES,
+    REPLICAS_DEFAULT, REPLICAS_MAX, RingName, RingSize, SUCCESSORS_DEFAULT, SUCCESSORS_LIMIT, Shape,
+    StartError, Syncing, THREAD_FILES, TlsFileError,
 };
 use clap::{Args, ValueEnum};
 
-use super::exit::Usage;
+use super::exit::{Unfit, Usage};
 use super::files;
 use super::hosts;
 use super::limits::LimitArgs;
@@ -311,7 +311,7 @@ impl ServeOptions {
         self.member.check()?;
         let mut signals = Signals::new()?;
         self.member.ensure_files()?;
-        let node = self.member.tls.configure(self.builder()?)?.start().await?;
+        let node = self.member.tls.configure(self.builder()?)?.start().await.map_err(not_started)?;
         self.member.otlp.send_while(&node, self.serve(&node, &mut signals)).await
     }
 
@@ -421,6 +421,16 @@ impl ServeOptions {
         }
         node.stopped().await;
         self.conclude(&node.shutdown().await)
+    }
+}
+
+/// Why a node did not start: by what it was told, which stays wrong however often it is started, or by what may be otherwise soon.
+fn not_started(error: StartError) -> anyhow::Error {
+    match error {
+        // The clock goes on, and may be set right meanwhile.
+        StartError::Tls(TlsFileError::NotYet { .. }) => error.into(),
+        StartError::Secrets(_) | StartError::Tls(_) => Unfit::new(error).into(),
+        _ => error.into(),
     }
 }
 

@@ -162,7 +162,7 @@ fn a_node_that_is_told_something_wrong_of_tls_says_what_and_the_remedy_in_one_li
         (with(5, "/none"), "cannot read /none"),
     ] {
         let refused = run_command(program().args(listen).args(files));
-        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
         assert!(
             refused.stderr.contains(expected) && refused.stderr.lines().count() == 1,
             "{}",
