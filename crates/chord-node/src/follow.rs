@@ -5,10 +5,24 @@ use std::time::Duration;
 /// Pause between two looks: these files change by hand, or once in weeks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// What a look finds wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Wrong {
+    pub(crate) sentence: String,
+    /// The same at each look, where the sentence has the time in it.
+    pub(crate) cause: String,
+}
+
+impl From<String> for Wrong {
+    fn from(sentence: String) -> Self {
+        Self { cause: sentence.clone(), sentence }
+    }
+}
+
 /// What of the files was wrong at the last look, and at how many looks in a row.
 #[derive(Debug, Default)]
 struct Complaint {
-    sentence: String,
+    cause: String,
     looks: u32,
 }
 
@@ -16,12 +30,12 @@ impl Complaint {
     /// Takes in what one look has found, and has said what is to be said of it.
     fn hears(
         &mut self,
-        looked: Result<bool, String>,
+        looked: Result<bool, Wrong>,
         looks_wrong: u32,
         taken: &impl Fn(),
         refused: &impl Fn(&str),
     ) {
-        let sentence = match looked {
+        let Wrong { sentence, cause } = match looked {
             Ok(has_changed) => {
                 *self = Self::default();
                 if has_changed {
@@ -29,12 +43,12 @@ impl Complaint {
                 }
                 return;
             }
-            Err(sentence) => sentence,
+            Err(wrong) => wrong,
         };
-        self.looks = if self.sentence == sentence { self.looks.saturating_add(1) } else { 1 };
-        self.sentence = sentence;
+        self.looks = if self.cause == cause { self.looks.saturating_add(1) } else { 1 };
+        self.cause = cause;
         if self.looks == looks_wrong {
-            refused(&self.sentence);
+            refused(&sentence);
         }
     }
 }
@@ -43,7 +57,7 @@ impl Complaint {
 /// `refused` once what is wrong, when the same was wrong at so many looks in a row.
 pub(crate) async fn follow(
     looks_wrong: u32,
-    mut look: impl FnMut() -> Result<bool, String>,
+    mut look: impl FnMut() -> Result<bool, Wrong>,
     taken: impl Fn(),
     refused: impl Fn(&str),
 ) {
@@ -66,7 +80,7 @@ mod tests {
         let (said, mut complaint) = (RefCell::new(Vec::new()), Complaint::default());
         for look in looks {
             complaint.hears(
-                look.map_err(str::to_owned),
+                look.map_err(|said| Wrong::from(said.to_owned())),
                 looks_wrong,
                 &|| said.borrow_mut().push("taken".to_owned()),
                 &|complaint| said.borrow_mut().push(complaint.to_owned()),
@@ -79,6 +93,17 @@ mod tests {
     fn what_is_wrong_is_said_once_until_it_is_well_or_otherwise_wrong() {
         let looks = [Err("a"), Err("a"), Err("b"), Ok(false), Err("b"), Ok(true), Ok(false)];
         assert_eq!(said(1, &looks), ["a", "b", "b", "taken"]);
+    }
+
+    #[test]
+    fn what_has_the_time_in_it_is_said_once_and_with_the_true_time() {
+        let (said, mut complaint) = (RefCell::new(Vec::new()), Complaint::default());
+        for time in ["10:00:00", "10:00:01", "10:00:02"] {
+            let wrong = Wrong { sentence: format!("it is over at {time}"), cause: "it is over".to_owned() };
+            let refused = |sentence: &str| said.borrow_mut().push(sentence.to_owned());
+            complaint.hears(Err(wrong), 2, &|| {}, &refused);
+        }
+        assert_eq!(said.into_inner(), ["it is over at 10:00:01"]);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl SecretFile {
         let mut taken = self.opened;
         follow(
             1,
-            || self.look(&mut taken).map_err(|error| error.to_string()),
+            || self.look(&mut taken).map_err(|error| error.to_string().into()),
             || {
                 tracing::info!(
                     event = "secrets-changed",

@@ -9,7 +9,7 @@ use chord_ring::NodeName;
 use super::NodeTls;
 use super::credentials::{Credentials, Given};
 use super::files::{AUTHORITY, CERTIFICATE, KEY, Text, TlsFileError, TlsFiles};
-use crate::follow::follow;
+use crate::follow::{Wrong, follow};
 
 /// How long before its end it is said of a certificate that it has one, at most: long enough to have another made by hand.
 const WARNED_BEFORE_MAX: Duration = Duration::from_secs(7 * 86_400);
@@ -56,7 +56,7 @@ impl NodeTls {
         let (mut taken, mut warned) = (Some(self.opened.clone()), None);
         let look = || {
             self.warn_of_end(&mut warned);
-            let found = self.look(&mut taken).map_err(TlsFileError::without_clock);
+            let found = self.look(&mut taken).map_err(TlsFileError::said);
             self.is_refusing.store(found.is_err(), Ordering::Relaxed);
             found.map(|found| found == Found::Taken)
         };
@@ -129,20 +129,29 @@ fn warned_before(begins: SystemTime, expires: SystemTime) -> Duration {
 }
 
 impl TlsFileError {
-    /// The same sentence at each look, whatever the clock says.
-    fn without_clock(mut self) -> String {
+    /// With what the clock says, which is another cause at no look.
+    fn said(mut self) -> Wrong {
+        let sentence = self.to_string();
         if let Self::Expired { now, .. } | Self::NotYet { now, .. } = &mut self {
-            let day = Duration::from_secs(86_400);
-            let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            *now = SystemTime::UNIX_EPOCH + day * u32::try_from(since.as_secs() / day.as_secs()).unwrap_or(0);
+            *now = SystemTime::UNIX_EPOCH;
         }
-        self.to_string()
+        Wrong { sentence, cause: self.to_string() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_certificate_that_is_over_is_told_of_has_the_time_and_is_one_cause_at_all_looks() {
+        let at = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_769_700 + second);
+        let said = |now| TlsFileError::Expired { path: "node.pem".into(), until: at(0), now }.said();
+        let (first, second) = (said(at(1)), said(at(2)));
+        assert!(first.sentence.contains("expired on Fri, 27 Nov 2026 08:55:00 GMT"), "{}", first.sentence);
+        assert!(first.sentence.contains("clock says Fri, 27 Nov 2026 08:55:01 GMT"), "{}", first.sentence);
+        assert!(first.cause == second.cause && first.sentence != second.sentence);
+    }
 
     #[test]
     fn it_is_said_a_week_before_the_end_and_of_short_certificates_later_than_they_are_renewed() {
