@@ -14,7 +14,7 @@ use chord_node::{Client, ClientError, ClientTls, Connected, Limits, Node, TlsFil
 use chord_ring::NodeName;
 use chord_wire::frame::{Hello, Kind, OPENING, Outbox, VERSIONS};
 use chord_wire::seed;
-use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -187,6 +187,10 @@ async fn a_client_believes_only_a_node_whose_certificate_is_for_its_host_and_of_
     stop([node, open]).await;
 }
 
+/// As `openssl ec -aes128` writes it.
+const LOCKED: &str = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+    DEK-Info: AES-128-CBC,1532E491359F7C6052187199B047823F\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+
 #[tokio::test]
 async fn each_set_of_files_that_others_would_not_believe_is_refused_at_the_start_with_the_remedy() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -205,11 +209,20 @@ async fn each_set_of_files_that_others_would_not_believe_is_refused_at_the_start
     let with_key = |key: &Path| TlsFiles { key: key.to_owned(), ..good.clone() };
     let with_authority = |authority: &Path| TlsFiles { authority: authority.to_owned(), ..good.clone() };
     let one_sided = [ExtendedKeyUsagePurpose::ServerAuth];
+    let as_dns_name = |params: &mut CertificateParams| {
+        params.subject_alt_names = vec![SanType::DnsName(HERE.try_into().unwrap())];
+    };
     let cases = [
         (with_certificate(&authority.path("none.pem")), "cannot read"),
         (with_certificate(authority.path("ca.pem").parent().unwrap()), "is no file"),
         (with_certificate(&path("empty.pem", "", 0o644)), "no certificate in"),
-        (with_certificate(&good.key), "no certificate in"),
+        (with_certificate(&good.key), "has a private key and no certificate: name the certificate by --tls-cert"),
+        (with_key(&good.certificate), "has a certificate and no private key: name the certificate by --tls-cert"),
+        (with_certificate(&authority.file()), "is that of an authority, which is no node"),
+        (authority.signed("dns", HERE, as_dns_name), "one made with IP:127.0.0.1 in its subjectAltName"),
+        (with_key(&path("locked.key", LOCKED, 0o600)), "has a passphrase"),
+        (with_key(&path("locked8.key", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600)), "has a passphrase"),
+        (with_key(&path("shown.key", LOCKED, 0o644)), "chmod o= "),
         (with_certificate(&half), "no whole PEM"),
         (
             with_certificate(&path(

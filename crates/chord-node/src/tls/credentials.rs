@@ -1,5 +1,6 @@
 //! What TLS is spoken with: made of files, and checked before it is used.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -109,6 +110,9 @@ impl Given<'_> {
         }
         let other_host = || {
             let (names, host) = (Names(&said).to_string(), name.host().to_owned());
+            if host.parse::<IpAddr>().is_ok() && said.names.contains(&host) {
+                return TlsFileError::AddressAsName { path: path(), host };
+            }
             TlsFileError::OtherHost { path: path(), names, host }
         };
         let host = server_name(name).ok_or_else(other_host)?;
@@ -117,6 +121,7 @@ impl Given<'_> {
         let as_client = verifiers.clients.verify_client_cert(first, between, UnixTime::now()).map(drop);
         match as_server.and(as_client) {
             Ok(()) => Ok((said.not_before, said.not_after)),
+            Err(_) if said.is_authority => Err(TlsFileError::OfAuthority { path: path() }),
             Err(Error::InvalidCertificate(error)) => Err(match error {
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     TlsFileError::OtherAuthority { certificate: path(), authority: self.authority.path() }

@@ -18,6 +18,10 @@ pub(super) const CERTIFICATE: &str = "--tls-cert";
 pub(super) const KEY: &str = "--tls-key";
 pub(super) const AUTHORITY: &str = "--tls-ca";
 
+/// By which it is told what a file has.
+const CERTIFICATE_LABEL: &[u8] = b"BEGIN CERTIFICATE";
+const KEY_LABEL: &[u8] = b"PRIVATE KEY";
+
 /// The files of a node that speaks TLS, all in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -82,6 +86,22 @@ pub enum TlsFileError {
         /// By which option it is named.
         option: &'static str,
     },
+    /// Certificate and key are swapped, or one of them is named twice.
+    #[error("{path}, which {option} names, has a {has} and no {}: name the certificate by {CERTIFICATE} and its private key by {KEY}", other(.has), path = .path.display())]
+    Swapped {
+        /// Where.
+        path: PathBuf,
+        /// By which option it is named.
+        option: &'static str,
+        /// What is there instead.
+        has: &'static str,
+    },
+    /// A key is locked.
+    #[error("the private key in {path} has a passphrase, which nobody gives a node: write it without one, as by `openssl pkey -in {path} -out KEY`", path = .path.display())]
+    Locked {
+        /// Where.
+        path: PathBuf,
+    },
     /// There is no key.
     #[error("there is no private key in {path}: {KEY} names a file in PEM with BEGIN PRIVATE KEY in it, without a passphrase", path = .path.display())]
     NoKey {
@@ -144,6 +164,20 @@ pub enum TlsFileError {
         /// The host of the node's name.
         host: String,
     },
+    /// The address that the node is called by stands in it as if it were a host name.
+    #[error("the certificate in {path} has {host} among the DNS names, where nobody looks for an address: have one made with IP:{host} in its subjectAltName", path = .path.display())]
+    AddressAsName {
+        /// Where.
+        path: PathBuf,
+        /// The address.
+        host: String,
+    },
+    /// It is the authority's own.
+    #[error("the certificate in {path} is that of an authority, which is no node: name one that the authority has signed by {CERTIFICATE}, and the authority's by {AUTHORITY}; `chord tls init` makes both", path = .path.display())]
+    OfAuthority {
+        /// Where.
+        path: PathBuf,
+    },
     /// No authority that is trusted has signed it.
     #[error("no authority in {authority} has signed the certificate in {certificate}: name the file of the one that did by {AUTHORITY}", certificate = .certificate.display(), authority = .authority.display())]
     OtherAuthority {
@@ -158,6 +192,14 @@ pub enum TlsFileError {
         /// Where.
         path: PathBuf,
     },
+}
+
+const A_CERTIFICATE: &str = "certificate";
+const A_KEY: &str = "private key";
+
+/// Of a certificate and a key the other one.
+fn other(has: &str) -> &'static str {
+    if has == A_KEY { A_CERTIFICATE } else { A_KEY }
 }
 
 fn date(moment: SystemTime) -> String {
@@ -184,12 +226,18 @@ impl Text {
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         check(path, option, &metadata)?;
+        let is_open = option == KEY && is_open_to_all(&metadata);
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(TlsFileError::Large { path: path.to_owned(), option });
         }
-        Ok(Self { path: path.to_owned(), option, bytes })
+        let text = Self { path: path.to_owned(), option, bytes };
+        // Of a certificate that is named as the key it is said that it is none: everybody may read it.
+        if is_open && (text.has(KEY_LABEL) || !text.has(CERTIFICATE_LABEL)) {
+            return Err(TlsFileError::Open { path: text.path });
+        }
+        Ok(text)
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -200,10 +248,18 @@ impl Text {
         TlsFileError::NotWhole { path: self.path(), option: self.option }
     }
 
+    /// Whether that stands in it.
+    fn has(&self, wanted: &[u8]) -> bool {
+        self.bytes.windows(wanted.len()).any(|there| there == wanted)
+    }
+
     /// The certificates in it, at least one.
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
         let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&self.bytes).collect();
         let found = found.map_err(|_| self.not_whole())?;
+        if found.is_empty() && self.option == CERTIFICATE && self.has(KEY_LABEL) {
+            return Err(TlsFileError::Swapped { path: self.path(), option: self.option, has: A_KEY });
+        }
         if found.is_empty() {
             return Err(TlsFileError::NoCertificate { path: self.path(), option: self.option });
         }
@@ -213,6 +269,13 @@ impl Text {
     /// The first key in it.
     pub(super) fn key(&self) -> Result<PrivateKeyDer<'static>, TlsFileError> {
         PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| match error {
+            // As RFC 1421 and as PKCS #8 say it.
+            _ if self.has(b"Proc-Type: 4,ENCRYPTED") || self.has(b"BEGIN ENCRYPTED PRIVATE KEY") => {
+                TlsFileError::Locked { path: self.path() }
+            }
+            _ if self.has(CERTIFICATE_LABEL) && !self.has(KEY_LABEL) => {
+                TlsFileError::Swapped { path: self.path(), option: self.option, has: A_CERTIFICATE }
+            }
             pem::Error::NoItemsFound => TlsFileError::NoKey { path: self.path() },
             _ => self.not_whole(),
         })
@@ -226,9 +289,6 @@ impl Text {
 fn check(path: &Path, option: &'static str, metadata: &Metadata) -> Result<(), TlsFileError> {
     if !metadata.is_file() {
         return Err(TlsFileError::NoFile { path: path.to_owned(), option });
-    }
-    if option == KEY && is_open_to_all(metadata) {
-        return Err(TlsFileError::Open { path: path.to_owned() });
     }
     Ok(())
 }

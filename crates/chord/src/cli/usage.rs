@@ -91,6 +91,13 @@ pub(crate) fn sentence(error: &clap::Error, command: &clap::Command) -> String {
     if let (ErrorKind::ValueValidation, Some(source)) = (error.kind(), error.source()) {
         return exit::one_line(&source.to_string());
     }
+    if let (ErrorKind::InvalidValue, Some(ContextValue::String(shown)), Some(ContextValue::String(value))) =
+        (error.kind(), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+        && value.is_empty()
+    {
+        let option = shown.split(' ').next().unwrap_or_default();
+        return format!("{option} has no value: give it one, or leave it out");
+    }
     if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
     {
@@ -174,6 +181,9 @@ mod tests {
         assert_eq!(line("chord serve --ring-size 257"), ring_size);
         assert_eq!(line("chord http server 127.0.0.1"), "missing: <PORT> <RING_SIZE>");
         assert_eq!(line("chord http client 127.0.0.1 x node"), "the port is a whole number from 1 to 65535");
+        for empty in ["chord serve --secret-file=", "chord serve --secret-file"] {
+            assert_eq!(line(empty), "--secret-file has no value: give it one, or leave it out");
+        }
         for wrong in ["chord put", "chord get a b", "chord dev --nodes 0", "chord serve --frobnicate"] {
             assert!(!line(wrong).contains('\n'), "{}", line(wrong));
             assert!(!line(wrong).contains("error:"), "{}", line(wrong));
