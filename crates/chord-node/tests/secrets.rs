@@ -526,6 +526,32 @@ async fn a_secret_is_changed_while_all_go_on_and_the_old_one_opens_nothing_after
 }
 
 #[tokio::test]
+async fn a_number_says_while_what_is_in_the_file_is_not_taken() {
+    let files = Files::new();
+    let secrets = files.all();
+    let good = std::fs::read_to_string(&secrets).unwrap();
+    let good: Vec<&str> = good.lines().collect();
+    let node = founder(&secrets).await;
+    let is_refused = async |told: &str| {
+        let mut stream = TcpStream::connect(node.name().as_str()).await.unwrap();
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\nauthorization: Bearer {OF_READERS}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(DEADLINE, read).await.expect("an answer in time").unwrap();
+        answer.contains(&format!("\nchord_secrets_refused {told}\n"))
+    };
+    assert!(is_refused("0").await);
+    write(&secrets, &[OF_NODES, "short"]);
+    until("it is wrong", async || is_refused("1").await).await;
+    write(&secrets, &good);
+    until("it is well", async || is_refused("0").await).await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_node_does_not_start_without_secrets_that_it_was_to_have() {
     let files = Files::new();
     for lines in [&[][..], &["short"], &["read the-secret-of-readers"]] {

@@ -216,12 +216,21 @@ async fn each_set_of_files_that_others_would_not_believe_is_refused_at_the_start
         (with_certificate(&authority.path("none.pem")), "cannot read"),
         (with_certificate(authority.path("ca.pem").parent().unwrap()), "is no file"),
         (with_certificate(&path("empty.pem", "", 0o644)), "no certificate in"),
-        (with_certificate(&good.key), "has a private key and no certificate: name the certificate by --tls-cert"),
-        (with_key(&good.certificate), "has a certificate and no private key: name the certificate by --tls-cert"),
+        (
+            with_certificate(&good.key),
+            "has a private key and no certificate: name the certificate by --tls-cert",
+        ),
+        (
+            with_key(&good.certificate),
+            "has a certificate and no private key: name the certificate by --tls-cert",
+        ),
         (with_certificate(&authority.file()), "is that of an authority, which is no node"),
         (authority.signed("dns", HERE, as_dns_name), "one made with IP:127.0.0.1 in its subjectAltName"),
         (with_key(&path("locked.key", LOCKED, 0o600)), "has a passphrase"),
-        (with_key(&path("locked8.key", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600)), "has a passphrase"),
+        (
+            with_key(&path("locked8.key", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600)),
+            "has a passphrase",
+        ),
         (with_key(&path("shown.key", LOCKED, 0o644)), "chmod o= "),
         (with_certificate(&half), "no whole PEM"),
         (

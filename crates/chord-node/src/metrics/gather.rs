@@ -192,6 +192,10 @@ fn doors(shared: &Shared, to: &mut dyn Sink) {
     for (word, count) in Rationed::WORDS.into_iter().zip(shared.clients.refused()) {
         refusals.one(&[word], count);
     }
+    let mut refusing = to.begin(&all::SECRETS_REFUSED);
+    if let Some(secrets) = shared.guard.secrets() {
+        refusing.one(&[], secrets.is_refusing());
+    }
     tls(shared, to);
     let units = shared.limits.bodies_bytes / BUDGET_UNIT;
     let taken = units.saturating_sub(shared.body_budget.available_permits());

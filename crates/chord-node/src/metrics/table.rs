@@ -167,6 +167,7 @@ metrics! {
     CLIENTS = gauge("chord_clients", "Addresses that have a connection, or had one a while ago.");
     CLIENT_REFUSALS = counter("chord_client_refusals_total", "What was refused to a client that had as much of it as one may have.")
         .by(&[("limit", Values::These(&Rationed::WORDS))]);
+    SECRETS_REFUSED = gauge("chord_secrets_refused", "1 while what is in the file of secrets now is not taken, as the log says; with secrets alone.");
     TLS_EXPIRY = gauge("chord_tls_certificate_expiry_seconds", "Until when the certificate in use is valid, since 1970; with TLS alone.").in_seconds();
     TLS_BEGIN = gauge("chord_tls_certificate_begin_seconds", "Since when it is valid, since 1970; with TLS alone.").in_seconds();
     TLS_FILES_REFUSED = gauge("chord_tls_files_refused", "1 while what is in the files of TLS now is not taken, as the log says; with TLS alone.");

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -68,6 +68,8 @@ pub(crate) struct SecretFile {
     secrets: ArcSwap<Secrets>,
     /// What was in it at the start: it may change before it is followed.
     opened: [u8; 32],
+    /// What is in it now is not taken.
+    is_refusing: AtomicBool,
     /// How often it has changed: what was found out before may no longer hold.
     changes: AtomicU64,
 }
@@ -79,11 +81,17 @@ impl SecretFile {
         let secrets = parse(path, &opened, holder)?;
         let (path, secrets) = (path.to_owned(), ArcSwap::from_pointee(secrets));
         let opened = hash_of(opened.as_bytes());
-        Ok(Self { path, holder, secrets, opened, changes: AtomicU64::new(0) })
+        let (is_refusing, changes) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Self { path, holder, secrets, opened, is_refusing, changes })
     }
 
     pub(crate) fn holder(&self) -> Holder {
         self.holder
+    }
+
+    /// Whether what is in it now is wrong, so that what was in it before still holds.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.is_refusing.load(Ordering::Relaxed)
     }
 
     /// How often its secrets have changed.
@@ -124,7 +132,11 @@ impl SecretFile {
         let mut taken = self.opened;
         follow(
             1,
-            || self.look(&mut taken).map_err(|error| error.to_string().into()),
+            || {
+                let found = self.look(&mut taken);
+                self.is_refusing.store(found.is_err(), Ordering::Relaxed);
+                found.map_err(|error| error.to_string().into())
+            },
             || {
                 tracing::info!(
                     event = "secrets-changed",
