@@ -17,9 +17,13 @@ use rcgen::{
 use super::date::Day;
 use crate::cli::exit::Usage;
 use crate::cli::output::{self, note};
+use crate::cli::text::escaped;
 
 /// Most names at a time: each is two files.
 const NAMES_MAX: usize = 1000;
+
+/// Characters of a refused name that are repeated.
+const SHOWN_CHARS_MAX: usize = 60;
 
 /// How long what is made here is valid: longer than anything is tried out.
 const VALID_DAYS: u64 = 365;
@@ -88,10 +92,10 @@ impl InitArgs {
             Made::new(&self.dir, AUTHORITY, "CERTIFICATE", authority.der()),
             Made::secret(&self.dir, AUTHORITY_KEY, authority.key()),
         ];
-        for (idx, name) in self.names.iter().enumerate() {
-            let host = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        let hosts: Vec<&str> = self.names.iter().map(|name| bare(name)).collect();
+        for (idx, host) in hosts.iter().enumerate() {
             check(host)?;
-            if self.names.iter().take(idx).any(|before| before == name) {
+            if hosts.iter().take(idx).any(|before| before == host) {
                 return Err(Usage::new(format!("{host} is named twice: once is enough")).into());
             }
             let (certificate, key) = certificate(host, &authority)
@@ -103,17 +107,37 @@ impl InitArgs {
     }
 }
 
+/// A host without the brackets in which an address of IPv6 stands in a name.
+fn bare(name: &str) -> &str {
+    name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name)
+}
+
 /// Whether a host may be part of a file's name, and stand in a certificate.
 fn check(host: &str) -> Result<(), Usage> {
     // With a port behind it, it is a node's name.
     let is_host =
         format!("{host}:1").parse::<chord::NodeName>().is_ok() || host.parse::<std::net::Ipv6Addr>().is_ok();
-    if is_host && !host.starts_with('.') && host != "ca" {
+    if host == "ca" {
+        return Err(Usage::new(format!(
+            "--name ca: {AUTHORITY} and {AUTHORITY_KEY} are the files of the authority, so call that host otherwise"
+        )));
+    }
+    if is_host && !host.starts_with('.') {
         return Ok(());
     }
-    Err(Usage::new(
-        "--name takes a host name or an address without a port, as in node1 or 127.0.0.1, and not ca",
-    ))
+    Err(Usage::new(format!(
+        "--name takes a host name or an address without a port, as in node1 or 127.0.0.1, and not \"{}\"",
+        shown(host)
+    )))
+}
+
+/// A name as it is repeated to who gave it: cut where it is too long for a line.
+fn shown(name: &str) -> String {
+    let all = escaped(name.as_bytes());
+    if all.chars().count() <= SHOWN_CHARS_MAX {
+        return all;
+    }
+    all.chars().take(SHOWN_CHARS_MAX).chain("...".chars()).collect()
 }
 
 fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, rcgen::Error> {
@@ -203,6 +227,22 @@ mod tests {
         for host in ["", "a/b", "..", ".", "node1:4567", "ca", "a b", "../x"] {
             assert!(check(host).is_err(), "{host}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_refused_is_named_and_one_in_two_spellings_leaves_nothing_behind() {
+        let told = |host: &str| check(host).unwrap_err().to_string();
+        assert!(told("a b").ends_with("and not \"a b\""), "{}", told("a b"));
+        assert!(told("node1:4567").contains("\"node1:4567\""), "{}", told("node1:4567"));
+        assert!(!told("a\u{1b}[2J").contains('\u{1b}') && told(&"/".repeat(1000)).len() < 300);
+        assert!(
+            told("ca").starts_with("--name ca: ca.pem and ca.key are") && !told("b c").contains("ca.pem")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let names = vec!["::1".to_owned(), "[::1]".to_owned()];
+        let args = InitArgs { dir: dir.path().join("new"), names };
+        let twice = args.run().unwrap_err().to_string();
+        assert!(twice.contains("::1 is named twice") && !args.dir.exists(), "{twice}");
     }
 
     #[test]
