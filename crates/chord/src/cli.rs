@@ -12,6 +12,7 @@ mod data;
 mod del;
 mod dev;
 mod draw;
+mod environment;
 mod exit;
 mod files;
 mod follow;
@@ -181,6 +182,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         otlp.keep_the_log();
     }
     let log = logging.start(if command.serves() { "info" } else { "warn" })?;
+    if command.serves() {
+        environment::tell_mistyped(&Cli::command());
+    }
     let runtime = command.runtime()?;
     let ended = runtime.block_on(async {
         // On the heap: the largest command would otherwise size the future of every other.

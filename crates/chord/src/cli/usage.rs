@@ -147,7 +147,7 @@ fn is_begun(name: &str, word: &str) -> bool {
 }
 
 /// How many characters must be added, dropped or changed to make one word the other.
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (idx, here) in one.chars().enumerate() {
         let mut last = idx + 1;
