@@ -64,7 +64,7 @@ def shows_every_reason_to_those_who_want_them(browser, names):
 
         say(16, 5)
         browser.wait("three are shown", f"{shown}.length === 3")
-        check(browser.run(button) == [False, "Show 18 more reasons"], f"it is said how many more there are: {browser.run(button)}")
+        check(browser.run(button) == [False, "Show 13 more reasons"], f"it is said how many more there are to be shown: {browser.run(button)}")
         browser.tab_to("return document.activeElement.id === 'more-reasons'")
         browser.press("enter")
         browser.wait("all are shown", f"{shown}.length === 16")
@@ -79,6 +79,27 @@ def shows_every_reason_to_those_who_want_them(browser, names):
         say(2, 0)
         browser.wait("two are shown", f"{shown}.length === 2")
         check(browser.run(button)[0], "there is no more to show")
+    finally:
+        undo()
+
+
+def says_no_time_that_cannot_be(browser, names):
+    """A node that says absurd things of when it was started, and dies."""
+    undo = fed(browser, names[0])
+    try:
+        browser.run("window.isFed = true; location.hash = `node=${encodeURIComponent(arguments[0])}`", names[1])
+        for started in (2**64 - 1, -5, 0, 9 * 10**15, "soon"):
+            script = """
+                const [node] = structuredClone(window.picture.nodes.filter(({ node }) => node === arguments[0]));
+                node.report.started_at_ms = arguments[1];
+                window.feed('changes', { nodes: [node] });
+            """
+            browser.run(script, names[1], started)
+            up = "return [...document.querySelectorAll('#node .facts > div')].filter((one) => one.children[0].innerText === 'up for').map((one) => one.children[1].innerText)"
+            browser.wait(f"nothing is made of {started!r} while it is there", f"{up}.join() === 'it does not say sensibly'")
+            browser.run("const { report, ...node } = window.picture.nodes.find(({ node }) => node === arguments[0]); window.feed('changes', { nodes: [{ ...node, answer: 'unreachable', because: 'nobody serves there' }] })", names[1])
+            browser.wait(f"nor of {started!r} when it is gone", "return document.querySelector('#node').innerText.includes('It does not say sensibly when it was started, and had ')")
+            check("Invalid" not in browser.text("body") and "NaN" not in browser.text("body"), f"nor is anything said of {started!r} elsewhere")
     finally:
         undo()
 
@@ -116,6 +137,7 @@ def keeps_what_has_happened_and_lists_all_of_it(browser, names):
 
 
 TESTS = [
+    says_no_time_that_cannot_be,
     shows_every_reason_to_those_who_want_them,
     keeps_what_has_happened_and_lists_all_of_it,
 ]

@@ -1,6 +1,7 @@
 // Where things are: positions to angles, angles to points, numbers to words.
 
 const FINE = 48n;
+const DAY_MS = 86400000;
 
 /** Which part of the circle lies before a position: 0 to 1. A position may have 256 bits. */
 export function turn(position, bits) {
@@ -88,6 +89,11 @@ export function lasting(ms) {
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} days`;
+}
+
+/** Whether a node can have been started then, as whoever looks at `now` sees it: clocks may differ, by a day at most. */
+export function canBeStart(ms, now) {
+  return Number.isFinite(ms) && ms > 0 && ms <= now + DAY_MS;
 }
 
 export function clock(ms) {

@@ -27,7 +27,7 @@ export function showHealth(ring, select) {
     list.dataset.text = text;
     update(list, shown);
   }
-  showMore(Math.max(0, reasons.length - SHOWN_MAX), more);
+  showMore(Math.max(0, reasons.length - SHOWN_MAX));
   const totals = [
     ["nodes", String(ring.members.length)],
     ["records", ring.records.toLocaleString("en")],
@@ -52,7 +52,7 @@ function update(list, items) {
 }
 
 /** The button that shows the reasons beyond the first, or hides them again. */
-function showMore(hidden, more) {
+function showMore(hidden) {
   const button = byId("more-reasons");
   if (!button.onclick) {
     button.onclick = () => {
@@ -62,6 +62,5 @@ function showMore(hidden, more) {
   }
   button.hidden = hidden === 0;
   set(button, { "aria-expanded": String(isOpen) });
-  const all = hidden + more;
-  say(button, isOpen ? "Show fewer" : `Show ${count(all, "more reason", "more reasons")}`);
+  say(button, isOpen ? "Show fewer" : `Show ${count(hidden, "more reason", "more reasons")}`);
 }

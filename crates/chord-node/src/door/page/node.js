@@ -1,6 +1,6 @@
 // The panel of the selected node: all that it tells of itself.
 
-import { brief, bytes, clock, count, lasting, micros, perSecond, percent } from "./angle.js";
+import { brief, bytes, canBeStart, clock, count, lasting, micros, perSecond, percent } from "./angle.js";
 import { byId, copyButton, h, update } from "./dom.js";
 
 /** Shows the selected node. */
@@ -26,7 +26,8 @@ function panel(ring, node, select) {
   const place = fact("position", h("code", { title: node.position }, brief(node.position)), copyButton("its position", node.position));
   if (!node.isThere) {
     const parts = [head, h("p", { class: "trouble" }, `${sentence(node.because ?? "it does not answer")}.`), h("dl", { class: "facts" }, place)];
-    if (node.last) parts.push(h("p", { class: "hint" }, `It was started at ${clock(node.last.started_at_ms)} and had ${count(node.last.records, "record", "records")} of its own when it was heard of last.`));
+    const started = node.last && canBeStart(node.last.started_at_ms, ring.at) ? `was started at ${clock(node.last.started_at_ms)}` : "does not say sensibly when it was started";
+    if (node.last) parts.push(h("p", { class: "hint" }, `It ${started}, and had ${count(node.last.records, "record", "records")} of its own when it was heard of last.`));
     return parts;
   }
   const { ring: believed, storage, links } = node.report;
@@ -38,7 +39,7 @@ function panel(ring, node, select) {
     fact("missing copies", node.report.copies_missing === 0 ? "none" : `up to ${node.report.copies_missing.toLocaleString("en")}`),
     fact("holds", `${count(storage.records, "record", "records")}, ${bytes(storage.bytes)}, ${storage.is_durable ? "on disk" : "in memory"}`),
     fact("ready", believed.is_ready ? "yes" : `no: ${believed.not_ready_because ?? "it does not say why"}`),
-    fact("up for", lasting(ring.at - node.report.started_at_ms)),
+    fact("up for", upFor(ring, node)),
     fact("version", node.report.version),
   ];
   const name = (other, isAgreed) => nodeLink(ring, other, select, isAgreed);
@@ -57,6 +58,11 @@ function panel(ring, node, select) {
     details("fingers", `Fingers (${believed.fingers.length})`, fingers(believed, name)),
     details("links", `How it reaches others (${links.length})`, reach(links, name)),
   ];
+}
+
+/** How long it runs by its own word, if that can be. */
+export function upFor(ring, { report }) {
+  return canBeStart(report.started_at_ms, ring.at) ? lasting(ring.at - report.started_at_ms) : "it does not say sensibly";
 }
 
 /** What it does in a second, and what it has done. */

@@ -1,11 +1,12 @@
 // All nodes as a table: the picture's twin for those who do not see it, and for those who want to sort.
 
-import { brief, lasting, percent } from "./angle.js";
+import { brief, canBeStart, lasting, percent } from "./angle.js";
 import { byId, h, say, set } from "./dom.js";
 
 const text = (value) => value ?? "–";
 const share = (node) => node.ring?.range?.share ?? -1;
 const state = (ring, { node }) => ring.stateOf(node);
+const saysStart = (ring, node) => node.isThere && canBeStart(node.report.started_at_ms, ring.at);
 
 /** What a row says, and what it is sorted by. */
 const COLUMNS = [
@@ -17,7 +18,7 @@ const COLUMNS = [
   { key: "missing", title: "missing", isNumber: true, show: (ring, { node }) => (node.isThere ? node.report.copies_missing.toLocaleString("en") : "–"), by: (ring, { node }) => node.report?.copies_missing ?? -1 },
   { key: "predecessor", title: "predecessor", show: (ring, { node }) => text(node.predecessor), by: (ring, { node }) => text(node.predecessor) },
   { key: "successor", title: "successor", show: (ring, { node }) => text(node.successor), by: (ring, { node }) => text(node.successor) },
-  { key: "up", title: "up for", isNumber: true, show: (ring, { node }) => (node.isThere ? lasting(ring.at - node.report.started_at_ms) : "–"), by: (ring, { node }) => (node.isThere ? -node.report.started_at_ms : 1) },
+  { key: "up", title: "up for", isNumber: true, show: (ring, { node }) => (saysStart(ring, node) ? lasting(ring.at - node.report.started_at_ms) : "–"), by: (ring, { node }) => (saysStart(ring, node) ? -node.report.started_at_ms : 1) },
   { key: "version", title: "version", show: (ring, { node }) => text(node.report?.version), by: (ring, { node }) => text(node.report?.version) },
 ];
 
