@@ -131,6 +131,36 @@ def teaches_six_lessons_and_loses_no_write(browser, names):
     check(shown > 0, "writes were acknowledged")
 
 
+def traces_a_lesson_and_leaves_what_is_there(browser, names):
+    """What is typed, and what is stored under the keys that lessons use."""
+    def ask(key, value=None, method="GET"):
+        with urllib.request.urlopen(urllib.request.Request(f"http://{names[0]}/v1/kv/{key}", value, method=method), timeout=30) as answer:
+            return answer.read()
+
+    keys = ["lesson", *(f"lesson-{idx}" for idx in range(1, 16))]
+    for key in keys:
+        ask(key, f"mine, under {key}".encode(), "PUT")
+    try:
+        for typed in ("typed by me", ""):
+            open_page(browser, names[0])
+            browser.write("#key", typed)
+            click(browser, "#lessons [data-lesson=lookup]")
+            click(browser, "#lessons .steps > li > button")
+            browser.wait("all is seen", "return document.querySelectorAll('#lessons li li').length === 3 && [...document.querySelectorAll('#lessons li li')].every((one) => one.dataset.seen === 'true')")
+            traced = browser.wait("it is said which key was traced", "return document.querySelector('.result').innerText.match(/^The lesson traced the key (lesson(-[0-9]+)?)\\.$/)?.[1]")
+            found = browser.run("return document.querySelector('#key').value")
+            check(found == (typed or traced), f"{typed!r} was typed, and {found!r} stands there")
+        changed = [key for key in keys if ask(key) != f"mine, under {key}".encode()]
+        check(not changed, f"something else is stored now under {changed}")
+    finally:
+        for key in keys:
+            ask(key, method="DELETE")
+    open_page(browser, names[0])
+    click(browser, "#lessons [data-lesson=lookup]")
+    click(browser, "#lessons .steps > li > button")
+    browser.wait("all is seen of a key that was deleted too", "return document.querySelectorAll('#lessons li li').length === 3 && [...document.querySelectorAll('#lessons li li')].every((one) => one.dataset.seen === 'true')")
+
+
 # Orders are taken and not done, and no key is traced.
 NOTHING_IS_DONE = """
 const fetched = window.fetch;
@@ -269,6 +299,7 @@ TESTS = [
     obeys_only_its_own_page,
     offers_to_play_only_where_the_node_takes_orders,
     ticks_nothing_that_has_not_happened,
+    traces_a_lesson_and_leaves_what_is_there,
     teaches_six_lessons_and_loses_no_write,
     takes_only_rates_that_it_can_write_at,
     shows_a_write_that_is_lost,

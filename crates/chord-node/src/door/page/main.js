@@ -46,10 +46,7 @@ function lessonActs() {
       select(node);
       return play.order("kill", { node });
     },
-    trace: () => {
-      trace.key.value ||= "lesson";
-      return trace.run(() => trace.lesson());
-    },
+    trace: () => trace.run(() => trace.lesson(), false),
   };
 }
 

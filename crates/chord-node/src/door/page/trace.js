@@ -44,11 +44,11 @@ export class Trace {
     byId("trace").append(h("h2", {}, "Trace a key"), this.form, this.result, this.way);
   }
 
-  /** Does something with the key, and says what came of it. */
-  async run(act) {
+  /** Does something with the key that is typed, or with another, and says what came of it. */
+  async run(act, isTyped = true) {
     const buttons = [...this.form.querySelectorAll("button")];
     this.sayKey();
-    if (!buttons.every(isAble) || !this.form.reportValidity()) return;
+    if (!buttons.every(isAble) || (isTyped && !this.form.reportValidity())) return;
     buttons.forEach((button) => able(button, false));
     try {
       await act();
@@ -68,26 +68,25 @@ export class Trace {
   }
 
   /** The path of what is asked about the key. */
-  path(of) {
-    const key = this.key.value;
+  path(of, key) {
     if (key === "." || key === "..") throw new Error("A browser takes this key for a step in a path: use a batch, or curl --path-as-is.");
     return `/v1/${of}/${encodeURIComponent(key)}`;
   }
 
-  async ask(of, options = {}) {
+  async ask(of, options = {}, key = this.key.value) {
     const began = performance.now();
-    const response = await fetch(this.path(of), { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...options });
+    const response = await fetch(this.path(of, key), { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...options });
     const took = performance.now() - began;
     const isText = (response.headers.get("content-type") ?? "").includes("json");
-    if (response.ok || (response.status === 404 && of === "kv")) return { response, took };
+    // There is nothing, or there is something already where that was asked.
+    if (response.ok || (of === "kv" && [404, 412].includes(response.status))) return { response, took };
     const problem = isText ? await response.json() : {};
     throw new Error(problem.detail ? `${problem.detail[0].toUpperCase()}${problem.detail.slice(1)}.` : `The node answered with ${response.status}.`);
   }
 
-  async trace() {
-    // What is typed meanwhile is not what was asked.
-    const key = this.key.value;
-    const { response } = await this.ask("trace");
+  /** What is typed meanwhile is not what was asked. */
+  async trace(key = this.key.value) {
+    const { response } = await this.ask("trace", {}, key);
     this.found = { key, ...(await response.json()) };
     this.say("", null);
     this.draw();
@@ -95,20 +94,25 @@ export class Trace {
     announce(`${this.found.owner.node} owns the key, ${this.found.hops} ${this.found.hops === 1 ? "hop" : "hops"} away`, false);
   }
 
-  /** Stores a key that this node does not own itself, and traces it once every copy is made. */
+  /** Traces a key of its own, which this node does not own, once every copy of it is made. What is typed stays, and so does
+  what is stored under that key. */
   async lesson() {
+    let key;
     for (let tries = 0; tries < LESSON_KEYS_MAX; tries += 1) {
-      this.key.value = tries === 0 ? "lesson" : `lesson-${tries}`;
-      const { hops } = await (await this.ask("lookup")).response.json();
+      key = tries === 0 ? "lesson" : `lesson-${tries}`;
+      const { hops } = await (await this.ask("lookup", {}, key)).response.json();
       if (hops > 0) break;
     }
-    await this.ask("kv", { method: "PUT", body: "what is to be learned" });
+    const { copies } = await (await this.ask("copies", {}, key)).response.json();
+    if (!copies.some(({ has }) => has === "value")) await this.ask("kv", { method: "PUT", body: "what is to be learned", headers: { "If-None-Match": "*" } }, key);
     for (let tries = 0; tries < COPIES_TRIES_MAX; tries += 1) {
-      const { do_agree: doAgree } = await (await this.ask("copies")).response.json();
+      const { do_agree: doAgree } = await (await this.ask("copies", {}, key)).response.json();
       if (doAgree) break;
       await new Promise((done) => setTimeout(done, COPIES_PAUSE_MS));
     }
-    await this.trace();
+    await this.trace(key);
+    if (this.key.value === "") this.key.value = key;
+    this.say("", `The lesson traced the key ${key}.`);
   }
 
   async get() {
