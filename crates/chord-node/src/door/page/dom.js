@@ -154,28 +154,40 @@ export function announce(text, isShown = true) {
   announce.timer = setTimeout(() => (said.textContent = ""), 4000);
 }
 
-/** A button that copies a text. */
+/** A button that copies a text, or what the function returns that is given for it. */
 export function copyButton(what, text) {
   return h("button", {
     type: "button",
     class: "copy",
     "aria-label": `Copy ${what}`,
-    "data-key": `copy ${text}`,
+    "data-key": typeof text === "string" ? `copy ${text}` : null,
     title: `Copy ${what}`,
-    onclick: () => copy(what, text),
+    onclick: () => copy(what, typeof text === "string" ? text : text()),
   });
 }
 
 export async function copy(what, text) {
+  let isCopied = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = h("textarea", { class: "off" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
+    isCopied = copyUnasked(text);
   }
-  announce(`Copied: ${what}`);
+  announce(isCopied ? `Copied: ${what}` : `This browser lets the page copy nothing: ${what} is not copied.`);
+}
+
+/** Copies where there is no clipboard to ask for. */
+function copyUnasked(text) {
+  const area = h("textarea", { class: "off" });
+  // Something has to be selected, and a field would make other lines of it.
+  area.value = "-";
+  area.addEventListener("copy", (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  });
+  document.body.append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  return isCopied;
 }

@@ -120,8 +120,10 @@ export class Trace {
     const from = response.headers.get("chord-owner");
     if (response.status === 404) return this.say("", `Nothing is stored under this key. ${from ? `${from} says so.` : ""}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
-    const shown = readable(bytes);
-    this.say("", h("div", {}, h("p", {}, `${bytes.length.toLocaleString("en")} bytes from ${from}, in ${took.toFixed(1)} ms. Version ${response.headers.get("etag") ?? "unknown"}.`), h("pre", { id: "got" }, document.createTextNode(visibleValue(shown))), copyButton("the value", shown)));
+    const { what, whole, shown, note } = readable(bytes);
+    const about = h("p", {}, `${bytes.length.toLocaleString("en")} bytes from ${from}, in ${took.toFixed(1)} ms. Version ${response.headers.get("etag") ?? "unknown"}.`);
+    const value = h("pre", { id: "got" }, document.createTextNode(visibleValue(shown)));
+    this.say("", h("div", {}, about, value, note ? h("p", { class: "hint", id: "got-about" }, note) : null, copyButton(what, whole)));
     return undefined;
   }
 
@@ -183,13 +185,28 @@ function briefVersion(version) {
   return writer ? `${ms}.${again}.${brief(writer)}` : version;
 }
 
-/** A value as text, or as hexadecimal digits where it is none. */
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+
+/** A value as text, or as hexadecimal digits where it is none: what that is called, all of it, which is made when it is wanted,
+what is shown of it, and what to say of that. */
 function readable(bytes) {
-  let text;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const { start, n, isAll } = beginning(text);
+    const note = isAll ? null : `Only its first ${n.toLocaleString("en")} letters are shown. The button copies all of it.`;
+    return { what: "the value", whole: () => text, shown: isAll ? text : `${start}…`, note };
   } catch {
-    text = Array.from(bytes.slice(0, SHOWN_MAX / 3), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const start = bytes.slice(0, SHOWN_MAX / 4);
+    const isAll = start.length === bytes.length;
+    const part = isAll ? "" : `Only its first ${start.length.toLocaleString("en")} bytes are shown. The button copies all of them. `;
+    const note = `${part}It is no text, so it is shown, and copied, as hexadecimal digits.`;
+    return { what: "the value as hexadecimal digits", whole: () => hex(bytes), shown: isAll ? hex(start) : `${hex(start)} …`, note };
   }
-  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
+}
+
+/** The first letters of a text, no half ones, how many they are, and whether that is all. */
+function beginning(text) {
+  let [at, n] = [0, 0];
+  for (; n < SHOWN_MAX && at < text.length; n += 1) at += text.codePointAt(at) > 0xffff ? 2 : 1;
+  return { start: text.slice(0, at), n, isAll: at === text.length };
 }
