@@ -1,11 +1,14 @@
 """A Chromium without a window, driven by the WebDriver protocol: no more than the page's test and pictures need."""
 
 import base64
+import contextlib
+import http.client
 import json
 import math
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 import urllib.error
@@ -14,6 +17,7 @@ import urllib.request
 from local_ring import Server, Wrong
 
 WAIT_SECONDS = 30
+ANSWER_SECONDS = 60
 MARGIN = 16
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 KEYS = {
@@ -22,16 +26,21 @@ KEYS = {
 }
 
 
+class Stuck(Wrong):
+    """The browser does not answer: nothing more is to be had of it."""
+
+
 class Browser:
     """One window."""
 
-    def __init__(self, width=1400, height=1000, dark=False, phone=False, still=False):
+    def __init__(self, width=1400, height=1000, dark=False, phone=False, still=False, seconds=ANSWER_SECONDS):
         for program in ("chromium", "chromedriver"):
             if not shutil.which(program):
                 raise Wrong(f"there is no {program}: install the packages chromium and chromium-driver of Debian")
         started = re.compile(r"started successfully on port (\d+)")
         self.driver = Server(["chromedriver", "--port=0"], lambda server: started.search(server.printed))
         self.at = f"http://127.0.0.1:{started.search(self.driver.printed).group(1)}"
+        self.seconds, self.session, self.process = seconds, None, None
         switches = ["--headless=new", "--hide-scrollbars", f"--window-size={width},{height}"]
         if os.geteuid() == 0:
             switches.append("--no-sandbox")
@@ -47,21 +56,24 @@ class Browser:
         try:
             session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
             self.session = f"/session/{session['sessionId']}"
+            self.process = session["capabilities"].get("goog:processID")
             if dark:
                 self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
         except BaseException:
-            self.driver.kill()
+            self.end()
             raise
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.at + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=self.seconds) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             problem = json.load(error)["value"]
             raise Wrong(f"{method} {path}: {problem['error']}: {problem['message'][:500]}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Stuck(f"the browser does not answer to {method} {path} within {self.seconds} s: {error!r}") from None
 
     def devtools(self, command, **parameters):
         return self.call("POST", f"{self.session}/goog/cdp/execute", {"cmd": command, "params": parameters})
@@ -171,7 +183,12 @@ class Browser:
 
     def end(self):
         try:
-            self.call("DELETE", self.session)
-        except (Wrong, OSError) as error:
+            if self.session:
+                self.call("DELETE", self.session)
+        except Wrong as error:
             print(f"the browser did not end well: {error}", file=sys.stderr)
-        self.driver.end()
+            if self.process:  # its driver leaves it behind then
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.process, signal.SIGKILL)
+        finally:
+            self.driver.end()
