@@ -193,9 +193,8 @@ def draws_who_does_not_agree_until_they_do(browser, _):
         browser.wait("there are two rings", "return document.querySelector('#reasons').innerText.includes('2 rings')", seconds=120)
         draws("each of the two rings agrees", lambda drawn: not drawn)
         ordered("heal")
-        draws("those who have heard of the other ring do not agree with it", bool)
+        browser.wait("it is one ring", IS_WHOLE, seconds=120)  # how long the two quarrel is chance, and may be a moment
         draws("in the end all agree", lambda drawn: not drawn)
-        browser.wait("it is one ring", IS_WHOLE, seconds=120)
     finally:
         browser.open("about:blank")
         dev.end()
