@@ -25,6 +25,8 @@ mod failures;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod many_nodes;
 #[cfg(test)]
 mod memory;

@@ -8,7 +8,8 @@ pub(super) const KEYS: usize = 500;
 /// What is known of the writes of the load: of each key the newest version that was acknowledged.
 ///
 /// A read that finds something older than that, or nothing, has found a write behind. That is no loss while the ring is cut or
-/// changes: those who have it may be out of reach. It is one if the ring is whole and quiet, and another node says so too.
+/// changes: those who have it may be out of reach. It is one if the ring is whole and quiet, and another node says so too. Until
+/// that is settled the key is not written again. A write finds it as well: it replaces what was there last, and nothing else.
 #[derive(Debug)]
 pub(super) struct Ledger {
     entries: Vec<Entry>,
@@ -22,6 +23,8 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     acknowledged: Option<Version>,
+    /// What is there as far as is known: that, or something newer that was not acknowledged.
+    seen: Option<Version>,
     /// One operation at a time on a key: what is read is not what is written meanwhile.
     is_busy: bool,
     standing: Standing,
@@ -58,15 +61,18 @@ impl Ledger {
         }
     }
 
-    /// The next key to be written. One whose write is lost is left as it is, so that the loss is not written over.
-    pub(super) fn begin_write(&mut self) -> Option<usize> {
-        let fits = |entry: &Entry| !entry.is_busy && entry.standing != Standing::Lost;
+    /// The next key to be written, and the version that the write replaces, if one is known: it must not replace another. A key
+    /// whose write is lost, or may be, is left as it is.
+    pub(super) fn begin_write(&mut self) -> Option<(usize, Option<Version>)> {
+        let fits = |entry: &Entry| !entry.is_busy && entry.standing == Standing::Kept;
         let idx = next(&mut self.next_write, &self.entries, fits)?;
-        self.entry(idx).is_busy = true;
-        Some(idx)
+        let entry = self.entry(idx);
+        entry.is_busy = true;
+        Some((idx, entry.seen))
     }
 
-    /// The end of a write: the version under which it was acknowledged, if it was.
+    /// The end of a write: the version under which it was acknowledged, if it was. That of one that found another version than it
+    /// was to replace is a read.
     pub(super) fn wrote(&mut self, idx: usize, version: Option<Version>) {
         match version {
             Some(_) => self.acknowledged += 1,
@@ -75,7 +81,7 @@ impl Ledger {
         let entry = self.entry(idx);
         entry.is_busy = false;
         if version > entry.acknowledged {
-            entry.acknowledged = version;
+            (entry.acknowledged, entry.seen) = (version, version);
         }
     }
 
@@ -98,7 +104,11 @@ impl Ledger {
             Found::Version(version) => (version, Standing::Behind),
             Found::Surely(version) => (version, Standing::Lost),
         };
-        entry.standing = if version >= entry.acknowledged { Standing::Kept } else { standing };
+        if version >= entry.acknowledged {
+            (entry.standing, entry.seen) = (Standing::Kept, version);
+        } else {
+            entry.standing = standing;
+        }
         self.checked += 1;
     }
 
@@ -146,7 +156,8 @@ mod tests {
     /// A ledger with one write of that version.
     fn written(number: u64) -> (Ledger, usize) {
         let mut ledger = Ledger::new();
-        let idx = ledger.begin_write().unwrap();
+        let (idx, replaced) = ledger.begin_write().unwrap();
+        assert_eq!(replaced, None, "nothing is known to be there");
         ledger.wrote(idx, version(number));
         (ledger, idx)
     }
@@ -169,22 +180,65 @@ mod tests {
             check(&mut ledger, found);
             assert_eq!((ledger.behind(), ledger.lost().collect::<Vec<_>>()), (0, vec![idx]));
         }
-        for _ in 1..KEYS {
-            assert_ne!(ledger.begin_write(), Some(idx), "a loss is not written over");
-        }
-        assert_eq!(ledger.begin_write(), None);
         check(&mut ledger, Found::Version(version(6)));
         assert_eq!((ledger.behind(), ledger.lost().count(), ledger.checked), (0, 0, 6));
+        assert_eq!(begin_all(&mut ledger, idx), Some((idx, version(6))));
+    }
+
+    /// Begins to write every key that may be written. Returns how that of this key begins.
+    fn begin_all(ledger: &mut Ledger, idx: usize) -> Option<(usize, Option<Version>)> {
+        let begun = std::iter::from_fn(|| ledger.begin_write()).collect::<Vec<_>>();
+        begun.into_iter().find(|(begun, _)| *begun == idx)
+    }
+
+    #[test]
+    fn a_key_that_is_behind_is_not_written_until_it_is_settled_whether_it_is_lost() {
+        for (found, is_written) in [
+            (Found::Version(None), false),
+            (Found::Version(version(4)), false),
+            (Found::Surely(None), false),
+            (Found::Version(version(5)), true),
+        ] {
+            let (mut ledger, idx) = written(5);
+            check(&mut ledger, Found::Version(version(4)));
+            check(&mut ledger, found);
+            assert_eq!(begin_all(&mut ledger, idx).is_some(), is_written, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_replaces_what_was_there_last_and_nothing_else() {
+        let (mut ledger, idx) = written(5);
+        let again = |ledger: &mut Ledger| {
+            let begun = begin_all(ledger, idx);
+            for idx in 0..KEYS {
+                ledger.read(idx, Found::NoAnswer);
+            }
+            begun
+        };
+        assert_eq!(again(&mut ledger), Some((idx, version(5))));
+        ledger.wrote(idx, version(6));
+        assert_eq!(again(&mut ledger), Some((idx, version(6))));
+        // What was not acknowledged may be there, and may be gone again.
+        ledger.wrote(idx, None);
+        for there in [8, 6, 7] {
+            ledger.read(idx, Found::Version(version(there)));
+            assert_eq!(again(&mut ledger), Some((idx, version(there))));
+            assert_eq!((ledger.behind(), ledger.lost().count()), (0, 0));
+        }
+        // One that found another version than it was to replace is a read that found it.
+        ledger.read(idx, Found::Version(None));
+        assert_eq!((again(&mut ledger), ledger.behind()), (None, 1));
     }
 
     #[test]
     fn what_was_not_acknowledged_may_be_there_or_not() {
         let (mut ledger, _) = written(5);
         for _ in 1..KEYS {
-            let idx = ledger.begin_write().unwrap();
+            let (idx, _) = ledger.begin_write().unwrap();
             ledger.wrote(idx, None);
         }
-        let again = ledger.begin_write().unwrap();
+        let (again, _) = ledger.begin_write().unwrap();
         ledger.wrote(again, None);
         assert_eq!((ledger.acknowledged, ledger.unacknowledged, ledger.written()), (1, KEYS as u64, 1));
         for found in [version(5), version(7)] {
@@ -198,11 +252,8 @@ mod tests {
         let (mut ledger, idx) = written(5);
         assert_eq!(ledger.begin_check().map(|(idx, _)| idx), Some(idx));
         assert_eq!(ledger.begin_check(), None);
-        for _ in 1..KEYS {
-            assert_ne!(ledger.begin_write(), Some(idx));
-        }
-        assert_eq!(ledger.begin_write(), None);
+        assert_eq!(begin_all(&mut ledger, idx), None);
         ledger.read(idx, Found::NoAnswer);
-        assert_eq!(ledger.begin_write(), Some(idx));
+        assert_eq!(ledger.begin_write(), Some((idx, version(5))));
     }
 }

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chord::{Client, Consistency, Key, NodeName, Operation, Value, Version};
+use chord::wire::Code;
+use chord::{
+    Change, Client, ClientError, Condition, Consistency, Expiry, Key, NodeName, Operation, Value, Version,
+};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::ledger::{Found, KEYS, Ledger};
@@ -20,8 +23,10 @@ pub(super) const RATE_MAX: u16 = 1000;
 const CHECKED_WITHIN: f64 = 5.0;
 const CHECKS_PER_SECOND_MAX: f64 = 100.0;
 
-/// Operations at a time: while a part of the ring does not answer, they wait for their ends.
-const UNDER_WAY_MAX: usize = 64;
+/// Operations at a time: while a part of the ring does not answer, they wait for their ends. Reads have room of their own, as
+/// what is lost is found by them however many writes there are.
+const WRITES_MAX: usize = 48;
+const CHECKS_MAX: usize = 16;
 
 /// How long one may take: more than a node gives it.
 const OPERATION_WAIT: Duration = Duration::from_secs(6);
@@ -106,11 +111,8 @@ pub(super) async fn run(playground: Arc<Playground>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => work.begin(),
-            Some(ended) = work.under_way.join_next(), if !work.under_way.is_empty() => {
-                if let Ok(ended) = ended {
-                    work.end(ended);
-                }
-            }
+            Some(ended) = work.writing.join_next() => work.end(ended),
+            Some(ended) = work.checking.join_next() => work.end(ended),
         }
     }
 }
@@ -119,7 +121,8 @@ struct Work<'a> {
     playground: &'a Playground,
     load: &'a Load,
     clients: HashMap<NodeName, Arc<Client>>,
-    under_way: JoinSet<Ended>,
+    writing: JoinSet<Ended>,
+    checking: JoinSet<Ended>,
     /// Parts of operations that are due.
     writes_due: f64,
     checks_due: f64,
@@ -136,7 +139,8 @@ impl<'a> Work<'a> {
             playground,
             load,
             clients: HashMap::new(),
-            under_way: JoinSet::new(),
+            writing: JoinSet::new(),
+            checking: JoinSet::new(),
             writes_due: 0.0,
             checks_due: 0.0,
             began_at: Instant::now(),
@@ -160,23 +164,23 @@ impl<'a> Work<'a> {
         self.writes_due = (self.writes_due + rate * seconds).min(rate);
         // However few keys there are, the next check comes due in the end.
         self.checks_due = (self.checks_due + checks * seconds).min(checks.max(1.0));
-        while self.has_room(&nodes) && self.writes_due >= 1.0 {
-            self.writes_due -= 1.0;
-            let Some(idx) = self.load.ledger().begin_write() else { break };
-            self.write(idx, &nodes);
+        if nodes.is_empty() {
+            return;
         }
-        while self.has_room(&nodes) && self.checks_due >= 1.0 {
+        while self.writing.len() < WRITES_MAX && self.writes_due >= 1.0 {
+            self.writes_due -= 1.0;
+            let Some((idx, replaced)) = self.load.ledger().begin_write() else { break };
+            self.write(idx, replaced, &nodes);
+        }
+        while self.checking.len() < CHECKS_MAX && self.checks_due >= 1.0 {
             self.checks_due -= 1.0;
             let Some((idx, version)) = self.load.ledger().begin_check() else { break };
             self.check(idx, version, &nodes);
         }
     }
 
-    fn has_room(&self, nodes: &[NodeName]) -> bool {
-        self.under_way.len() < UNDER_WAY_MAX && !nodes.is_empty()
-    }
-
-    fn end(&mut self, ended: Ended) {
+    fn end(&mut self, ended: Result<Ended, JoinError>) {
+        let Ok(ended) = ended else { return };
         match ended {
             Ended::Wrote(idx, version) => self.load.ledger().wrote(idx, version),
             Ended::Read(idx, found, since) => {
@@ -199,25 +203,36 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn write(&mut self, idx: usize, nodes: &[NodeName]) {
-        let client = self.client(nodes);
+    fn write(&mut self, idx: usize, replaced: Option<Version>, nodes: &[NodeName]) {
+        self.turn += 1;
+        // Always through the same node, so that a ring that is cut goes on with the keys of either side.
+        let client = self.client_of(&nodes[idx % nodes.len()]);
         let text = format!("{} of the load", self.turn);
-        self.under_way.spawn(async move {
+        self.writing.spawn(async move {
             let Ok(value) = Value::new(text.as_bytes(), chord::VALUE_BYTES_DEFAULT) else {
                 return Ended::Wrote(idx, None);
             };
-            Ended::Wrote(idx, operate(&client, idx, Operation::put(value)).await.flatten())
+            let condition = replaced.map_or(Condition::Always, Condition::Version);
+            let put = Operation::Change { change: Change::Set(value), condition, expiry: Expiry::Never };
+            match operate(&client, idx, put).await {
+                Ok(version) => Ended::Wrote(idx, version),
+                Err(ClientError::Refused { code: Some(Code::ConditionFailed), .. }) => {
+                    let found = operate(&client, idx, Operation::Get).await;
+                    Ended::Read(idx, found.map_or(Found::NoAnswer, Found::Version), None)
+                }
+                Err(_) => Ended::Wrote(idx, None),
+            }
         });
     }
 
     fn check(&mut self, idx: usize, version: Version, nodes: &[NodeName]) {
         let (first, second) = (self.client(nodes), self.client(nodes));
         let since = self.quiet_since.filter(|since| since.elapsed() >= QUIET_FOR);
-        self.under_way.spawn(async move {
+        self.checking.spawn(async move {
             let found = match operate(&first, idx, Operation::Get).await {
-                None => Found::NoAnswer,
-                Some(found) if found >= Some(version) || since.is_none() => Found::Version(found),
-                Some(_) => operate(&second, idx, Operation::Get).await.map_or(Found::NoAnswer, Found::Surely),
+                Err(_) => Found::NoAnswer,
+                Ok(found) if found >= Some(version) || since.is_none() => Found::Version(found),
+                Ok(_) => operate(&second, idx, Operation::Get).await.map_or(Found::NoAnswer, Found::Surely),
             };
             Ended::Read(idx, found, since)
         });
@@ -226,16 +241,19 @@ impl<'a> Work<'a> {
     /// A client of the node whose turn it is.
     fn client(&mut self, nodes: &[NodeName]) -> Arc<Client> {
         self.turn += 1;
-        let name = &nodes[self.turn % nodes.len()];
+        self.client_of(&nodes[self.turn % nodes.len()])
+    }
+
+    fn client_of(&mut self, name: &NodeName) -> Arc<Client> {
         self.clients.entry(name.clone()).or_insert_with(|| Arc::new(Client::new(name.clone()))).clone()
     }
 }
 
-/// The version of what is under a key after an operation; `None` if that is not known.
-async fn operate(client: &Client, idx: usize, operation: Operation) -> Option<Option<Version>> {
-    let key = Key::new(key_name(idx).as_bytes()).ok()?;
-    let operated = client.operate(key, operation, Consistency::Usual, OPERATION_WAIT).await.ok()?;
-    Some(operated.outcome.record.map(|record| record.version))
+/// The version of what is under a key after an operation; `None` if that is nothing.
+async fn operate(client: &Client, idx: usize, operation: Operation) -> Result<Option<Version>, ClientError> {
+    let key = Key::new(key_name(idx).as_bytes()).expect("it is as short as a key may be");
+    let operated = client.operate(key, operation, Consistency::Usual, OPERATION_WAIT).await?;
+    Ok(operated.outcome.record.map(|record| record.version))
 }
 
 /// The key of that number.
