@@ -94,6 +94,7 @@ const fn what_to_look_at(code: RingTrouble) -> Option<&'static str> {
             "Its neighbours here do not let it go: see whether two nodes run under that name, or start it with this ring's name.",
         ),
         RingTrouble::NotAnswering
+        | RingTrouble::Unheard
         | RingTrouble::Left
         | RingTrouble::Garbled
         | RingTrouble::OtherProgram

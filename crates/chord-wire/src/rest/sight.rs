@@ -3,6 +3,7 @@
 
 mod found;
 mod health;
+mod unheard;
 mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ pub struct SeenPlace {
     pub position: Position,
     /// The same as a part of the circle, from 0 to 1.
     pub turn: f64,
+    /// Whether it has ever told of itself since it is in sight.
+    was_heard: bool,
 }
 
 /// Whom a belief is about.
@@ -105,7 +108,9 @@ impl Sight {
 
     /// Puts a node in, or what it says now in place of what it said.
     pub fn take(&mut self, seen: SeenBody) {
-        self.nodes.insert(seen.node.clone(), SeenPlace::of(seen, self.size));
+        let mut place = SeenPlace::of(seen, self.size);
+        place.was_heard |= self.nodes.get(place.name()).is_some_and(|before| before.was_heard);
+        self.nodes.insert(place.name().to_owned(), place);
     }
 
     /// Takes a node out.
@@ -274,10 +279,15 @@ impl Sight {
         self.members().fold(0, |sum, (_, report)| report.records.saturating_add(sum))
     }
 
-    /// How many nodes do not answer as they should. One of another program answers as it can.
+    /// How many nodes do not answer as they should. One of another program answers as it can, and a name that one node alone has
+    /// said is perhaps none.
     pub fn n_absent(&self) -> usize {
+        let unheard = self.unheard();
         let is_absent = |place: &&SeenPlace| {
-            place.report().is_none() && !place.is_of_another_program() && !place.seen.has_left
+            place.report().is_none()
+                && !place.is_of_another_program()
+                && !place.seen.has_left
+                && !unheard.contains_key(place.name())
         };
         self.nodes.values().filter(is_absent).count()
     }
@@ -305,7 +315,8 @@ impl Sight {
 impl SeenPlace {
     fn of(seen: SeenBody, size: RingSize) -> Self {
         let position = seen.position.parse().unwrap_or(Position::ZERO);
-        Self { seen, position, turn: size.fraction(position) }
+        let was_heard = seen.answer == SeenAs::Answered && seen.report.is_some();
+        Self { seen, position, turn: size.fraction(position), was_heard }
     }
 
     /// Its name.

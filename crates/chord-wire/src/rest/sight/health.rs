@@ -1,7 +1,7 @@
 //! The state of the ring in words: what is the matter, why, and what to do. Every node says it of the ring that it sees, so
 //! that whoever shows the ring shows the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chord_ring::NodeName;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,10 @@ const NOT_READY_MAX: usize = 3;
 
 /// Nodes of other programs that are told of one by one.
 const OTHER_PROGRAMS_MAX: usize = 3;
+
+/// Nodes that name others whom nobody has heard and are told of one by one, and names that are repeated of each.
+const NAMERS_MAX: usize = 3;
+const UNHEARD_MAX: usize = 3;
 
 /// Versions that are named.
 const VERSIONS_MAX: usize = 5;
@@ -83,6 +87,8 @@ pub enum Severity {
 pub enum RingTrouble {
     /// A node tells nothing of itself.
     NotAnswering,
+    /// One node alone names others that nobody has heard.
+    Unheard,
     /// A node has left in good order.
     Left,
     /// What a node answers makes no sense.
@@ -147,6 +153,7 @@ impl RingTrouble {
     pub const fn word(self) -> &'static str {
         match self {
             Self::NotAnswering => "not-answering",
+            Self::Unheard => "unheard",
             Self::Left => "left",
             Self::Garbled => "garbled",
             Self::OtherRing => "other-ring",
@@ -275,6 +282,8 @@ fn thousands(number: u64) -> String {
 
 fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
     let absent = ring.order().into_iter().filter(|place| place.report().is_none());
+    let unheard = ring.unheard();
+    let absent = absent.filter(|place| !unheard.contains_key(place.name()));
     let (others, absent): (Vec<_>, Vec<_>) = absent.partition(|place| place.is_of_another_program());
     let next_to: BTreeSet<&str> = ring.neighbours();
     let tell = absent.into_iter().map(|place| {
@@ -313,6 +322,33 @@ fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
     });
     let mut found: Vec<_> = tell.collect();
     found.extend(of_other_programs(ring, &others));
+    found.extend(named_by_one(&unheard));
+    found
+}
+
+/// Names that are one node's word alone, together for each that says them.
+fn named_by_one(unheard: &BTreeMap<&str, &str>) -> Vec<RingReason> {
+    let mut by_namer: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, namer) in unheard {
+        by_namer.entry(namer).or_default().push(name);
+    }
+    let mut namers: Vec<_> = by_namer.into_iter().collect();
+    namers.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let tell = namers.iter().take(NAMERS_MAX).map(|(namer, names)| {
+        let first = names.iter().take(UNHEARD_MAX).copied().collect::<Vec<_>>().join(", ");
+        let more = if names.len() > UNHEARD_MAX { ", …" } else { "" };
+        let many = count(names.len() as u64, "node", "nodes");
+        let what = format!("{namer} alone names {many} that nobody has heard: {first}{more}.");
+        let next =
+            "They may be long gone, or made up: if this stays, see what runs at the node that names them.";
+        reason(RingTrouble::Unheard, Severity::Note, what, next).about(namer)
+    });
+    let mut found: Vec<_> = tell.collect();
+    if let Some(more) = namers.len().checked_sub(NAMERS_MAX).filter(|more| *more > 0) {
+        let who = count(more as u64, "more node names", "more nodes name");
+        let what = format!("{who} others that nobody has heard.");
+        found.push(reason(RingTrouble::Unheard, Severity::Note, what, "The table has them all."));
+    }
     found
 }
 

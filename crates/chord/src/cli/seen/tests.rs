@@ -232,6 +232,39 @@ fn one_that_answers_rubbish_or_is_of_another_ring_is_not_told_as_dead() {
 }
 
 #[test]
+fn names_that_one_node_alone_says_are_not_told_as_nodes_that_died() {
+    let names = names(8);
+    let mut nodes = ideal(&names);
+    let made_up: Vec<String> = (0..150).map(|idx| format!("127.9.9.9:{}", 1000 + idx)).collect();
+    let links = made_up.iter().map(|node| json!({"node": node, "round_trip_us": null, "is_suspect": true}));
+    nodes[2].report.as_mut().unwrap().links = serde_json::from_value(links.collect()).unwrap();
+    let silent = |name: &String| SeenBody::new(name.clone(), position(name).to_string(), Err(SeenAs::Silent));
+    nodes.extend(made_up.iter().map(silent));
+    let told = ring(nodes.clone());
+    let found = reasons(&told);
+    let told_of = found.iter().map(|reason| (reason.code, reason.level, reason.node.as_deref()));
+    assert_eq!(told_of.collect::<Vec<_>>(), [("unheard", Level::Note, Some(names[2].as_str()))]);
+    assert!(found[0].what.contains(" alone names 150 nodes that nobody has heard: 127.9.9.9:1000, "));
+    assert_eq!((level(&told), verdict(&told), told.n_absent()), (Level::Note, "The ring is whole".into(), 0));
+
+    // One that two know is no invention of either, and one that a node takes for its neighbour is missed.
+    let link = json!({"node": made_up[7], "round_trip_us": 900, "is_suspect": true});
+    nodes[5].report.as_mut().unwrap().links = vec![serde_json::from_value(link).unwrap()];
+    let known = ring(nodes.clone());
+    let codes = |ring: &Ring| reasons(ring).iter().map(|reason| reason.code).collect::<Vec<_>>();
+    assert_eq!((codes(&known), known.n_absent()), (vec!["not-answering", "unheard"], 1));
+    dead(&mut nodes, 4);
+    assert!(codes(&ring(nodes.clone())).iter().filter(|code| **code == "not-answering").count() == 2);
+
+    // One that has told of itself before was there, whoever names it now.
+    let mut told = ring(ideal(&names));
+    let came = SeenBody { node: made_up[0].clone(), ..ideal(&names).remove(0) };
+    told.take(RingEvent::Changes(picture(vec![came])));
+    told.take(RingEvent::Changes(picture(vec![silent(&made_up[0]), nodes[2].clone()])));
+    assert_eq!(told.n_absent(), 1);
+}
+
+#[test]
 fn one_that_has_left_in_good_order_is_not_told_as_dead() {
     let names = names(8);
     let mut nodes = ideal(&names[..7]);
