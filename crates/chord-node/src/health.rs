@@ -103,7 +103,11 @@ fn lacks_of_records(status: &Status) -> Vec<ReasonBody> {
         let detail = "this node asks others for what it may lack of its range";
         reasons.push(reason(Reason::Incomplete, detail));
     }
-    if !status.is_replicated {
+    if !status.is_replicated && status.copies_missing == 0 {
+        let detail = "this node has no records of its own, and the nodes that are to keep copies for it have not confirmed yet that \
+                      they do: it asks them again every few moments";
+        reasons.push(reason(Reason::NotCompared, detail));
+    } else if !status.is_replicated {
         let detail = format!("others lack copies of this node's records: up to {}", status.copies_missing);
         reasons.push(reason(Reason::CopiesMissing, detail));
     }
@@ -137,4 +141,36 @@ fn is_list_short(view: &View) -> bool {
 
 fn reason(code: Reason, detail: impl Into<String>) -> ReasonBody {
     ReasonBody { code, detail: detail.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(copies_missing: u64, is_replicated: bool) -> Vec<(Reason, String)> {
+        let status = Status {
+            is_complete: true,
+            is_replicated,
+            is_caught_up: true,
+            has_handed_over: true,
+            copies_missing,
+            missed: Vec::new(),
+            operations: 0,
+            copies_at: Vec::new(),
+            copies_for: Vec::new(),
+            repaired: chord_kv::replication::Repaired::default(),
+            taken_over: 0,
+        };
+        lacks_of_records(&status).into_iter().map(|reason| (reason.code, reason.detail)).collect()
+    }
+
+    #[test]
+    fn a_node_without_records_does_not_say_that_copies_of_them_are_missing() {
+        assert_eq!(told(0, true), []);
+        let missing = "others lack copies of this node's records: up to 6".to_owned();
+        assert_eq!(told(6, false), [(Reason::CopiesMissing, missing)]);
+        let [(code, detail)] = &told(0, false)[..] else { panic!("one reason") };
+        assert_eq!(*code, Reason::NotCompared);
+        assert!(detail.contains("no records") && !detail.contains("up to 0"), "{detail}");
+    }
 }

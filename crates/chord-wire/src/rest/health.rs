@@ -39,6 +39,8 @@ pub enum Reason {
     Incomplete,
     /// Others lack copies of what is its.
     CopiesMissing,
+    /// It has no records, and those who are to keep copies for it have not confirmed that they do.
+    NotCompared,
     /// It may lack copies that it keeps for others.
     NotCaughtUp,
     /// Others may lack records that it has of positions that they answer for now.
@@ -53,13 +55,14 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Stuck,
         Self::Leaving,
         Self::NotMember,
         Self::NotWriting,
         Self::Incomplete,
         Self::CopiesMissing,
+        Self::NotCompared,
         Self::NotCaughtUp,
         Self::HandingOver,
         Self::Missed,
