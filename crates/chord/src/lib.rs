@@ -66,8 +66,8 @@ pub mod seen {
     pub use chord_wire::rest::{
         Arc, Belief, CopyBody, CopyState, DoorsBody, FingerBody, LinkBody, NodeBody, OperationsBody,
         PICTURE_NODES_MAX, PictureRead, ProcessBody, RING_REASONS_MAX, RangeBody, ReportBody, RingBody,
-        RingHealth, RingReason, RingTrouble, SeenAs, SeenBody, SeenPlace, SentBody, Severity, Side, Sight,
-        State, StepBody, StorageBody, TraceBody, Why, WorkBody, predecessor, successor,
+        RingHealth, RingReason, RingTrouble, SAID_MAX, SeenAs, SeenBody, SeenPlace, SentBody, Severity, Side,
+        Sight, State, StepBody, StorageBody, TraceBody, Why, WorkBody, predecessor, successor,
     };
 }
 

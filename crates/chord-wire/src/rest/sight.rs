@@ -17,6 +17,10 @@ use super::report::ReportBody;
 pub use found::*;
 pub use health::*;
 
+/// Records, or copies, that one node's word counts for at most: more than it could have, and so few that one that makes numbers up
+/// does not fill a sum, behind which nobody else's would be seen.
+pub const SAID_MAX: u64 = 1 << 32;
+
 /// The nodes of a picture, where they stand, and what each says.
 #[derive(Clone, Debug)]
 pub struct Sight {
@@ -271,12 +275,12 @@ impl Sight {
 
     /// Copies that are missing, at most.
     pub fn copies_missing(&self) -> u64 {
-        self.members().fold(0, |sum, (_, report)| report.copies_missing.saturating_add(sum))
+        self.members().fold(0, |sum, (_, report)| sum.saturating_add(report.copies_missing.min(SAID_MAX)))
     }
 
     /// Records of all members.
     pub fn records(&self) -> u64 {
-        self.members().fold(0, |sum, (_, report)| report.records.saturating_add(sum))
+        self.members().fold(0, |sum, (_, report)| sum.saturating_add(report.records.min(SAID_MAX)))
     }
 
     /// How many nodes do not answer as they should. One of another program answers as it can, and a name that one node alone has

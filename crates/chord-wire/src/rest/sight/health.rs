@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::live::{HAS_LEFT, PICTURE_NODES_MAX, SeenAs};
 use super::super::report::{ReportBody, cut};
-use super::{Findings, SeenPlace, Sight, State};
+use super::{Findings, SAID_MAX, SeenPlace, Sight, State};
 
 /// Reasons that are told, at most: more than are read at a glance. The gravest are among them.
 pub const RING_REASONS_MAX: usize = 16;
@@ -459,6 +459,17 @@ fn nodes_themselves(ring: &Sight) -> Vec<RingReason> {
                 reason(RingTrouble::NotWriting, Severity::Act, format!("{name} takes no writes."), &next)
                     .about(name),
             );
+        }
+        let said_most = report.copies_missing.max(report.records);
+        if said_most > SAID_MAX {
+            let counted = thousands(SAID_MAX);
+            let what = format!(
+                "{name} says that it has {}, and that {} missing: that cannot be, and is counted as {counted}.",
+                count(report.records, "record", "records"),
+                count(report.copies_missing, "copy is", "copies are"),
+            );
+            let next = "What it says of itself is wrong: see what serves at that address.";
+            found.push(reason(RingTrouble::Garbled, Severity::Act, what, next).about(name));
         }
         if report.violations > 0 {
             let times = count(report.violations, "time", "times");

@@ -360,6 +360,26 @@ fn what_each_node_says_of_itself_is_told_with_what_to_do() {
 }
 
 #[test]
+fn one_node_that_makes_numbers_up_does_not_fill_the_sums_and_is_named() {
+    let names = names(5);
+    let mut nodes = ideal(&names);
+    nodes[1].report.as_mut().unwrap().copies_missing = u64::MAX;
+    nodes[1].report.as_mut().unwrap().records = u64::MAX;
+    let before = ring(nodes.clone());
+    nodes[3].report.as_mut().unwrap().copies_missing = 7;
+    nodes[3].report.as_mut().unwrap().records = 107;
+    let after = ring(nodes);
+    assert_eq!(
+        (after.copies_missing(), after.records()),
+        (before.copies_missing() + 7, before.records() + 7)
+    );
+    let told = reasons(&after);
+    let named = told.iter().find(|reason| reason.code == "garbled").expect("it is named");
+    assert_eq!((named.level, named.node.as_deref()), (Level::Act, Some(names[1].as_str())));
+    assert!(named.what.contains("18,446,744,073,709,551,615 records"), "{}", named.what);
+}
+
+#[test]
 fn a_node_of_an_older_version_does_not_say_how_the_ring_is_and_breaks_nothing() {
     let mut older = picture(ideal(&names(3)));
     older.health = None;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use chord::seen::SAID_MAX;
 use serde::Serialize;
 
 use super::super::draw::{self, BAD, Letters, QUIET};
@@ -64,13 +65,18 @@ impl Top {
         }
         let total = Total {
             nodes: ring.members().count(),
-            records: nodes.iter().filter_map(|node| node.records).fold(0, u64::saturating_add),
-            copies_missing: nodes.iter().filter_map(|node| node.copies_missing).fold(0, u64::saturating_add),
+            records: nodes.iter().filter_map(|node| node.records).fold(0, added),
+            copies_missing: nodes.iter().filter_map(|node| node.copies_missing).fold(0, added),
             rates: Rates::sum(nodes.iter().filter_map(|node| node.rates.as_ref())),
         };
         let (at_ms, seen_by) = (super::super::operate::now_ms(), ring.seen_by.clone());
         Self { at_ms, seen_by, total, nodes, sort: sort.word() }
     }
+}
+
+/// A sum with what one node says, as far as it can be so.
+fn added(sum: u64, said: u64) -> u64 {
+    sum.saturating_add(said.min(SAID_MAX))
 }
 
 impl Node {
