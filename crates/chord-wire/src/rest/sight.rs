@@ -338,6 +338,11 @@ impl SeenPlace {
         self.report().filter(|report| report.ring.is_member)
     }
 
+    /// Whether it answers, and what it believes and does is not known.
+    fn is_untold(&self) -> bool {
+        matches!(self.seen.answer, SeenAs::OtherProgram | SeenAs::Garbled)
+    }
+
     /// Whether it answers and cannot tell of itself.
     pub fn is_of_another_program(&self) -> bool {
         self.seen.answer == SeenAs::OtherProgram

@@ -317,7 +317,12 @@ fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
                 "The others close the ring round it and make its copies anew.",
             ),
         };
-        let what = format!("{}: {}.", place.name(), place.seen.answer.in_words());
+        let unknown = if is_next && code == RingTrouble::Garbled {
+            "; whether it serves the keys that are its is not known"
+        } else {
+            ""
+        };
+        let what = format!("{}: {}{unknown}.", place.name(), place.seen.answer.in_words());
         reason(code, severity, what, next).about(place.name())
     });
     let mut found: Vec<_> = tell.collect();

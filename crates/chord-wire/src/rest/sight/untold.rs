@@ -1,4 +1,4 @@
-//! Nodes that cannot tell of themselves, as those of another program: they take part in the ring by the word of the others, and
+//! Nodes that cannot tell of themselves, as those of another program and those whose answers make no sense: they take part in the ring by the word of the others, and
 //! what they believe is unknown, which is not the same as wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ impl Sight {
     /// all the same, if a member that can stands between the two.
     pub(super) fn is_known(&self, side: Side, of: &SeenPlace, about: &str) -> bool {
         let Some(other) = self.node(about) else { return false };
-        if !other.is_of_another_program() {
+        if !other.is_untold() {
             return true;
         }
         let (from, to) = match side {
@@ -24,7 +24,7 @@ impl Sight {
 
     /// Those that cannot tell and are in the ring by the word of a member.
     pub(super) fn untold(&self) -> Vec<&SeenPlace> {
-        if !self.nodes.values().any(SeenPlace::is_of_another_program) {
+        if !self.nodes.values().any(SeenPlace::is_untold) {
             return Vec::new();
         }
         let named: BTreeSet<&str> = self
@@ -32,7 +32,7 @@ impl Sight {
             .flat_map(|(_, report)| report.ring.predecessor.iter().chain(&report.ring.successors))
             .map(|peer| peer.node.as_str())
             .collect();
-        let others = self.order().into_iter().filter(|place| place.is_of_another_program());
+        let others = self.order().into_iter().filter(|place| place.is_untold());
         others.filter(|place| named.contains(place.name())).collect()
     }
 

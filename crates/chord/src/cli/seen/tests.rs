@@ -219,7 +219,8 @@ fn one_that_answers_rubbish_or_is_of_another_ring_is_not_told_as_dead() {
     let (code, level, what, next) = told(SeenAs::Garbled, true);
     assert_eq!((code, level), ("garbled", Level::Act));
     assert!(
-        what.ends_with("its answer makes no sense.") && next.starts_with("See what serves"),
+        what.ends_with("its answer makes no sense; whether it serves the keys that are its is not known.")
+            && next.starts_with("See what serves"),
         "{what} {next}"
     );
     let (code, level, what, next) = told(SeenAs::OtherRing, true);
@@ -262,6 +263,18 @@ fn names_that_one_node_alone_says_are_not_told_as_nodes_that_died() {
     told.take(RingEvent::Changes(picture(vec![came])));
     told.take(RingEvent::Changes(picture(vec![silent(&made_up[0]), nodes[2].clone()])));
     assert_eq!(told.n_absent(), 1);
+}
+
+#[test]
+fn one_that_answers_rubbish_is_no_outage() {
+    let names = names(8);
+    let mut nodes = ideal(&names);
+    nodes[3] = SeenBody::new(names[3].clone(), nodes[3].position.clone(), Err(SeenAs::Garbled));
+    let ring = ring(nodes);
+    let codes: Vec<_> = reasons(&ring).iter().map(|reason| (reason.code, reason.level)).collect();
+    assert_eq!(codes, [("garbled", Level::Act)]);
+    assert_eq!((ring.claims().len(), ring.torn().len(), ring.n_cycles(), ring.n_absent()), (0, 0, 1, 1));
+    assert!(ring.arcs().iter().any(|arc| arc.owners == 0 && !arc.is_known), "who answers there is not known");
 }
 
 #[test]
