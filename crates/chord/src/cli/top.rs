@@ -21,6 +21,10 @@ use sample::Sampler;
 /// How often every node is asked. What is shown are the rates between two answers.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the first second waits for those that have not answered, or not twice: it is to be the whole ring, and a node that is
+/// gone does not keep it for ever.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
 /// Show what each node of the ring does, second by second
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -92,7 +96,7 @@ impl TopArgs {
         let mut sampler = Sampler::default();
         sampler.begin(&follower);
         if self.once {
-            return self.show_once(&follower, &mut sampler).await;
+            return self.show_once(&mut follower, &mut sampler).await;
         }
         if terminal::is_screen() && !self.json {
             self.show_on_screen(&mut follower, &mut sampler).await
@@ -101,17 +105,23 @@ impl TopArgs {
         }
     }
 
-    async fn show_once(&self, follower: &Follower, sampler: &mut Sampler) -> anyhow::Result<()> {
+    async fn show_once(&self, follower: &mut Follower, sampler: &mut Sampler) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        let two_answers = async {
-            sampler.finish().await;
-            tokio::time::sleep(PAUSE).await;
-            sampler.begin(follower);
-            sampler.finish().await;
-        };
-        tokio::select! {
-            () = two_answers => self.print(follower, sampler),
-            () = signals.next() => Ok(()),
+        let (mut ticks, until) = (ticks(), Instant::now() + FIRST_WAIT);
+        loop {
+            tokio::select! {
+                _ = follower.next() => {}
+                () = sampler.next() => if sampler.is_idle() && is_due(follower, sampler, until) {
+                    return self.print(follower, sampler);
+                },
+                _ = ticks.tick() => {
+                    if is_due(follower, sampler, until) {
+                        return self.print(follower, sampler);
+                    }
+                    sampler.begin(follower);
+                }
+                () = signals.next() => return Ok(()),
+            }
         }
     }
 
@@ -149,7 +159,7 @@ impl TopArgs {
 
     async fn show_in_lines(&self, follower: &mut Follower, sampler: &mut Sampler) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        let (mut ticks, mut is_first) = (ticks(), true);
+        let (mut ticks, mut is_first, until) = (ticks(), true, Instant::now() + FIRST_WAIT);
         loop {
             tokio::select! {
                 sight = follower.next() => if let Some(trouble) = lost(sight) {
@@ -157,11 +167,11 @@ impl TopArgs {
                 },
                 () = sampler.next() => {}
                 _ = ticks.tick() => {
-                    // Rates take two answers.
-                    if sampler.has_rates() {
-                        if !self.json && !std::mem::take(&mut is_first) {
+                    if !is_first || is_due(follower, sampler, until) {
+                        if !self.json && !is_first {
                             output::lines("\n")?;
                         }
+                        is_first = false;
                         self.print(follower, sampler)?;
                     }
                     sampler.begin(follower);
@@ -170,6 +180,15 @@ impl TopArgs {
             }
         }
     }
+}
+
+/// Whether the first second can be shown: every node that is known has told of itself twice, or somebody has, and the others were
+/// waited for.
+fn is_due(follower: &Follower, sampler: &Sampler, until: Instant) -> bool {
+    let ring = follower.ring();
+    let (n_members, n_told) = (ring.members().count(), sampler.n_with_rates());
+    let is_whole = ring.n_absent() == 0 && n_told >= n_members;
+    is_whole || (n_told > 0 && Instant::now() >= until)
 }
 
 fn ticks() -> tokio::time::Interval {

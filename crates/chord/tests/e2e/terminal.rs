@@ -152,6 +152,27 @@ fn shows_rates(first: &str) {
     assert_eq!(top["total"]["nodes"], 4, "{top}");
 }
 
+#[test]
+fn the_first_second_that_is_printed_is_one_of_the_whole_ring() {
+    let _machine = alone();
+    let cluster = Cluster::ring(3, 160);
+    let names = cluster.names();
+    // It does not answer when the ring is seen first, and does a moment later.
+    cluster.servers[&names[2]].freeze();
+    let mut top = Process::start(program().args(["top", "--json", "--node", &names[0]]));
+    thread::sleep(Duration::from_millis(1500));
+    cluster.servers[&names[2]].signal("CONT");
+    let (first, _) = wait_for("the first second", SEEN_LIMIT, || {
+        let first = top.stdout().lines().next().map(str::to_owned);
+        first.and_then(|line| serde_json::from_str::<Value>(&line).ok()).ok_or_else(|| top.stderr())
+    });
+    assert_eq!(first["total"]["nodes"], 3, "{first}");
+    let nodes = first["nodes"].as_array().expect("nodes");
+    assert!(nodes.iter().all(|node| node["rates"].is_object()), "{first}");
+    top.signal("INT");
+    assert_eq!(top.wait(), Some(0));
+}
+
 /// The other screen, and the way back from it.
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";

@@ -39,7 +39,7 @@ struct Track {
 impl Sampler {
     /// Begins to ask every member of the ring, unless some have not answered yet.
     pub(super) fn begin(&mut self, follower: &Follower) {
-        if !self.waiting.is_empty() || !self.asking.is_empty() {
+        if !self.is_idle() {
             return;
         }
         let members: BTreeMap<&str, &ReportBody> =
@@ -84,16 +84,14 @@ impl Sampler {
         self.ask();
     }
 
-    /// Takes all answers that are still to come.
-    pub(super) async fn finish(&mut self) {
-        while !self.asking.is_empty() {
-            self.next().await;
-        }
+    /// Whether no answer is to come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.asking.is_empty()
     }
 
-    /// Whether every node that was asked more than once has rates.
-    pub(super) fn has_rates(&self) -> bool {
-        self.nodes.values().any(|track| track.heard.rates(Instant::now()).is_some())
+    /// How many nodes have rates, which take two answers.
+    pub(super) fn n_with_rates(&self) -> usize {
+        self.nodes.values().filter(|track| track.heard.rates(Instant::now()).is_some()).count()
     }
 
     pub(super) fn rates(&self, place: &Place) -> Option<&Rates> {
