@@ -136,7 +136,7 @@ fn what_is_lost_when_a_record_and_all_its_copies_die_is_counted_though_the_load_
     begin_load(at[0], 1000);
     thread::scope(|scope| {
         for name in &names[..3] {
-            scope.spawn(|| order(at[0], "kill", &json!({ "node": name })));
+            scope.spawn(move || order(at[0], "kill", &json!({ "node": name })));
         }
     });
     let gone = counts_what_is_gone(at);

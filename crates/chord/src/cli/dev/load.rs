@@ -10,7 +10,7 @@ use chord::{
 };
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::ledger::{Found, KEYS, Ledger};
@@ -111,8 +111,8 @@ pub(super) async fn run(playground: Arc<Playground>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => work.begin(),
-            Some(ended) = work.writing.join_next() => work.end(ended),
-            Some(ended) = work.checking.join_next() => work.end(ended),
+            Some(Ok(ended)) = work.writing.join_next() => work.end(ended),
+            Some(Ok(ended)) = work.checking.join_next() => work.end(ended),
         }
     }
 }
@@ -179,8 +179,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn end(&mut self, ended: Result<Ended, JoinError>) {
-        let Ok(ended) = ended else { return };
+    fn end(&mut self, ended: Ended) {
         match ended {
             Ended::Wrote(idx, version) => self.load.ledger().wrote(idx, version),
             Ended::Read(idx, found, since) => {

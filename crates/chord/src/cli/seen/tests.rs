@@ -387,9 +387,9 @@ fn one_node_that_makes_numbers_up_does_not_fill_the_sums_and_is_named() {
         (before.copies_missing() + 7, before.records() + 7)
     );
     let told = reasons(&after);
-    let named = told.iter().find(|reason| reason.code == "garbled").expect("it is named");
-    assert_eq!((named.level, named.node.as_deref()), (Level::Act, Some(names[1].as_str())));
-    assert!(named.what.contains("18,446,744,073,709,551,615 records"), "{}", named.what);
+    let garbled = told.iter().find(|reason| reason.code == "garbled").expect("it is garbled");
+    assert_eq!((garbled.level, garbled.node.as_deref()), (Level::Act, Some(names[1].as_str())));
+    assert!(garbled.what.contains("18,446,744,073,709,551,615 records"), "{}", garbled.what);
 }
 
 #[test]
