@@ -45,7 +45,8 @@ return arguments[0].map(([selector, property]) => {
 });
 """
 MEANING = [
-    ("#ring .belief.successor", "stroke"), ("#ring .belief.predecessor", "stroke"), ("#ring .arc", "stroke"), ("#ring .node .dot", "fill"),
+    ("#ring .belief.successor", "stroke"), ("#ring .belief.predecessor", "stroke"), ("#ring .arc", "stroke"), ("#ring .node:not(.idle, .absent) .dot", "fill"),
+    ("#ring .node:is(.idle, .absent) .dot", "stroke"),
     ("#ring .finger", "stroke"), ("#ring .hop", "stroke"), ("#calm path", "fill"), (".key.calm", "borderTopColor"), (".key.before", "borderTopColor"),
     (".key.torn", "borderTopColor"), (".key.cut-key", "borderTopColor"),
 ]
@@ -61,7 +62,7 @@ def draws_what_means_something_so_that_it_is_seen(browser, names):
             time.sleep(0.5)  # colours that change do so for a moment
             found = browser.run(CONTRASTS, MEANING)
             drawn = {selector: n for selector, n, _ in found}
-            for selector in ("#ring .belief.successor", "#ring .belief.predecessor", "#ring .arc", "#ring .node .dot", "#calm path"):
+            for selector in ("#ring .belief.successor", "#ring .belief.predecessor", "#ring .arc", "#ring .node:not(.idle, .absent) .dot", "#calm path"):
                 check(drawn[selector] > 0, f"there are some of {selector}")
             pale = [(selector, round(least, 2)) for selector, n, least in found if n and least < CONTRAST_MIN]
             check(not pale, f"{scheme}: these are too pale: {pale}")
