@@ -1,6 +1,7 @@
 """Servers that are compared: rings of this program, and those of others. They end with the block that they are made for."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -19,6 +20,8 @@ from ending import held  # noqa: E402
 from local_ring import READY, ROOT, Server, Wrong, cargo_builds, chord, named  # noqa: E402
 
 READY_SECONDS = 60
+RING_BITS = 160
+PORTS_TO_CHOOSE_FROM = 100
 # What each program is in: a package of Debian.
 PACKAGES = {
     "redis-server": "redis-server",
@@ -54,6 +57,25 @@ def free_ports(count):
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
+
+
+def position(name):
+    """Where a node of that name lies on its ring, from 0 to 1."""
+    return (int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") % 2**RING_BITS) / 2**RING_BITS
+
+
+def even_ports(count):
+    """Free ports on which nodes own about equal parts of the ring: by chance one of three may own four fifths, and is asked for
+    what it has itself then."""
+    free = {position(f"127.0.0.1:{port}"): port for port in free_ports(PORTS_TO_CHOOSE_FROM)}
+
+    def beginning_at(begin):
+        wanted = [(begin + idx / count) % 1 for idx in range(count)]
+        chosen = [min(free, key=lambda at, place=place: abs((at - place + 0.5) % 1 - 0.5)) for place in wanted]
+        return min((after - at) % 1 for at, after in zip(chosen, chosen[1:] + chosen[:1])) if count > 1 else 1, chosen
+
+    _, chosen = max(map(beginning_at, free))
+    return [free[at] for at in chosen]
 
 
 def wait_until(what, holds):
@@ -116,7 +138,7 @@ class Ring(Servers):
 
     def __init__(self, n_nodes, *switches, on_disk=None, pinned=False):
         super().__init__(on_disk)
-        self.ports = free_ports(n_nodes)
+        self.ports = even_ports(n_nodes)
         with self.or_end():
             for idx, address in enumerate(self.addresses):
                 line = [chord(), "serve", "--listen", address, *switches]
