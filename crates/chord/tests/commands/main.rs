@@ -23,8 +23,14 @@ use serde_json::Value;
 /// Nothing here takes nearly as long, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_chord");
+
 fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chord"));
+    with(Command::new(PROGRAM), arguments)
+}
+
+/// The same command with these arguments, and nothing of the environment that is about the program.
+fn with(mut command: Command, arguments: &[&str]) -> Command {
     for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHORD_"))
     {
         command.env_remove(variable);
@@ -56,8 +62,11 @@ struct Running {
 }
 
 impl Running {
+    /// Hears of a terminal that has gone, even if the test does not, as under nohup.
     fn start(arguments: &[&str]) -> Self {
-        let mut child = program(arguments).spawn().unwrap();
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", PROGRAM]);
+        let mut child = with(command, arguments).spawn().unwrap();
         let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         Self { child, stdout, stderr }
     }
