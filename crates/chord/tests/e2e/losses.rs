@@ -53,7 +53,9 @@ impl Dev {
 /// One request, which must be answered.
 fn request(at: &str, what: &str, headers: &str, body: &str) -> Response {
     let length = body.len();
-    let text = format!("{what} HTTP/1.1\r\nHost: {at}\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
+    let text = format!(
+        "{what} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
     let asked = || {
         let mut connection = Connection::open(at)?;
         connection.send(text.as_bytes())?;

@@ -309,7 +309,7 @@ fn absent(ring: &Sight, is_healed: bool) -> Vec<RingReason> {
             SeenAs::Answered | SeenAs::Unreachable | SeenAs::Silent | SeenAs::OtherProgram if is_healed => (
                 RingTrouble::NotAnswering,
                 Severity::Gone,
-                "The others have closed the ring round it and made its copies anew. Start it again, or forget it.",
+                "The others have closed the ring round it and made its copies anew. Start it again; without it the ring goes on.",
             ),
             SeenAs::Answered | SeenAs::Unreachable | SeenAs::Silent | SeenAs::OtherProgram => (
                 RingTrouble::NotAnswering,
