@@ -10,8 +10,9 @@ from .rings import Failed
 
 RATE = 200
 TIMES = 2
-# What is less than this is how exactly a program in Python wakes up, and counts as this.
-LEAST_MS = 1
+# What is less than this counts as this: who asks is a program in Python that shares the cores with attackers and nodes, and
+# whoever waits for a core there waits for some three milliseconds.
+LEAST_MS = 2
 # Once is enough if it holds; where it does not, the median of so many.
 ROUNDS = 5
 # And so many more where the machine was too busy to say.

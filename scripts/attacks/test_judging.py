@@ -34,9 +34,9 @@ class WhatOthersFeel(unittest.TestCase):
         self.assertTrue(bench.beside(None)[0].is_judged)
         self.assertEqual(bench.n_measured, 2)
 
-    def test_a_few_milliseconds_that_are_nine_times_as_many_are_too_much(self):
+    def test_a_few_milliseconds_that_are_several_times_as_many_are_too_much(self):
         bench = Told(*pairs(*[1, 9] * ROUNDS))
-        with self.assertRaisesRegex(Slowed, "9.0 times"):
+        with self.assertRaisesRegex(Slowed, "4.5 times"):
             bench.beside(None)
         self.assertEqual(bench.n_measured, 2 * ROUNDS)
 
