@@ -141,11 +141,11 @@ def draws_the_belief_that_is_not_shared(browser, names):
             [told] = browser.run(TORN)
             check(re.fullmatch(f"{re.escape(names[1])} takes \\S+ for its {side}", told), f"which one: {told!r}")
             look = """
-                const [torn, calm] = ['.torn', ':not(.torn)'].map((which) => getComputedStyle(document.querySelector(`#ring .belief${which}`)));
+                const [torn, calm] = ['.torn', ':not(.torn)'].map((which) => getComputedStyle(document.querySelector(`#ring .belief.${arguments[0]}${which}`)));
                 return [torn.strokeDasharray, calm.strokeDasharray, torn.stroke !== calm.stroke, parseFloat(torn.strokeWidth) > parseFloat(calm.strokeWidth)];
             """
-            dashes, calm, is_coloured, is_thick = browser.run(look)
-            check(dashes != "none" and calm == "none" and is_coloured and is_thick, f"it is dashed, in another colour and thicker: {browser.run(look)}")
+            dashes, calm, is_coloured, is_thick = browser.run(look, side)
+            check(dashes not in ("none", calm) and is_coloured and is_thick, f"it is dashed otherwise, in another colour and thicker: {browser.run(look, side)}")
             browser.run("location.hash = `node=${encodeURIComponent(arguments[0])}`", names[1])
             browser.wait("the panel says so", "return document.querySelector('#node').innerText.includes('(does not agree)')")
             browser.run(feed, [])
