@@ -88,18 +88,24 @@ async fn the_connection_of_a_client_that_is_idle_for_longest_makes_room_for_its_
     assert_eq!(refusals(&node).await, [0; 4]);
 }
 
+/// So many of another client, each of which has asked for something.
+async fn connections_of_another(node: &Node, count: usize) -> Vec<TcpStream> {
+    let mut others = Vec::new();
+    for _ in 0..count {
+        let mut other = connect_from_elsewhere(node).await;
+        asks_again(&mut other).await.unwrap();
+        others.push(other);
+    }
+    others
+}
+
 #[tokio::test]
 async fn a_client_at_its_limit_gives_up_its_own_connection_where_all_places_are_taken() {
     let limits =
         Limits { connections: 6, client_connections: 3, header_read: DEADLINE * 6, ..Limits::default() };
     let node = node(limits).await;
     // Another client has idled for longest.
-    let mut others = Vec::new();
-    for _ in 0..3 {
-        let mut other = connect_from_elsewhere(&node).await;
-        asks_again(&mut other).await.unwrap();
-        others.push(other);
-    }
+    let mut others = connections_of_another(&node, 3).await;
     let mut own = Vec::new();
     for _ in 0..3 {
         own.push(used_connection(&node).await);
@@ -128,12 +134,7 @@ async fn many_newcomers_of_a_client_at_its_limit_all_come_in_or_are_refused_for_
     let limits =
         Limits { connections: 20, client_connections: 10, header_read: DEADLINE * 6, ..Limits::default() };
     let node = node(limits).await;
-    let mut others = Vec::new();
-    for _ in 0..10 {
-        let mut other = connect_from_elsewhere(&node).await;
-        asks_again(&mut other).await.unwrap();
-        others.push(other);
-    }
+    let mut others = connections_of_another(&node, 10).await;
     for _ in 0..20 {
         let newcomers = (0..30).map(|_| told(&node, b"PING\r\n"));
         let answers = futures_util::future::join_all(newcomers).await;

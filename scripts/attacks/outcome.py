@@ -1,9 +1,13 @@
 """How a script ends: what it has started and made is gone, whatever ends it, and what went wrong is one sentence."""
 
 import os
-import signal
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tours"))
+
+from ending import in_order  # noqa: E402
 
 
 class Wrong(Exception):
@@ -21,21 +25,12 @@ def say(text):
         raise Unheard(error) from error
 
 
-def stop(number, _):
-    """As an error, so that all that is to be undone is undone; another one must not come between."""
-    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
 def to_the_end(main, *more_wrong):
     """Ends this program by what `main` returns."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, stop)
     try:
         try:
-            code = main()
+            with in_order(pathlib.Path(sys.argv[0]).name):
+                code = main()
         finally:
             flush()
     except Unheard as unheard:
