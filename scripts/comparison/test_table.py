@@ -155,7 +155,9 @@ class Table(unittest.TestCase):
         self.assertIn(line, block_of(written, ONE_RUN).group(0))
         cells = "**1.00**, 1.00 – 1.00; 2 /s to 2 /s | **0.50**, 0.50 – 0.50, missed; 1 /s to 2 /s"
         self.assertIn(f"| one node | put | at least 1.0 | {cells} |\n", block_of(written, RUNS).group(0))
-        how = "a load of 0.1 before it, and up to 0.2 cores busy before a row; a machine"
+        first = "a load of 0.1 before it, and up to 0.2 cores busy before a row; a machine"
+        self.assertIn(f"- Run 1: 2026-11-27 09:00 to 09:00 UTC; 3 rounds of 2 s; {first}. ", written)
+        how = first.replace("a load of 0.1 before it", "right after the run before it")
         self.assertIn(f"- Run 2: 2026-11-27 09:00 to 09:00 UTC; 3 rounds of 2 s; {how}. Missed: one put.\n", written)
         self.assertEqual(run(strict=True, busy=0.2)[0], 1)
         code, written = run(strict=False, busy=1.5)
