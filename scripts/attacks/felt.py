@@ -61,8 +61,8 @@ class Felt:
 class Bench:
     """Other clients of a ring."""
 
-    def __init__(self, ring, seconds, only_tells=False):
-        self.ring, self.seconds, self.only_tells, self.quiet_ms = ring, seconds, only_tells, None
+    def __init__(self, ring, seconds):
+        self.ring, self.seconds, self.quiet_ms = ring, seconds, None
 
     def measure(self, attack=None):
         """What they felt, the share of the cores that strangers took meanwhile, and what the attack says, which goes on again and
@@ -111,8 +111,6 @@ class Bench:
             if number + 1 - len(rounds) == BUSY_ROUNDS:
                 return Felt(False, f"not judged, {before_ms:.1f} → {beside_ms:.1f} ms: {busy}"), said
         times, words = statistics.median(each[0] for each in rounds), ", ".join(each[1] for each in rounds)
-        if times > TIMES and self.only_tells:
-            return Felt(False, f"told alone, {words} ({times:.1f} ×)"), said
         if times > TIMES:
             raise Slowed(f"others waited {times:.1f} times as long: {words}")
         return Felt(True, f"{words} ({times:.1f} ×)"), said

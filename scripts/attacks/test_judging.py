@@ -59,12 +59,6 @@ class WhatOthersFeel(unittest.TestCase):
         felt, _ = Told(*[(3, 0, 0.1), (3, 1, 0.5)] * BUSY_ROUNDS).beside(None)
         self.assertIn("strangers take 50 %", felt.words)
 
-    def test_where_times_are_only_told_they_are_not_judged(self):
-        bench = Told(*pairs(*[1, 9] * 5))
-        bench.only_tells = True
-        felt, _ = bench.beside(None)
-        self.assertEqual((felt.is_judged, felt.words.split(",")[0]), (False, "told alone"))
-
     def test_a_busy_round_is_made_again(self):
         self.assertTrue(Told((3, 0, 0.9), (9, 0, 0.9), (3,), (4,)).beside(None)[0].is_judged)
 
