@@ -231,10 +231,18 @@ def machines_of(count):
         lock.close()
 
 
-def begin(description, more_arguments=lambda parser: None):
+def check_files(arguments):
+    must(not arguments.binary or not arguments.deb, "--binary and --deb cannot both be given: a package has its program")
+    must(arguments.binary is None or (os.path.isfile(arguments.binary) and os.access(arguments.binary, os.X_OK)),
+         f"--binary {arguments.binary}: there is no such program")
+    must(arguments.deb is None or arguments.deb.is_file(), f"--deb {arguments.deb}: there is no such file")
+
+
+def begin(description, more_arguments=lambda parser: None, check=lambda arguments: None):
     """Reads the arguments, makes the package unless it was given, and goes on in a network and mounts of our own.
 
-    Returns the arguments there, with `deb`, or ends the process.
+    `check` raises Failed if what is asked for is not there, before anything is made. Returns the arguments there, with `deb`, or
+    ends the process.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", help="the program to package")
@@ -244,6 +252,12 @@ def begin(description, more_arguments=lambda parser: None):
     if INSIDE in os.environ:
         arguments.deb = pathlib.Path(os.environ[INSIDE])
         return arguments
+    try:
+        check_files(arguments)
+        check(arguments)
+    except Failed as failed:
+        print(f"error: {failed}", file=sys.stderr)
+        sys.exit(2)
     missing = [name for name in TOOLS if shutil.which(name) is None]
     if os.geteuid() != 0 or missing:
         print(f"{sys.argv[0]} must run as root, and these programs are missing: {' '.join(missing) or 'none'}. "

@@ -27,6 +27,10 @@ def say(text):
 
 def to_the_end(main, *more_wrong):
     """Ends this program by what `main` returns."""
+    if sys.stdout is None:
+        # What is opened next would be taken for it.
+        complain("standard output is closed: what is to be said cannot be written")
+        sys.exit(1)
     try:
         try:
             with in_order(pathlib.Path(sys.argv[0]).name):
@@ -54,6 +58,8 @@ def flush():
 
 
 def complain(words):
+    if sys.stderr is None:
+        return
     try:
         print(f"error: {words}", file=sys.stderr, flush=True)
     except OSError:
