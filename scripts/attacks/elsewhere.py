@@ -1,6 +1,7 @@
 """Orders from another machine, where there are no secrets: a network of its own for whoever gives them, which takes root."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from .strangers import ORDERS, XML
 
 # A network that documents use as an example, so that nobody's is in the way (RFC 5737).
 HERE, THERE = "192.0.2.1", "192.0.2.2"
+FROM_ELSEWHERE = [*[order for order in ORDERS if order[1] != "/notify"], ("POST", "/RPC2", XML.replace(b">put<", b">shutdown<"))]
 SHOOT = """
 import socket, sys
 sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
@@ -77,7 +79,7 @@ def give_orders(ring, elsewhere):
             return found and found[0].split(f"{HERE}:")[1].split(" ")[0]
 
         at, said = until("the node runs", port), ""
-        for method, path, body in [*[order for order in ORDERS if order[1] != "/notify"], ("POST", "/RPC2", XML.replace(b">put<", b">shutdown<"))]:
+        for method, path, body in FROM_ELSEWHERE:
             head = f"{method} {path} HTTP/1.1\r\nhost: {HERE}:{at}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
             answer = elsewhere.tell(at, head.encode() + body)
             status, words = of_http(answer)
@@ -89,6 +91,10 @@ def give_orders(ring, elsewhere):
         if node.poll() is not None:
             raise Failed("the node has ended")
         until("the log tells of it", lambda: '"why":"place"' in log.read_text(errors="replace"))
+        numbers = elsewhere.tell(at, f"GET /metrics HTTP/1.1\r\nhost: {HERE}:{at}\r\nconnection: close\r\n\r\n".encode())
+        counted = re.search(rb'chord_refused_total\{why="place"\} (\d+)', numbers)
+        if not counted or int(counted[1]) < len(FROM_ELSEWHERE):
+            raise Failed(f"of {len(FROM_ELSEWHERE)} orders from elsewhere {counted[1].decode() if counted else 'none'} were counted")
         return said
     finally:
         node.kill()

@@ -1,11 +1,10 @@
 """What other clients feel of an attack: the slowest of a hundred of their requests, without it and beside it, in turn."""
 
 import json
-import os
-import pathlib
 import statistics
 import time
 
+from .changed import OTHERS_MOST, CutOff, ticks_of_all, ticks_of_own
 from .rings import Failed
 
 RATE = 200
@@ -19,36 +18,13 @@ ROUNDS = 5
 BUSY_ROUNDS = 3
 PAUSE_SECONDS = 0.05
 LOAD_SECONDS = 60
-# The machine is too busy to judge anything where programs that have nothing to do with this take as much of the time of all
-# cores, or where, without an attack, others wait so many times as long as they did when it was quiet.
-OTHERS_MOST = 0.25
+# The machine is too busy to judge anything where strangers take too much of it, or where, without an attack, others wait so many
+# times as long as they did when it was quiet.
 QUIET_TIMES = 10
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class CutOff(Failed):
-    """Requests of others that failed."""
 
 
 class Slowed(Failed):
     """Others waited for too long."""
-
-
-def ticks_of_all():
-    """What all cores did for any program, and all the time that they had."""
-    told = list(map(int, pathlib.Path("/proc/stat").read_text().split()[1:9]))
-    return sum(told) - told[3] - told[4], sum(told)
-
-
-def ticks_of_own(ring):
-    """What was done for this program, those that it has waited for, and the nodes."""
-    spent = sum(os.times()[:4]) * TICKS
-    for process in ring.processes:
-        try:
-            spent += sum(map(int, pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-        except OSError:
-            pass  # It has ended, which others notice.
-    return spent
 
 
 class Felt:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import datetime
+import hashlib
 import http.client
 import json
 import os
@@ -248,8 +249,20 @@ class Ring:
             found[node] |= {name: numbers[f"chord_{name}"] for name in names}
             found[node]["runs"] = self.processes[idx].poll() is None
         listed = [json.loads(line) for line in self.ask(1, "GET", "/v1/keys")[1].splitlines()]
-        found["records"] = sorted((line["key"], line["version"]) for line in listed if not line["key"].startswith("load-"))
+        listed = sorted((line["key"], line["version"]) for line in listed if not line["key"].startswith("load-"))
+        found["records"] = until("the records are read", lambda: self.records(listed)) if listed else []
         return found
+
+    def records(self, listed):
+        """Keys and versions with what is stored there, of which a digest is enough; nothing if one cannot be read at the moment."""
+        asked = "".join(json.dumps({"op": "get", "key": key}) + "\n" for key, _ in listed)
+        status, told = self.ask(1, "POST", "/v1/batch", asked.encode())
+        lines = [json.loads(line) for line in told.splitlines()] if status == 200 else []
+        if len(lines) != len(listed) or any(line["status"] not in (200, 404) for line in lines):
+            return None
+        # What is no text is there in base64, by another name.
+        found = [{name: content for name, content in line.items() if name == "status" or name.startswith("value")} for line in lines]
+        return [(*each, hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]) for each, content in zip(listed, found)]
 
     def refused(self):
         """How many were refused, by why, at all nodes together; among them those who called themselves nodes in TLS, and idle
@@ -292,8 +305,14 @@ class Ring:
         return start(line, stdout=subprocess.PIPE, text=True)
 
 
+class Heard(bytes):
+    """What came back, and whether the connection was reset then, which is how a node ends one whose words it has not all read."""
+
+    was_reset = False
+
+
 def told(sock, said):
-    answer = b""
+    answer, was_reset = b"", False
     try:
         sock.sendall(said)
     except OSError:
@@ -308,8 +327,10 @@ def told(sock, said):
         if not answer:
             raise
     except (ConnectionError, ssl.SSLError):
-        pass
-    return answer
+        was_reset = True
+    heard = Heard(answer)
+    heard.was_reset = was_reset
+    return heard
 
 
 def of_http(answer):

@@ -14,6 +14,8 @@ from .rings import ATTACKER, HOSTS, NO_SECRET, PATIENCE_SECONDS, RING, SECRETS, 
 
 PUT = b'{"key": "attack-0", "value": "taken"}'
 XML = b'<?xml version="1.0"?><methodCall><methodName>put</methodName><params><param><value><struct><member><name>key</name><value>attack-0</value></member><member><name>value</name><value>taken</value></member></struct></value></param></params></methodCall>'
+# A record of TLS that begins a handshake; and an alert has two bytes, and is sealed by 17 more.
+HANDSHAKE, ALERT_BYTES = 22, 19
 # Every path of every language of HTTP, and how it is asked.
 PATHS = [
     ("GET", "/v1/kv/attack-0", b""), ("HEAD", "/v1/kv/attack-0", b""), ("PUT", "/v1/kv/attack-0", b"taken"),
@@ -96,10 +98,11 @@ def guessing(ring):
 
 
 class Between:
-    """One on the way: takes connections and hands what comes to a node, and back; `heard` is what came from whoever connected."""
+    """One on the way: takes connections and hands what comes to a node, and back; `heard` is what came from whoever connected, and
+    `answered` what the node said."""
 
     def __init__(self, ring, host=ATTACKER, answers=None):
-        self.ring, self.answers, self.heard = ring, answers, b""
+        self.ring, self.answers, self.heard, self.answered = ring, answers, b"", b""
         self.server = socket.create_server((host, 0))
         self.address = f"{host}:{self.server.getsockname()[1]}"
         threading.Thread(target=self.serve, daemon=True).start()
@@ -135,7 +138,10 @@ class Between:
     def pump(self, source, to, is_kept):
         try:
             while more := source.recv(65536):
-                self.heard += more if is_kept else b""
+                if is_kept:
+                    self.heard += more
+                else:
+                    self.answered += more
                 to.sendall(more)
         except OSError:
             pass
@@ -167,24 +173,42 @@ def replayed(ring):
             record_in_tls(ring, between.address)
         elif (done := victim(ring, between.address, "get", "attack-1")).stdout.strip() != "value 1":
             raise Failed(f"the client that is listened to got {done.stdout!r}: {done.stderr}")
-        recorded = between.heard
+        recorded, of_true = between.heard, tls_records(between.answered) if ring.is_tls else []
     if len(recorded) < 100:
         raise Failed(f"only {len(recorded)} bytes were recorded")
-    said = ""
-    for idx in range(3):
-        if ring.is_tls:
-            answer = ring.told(recorded, idx, plain=True)
-            # The handshake begins, and what follows was sealed for another one: an alert, and nothing else.
-            if b"value 1" in answer:
-                raise Failed("a recorded session was answered")
-            said = "the session is not agreed on"
-            continue
+    said = replayed_in_tls(ring, recorded, of_true) if ring.is_tls else ""
+    for idx in range(0 if ring.is_tls else 3):
         with (connection := talk(ring, idx)).sock:
             connection.say(recorded)
             if (heard := connection.hear()) is None or heard[0] != frames.WELCOME:
                 raise Failed(f"it said {frames.words(heard)} instead of a new challenge")
             said = expect("frames", frames.words(connection.hear()), "no-secret")
     return said
+
+
+def tls_records(answer):
+    """The kind and the length of each record; what is in it is sealed."""
+    found = []
+    while len(answer) >= 5:
+        kind, length = answer[0], int.from_bytes(answer[3:5], "big")
+        found.append((kind, length))
+        answer = answer[5 + length:]
+    return found
+
+
+def replayed_in_tls(ring, recorded, of_true):
+    """The handshake begins, and what follows was sealed for another one: no more comes back than to a hello behind which nothing
+    comes, which is the node's part of the handshake and an alert."""
+    hello = recorded[:5 + tls_records(recorded)[0][1]]
+    alone = tls_records(ring.told(hello, plain=True))
+    kinds = [kind for kind, _ in alone]
+    if kinds[:1] != [HANDSHAKE] or alone[-1][1] > ALERT_BYTES or len(of_true) <= len(alone):
+        raise Failed(f"a hello alone is answered by {alone}, and a true session by {of_true}: nothing can be told by that")
+    for idx in range(3):
+        again = tls_records(ring.told(recorded, idx, plain=True))
+        if [kind for kind, _ in again] != kinds or again[-1][1] > ALERT_BYTES:
+            raise Failed(f"a recorded session was answered by {again}, and a hello alone by {alone}")
+    return "the session is not agreed on: an alert behind the node's part of the handshake"
 
 
 def record_in_tls(ring, address):
@@ -252,14 +276,14 @@ def in_plain(ring):
 
 
 def in_old_tls(ring):
-    """SSL 3.0, TLS 1.0 and 1.1: a node answers by an alert, or not at all, and never by a hello of its own."""
+    """SSL 3.0, TLS 1.0 and 1.1: a node answers by an alert, and never by a hello of its own."""
     ciphers = struct.pack(">HHHH", 0xC013, 0xC014, 0x002F, 0x0035)
     for version in (0x0300, 0x0301, 0x0302):
         body = struct.pack(">H", version) + os.urandom(32) + b"\0" + struct.pack(">H", len(ciphers)) + ciphers + b"\x01\0"
         handshake = b"\x01" + len(body).to_bytes(3, "big") + body
         answer = ring.told(b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake, plain=True)
-        if answer[:1] == b"\x16":
-            raise Failed(f"the version {version:04x} is spoken")
+        if answer[:1] != b"\x15":
+            raise Failed(f"the version {version:04x} was answered by {answer[:20]!r}, and not by an alert")
     return "an alert, and the end"
 
 
@@ -295,13 +319,14 @@ def false_position(ring):
             raise Failed(f"a member is not let in: {frames.words(met)}")
         heard = connection.ask(frames.RECORDS, content)
     # An answer about records: its format, its kind, a flag, and of a refusal the choice.
-    if heard is None or heard[0] == frames.REFUSED:
-        return frames.words(heard)
+    if heard is None or heard[0] != frames.TOLD:
+        raise Failed(f"a copy for a false owner was answered by {frames.words(heard)}")
     reader = frames.Reader(heard[2])
     reader.fields()
     if (kind := reader.take(2)[1]) != 138:
         raise Failed(f"a copy for a false owner was taken: kind {kind}")
-    return "the records' refusal " + {0: "in no ring", 1: "not the owner", 2: "outdated", 3: "senseless", 4: "store"}[reader.take(2)[1]]
+    why = {0: "in no ring", 1: "not the owner", 2: "outdated", 3: "senseless", 4: "store"}.get(reader.take(2)[1])
+    return expect("records", f"the records' refusal {why}", "senseless")
 
 
 def ghosts(ring):
@@ -310,7 +335,9 @@ def ghosts(ring):
         ghost = f"127.0.0.9:{number + 1}"
         with (connection := talk(ring, number % 3)).sock:
             connection.meet(None, name=ghost, ring=RING)
-            connection.ask(frames.NOTIFY, b"\0" + frames.data(ghost.encode()))
+            heard = connection.ask(frames.NOTIFY, b"\0" + frames.data(ghost.encode()))
+            if heard is None or heard[0] != frames.DONE:
+                raise Failed(f"frames said {frames.words(heard)}, and did not take it for a hint")
         words = ring.request("POST", "/notify", body=f'{{"remote_node": "{ghost}"}}'.encode(), idx=number % 3)[1]
         expect("JSON", words, "200")
     return "taken for a hint: the ghost is asked first, and does not answer"
