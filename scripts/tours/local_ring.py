@@ -59,9 +59,9 @@ def chord():
 class Server:
     """A process that serves, in the background."""
 
-    def __init__(self, line, is_ready, seconds=START_SECONDS):
+    def __init__(self, line, is_ready, seconds=START_SECONDS, **how):
         self.line, self.printed, self.lines = line, "", queue.Queue()
-        self.process = start(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = start(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how)
         try:
             threading.Thread(target=self.read, daemon=True).start()
             self.wait_until(is_ready, seconds)
