@@ -6,18 +6,22 @@ import http.client
 import json
 import math
 import os
+import pathlib
 import re
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 
+from ending import held
 from local_ring import Server, Wrong
 
 WAIT_SECONDS = 30
 ANSWER_SECONDS = 60
+END_SECONDS = 20  # after which a process that was killed is told of
 MARGIN = 16
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 KEYS = {
@@ -37,10 +41,10 @@ class Browser:
         for program in ("chromium", "chromedriver"):
             if not shutil.which(program):
                 raise Wrong(f"there is no {program}: install the packages chromium and chromium-driver of Debian")
-        started = re.compile(r"started successfully on port (\d+)")
-        self.driver = Server(["chromedriver", "--port=0"], lambda server: started.search(server.printed))
-        self.at = f"http://127.0.0.1:{started.search(self.driver.printed).group(1)}"
-        self.seconds, self.session, self.process = seconds, None, None
+        self.seconds, self.session, self.driver = seconds, None, None
+        # Both leave files where temporary ones belong, and a browser that has not opened is left behind by its driver: they have a
+        # folder and a session of their own, by which all of that is found.
+        self.folder = tempfile.TemporaryDirectory(prefix="chord-browser-")
         switches = ["--headless=new", "--hide-scrollbars", f"--window-size={width},{height}"]
         if os.geteuid() == 0:
             switches.append("--no-sandbox")
@@ -53,10 +57,13 @@ class Browser:
             metrics = {"width": width, "height": height, "pixelRatio": 2.0, "touch": True}
             options["mobileEmulation"] = {"deviceMetrics": metrics}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        started = re.compile(r"started successfully on port (\d+)")
         try:
+            own = {"env": {**os.environ, "TMPDIR": self.folder.name}, "start_new_session": True}
+            self.driver = Server(["chromedriver", "--port=0"], lambda server: started.search(server.printed), **own)
+            self.at = f"http://127.0.0.1:{started.search(self.driver.printed).group(1)}"
             session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
             self.session = f"/session/{session['sessionId']}"
-            self.process = session["capabilities"].get("goog:processID")
             if dark:
                 self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
         except BaseException:
@@ -187,8 +194,33 @@ class Browser:
                 self.call("DELETE", self.session)
         except Wrong as error:
             print(f"the browser did not end well: {error}", file=sys.stderr)
-            if self.process:  # its driver leaves it behind then
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.process, signal.SIGKILL)
         finally:
-            self.driver.end()
+            with held():
+                if self.driver:
+                    self.driver.end()
+                    end_session(self.driver.process.pid)
+                self.folder.cleanup()
+
+
+def of_session(number):
+    """The processes that live in that session."""
+    living = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) == number and state not in "ZX":
+                living.append(int(process.name))
+    return living
+
+
+def end_session(number):
+    """Kills what is left there, until nothing is."""
+    deadline = time.monotonic() + END_SECONDS
+    while left := of_session(number):
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            print(f"what the browser started does not end: {left}", file=sys.stderr)
+            return
+        time.sleep(0.02)

@@ -1,6 +1,8 @@
 """Tests of the scripts about the page and the numbers: they refuse what they cannot do, and leave nothing behind that they started."""
 
 import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -10,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from local_ring import ROOT, chord
+from local_ring import ROOT, Wrong, chord
 from playing import check
 
 SCRIPTS = ROOT / "scripts"
@@ -32,6 +34,8 @@ def refuses_what_it_cannot_do(_, __):
             (("page-cost", "--seconds", "1"), "--seconds 1 is too short"),
             (("page-cost", "--seconds", "-1"), "--seconds -1 is too short"),
             (("page-cost", "--nodes", "0"), "--nodes 0 is no ring"),
+            (("screenshots", __file__), f"{__file__} is no folder, and cannot be made one: "),
+            (("screenshots", "/proc/nope"), "/proc/nope is no folder, and cannot be made one: "),
             (("page-test", "--only", "no-such-test"), "no test has 'no-such-test' in its name"),
         ]
         for line, words in wrong:
@@ -40,6 +44,57 @@ def refuses_what_it_cannot_do(_, __):
             if line[0] != "metrics-test" or shutil.which("prometheus"):
                 refused(run(*line, CHORD="/nonexistent"), "CHORD is /nonexistent, but there is no such program", line)
         check(not os.listdir(folder), "nothing was made")
+
+
+def says_that_it_cannot_say_anything(_, __):
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, SCRIPTS / "page-test", "--only", "of_a_browser_that_never_opened"]
+        ended = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=2 * START_SECONDS, env={**os.environ, "CHORD": chord()})
+    refused(ended, "page-test: what there is to say cannot be written: No space left on device", line)
+
+
+def takes_its_arguments_as_others_do(_, __):
+    for script in ("metrics-test", "watch-cost"):
+        helped, wrong = run(script, "--help"), run(script, "--no-such")
+        check(helped.returncode == 0 and helped.stdout.startswith(f"usage: {script}"), f"{script} --help: {helped}")
+        check(wrong.returncode == 2 and "unrecognized arguments: --no-such" in wrong.stderr, f"{script} --no-such: {wrong}")
+
+
+def module(script):
+    """A script, without running it."""
+    loader = importlib.machinery.SourceFileLoader(script.replace("-", "_"), str(SCRIPTS / script))
+    loaded = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(loaded)
+    return loaded
+
+
+def says_that_promtool_takes_too_long_and_leaves_nothing_of_it(_, __):
+    metrics = module("metrics-test")
+    check(metrics.PROMTOOL_SECONDS >= 120, "on a machine that does much else it takes half a minute")
+    path, before = os.environ["PATH"], tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
+        slow = pathlib.Path(programs) / "promtool"
+        slow.write_text('#!/bin/sh\nmkdir "${TMPDIR:-/tmp}/test_storage" && exec sleep 60\n')
+        slow.chmod(0o755)
+        os.environ.update(PATH=f"{programs}:{path}", TMPDIR=folder)
+        tempfile.tempdir, metrics.PROMTOOL_SECONDS = folder, 2
+        try:
+            metrics.promtool("test", "rules", "x")
+            said = "nothing"
+        except Wrong as wrong:
+            said = str(wrong)
+        finally:
+            os.environ["PATH"], tempfile.tempdir = path, before
+            os.environ.pop("TMPDIR")
+        check(said == "promtool test rules x: not within 2 s", f"it says {said}")
+        check(not os.listdir(folder), f"it leaves {os.listdir(folder)}")
+
+
+def takes_no_number_for_nothing(_, __):
+    """A panel of a dashboard draws no line where Prometheus answers NaN."""
+    shows = module("metrics-test").shows_something
+    result = [{"value": [0, "NaN"]}, {"value": [0, "NaN"]}]
+    check((shows([]), shows(result), shows([*result, {"value": [0, "0"]}])) == (False, False, True), "what is drawn")
 
 
 def refused(ended, words, line):
@@ -105,5 +160,9 @@ def ends_with_all_it_started(line, n_started, number):
 
 TESTS = [
     refuses_what_it_cannot_do,
+    takes_its_arguments_as_others_do,
+    says_that_it_cannot_say_anything,
+    says_that_promtool_takes_too_long_and_leaves_nothing_of_it,
+    takes_no_number_for_nothing,
     leaves_nothing_behind_when_it_is_ended,
 ]

@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from ending import start
+from ending import in_order, start
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 READY = re.compile(r"Founded a ring|Joined the ring")
@@ -22,6 +23,48 @@ END_SECONDS = 30
 
 class Wrong(Exception):
     """Something without which there is no tour."""
+
+
+class Told:
+    """Standard output, of which it is said in one sentence when nothing can be written to it."""
+
+    def __init__(self, stream):
+        self.stream, self.wrong = stream, None
+
+    def write(self, text):
+        return self.tried(self.stream.write, text)
+
+    def flush(self):
+        return self.tried(self.stream.flush)
+
+    def tried(self, act, *words):
+        if self.wrong:
+            raise Wrong(self.wrong)
+        try:
+            return act(*words)
+        except OSError as error:
+            # What is left is tried once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            self.wrong = f"what there is to say cannot be written: {error.strerror}"
+            raise Wrong(self.wrong) from None
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def ends(name, main):
+    """Ends this process as what it does says, in good order; what is wrong is said in one sentence."""
+    stdout = sys.stdout
+    sys.stdout = Told(stdout)
+    try:
+        with in_order(name):
+            code = main() or 0
+            sys.stdout.flush()
+    except Wrong as wrong:
+        raise SystemExit(f"{name}: {wrong}") from None
+    finally:
+        sys.stdout = stdout
+    raise SystemExit(code)
 
 
 def named():
@@ -59,9 +102,9 @@ def chord():
 class Server:
     """A process that serves, in the background."""
 
-    def __init__(self, line, is_ready, seconds=START_SECONDS):
+    def __init__(self, line, is_ready, seconds=START_SECONDS, **how):
         self.line, self.printed, self.lines = line, "", queue.Queue()
-        self.process = start(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = start(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **how)
         try:
             threading.Thread(target=self.read, daemon=True).start()
             self.wait_until(is_ready, seconds)
@@ -99,13 +142,14 @@ class Server:
 
 
 class Ring:
-    """A ring of processes, each on a port that was free, or on those from that one on."""
+    """A ring of processes, each on a port that was free, or on those from that one on; with its records in that folder, or in
+    memory alone."""
 
-    def __init__(self, n_nodes, first_port=0):
-        self.nodes, self.ports = [], []
+    def __init__(self, n_nodes, first_port=0, folder=None):
+        self.nodes, self.ports, self.folder = [], [], folder
         try:
             for idx in range(n_nodes):
-                node = self.start(first_port + idx if first_port else 0, self.ports[:1])
+                node = self.start(first_port + idx if first_port else 0, self.ports[:1], *self.data(idx))
                 self.nodes.append(node)
                 self.ports.append(int(re.search(r"Running on \S*:(\d+)", node.printed).group(1)))
         except BaseException:
@@ -118,10 +162,13 @@ class Ring:
         line = [chord(), "serve", "--listen", f"127.0.0.1:{port}", *joins, *switches]
         return Server(line, lambda server: READY.search(server.printed))
 
+    def data(self, idx):
+        return ["--data", f"{self.folder}/{idx}"] if self.folder else []
+
     def start_again(self, idx):
         """A node that was killed, on its port."""
         others = [port for port in self.ports if port != self.ports[idx]]
-        self.nodes[idx] = self.start(self.ports[idx], others)
+        self.nodes[idx] = self.start(self.ports[idx], others, *self.data(idx))
 
     def join(self, *switches):
         """One more node."""

@@ -22,9 +22,22 @@ pub fn decode_error(body: &[u8]) -> Option<String> {
     (!shown.trim().is_empty()).then_some(shown)
 }
 
-/// A peer's sentence as far as it is fit to be shown.
+/// A peer's sentence as far as it is fit to be shown: what is not printable is escaped, so that it can be seen that it was there.
 pub(crate) fn shown(sentence: &str) -> String {
-    sentence.chars().filter(|c| is_printable(*c)).take(ERROR_CHARS_MAX).collect()
+    let mut shown = String::new();
+    let mut n_chars = 0;
+    for character in sentence.chars() {
+        let escaped = (!is_printable(character)).then(|| character.escape_unicode());
+        n_chars += escaped.as_ref().map_or(1, ExactSizeIterator::len);
+        if n_chars > ERROR_CHARS_MAX {
+            break;
+        }
+        match escaped {
+            Some(escaped) => shown.extend(escaped),
+            None => shown.push(character),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -42,7 +55,12 @@ mod tests {
         let hostile = format!("\u{1b}[2J\u{202e}\n{}", "x".repeat(ERROR_CHARS_MAX + 1));
         let shown = decode_error(&encode_error(&hostile)).unwrap();
         assert_eq!(shown.chars().count(), ERROR_CHARS_MAX);
-        assert!(shown.starts_with("[2Jx"), "{shown}");
+        assert!(shown.starts_with(r"\u{1b}[2J\u{202e}\u{a}x"), "{shown}");
+        let controls = decode_error(&encode_error(&"\u{1b}".repeat(ERROR_CHARS_MAX))).unwrap();
+        assert!(
+            controls.ends_with(r"\u{1b}") && controls.len() <= ERROR_CHARS_MAX,
+            "no escape is cut: {controls}"
+        );
     }
 
     #[test]

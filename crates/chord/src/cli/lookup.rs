@@ -2,25 +2,34 @@
 
 use std::fmt::Write as _;
 
+use chord::seen::TraceBody;
 use chord::wire::{Answer, Context, Request, Target};
-use chord::{NodeName, Position};
+use chord::{Key, NodeName, Position};
 use clap::Args;
 use serde::Serialize;
 
 use super::client::{self, NodeArgs};
 use super::exit::Usage;
+use super::operate;
 use super::output;
+use super::text::{Spelled, escaped};
+use super::words::cut;
+
+/// Letters of a key that are shown.
+const KEY_CHARS_MAX: usize = 200;
 
 /// Show which node owns a key, and the way to it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   chord lookup greeting
-  chord lookup --id 42")]
+  chord lookup --id 42
+
+With --json, a key that is not UTF-8 is in key_base64.")]
 pub(crate) struct LookupArgs {
     /// The key
-    #[arg(allow_hyphen_values = true)]
-    key: String,
+    #[arg(allow_hyphen_values = true, value_parser = operate::key())]
+    key: Key,
 
     /// KEY is a position on the ring, in decimal digits
     #[arg(long)]
@@ -38,6 +47,8 @@ pub(crate) struct LookupArgs {
 struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
     /// In decimal digits: as a number it would be beyond what most JSON readers keep exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
@@ -45,14 +56,17 @@ struct Report<'a> {
     hops: u32,
     /// Empty when the node does not say.
     path: Vec<&'a str>,
+    #[serde(skip)]
+    shown: Option<String>,
 }
 
 impl LookupArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let target = if self.id {
-            Target::Position(position(&self.key).map_err(Usage::new)?)
-        } else {
-            Target::Key(self.key)
+        let target = match (self.id, std::str::from_utf8(self.key.as_bytes())) {
+            (true, Ok(digits)) => Target::Position(position(digits).map_err(Usage::new)?),
+            (true, Err(_)) => return Err(Usage::new("a position is written in decimal digits").into()),
+            (false, Ok(key)) => Target::Key(key.to_owned()),
+            (false, Err(_)) => return self.trace().await,
         };
         let request = Request::FindSuccessor { target };
         let reply = self.node.call(&request).await?;
@@ -61,8 +75,19 @@ impl LookupArgs {
         else {
             return Err(client::unexpected(&reply.answer));
         };
-        let report = Report::new(target, node, *hops, &reply.context);
-        if self.json { output::json(&report) } else { output::answer(report.text()) }
+        self.print(&Report::new(target, node, *hops, &reply.context))
+    }
+
+    /// Looks up a key that the request of chord.py has no way to say, since its JSON holds text alone.
+    async fn trace(&self) -> anyhow::Result<()> {
+        match self.node.client()?.trace(&self.key, self.node.wait.deadline()).await {
+            Ok(trace) => self.print(&Report::of_trace(&self.key, &trace)),
+            Err(error) => Err(client::explained(error).await),
+        }
+    }
+
+    fn print(&self, report: &Report<'_>) -> anyhow::Result<()> {
+        if self.json { output::json(report) } else { output::answer(report.text()) }
     }
 }
 
@@ -84,10 +109,25 @@ impl<'a> Report<'a> {
         };
         Self {
             key,
+            key_base64: None,
             position: position.map(|position| position.to_string()),
             owner: owner.as_str(),
             hops,
             path: context.path.iter().map(NodeName::as_str).collect(),
+            shown: key.map(|key| shown(key.as_bytes())),
+        }
+    }
+
+    fn of_trace(key: &'a Key, trace: &'a TraceBody) -> Self {
+        let (text, key_base64) = Spelled::new(key.as_bytes()).parts();
+        Self {
+            key: text,
+            key_base64,
+            position: Some(trace.position.clone()),
+            owner: trace.owner.node.as_str(),
+            hops: trace.hops,
+            path: trace.steps.iter().map(|step| step.node.as_str()).collect(),
+            shown: Some(shown(key.as_bytes())),
         }
     }
 
@@ -98,7 +138,7 @@ impl<'a> Report<'a> {
             let written = write!(text, "{end}{name:<9} {value}");
             written.expect("a string takes every text");
         };
-        if let Some(key) = self.key {
+        if let Some(key) = &self.shown {
             row("key", key);
         }
         if let Some(position) = &self.position {
@@ -111,6 +151,11 @@ impl<'a> Report<'a> {
         }
         text
     }
+}
+
+/// A key on one line, as `chord trace` shows it.
+fn shown(key: &[u8]) -> String {
+    cut(&escaped(key), KEY_CHARS_MAX)
 }
 
 #[cfg(test)]
@@ -126,6 +171,10 @@ mod tests {
             Report::new(&target, &owner, 0, &seeds).text(),
             "key       foo\nowner     h:2\nhops      0"
         );
+        let hostile = format!("\u{1b}]0;x\u{7}\na\u{202e}{}", "x".repeat(1000));
+        let told = Report::new(&Target::Key(hostile), &owner, 0, &seeds).text();
+        assert!(told.starts_with(r"key       \u{1b}]0;x\u{7}\na\u{202e}xx"), "it steers no terminal: {told}");
+        assert!(told.lines().next().unwrap().len() < 220, "nor fills one: {told}");
         let ours = Context { path: vec!["h:1".parse().unwrap(), owner.clone()], ..Context::default() };
         let target = Target::Position(5.into());
         let report = Report::new(&target, &owner, 1, &ours);

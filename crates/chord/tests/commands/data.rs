@@ -79,6 +79,16 @@ fn a_key_is_bytes_of_any_kind() {
         let printed: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
         assert_eq!((&printed["key_base64"], &printed["value"]), (&"/wo=".into(), &"v".into()));
     }
+    let look = |more: &[&str]| program(more).args(["--node", &nodes[0]]).arg(key).output().unwrap();
+    let lookup: Value = serde_json::from_slice(&look(&["lookup", "--json"]).stdout).unwrap();
+    let trace: Value = serde_json::from_slice(&look(&["trace", "--json"]).stdout).unwrap();
+    assert_eq!(lookup["key_base64"], "/wo=");
+    assert_eq!((&lookup["owner"], &lookup["position"]), (&trace["owner"]["node"], &trace["position"]));
+    assert_eq!((&lookup["path"][0], &lookup["hops"]), (&nodes[0].as_str().into(), &trace["hops"]));
+    let shown = text(&look(&["lookup"]).stdout);
+    assert!(shown.starts_with("key       \\xff\\n\nposition  "), "{shown}");
+    let refused = look(&["lookup", "--id"]);
+    assert_eq!((refused.status.code(), text(&refused.stderr).lines().count()), (Some(2), 1));
     assert_eq!(answer(&["keys", "--node", &nodes[0]]), "\\xff\\n\n");
     assert_eq!(json(&["keys", "--node", &nodes[0]])["key_base64"], "/wo=");
 }

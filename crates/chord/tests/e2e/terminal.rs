@@ -326,7 +326,7 @@ fn a_node_that_answers_rubbish_without_end_or_nothing_is_told_of_in_one_sentence
         let head = format!("HTTP/1.1 503 x\r\ncontent-length: {}\r\n\r\n", body.len());
         let _ = stream.write_all((head + body).as_bytes());
     });
-    is_refused(&problem.0, "[2Jno");
+    is_refused(&problem.0, r"answered: \u{1b}[2Jno");
     let older = Liar::before(&node, |stream, _| {
         let body = r#"{"type":"about:blank","status":404,"code":"unknown-command","detail":"no such path"}"#;
         let head = format!("HTTP/1.1 404 x\r\ncontent-length: {}\r\n\r\n", body.len());

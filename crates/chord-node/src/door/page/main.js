@@ -156,7 +156,9 @@ function traceWanted() {
   const key = wantedKey;
   wantedKey = null;
   if (!key || key === view.key) return;
-  trace.key.value = key;
+  // It stays in the address also if it cannot be traced now.
+  view.key = key;
+  trace.take(key);
   trace.run(() => trace.trace());
 }
 

@@ -26,7 +26,12 @@ export class Trace {
     this.key = h("input", { id: "key", type: "text", autocomplete: "off", spellcheck: "false", maxlength: 4096, required: true, placeholder: "greeting", "aria-describedby": "key-about" });
     // What is not seen in the field is said below it.
     this.about = h("p", { class: "hint", id: "key-about", hidden: true });
-    this.key.addEventListener("input", () => this.sayKey());
+    // A key of the address which the field cannot hold, until something is typed there.
+    this.held = null;
+    this.key.addEventListener("input", () => {
+      this.held = null;
+      this.sayKey();
+    });
     this.value = h("textarea", { id: "value", rows: 2, spellcheck: "false", placeholder: "what to put" });
     this.result = h("div", { class: "result", role: "status" });
     this.way = h("div", { class: "way" });
@@ -60,11 +65,27 @@ export class Trace {
     }
   }
 
+  /** The key that everything here is about. */
+  get wanted() {
+    return this.held ?? this.key.value;
+  }
+
+  /** Takes a key that was not typed. A field of one line drops line breaks, and what is left is another key: so it shows such a
+  key escaped. */
+  take(key) {
+    this.key.value = key;
+    this.held = this.key.value === key ? null : key;
+    if (this.held !== null) this.key.value = visible(key);
+    this.sayKey();
+  }
+
   /** Some of the key may not be seen, or turn the line round. */
   sayKey() {
-    const seen = visible(this.key.value);
-    this.about.hidden = seen === this.key.value;
-    say(this.about, this.about.hidden ? "" : `It is ${seen}`);
+    const seen = visible(this.wanted);
+    const isHeld = this.held !== null;
+    this.about.hidden = !isHeld && seen === this.key.value;
+    const held = " with its line breaks, which cannot be typed here: as soon as the field is changed, the key is what stands there letter by letter";
+    say(this.about, this.about.hidden ? "" : `It is ${seen}${isHeld ? held : ""}`);
   }
 
   /** The path of what is asked about the key. */
@@ -73,7 +94,7 @@ export class Trace {
     return `/v1/${of}/${encodeURIComponent(key)}`;
   }
 
-  async ask(of, options = {}, key = this.key.value) {
+  async ask(of, options = {}, key = this.wanted) {
     const began = performance.now();
     const response = await fetch(this.path(of, key), { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...options });
     const took = performance.now() - began;
@@ -85,7 +106,7 @@ export class Trace {
   }
 
   /** What is typed meanwhile is not what was asked. */
-  async trace(key = this.key.value) {
+  async trace(key = this.wanted) {
     const { response } = await this.ask("trace", {}, key);
     this.found = { key, ...(await response.json()) };
     this.say("", null);
@@ -141,7 +162,7 @@ export class Trace {
 
   /** The copies have changed. */
   async again() {
-    if (this.found?.key !== this.key.value) return;
+    if (this.found?.key !== this.wanted) return;
     const { copies, do_agree, verdict } = await (await this.ask("copies")).response.json();
     Object.assign(this.found, { copies, do_agree, verdict });
     this.draw();
