@@ -123,6 +123,24 @@ def shows_where_the_keyboard_is(browser, names):
             browser.resize()
 
 
+def can_be_read_on_a_phone(browser, names):
+    """What stands in the picture, in pixels of the page."""
+    sizes = """
+        const scale = document.querySelector('#ring svg').getScreenCTM().a;
+        const lines = [...document.querySelectorAll('#ring .labels tspan, #ring .middle tspan')].filter((line) => line.textContent !== '');
+        return lines.map((line) => [line.textContent, parseFloat(getComputedStyle(line).fontSize) * scale]);
+    """
+    browser.resize(*PHONE)
+    try:
+        open_page(browser, names[0])
+        found = browser.run(sizes)
+        check(len(found) > len(names), f"there are names and more: {found}")
+        small = [line for line in found if line[1] < 9.5]
+        check(not small, f"what is too small to be read: {small}")
+    finally:
+        browser.resize()
+
+
 def moves_nothing_for_those_who_want_that(browser, names):
     moving = "return document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations === Infinity && one.playState === 'running').length"
     open_page(browser, names[0])
@@ -176,6 +194,7 @@ def tells_those_who_listen_only_news(browser, names):
 TESTS = [
     puts_gets_and_deletes_by_keyboard_alone,
     shows_where_the_keyboard_is,
+    can_be_read_on_a_phone,
     moves_nothing_for_those_who_want_that,
     tells_those_who_listen_only_news,
 ]

@@ -74,8 +74,9 @@ export class Picture {
   type() {
     const isPhone = window.matchMedia("(max-width: 720px)").matches;
     const isMany = this.ring.order.length > MANY;
-    const name = isPhone ? (isMany ? 21 : 24) : isMany ? 13 : 17;
-    return { name, inner: isPhone ? 21 : 15, small: isPhone ? 21 : isMany ? 13 : 14.5 };
+    // The picture is a third as large there: a letter of 32 has ten pixels.
+    const name = isPhone ? (isMany ? 30 : 36) : isMany ? 13 : 17;
+    return { name, inner: isPhone ? 30 : 15, small: isPhone ? (isMany ? 30 : 32) : isMany ? 13 : 14.5 };
   }
 
   /** Leaves room for the longest label, and for one above another. */
