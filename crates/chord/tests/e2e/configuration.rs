@@ -11,6 +11,9 @@ use crate::support::*;
 fn written(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
     fs::write(&path, text).expect("it can be written");
+    // It may be one of secrets.
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
     path
 }
 
