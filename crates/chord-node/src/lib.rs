@@ -62,7 +62,7 @@ pub use memory::{CONNECTIONS_MIN, Fixed, MemoryError, Shape, THREAD_BYTES};
 pub use metrics::{Kind as MetricKind, Measured, Measurement, Series};
 pub use network::Network;
 pub use node::{Got, Node, Stored};
-pub use secret::{BadSecret, Role, SecretFileError, SecretsError};
+pub use secret::{BadSecret, Exposed, Role, SecretFileError, SecretsError, check_secrets};
 pub use storage::{OnDamage, Syncing};
 pub use tls::{Certificate, ClientTls, Connected, TlsFileError, TlsFiles};
 pub use watch::{Watch, WatchError};

@@ -3,8 +3,8 @@
 mod file;
 mod proof;
 
-pub use file::SecretFileError;
-pub(crate) use file::{SecretFile, is_open_to_all};
+pub(crate) use file::SecretFile;
+pub use file::{Exposed, SecretFileError, check_secrets};
 pub(crate) use proof::{Exchange, Side, draw};
 
 use std::fmt;

@@ -59,6 +59,8 @@ pub(crate) struct TlsState {
     /// From when to when the certificate is valid.
     pub(crate) begins: SystemTime,
     pub(crate) expires: SystemTime,
+    /// Until when its authority is.
+    pub(crate) authority_expires: Option<SystemTime>,
     pub(crate) is_refusing: bool,
     pub(crate) agreed: u64,
     pub(crate) resumed: u64,
@@ -99,6 +101,7 @@ impl NodeTls {
         TlsState {
             begins: credentials.begins,
             expires: credentials.expires,
+            authority_expires: credentials.authority.map(|(_, expires)| expires),
             is_refusing: self.is_refusing.load(Ordering::Relaxed),
             agreed: self.agreed.load(Ordering::Relaxed),
             resumed: self.resumed.load(Ordering::Relaxed),

@@ -42,10 +42,11 @@ pub use chord_kv::{
 };
 pub use chord_node::{
     ANNEX_BYTES_MAX, ANNEX_WAIT, Annex, AnnexAnswer, AnnexAsked, Builder, CONNECTIONS_MIN, Certificate,
-    Client, ClientError, ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Fixed, Got,
-    JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Measured, Measurement,
-    MemoryError, MetricKind, Network, Node, OnDamage, Operated, OperationError, Reply, Series, Shape,
-    StartError, Stored, Syncing, THREAD_BYTES, THREAD_FILES, TlsFileError, TlsFiles, Watch, WatchError,
+    Client, ClientError, ClientKeys, ClientTls, Connected, Contact, ContactParseError, Departure, Exposed,
+    Fixed, Got, JoinEnded, KeyPage, Keys, KeysError, Language, LimitError, Limits, Listed, Measured,
+    Measurement, MemoryError, MetricKind, Network, Node, OnDamage, Operated, OperationError, Reply, Series,
+    Shape, StartError, Stored, Syncing, THREAD_BYTES, THREAD_FILES, TlsFileError, TlsFiles, Watch,
+    WatchError, check_secrets,
 };
 pub use chord_ring::{
     CommandError, Found, NodeName, NodeNameError, Peer, Phase, Position, PositionParseError, RingName,

@@ -216,6 +216,10 @@ fn tls(shared: &Shared, to: &mut dyn Sink) {
     if let Some(state) = &state {
         begin.one(&[], seconds(since(state.begins)));
     }
+    let mut authority = to.begin(&all::TLS_AUTHORITY_EXPIRY);
+    if let Some(expires) = state.as_ref().and_then(|state| state.authority_expires) {
+        authority.one(&[], seconds(since(expires)));
+    }
     let mut refused = to.begin(&all::TLS_FILES_REFUSED);
     if let Some(state) = &state {
         refused.one(&[], state.is_refusing);

@@ -170,6 +170,7 @@ metrics! {
     SECRETS_REFUSED = gauge("chord_secrets_refused", "1 while what is in the file of secrets now is not taken, as the log says; with secrets alone.");
     TLS_EXPIRY = gauge("chord_tls_certificate_expiry_seconds", "Until when the certificate in use is valid, since 1970; with TLS alone.").in_seconds();
     TLS_BEGIN = gauge("chord_tls_certificate_begin_seconds", "Since when it is valid, since 1970; with TLS alone.").in_seconds();
+    TLS_AUTHORITY_EXPIRY = gauge("chord_tls_authority_expiry_seconds", "Until when the authority that has signed it is valid, since 1970; with TLS alone.").in_seconds();
     TLS_FILES_REFUSED = gauge("chord_tls_files_refused", "1 while what is in the files of TLS now is not taken, as the log says; with TLS alone.");
     TLS_HANDSHAKES = counter("chord_tls_handshakes_total", "Connections to this node that were to become one in TLS: `resumed` of those who went on from an earlier one, `plain` of those who spoke without it and were refused, `impostor` of those who called themselves a node and had no certificate for it; with TLS alone.")
         .by(&[("result", Values::These(&["agreed", "resumed", "failed", "plain", "impostor"]))]);

@@ -1,5 +1,6 @@
 //! The file of secrets: read with care, and again when it changes.
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,13 @@ pub enum SecretFileError {
         /// What the system says.
         error: io::Error,
     },
-    /// Anybody on this machine can read it.
-    #[error("everybody on this machine can read the file of secrets {path}: take that away by `chmod o= {path}`", path = .path.display())]
+    /// Others than its owner and its group can use it, or its group can write to it.
+    #[error("{exposed} the file of secrets {path}: take that away by `chmod {} {path}`", .exposed.remedy(), path = .path.display())]
     Open {
         /// Which.
         path: PathBuf,
+        /// Who can do what.
+        exposed: Exposed,
     },
     /// It is a directory or the like.
     #[error("{path} is no file: name a file with secrets", path = .path.display())]
@@ -167,6 +170,14 @@ impl SecretFile {
     }
 }
 
+/// Whether a node takes the file of secrets as it is now.
+///
+/// # Errors
+/// It cannot be read, may be read or changed by others, or what is in it is wrong.
+pub fn check_secrets(path: impl AsRef<Path>) -> Result<(), SecretFileError> {
+    SecretFile::open(path.as_ref(), Holder::Node).map(drop)
+}
+
 fn parse(path: &Path, text: &str, holder: Holder) -> Result<Secrets, SecretFileError> {
     let secrets = Secrets::parse(text).and_then(|secrets| match secrets.own(holder) {
         Some(_) => Ok(secrets),
@@ -175,7 +186,7 @@ fn parse(path: &Path, text: &str, holder: Holder) -> Result<Secrets, SecretFileE
     secrets.map_err(|error| SecretFileError::Secrets { path: path.to_owned(), error })
 }
 
-/// Reads all of the file, if nobody but its owner and its group may.
+/// Reads all of the file, if nobody but its owner and its group may, and nobody but its owner may change it.
 fn read(path: &Path) -> Result<String, SecretFileError> {
     let failed = |error| SecretFileError::Read { path: path.to_owned(), error };
     let path_is = || path.to_owned();
@@ -189,8 +200,8 @@ fn read(path: &Path) -> Result<String, SecretFileError> {
     if !metadata.is_file() {
         return Err(SecretFileError::NoFile { path: path_is() });
     }
-    if is_open_to_all(&metadata) {
-        return Err(SecretFileError::Open { path: path_is() });
+    if let Some(exposed) = Exposed::of(&metadata) {
+        return Err(SecretFileError::Open { path: path_is(), exposed });
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -200,17 +211,51 @@ fn read(path: &Path) -> Result<String, SecretFileError> {
     String::from_utf8(bytes).map_err(|_| SecretFileError::NoText { path: path_is() })
 }
 
-/// Whether users other than the file's owner and group may read or write it.
-#[cfg(unix)]
-pub(crate) fn is_open_to_all(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    metadata.mode() & 0o007 != 0
+/// What users other than its owner can do with a file of which they should at most read, as its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposed {
+    mode: u32,
 }
 
-/// Other systems have other rules, which nothing here knows.
-#[cfg(not(unix))]
-pub(crate) fn is_open_to_all(_: &Metadata) -> bool {
-    false
+/// In a mode: what all users may do, and that its group may write.
+const OF_ALL: u32 = 0o007;
+const GROUP_WRITES: u32 = 0o020;
+
+impl Exposed {
+    /// None if all is well.
+    #[cfg(unix)]
+    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let mode = metadata.mode() & (OF_ALL | GROUP_WRITES);
+        (mode != 0).then_some(Self { mode })
+    }
+
+    /// Other systems have other rules, which nothing here knows.
+    #[cfg(not(unix))]
+    pub(crate) fn of(_: &Metadata) -> Option<Self> {
+        None
+    }
+
+    /// What `chmod` is told to mend it.
+    pub(crate) fn remedy(self) -> &'static str {
+        match (self.mode & GROUP_WRITES != 0, self.mode & OF_ALL != 0) {
+            (true, true) => "g-w,o=",
+            (true, false) => "g-w",
+            (false, _) => "o=",
+        }
+    }
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.mode & OF_ALL {
+            0 => "everybody in its group can change",
+            0o001 => "everybody on this machine can execute",
+            0o002 | 0o003 => "everybody on this machine can change",
+            0o004 | 0o005 => "everybody on this machine can read",
+            _ => "everybody on this machine can read and change",
+        })
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -230,13 +275,25 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+    fn a_file_that_others_can_read_or_its_group_can_change_is_refused_with_the_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        for mode in [0o644, 0o604, 0o602, 0o601] {
+        let (all, group) = ("everybody on this machine can", "everybody in its group can");
+        for (mode, said, remedy) in [
+            (0o644, format!("{all} read the file"), "o="),
+            (0o604, format!("{all} read the file"), "o="),
+            (0o606, format!("{all} read and change the file"), "o="),
+            (0o602, format!("{all} change the file"), "o="),
+            (0o601, format!("{all} execute the file"), "o="),
+            (0o620, format!("{group} change the file"), "g-w"),
+            (0o660, format!("{group} change the file"), "g-w"),
+            (0o664, format!("{all} read the file"), "g-w,o="),
+        ] {
             write(&path, b"the-secret-of-this-ring\n", mode);
             let Err(error) = SecretFile::open(&path, Holder::Node) else { panic!("{mode:o} is taken") };
-            assert!(error.to_string().contains("chmod o= "), "{error}");
+            let error = error.to_string();
+            assert!(error.starts_with(&said), "{mode:o}: {error}");
+            assert!(error.contains(&format!("`chmod {remedy} ")), "{mode:o}: {error}");
         }
         for mode in [0o600, 0o640, 0o440] {
             write(&path, b"the-secret-of-this-ring\n", mode);

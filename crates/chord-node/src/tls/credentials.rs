@@ -34,6 +34,8 @@ pub(super) struct Credentials {
     /// From when to when the certificate is valid.
     pub(super) begins: SystemTime,
     pub(super) expires: SystemTime,
+    /// From when to when the authority that has signed it is.
+    pub(super) authority: Option<(SystemTime, SystemTime)>,
 }
 
 /// The files of a node, as they were read.
@@ -57,6 +59,7 @@ impl Given<'_> {
         let key = self.key.key()?;
         let verifiers = verifiers(self.authority, &provider)?;
         let (begins, expires) = self.check(&chain, name, &verifiers)?;
+        let authority = self.lifetime_of_authority(&chain, name, &provider)?;
         let server = self.server(&provider, chain.clone(), key.clone_key(), verifiers.clients.clone())?;
         let mut client = client(&provider, verifiers.servers)
             .with_client_auth_cert(chain, key)
@@ -69,7 +72,30 @@ impl Given<'_> {
             clients: verifiers.clients,
             begins,
             expires,
+            authority,
         })
+    }
+
+    /// From when to when the authority is valid that has signed this chain, which decides nothing here; of several, the one that
+    /// is so for longest.
+    fn lifetime_of_authority(
+        &self,
+        chain: &[CertificateDer<'static>],
+        name: &NodeName,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<(SystemTime, SystemTime)>, TlsFileError> {
+        let (Some((first, between)), Some(host)) = (chain.split_first(), server_name(name)) else {
+            return Ok(None);
+        };
+        let has_signed = |authority: &CertificateDer<'static>| {
+            let mut root = RootCertStore::empty();
+            root.add(authority.clone()).ok()?;
+            let alone = WebPkiServerVerifier::builder_with_provider(Arc::new(root), provider.clone());
+            alone.build().ok()?.verify_server_cert(first, between, &host, &[], UnixTime::now()).ok()
+        };
+        let signers = self.authority.certificates()?.into_iter().filter(|one| has_signed(one).is_some());
+        let said = signers.filter_map(|signer| Certificate::of_der(&signer));
+        Ok(said.map(|said| (said.not_before, said.not_after)).max_by_key(|(_, until)| *until))
     }
 
     fn server(

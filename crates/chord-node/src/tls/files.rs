@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::secret::is_open_to_all;
+use crate::secret::Exposed;
 
 /// Bytes of a file: many more than a chain of certificates has, and those of all authorities that anybody trusts.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -56,11 +56,13 @@ pub enum TlsFileError {
         /// By which option it is named.
         option: &'static str,
     },
-    /// Anybody on this machine can read a key.
-    #[error("everybody on this machine can read the private key {path}: take that away by `chmod o= {path}`", path = .path.display())]
+    /// Others than its owner and its group can use a key, or its group can write to it.
+    #[error("{exposed} the private key {path}: take that away by `chmod {} {path}`", .exposed.remedy(), path = .path.display())]
     Open {
         /// Which.
         path: PathBuf,
+        /// Who can do what.
+        exposed: Exposed,
     },
     /// It is too large.
     #[error("{path} has more than {FILE_BYTES_MAX} bytes: name a file in PEM by {option} that has certificates or a key and nothing else", path = .path.display())]
@@ -226,7 +228,7 @@ impl Text {
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         check(path, option, &metadata)?;
-        let is_open = option == KEY && is_open_to_all(&metadata);
+        let exposed = Exposed::of(&metadata).filter(|_| option == KEY);
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -234,8 +236,10 @@ impl Text {
         }
         let text = Self { path: path.to_owned(), option, bytes };
         // Of a certificate that is named as the key it is said that it is none: everybody may read it.
-        if is_open && (text.has(KEY_LABEL) || !text.has(CERTIFICATE_LABEL)) {
-            return Err(TlsFileError::Open { path: text.path });
+        if let Some(exposed) = exposed
+            && (text.has(KEY_LABEL) || !text.has(CERTIFICATE_LABEL))
+        {
+            return Err(TlsFileError::Open { path: text.path, exposed });
         }
         Ok(text)
     }

@@ -49,13 +49,23 @@ impl Texts {
     }
 }
 
+impl TlsFiles {
+    /// Whether a node of that name takes the files as they are now.
+    ///
+    /// # Errors
+    /// One cannot be read, is wrong, does not belong to the others, or is not for that name or this time.
+    pub fn check(&self, name: &NodeName) -> Result<(), TlsFileError> {
+        Texts::read(self)?.credentials(name).map(drop)
+    }
+}
+
 impl NodeTls {
     /// Reads the files again and again, and takes what is in them when it has changed. What is wrong changes nothing, and the
     /// log says so once: certificate and key may be written one after the other, so it has to be wrong at two looks.
     pub(crate) async fn follow(&self) {
-        let (mut taken, mut warned) = (Some(self.opened.clone()), None);
+        let (mut taken, mut warned) = (Some(self.opened.clone()), Warned::default());
         let look = || {
-            self.warn_of_end(&mut warned);
+            self.warn_of_ends(&mut warned);
             let found = self.look(&mut taken).map_err(TlsFileError::said);
             self.is_refusing.store(found.is_err(), Ordering::Relaxed);
             found.map(|found| found == Found::Taken)
@@ -94,32 +104,67 @@ impl NodeTls {
         Ok(Found::Taken)
     }
 
-    /// Says once of a certificate that it ends soon, and once that it has ended.
-    fn warn_of_end(&self, warned: &mut Option<(SystemTime, bool)>) {
+    /// Says once of the certificate and once of its authority that it ends soon, and once that it has ended.
+    fn warn_of_ends(&self, warned: &mut Warned) {
         let credentials = self.credentials.load();
-        let (expires, before) = (credentials.expires, warned_before(credentials.begins, credentials.expires));
         let now = SystemTime::now();
-        let has_ended = now > expires;
-        if expires.duration_since(now).is_ok_and(|left| left > before)
-            || *warned == Some((expires, has_ended))
-        {
-            return;
-        }
-        *warned = Some((expires, has_ended));
-        let when = httpdate::fmt_http_date(expires);
-        let file = self.files.certificate.display();
-        if has_ended {
-            tracing::error!(
+        let when = httpdate::fmt_http_date;
+        let (begins, expires) = (credentials.begins, credentials.expires);
+        let (file, until) = (self.files.certificate.display(), when(expires));
+        match end_to_tell(begins, expires, now, &mut warned.certificate) {
+            Some(End::Past) => tracing::error!(
                 event = "certificate-expired",
-                "the certificate in {file} expired on {when}, so nobody believes this node any more: put another one there"
-            );
-        } else {
-            tracing::warn!(
+                "the certificate in {file} expired on {until}, so nobody believes this node any more: put another one there"
+            ),
+            Some(End::Soon) => tracing::warn!(
                 event = "certificate-expires",
-                "the certificate in {file} expires on {when}: put another one there before"
-            );
+                "the certificate in {file} expires on {until}: put another one there before"
+            ),
+            None => {}
+        }
+        let Some((begins, expires)) = credentials.authority else { return };
+        let (file, until) = (self.files.authority.display(), when(expires));
+        match end_to_tell(begins, expires, now, &mut warned.authority) {
+            Some(End::Past) => tracing::warn!(
+                event = "authority-expired",
+                "the authority in {file}, which has signed the certificate of this node, expired on {until}: nodes go on, but clients that are other programs may believe none of them: have certificates made by one that is valid"
+            ),
+            Some(End::Soon) => tracing::warn!(
+                event = "authority-expires",
+                "the authority in {file}, which has signed the certificate of this node, expires on {until}: have certificates made by another one before"
+            ),
+            None => {}
         }
     }
+}
+
+/// What has been said of ends: of which, and whether it was there.
+#[derive(Debug, Default)]
+struct Warned {
+    certificate: Option<(SystemTime, End)>,
+    authority: Option<(SystemTime, End)>,
+}
+
+/// Where the end of what is valid for a time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Soon,
+    Past,
+}
+
+/// What is to be told of an end: nothing while it is far, or when it has been told.
+fn end_to_tell(
+    begins: SystemTime,
+    expires: SystemTime,
+    now: SystemTime,
+    told: &mut Option<(SystemTime, End)>,
+) -> Option<End> {
+    let end = match expires.duration_since(now) {
+        Ok(left) if left > warned_before(begins, expires) => return None,
+        Ok(_) => End::Soon,
+        Err(_) => End::Past,
+    };
+    (told.replace((expires, end)) != Some((expires, end))).then_some(end)
 }
 
 /// How long before its end it is said of a certificate that it has one.
@@ -151,6 +196,17 @@ mod tests {
         assert!(first.sentence.contains("expired on Fri, 27 Nov 2026 08:55:00 GMT"), "{}", first.sentence);
         assert!(first.sentence.contains("clock says Fri, 27 Nov 2026 08:55:01 GMT"), "{}", first.sentence);
         assert!(first.cause == second.cause && first.sentence != second.sentence);
+    }
+
+    #[test]
+    fn an_end_is_told_when_it_is_near_and_when_it_is_past_once_each() {
+        let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
+        let mut told = None;
+        let mut at = |now: SystemTime, until: SystemTime| end_to_tell(day(0), until, now, &mut told);
+        let (soon, past) = (Some(End::Soon), Some(End::Past));
+        assert_eq!([90, 95, 96, 100].map(|now| at(day(now), day(100))), [None, soon, None, None]);
+        assert_eq!([101, 102].map(|now| at(day(now), day(100))), [past, None]);
+        assert_eq!(at(day(102), day(104)), soon, "another one");
     }
 
     #[test]

@@ -47,37 +47,58 @@ pub(crate) struct Place {
 impl PlaceArgs {
     /// What the options say together.
     pub(crate) fn place(&self) -> Result<Place, Usage> {
-        let Some(bind) = &self.bind else {
-            return match &self.advertise {
-                Some(name) => Err(Usage::new(format!(
-                    "--advertise says by which name others reach this node, and not where it listens: say that with --bind, as in --bind 0.0.0.0:{}",
-                    name.port()
-                ))),
-                None if means_every_address(&self.listen) => Err(Usage::new(format!(
-                    "--listen {} means every address of this machine, and no other node can reach a node by it: give it as --bind, and with --advertise HOST:PORT the name that others use",
-                    self.listen
-                ))),
-                None => Ok(Place { listen: self.listen.clone(), advertise: None }),
-            };
-        };
-        if self.listen != LISTEN_DEFAULT {
-            return Err(Usage::new(
-                "--listen and --bind both say where to listen: give --listen where others reach the node by the same name, and --bind with --advertise where they do not",
-            ));
+        if let Some(usage) = self.conflicts(false).into_iter().next() {
+            return Err(usage);
         }
-        match &self.advertise {
-            None if means_every_address(bind) => Err(Usage::new(format!(
+        let listen = self.bind.as_ref().unwrap_or(&self.listen).clone();
+        Ok(Place { listen, advertise: self.advertise.clone() })
+    }
+
+    /// The name of a node there, if they say one together; with any port where that is free.
+    pub(crate) fn name(&self) -> Option<NodeName> {
+        let Place { listen, advertise } = self.place().ok()?;
+        advertise.or_else(|| match listen.strip_suffix(":0") {
+            Some(host) => format!("{host}:1").parse().ok(),
+            None => listen.parse().ok(),
+        })
+    }
+
+    /// All in them that makes no sense together; `says_both` whether --listen and --bind have been given.
+    pub(crate) fn conflicts(&self, says_both: bool) -> Vec<Usage> {
+        let Self { listen, bind, advertise } = self;
+        let mut wrong = Vec::new();
+        match (bind, advertise) {
+            (Some(_), _) if says_both || listen != LISTEN_DEFAULT => wrong.push(both()),
+            (Some(bind), None) if means_every_address(bind) => wrong.push(Usage::new(format!(
                 "--bind {bind} means every address of this machine, and no other node can reach a node by it: say with --advertise HOST:PORT by which name they do"
             ))),
-            Some(name) if means_every_address(name.as_str()) => Err(Usage::new(format!(
-                "--advertise {name} means every address of a machine, and no other node can reach a node by it: name the address or host name that they use"
+            (None, Some(name)) => wrong.push(Usage::new(format!(
+                "--advertise says by which name others reach this node, and not where it listens: say that with --bind, as in --bind 0.0.0.0:{}",
+                name.port()
             ))),
-            advertise => Ok(Place { listen: bind.clone(), advertise: advertise.clone() }),
+            (None, None) if means_every_address(listen) => wrong.push(Usage::new(format!(
+                "--listen {listen} means every address of this machine, and no other node can reach a node by it: give it as --bind, and with --advertise HOST:PORT the name that others use"
+            ))),
+            _ => {}
         }
+        if let Some(name) = advertise.as_ref().filter(|name| means_every_address(name.as_str())) {
+            wrong.push(Usage::new(format!(
+                "--advertise {name} means every address of a machine, and no other node can reach a node by it: name the address or host name that they use"
+            )));
+        }
+        wrong
     }
 }
 
-fn means_every_address(place: &str) -> bool {
+/// That two options say one thing.
+pub(crate) fn both() -> Usage {
+    Usage::new(
+        "--listen and --bind both say where to listen: give --listen where others reach the node by the same name, and --bind with --advertise where they do not",
+    )
+}
+
+/// Whether that place is on each address of a machine.
+pub(crate) fn means_every_address(place: &str) -> bool {
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())

@@ -1,5 +1,7 @@
 //! `chord serve`: one node, until it is told to stop.
 
+mod conflicts;
+
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -22,9 +24,10 @@ use super::limits::LimitArgs;
 use super::number::{self, Bytes};
 use super::otlp::OtlpArgs;
 use super::output::note;
-use super::place::{Place, PlaceArgs};
+use super::place::{Place, PlaceArgs, means_every_address};
 use super::signals::Signals;
 use super::tls::NodeTlsArgs;
+pub(crate) use conflicts::{Conflict, Refused};
 
 /// Run one node: it founds a ring, or with --join becomes a member of one
 #[derive(Debug, Args)]
@@ -171,17 +174,6 @@ pub(crate) enum When {
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 impl StorageArgs {
-    /// Refuses what is about a directory where there is none: who says it believes that there is one.
-    fn check(&self) -> Result<(), Usage> {
-        let said = [("--sync", self.sync.is_some()), ("--on-damage", self.on_damage.is_some())];
-        match said.into_iter().find(|(_, is_said)| *is_said && self.data.is_none()) {
-            None => Ok(()),
-            Some((option, _)) => Err(Usage::new(format!(
-                "{option} is about records on a disk, and without --data they are kept in memory: name a directory with --data, or leave {option} out"
-            ))),
-        }
-    }
-
     fn configure(&self, builder: Builder) -> Builder {
         let Some(dir) = &self.data else { return builder };
         let sync = match self.sync {
@@ -236,41 +228,9 @@ impl ServeArgs {
     pub(crate) fn otlp(&self) -> &OtlpArgs {
         &self.member.otlp
     }
-
-    /// Refuses what makes no sense together.
-    pub(crate) fn check(&self) -> Result<(), Usage> {
-        self.place.place()?;
-        self.member.check()
-    }
 }
 
 impl MemberArgs {
-    /// Refuses what makes no sense together. Not left to the parser: a variable that says no would be there all the same.
-    fn check(&self) -> Result<(), Usage> {
-        if self.found && self.join.is_empty() && self.storage.data.is_none() {
-            return Err(Usage::new(
-                "--found is for a node that may have a ring to come back to: name others of it with --join, or its directory with --data",
-            ));
-        }
-        if let Some(copies) = self.write_quorum.filter(|copies| *copies > self.replicas) {
-            return Err(Usage::new(format!(
-                "--write-quorum is {copies}, and there are only {} copies of a key: lower it, or raise --replicas",
-                self.replicas
-            )));
-        }
-        let Self { replicas, successors, .. } = *self;
-        if replicas.saturating_sub(1) > successors {
-            return Err(Usage::new(format!(
-                "--replicas is {replicas}, and the copies of a key are kept by its owner and those whom it lists as successors, which are {successors} alone: raise --successors to {} or more, or lower --replicas",
-                replicas - 1
-            )));
-        }
-        self.storage.check()?;
-        self.tls.files()?;
-        self.otlp.check()?;
-        self.limits.check(self.shape())
-    }
-
     /// What decides what the node keeps in memory, beside its limits.
     fn shape(&self) -> Shape {
         let in_tls = matches!(self.tls.files(), Ok(Some(_)));
@@ -329,7 +289,7 @@ impl ServeOptions {
             tracing::warn!(
                 event = "no-secret",
                 "whoever reaches {} can read, change and delete every key of the ring: name a file with a secret by --secret-file, on each node the same, unless all who do are to be trusted",
-                node.name()
+                self.listens_at(node)
             );
         }
         tokio::select! {
@@ -357,6 +317,14 @@ impl ServeOptions {
             Bytes::of(limits.bodies_bytes).about(),
             limits.connections
         );
+    }
+
+    /// Where the node listens, in words.
+    fn listens_at(&self, node: &Node) -> String {
+        let has_other_name = self.place.advertise.is_some() || self.member.known_as.is_some();
+        let at = if has_other_name { self.place.listen.as_str() } else { node.name().as_str() };
+        let every = if means_every_address(at) { ", which is every address of this machine," } else { "" };
+        format!("{at}{every}")
     }
 
     /// Whether only this machine reaches the node: it listens there alone, and is called so.

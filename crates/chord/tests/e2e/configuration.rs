@@ -11,6 +11,9 @@ use crate::support::*;
 fn written(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
     fs::write(&path, text).expect("it can be written");
+    // It may be one of secrets.
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
     path
 }
 
@@ -223,6 +226,9 @@ fn a_node_says_when_the_name_that_it_gives_to_others_leads_elsewhere_or_nowhere_
         let answer = run(&["get", "nothing", "--node", at]);
         assert_eq!(answer.code, Some(3), "{}", answer.stderr);
         assert!(node.stderr().contains("no-secret"), "it listens beyond its machine: {}", node.stderr());
+        let everywhere =
+            format!("whoever reaches 0.0.0.0:{}, which is every address of this machine, can", port(at));
+        assert!(node.stderr().contains(&everywhere), "{}", node.stderr());
     }
 }
 

@@ -1,7 +1,12 @@
 //! Rings in TLS, as they are run: `chord tls`, the commands, and other people's clients.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
 use crate::support::*;
 
@@ -140,6 +145,46 @@ fn the_commands_of_certificates_refuse_what_they_should_and_show_what_is_there()
     }
     let none = run(&["tls", "show", text(&path("ca.key"))]);
     assert!(none.code == Some(1) && none.stderr.contains("no certificate"), "{}", none.stderr);
+}
+
+/// A certificate or a key as a file.
+fn write_pem(path: &Path, label: &str, der: &[u8], mode: u32) {
+    let pem = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der));
+    std::fs::write(path, pem).expect("it can be written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn a_node_whose_authority_is_over_says_so_at_the_start_and_serves_all_the_same() {
+    let _machine = beside_others();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut of_authority = CertificateParams::new(Vec::new()).expect("no names");
+    of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    of_authority.not_after = date_time_ymd(2020, 1, 2);
+    let authority = CertifiedIssuer::self_signed(of_authority, KeyPair::generate().expect("a key"));
+    let authority = authority.expect("it is signed");
+    let key = KeyPair::generate().expect("a key");
+    let mut of_node = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+    of_node.not_after = date_time_ymd(2056, 1, 2);
+    let node = of_node.signed_by(&key, &authority).expect("it is signed");
+    write_pem(&dir.path().join("ca.pem"), "CERTIFICATE", authority.der(), 0o644);
+    write_pem(&dir.path().join("127.0.0.1.pem"), "CERTIFICATE", node.der(), 0o644);
+    write_pem(&dir.path().join("127.0.0.1.key"), "PRIVATE KEY", &key.serialize_der(), 0o600);
+    let tls = files(dir.path(), "127.0.0.1");
+    let name = &free_names(1, 160)[0];
+    let mut node = server(name, &tls, &["--log-format", "json"]);
+    node.wait_until_it_says("\"event\":\"authority-expired\"").expect("it says so");
+    let said = node.stderr();
+    assert!(said.contains("expired on Thu, 02 Jan 2020"), "{said}");
+    assert!(!said.contains("certificate-expire"), "its own is valid: {said}");
+    let put = run(&["put", "key", "value", "--node", name, "--tls-ca", &tls[5]]);
+    assert_eq!(put.code, Some(0), "{}", put.stderr);
+    if let Some(got) = theirs("curl", &["-sk", &format!("https://{name}/metrics")]) {
+        let told =
+            got.stdout.lines().find_map(|line| line.strip_prefix("chord_tls_authority_expiry_seconds "));
+        let told: f64 = told.expect("it is told").parse().expect("a number");
+        assert!((told - 1_577_923_200.0).abs() < 1.0, "{told}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 use super::super::exit::Usage;
+use super::super::place;
 use super::file::{Entry, File, read};
 use super::keys::{Key, Kind, keys};
 
@@ -33,17 +34,30 @@ pub(crate) fn settle(root: &Command, arguments: &[OsString]) -> Result<(ArgMatch
     let Some(("serve", serve)) = matches.subcommand() else { return Ok((matches, None)) };
     let prints = serve.get_flag("print_config");
     let Some(path) = serve.get_one::<std::path::PathBuf>("config") else {
+        not_both(serve, None)?;
         let printed = prints.then(|| print(&keys(root), serve, None)).transpose()?;
         return Ok((matches, printed));
     };
     let file = open(path, &keys(root))?;
     let filled = with_defaults(root.clone(), &file);
     let matches = filled.try_get_matches_from(arguments)?;
+    if let Some((_, serve)) = matches.subcommand() {
+        not_both(serve, Some(&file))?;
+    }
     let printed = match matches.subcommand() {
         Some((_, serve)) if prints => Some(print(&keys(root), serve, Some(&file))?),
         _ => None,
     };
     Ok((matches, printed))
+}
+
+/// Refuses two options that say one thing. The default of one of them says nothing, but may be what somebody gave for it.
+fn not_both(serve: &ArgMatches, file: Option<&File>) -> Result<(), Wrong> {
+    let is_said = |name: &str| {
+        let by_default = matches!(serve.value_source(name), None | Some(ValueSource::DefaultValue));
+        !by_default || file.is_some_and(|file| file.says(name))
+    };
+    if is_said("listen") && is_said("bind") { Err(Wrong::Config(place::both())) } else { Ok(()) }
 }
 
 /// Reads the file for a node that is to start by it.

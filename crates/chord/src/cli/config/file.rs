@@ -38,11 +38,30 @@ pub(crate) struct Entry {
     pub(super) line: usize,
 }
 
+impl File {
+    /// Whether it says something about that key.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == name && !entry.values.is_empty())
+    }
+}
+
+/// What was found in a file, also in one that is wrong.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// What could be understood.
+    pub(super) file: File,
+    pub(super) mistakes: Vec<Mistake>,
+    /// Keys that it says something about, or means to, and nobody knows what.
+    pub(super) unread: Vec<String>,
+    /// It is no TOML somewhere, and nobody can tell what is about what.
+    pub(super) is_broken: bool,
+}
+
 /// Something that is wrong, in one sentence with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
     path: PathBuf,
-    line: Option<usize>,
+    pub(super) line: Option<usize>,
     sentence: String,
 }
 
@@ -64,11 +83,21 @@ impl Mistake {
 
 /// Reads a file. Returns all that is wrong with it, which is at least one thing, if it is not right.
 pub(crate) fn read(path: &Path, keys: &[Key<'_>]) -> Result<File, Vec<Mistake>> {
+    let Looked { file, mistakes, .. } = look(path, keys);
+    if mistakes.is_empty() { Ok(file) } else { Err(mistakes) }
+}
+
+/// Reads a file, line by line.
+pub(super) fn look(path: &Path, keys: &[Key<'_>]) -> Looked {
     let wrong = |(line, sentence)| Mistake { path: path.to_owned(), line, sentence };
-    let text = text_of(path).map_err(|found| vec![wrong(found)])?;
     let mut file = File { path: path.to_owned(), entries: Vec::new() };
-    let mut mistakes = Vec::new();
+    let (mut mistakes, mut unread) = (Vec::new(), Vec::new());
+    let text = text_of(path).unwrap_or_else(|found| {
+        mistakes.push(wrong(found));
+        String::new()
+    });
     let (table, broken) = DeTable::parse_recoverable(&text);
+    let is_broken = !broken.is_empty();
     for error in broken {
         let line = error.span().map(|span| line_of(&text, &span));
         let said = one_line(error.message());
@@ -80,12 +109,20 @@ pub(crate) fn read(path: &Path, keys: &[Key<'_>]) -> Result<File, Vec<Mistake>> 
             Ok(values) => file.entries.push(Entry { name: name.get_ref().to_string(), values, line }),
             // Of what is broken the parser makes something that nobody wrote.
             Err(_) if mistakes.iter().any(|mistake| mistake.line == Some(line)) => {}
-            Err(sentence) => mistakes.push(wrong((Some(line), sentence))),
+            Err(sentence) => {
+                unread.extend(
+                    [Some(name.get_ref().as_ref()), nearest(keys, name.get_ref())]
+                        .into_iter()
+                        .flatten()
+                        .map(str::to_owned),
+                );
+                mistakes.push(wrong((Some(line), sentence)));
+            }
         }
     }
     file.entries.sort_by_key(|entry| entry.line);
     mistakes.sort_by_key(|mistake| mistake.line);
-    if mistakes.is_empty() { Ok(file) } else { Err(mistakes) }
+    Looked { file, mistakes, unread, is_broken }
 }
 
 /// What helps, by what the parser says.

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use clap::CommandFactory;
 use rand::RngExt as _;
 
+use super::file::read;
 use super::keys::Kind;
 use super::*;
 use crate::cli::Cli;
@@ -25,9 +26,8 @@ fn file_of(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
 /// What is wrong with a file, without its path.
 fn mistakes(text: impl AsRef<[u8]>) -> Vec<String> {
     let (root, file) = (root(), file_of(text));
-    let checked = read(file.path(), &keys(&root)).and_then(|read| together(&root, &read));
+    let said = look_all(file.path(), &root).mistakes;
     let path = file.path().display().to_string();
-    let said = checked.err().unwrap_or_default();
     said.iter().map(|mistake| mistake.to_string().replace(&path, "FILE")).collect()
 }
 
@@ -102,7 +102,7 @@ fn what_a_file_says_is_what_the_options_would_say() {
     let (matches, printed) = settled(text, &["--print-config"]).unwrap();
     let (_, serve) = matches.subcommand().unwrap();
     let args = ServeArgs::from_arg_matches(serve).unwrap();
-    args.check().unwrap();
+    assert!(args.conflicts(false).is_empty());
     let printed = printed.unwrap();
     for line in [
         "ring-size = 32 # file",
@@ -301,12 +301,108 @@ fn what_makes_no_sense_together_is_said_with_the_line() {
         ("bind = '0.0.0.0:1'\n", 1, "--bind 0.0.0.0:1 means every address"),
         ("\nadvertise = 'a:1'\n", 2, "--advertise says by which name"),
         ("listen = 'a:1'\nbind = 'b:1'\n", 1, "--listen and --bind both"),
+        ("bind = '0.0.0.0:4567'\nlisten = 'a:1'\n", 2, "--listen and --bind both"),
+        ("\nbind = '0.0.0.0:4567'\nlisten = '127.0.0.1:4567'\n", 3, "--listen and --bind both"),
         ("value-bytes = '2MiB'\nbodies-bytes = '1MiB'\n", 2, "--bodies-bytes is 1MiB"),
     ] {
         let told = mistakes(text);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with(&format!("FILE:{line}: {part}")), "{told:?}");
     }
+}
+
+#[test]
+fn conflicts_hide_neither_each_other_nor_behind_mistakes_and_none_is_made_of_a_key_that_was_not_read() {
+    let lines = |text: &str| {
+        let told = mistakes(text);
+        let number = |one: &String| one.split(':').nth(1).unwrap().parse::<usize>().unwrap();
+        (told.iter().map(number).collect::<Vec<_>>(), told)
+    };
+    let all = "tls-cert = 'x'\nwrite-quorum = 3\nreplicas = 2\nadvertise = 'n1:4567'\nsync = 'always'\non-damage = 'refuse'\nvalue-bytes = '2MiB'\nbodies-bytes = '1MiB'\n";
+    let (found, told) = lines(all);
+    assert_eq!(found, [1, 2, 4, 5, 6, 8], "{told:?}");
+    // Beside a key that there is not, and a value out of range.
+    let (found, told) = lines(&format!("{all}colour = 'red'\nring-size = 300\n"));
+    assert_eq!(found, [1, 2, 4, 5, 6, 8, 9, 10], "{told:?}");
+    // What it means by `replicas`, `join`, `data` and `bind` nobody knows, so nobody says that it does not fit the others.
+    for text in [
+        "replicas = 99\nwrite-quorum = 4\nsuccessors = 1\n",
+        "replica = 5\nwrite-quorum = 4\n",
+        "join = 4567\nfound = true\n",
+        "data = 5\nsync = 'always'\nvalue-bytes = '2MiB'\nstore-bytes = '1MiB'\n",
+        "bind = 4567\nadvertise = 'n1:4567'\n",
+    ] {
+        let (found, told) = lines(text);
+        assert_eq!(found, [1], "{text}: {told:?}");
+    }
+    let broken = file_of("replicas = 2\nwrite-quorum = 3\nbroken\n");
+    let refused = check(broken.path(), &root()).unwrap_err().to_string();
+    assert!(
+        refused.ends_with(
+            "is wrong in 1 place; whether its keys make sense together is said when all of its lines are TOML"
+        ),
+        "{refused}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn files_that_a_node_would_not_take_are_wrong_in_the_line_that_names_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let write = |name: &str, text: &str, mode: u32| {
+        fs::write(path(name), text).unwrap();
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    write("good", "the-secret-of-this-ring\n", 0o600);
+    write("open", "the-secret-of-this-ring\n", 0o644);
+    write("short", "short\n", 0o600);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        base64::Engine::encode(&base64::prelude::BASE64_STANDARD, made.der())
+    );
+    write("node.pem", &pem, 0o600);
+    write("node.key", "no key\n", 0o600);
+    let secret = |name: &str| format!("\nsecret-file = '{}'\n", path(name));
+    let tls = format!(
+        "tls-ca = '{}'\ntls-cert = '{}'\ntls-key = '{}'\n",
+        path("node.pem"),
+        path("node.pem"),
+        path("node.key")
+    );
+    for (text, wrong) in [
+        (secret("good"), None),
+        (secret("none"), Some((2, "cannot read the file of secrets"))),
+        (secret("open"), Some((2, "can read the file of secrets"))),
+        (secret("short"), Some((2, "line 1: a secret of 5 characters"))),
+        (tls.clone(), Some((3, "there is no private key in"))),
+        (tls.replace("node.pem", "none"), Some((2, "cannot read"))),
+        (format!("data = '{}'\n", path("good")), Some((1, "which is no directory"))),
+        (format!("data = '{}/x'\n", path("good")), Some((1, "which is no directory"))),
+        (format!("data = '{}'\n", path("new")), None),
+    ] {
+        let told = mistakes(&text);
+        let Some((line, part)) = wrong else {
+            assert_eq!(told, Vec::<String>::new(), "{text}");
+            continue;
+        };
+        let [told] = &told[..] else { panic!("{text}: {told:?}") };
+        assert!(told.starts_with(&format!("FILE:{line}: ")) && told.contains(part), "{text}: {told}");
+    }
+    assert!(!dir.path().join("new").exists(), "nothing is made");
+}
+
+#[test]
+fn a_node_is_refused_that_is_told_twice_where_to_listen_also_where_once_it_is_as_if_nothing_was_said() {
+    let both = "--listen and --bind both";
+    let refused = settled("listen = '127.0.0.1:4567'\n", &["--bind", "0.0.0.0:4567"]).unwrap_err();
+    assert!(refused.starts_with(both), "{refused}");
+    let refused = settled("bind = '0.0.0.0:4567'\n", &["--listen", "127.0.0.1:4567"]).unwrap_err();
+    assert!(refused.starts_with(both), "{refused}");
+    assert!(settled("bind = '0.0.0.0:4567'\n", &["--advertise", "a:1"]).is_ok());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use rcgen::{
 
 use super::date::Day;
 use crate::cli::exit::Usage;
+use crate::cli::files::cannot;
 use crate::cli::output::{self, note};
 use crate::cli::text::escaped;
 
@@ -63,7 +64,8 @@ impl InitArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let files = self.make()?;
         for file in &files {
-            if file.path.try_exists().unwrap_or(true) {
+            let is_there = file.path.try_exists().map_err(cannot("make", &file.path))?;
+            if is_there {
                 bail!(
                     "{} is there already, and nothing is overwritten: name another directory, or remove it first",
                     file.path.display()
@@ -243,6 +245,15 @@ mod tests {
         let args = InitArgs { dir: dir.path().join("new"), names };
         let twice = args.run().unwrap_err().to_string();
         assert!(twice.contains("::1 is named twice") && !args.dir.exists(), "{twice}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_not_said_to_have_files() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let args = InitArgs { dir: dir.path().join("file/x"), names: vec!["a".to_owned()] };
+        let told = format!("{:#}", args.run().unwrap_err());
+        assert!(told.starts_with("cannot make ") && told.ends_with("; check the path"), "{told}");
     }
 
     #[test]
