@@ -74,9 +74,11 @@ def kills_by_keyboard_alone(browser, names):
         browser.press_back()
         if browser.run(HAS % "ring"):
             break
+    selected, another = None, "const one = document.querySelector('#ring .node.selected')?.dataset.node; return one === arguments[0] ? null : one"
     for _ in range(len(before) + 2):
         browser.press("right")
-        selected = browser.wait("a node is selected", "return document.querySelector('#ring .node.selected')?.dataset.node")
+        # The picture is drawn a moment later.
+        selected = browser.wait("another node is selected", another, selected)
         if selected == new:
             break
     check(selected == new, f"arrow keys lead to {new}: {selected}")
