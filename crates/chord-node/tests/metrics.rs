@@ -408,3 +408,63 @@ async fn a_node_with_threads_of_its_own_is_asked_and_ended_at_them() {
         assert_eq!(got.text(), count.to_string(), "it was handed over");
     }
 }
+
+#[tokio::test]
+async fn the_numbers_of_lookups_and_of_the_ring_are_those_of_what_was_seen() {
+    let begun = std::time::SystemTime::now();
+    let nodes = ring().await;
+    let before = numbers(&nodes[0]).await;
+    let mut hops = 0;
+    for count in 0..100 {
+        let answer = ask(&nodes[0], &format!("GET /v1/lookup/key-{count}")).await;
+        assert_eq!(answer.status, 200);
+        let (_, told) = answer.text().split_once("\"hops\":").expect("a lookup tells its hops");
+        let digits: String = told.chars().take_while(char::is_ascii_digit).collect();
+        hops += digits.parse::<u32>().unwrap();
+    }
+    let after = numbers(&nodes[0]).await;
+    let more = |name: &str| after[name] - before[name];
+    let found = more("chord_lookups_total{result=\"found\"}");
+    // The node itself asks now and then, too.
+    assert!((100.0..120.0).contains(&found), "{found}");
+    assert_eq!(more("chord_lookup_hops_count"), found);
+    let of_own = 20.0;
+    let told = more("chord_lookup_hops_sum");
+    let asked = f64::from(hops);
+    assert!(hops > 0 && (asked..=asked + of_own).contains(&told), "{told} rather than {hops}");
+
+    let since =
+        |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let (begun, now) = (since(begun), since(std::time::SystemTime::now()));
+    let started = after["chord_start_time_seconds"];
+    assert!((begun - 0.01..=now).contains(&started), "{started} is not between {begun} and {now}");
+    let report = Client::new(nodes[0].name().clone()).report(DEADLINE).await.unwrap();
+    assert_eq!(after["chord_fingers"], f64::from(u32::try_from(report.ring.fingers.len()).unwrap()));
+    assert_eq!(after["chord_successors_wanted"], 8.0);
+
+    // Whoever leaves was the successor of one of the others, and the predecessor of the other.
+    let changes = [
+        "chord_successor_changes_total",
+        "chord_predecessor_changes_total",
+        "chord_maintenance_rounds_total",
+    ];
+    let of_both = async |nodes: &[Node]| {
+        let both = [numbers(&nodes[0]).await, numbers(&nodes[1]).await];
+        changes.map(|name| both.iter().map(|of| of[name]).sum::<f64>())
+    };
+    let old = of_both(&nodes).await;
+    nodes[2].shutdown().await;
+    let told = async {
+        loop {
+            let new = of_both(&nodes).await;
+            if new.iter().zip(old).all(|(new, old)| *new > old) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.expect("the changes of neighbours are counted");
+    for node in &nodes[..2] {
+        node.shutdown().await;
+    }
+}
