@@ -12,11 +12,8 @@ use super::client::{self, NodeArgs};
 use super::exit::Usage;
 use super::operate;
 use super::output;
-use super::text::{Spelled, escaped};
-use super::words::cut;
-
-/// Letters of a key that are shown.
-const KEY_CHARS_MAX: usize = 200;
+use super::text::Spelled;
+use super::words::shown_key;
 
 /// Show which node owns a key, and the way to it
 #[derive(Debug, Args)]
@@ -114,7 +111,7 @@ impl<'a> Report<'a> {
             owner: owner.as_str(),
             hops,
             path: context.path.iter().map(NodeName::as_str).collect(),
-            shown: key.map(|key| shown(key.as_bytes())),
+            shown: key.map(|key| shown_key(key.as_bytes())),
         }
     }
 
@@ -127,7 +124,7 @@ impl<'a> Report<'a> {
             owner: trace.owner.node.as_str(),
             hops: trace.hops,
             path: trace.steps.iter().map(|step| step.node.as_str()).collect(),
-            shown: Some(shown(key.as_bytes())),
+            shown: Some(shown_key(key.as_bytes())),
         }
     }
 
@@ -151,11 +148,6 @@ impl<'a> Report<'a> {
         }
         text
     }
-}
-
-/// A key on one line, as `chord trace` shows it.
-fn shown(key: &[u8]) -> String {
-    cut(&escaped(key), KEY_CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -9,11 +9,8 @@ use super::client::{self, NodeArgs};
 use super::draw::{BAD, GOOD, HEALING};
 use super::operate;
 use super::output::{self, HEADING};
-use super::text::{Spelled, escaped};
-use super::words::{brief, count, cut, micros, percent, shown};
-
-/// Letters of a key that are shown.
-const KEY_CHARS_MAX: usize = 200;
+use super::text::Spelled;
+use super::words::{brief, count, micros, percent, shown, shown_key};
 
 /// Steps that are told one by one: a lookup among a million nodes has ten.
 const STEPS_TOLD_MAX: usize = 40;
@@ -76,7 +73,7 @@ fn page(key: &Key, trace: &TraceBody) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    let key = cut(&escaped(key.as_bytes()), KEY_CHARS_MAX);
+    let key = shown_key(key.as_bytes());
     line(format!("{HEADING}key{HEADING:#}       {key}"));
     line(format!("{HEADING}position{HEADING:#}  {}", trace.position));
     let hops = count(u64::from(trace.hops), "hop", "hops");

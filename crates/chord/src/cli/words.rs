@@ -2,9 +2,17 @@
 
 use super::text::escaped;
 
+/// Letters of a key that are shown.
+const KEY_CHARS_MAX: usize = 200;
+
 /// A text of another on one line: what could steer a terminal is escaped, and what is behind so many characters is left out.
 pub(crate) fn shown(text: &str, chars_max: usize) -> String {
     cut(&escaped(text.as_bytes()), chars_max)
+}
+
+/// A key on one line.
+pub(crate) fn shown_key(key: &[u8]) -> String {
+    cut(&escaped(key), KEY_CHARS_MAX)
 }
 
 /// The beginning of a line, with a mark where there is more of it. The mark is among the characters counted.
