@@ -17,6 +17,7 @@ use std::time::Duration;
 use chord_ring::NodeName;
 use chord_wire::rest::{BEAT_PAUSE, FoundBody, PictureBody, RingHealth, SeenText, picture_event};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::links::lock;
 use crate::shared::Shared;
@@ -52,6 +53,8 @@ pub(crate) struct Crawler {
     seats: Arc<Semaphore>,
     /// Whether it looks now. Held while it is decided whether to begin or to end.
     is_at_work: Mutex<bool>,
+    /// Who told of itself when somebody looked before, and when last: at most as many as a picture has.
+    heard: Mutex<BTreeMap<NodeName, Instant>>,
     /// Bytes of pictures that were shown and are not read yet, without those that are small.
     pub(crate) unread_bytes: AtomicUsize,
 }
@@ -62,19 +65,21 @@ impl Default for Crawler {
             pictures: watch::Sender::default(),
             seats: Arc::new(Semaphore::new(LOOKS_MAX)),
             is_at_work: Mutex::new(false),
+            heard: Mutex::default(),
             unread_bytes: AtomicUsize::new(0),
         }
     }
 }
 
 impl Crawler {
-    /// Ends the work if nobody looks any more. Returns whether it did.
-    fn ends(&self) -> bool {
+    /// Ends the work if nobody looks any more, and keeps who was heard for those who look again. Returns whether it did.
+    fn ends(&self, heard: impl FnOnce() -> BTreeMap<NodeName, Instant>) -> bool {
         let mut is_at_work = lock(&self.is_at_work);
         if self.pictures.receiver_count() > 0 {
             return false;
         }
         *is_at_work = false;
+        *lock(&self.heard) = heard();
         self.pictures.send_replace(Arc::default());
         true
     }

@@ -97,7 +97,7 @@ pub(super) async fn crawl(shared: Arc<Shared>) {
     let mut crawl = Crawl::new(shared.clone());
     let closing = shared.reached(Stage::Closing);
     tokio::pin!(closing);
-    while !shared.crawler.ends() {
+    while !shared.crawler.ends(|| crawl.heard()) {
         let rounds = async {
             crawl.round().await;
             tokio::time::sleep(crawl.pause).await;
@@ -119,6 +119,8 @@ struct Enlisting<'a> {
 struct Crawl {
     shared: Arc<Shared>,
     seen: BTreeMap<NodeName, Seen>,
+    /// Who answered when somebody looked before, and when last.
+    heard_before: BTreeMap<NodeName, Instant>,
     /// What the same nodes say, beside numbers that change all the time.
     sight: Sight,
     left_out: u64,
@@ -135,10 +137,12 @@ struct Crawl {
 impl Crawl {
     fn new(shared: Arc<Shared>) -> Self {
         let round = shared.view().config().round_quiet();
+        let heard_before = std::mem::take(&mut *lock(&shared.crawler.heard));
         Self {
             sight: Sight::new(shared.ring.size),
             shared,
             seen: BTreeMap::new(),
+            heard_before,
             left_out: 0,
             pause: PAUSE_MIN,
             has_asked_all: false,
@@ -146,6 +150,12 @@ impl Crawl {
             moved: 0,
             patience: Patience::new(HEALS_WITHIN_MIN.max(round * ROUNDS_TO_HEAL)),
         }
+    }
+
+    /// Who has answered not long ago, and when last.
+    fn heard(&self) -> BTreeMap<NodeName, Instant> {
+        let recent = self.seen.iter().filter(|(_, seen)| seen.is_recent());
+        recent.filter_map(|(name, seen)| Some((name.clone(), seen.answered_at?))).collect()
     }
 
     async fn round(&mut self) {
@@ -236,6 +246,12 @@ impl Crawl {
             report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
         let is_there = report.is_ok();
+        let answered_before = || self.heard_before.get(&name).copied().filter(|at| at.elapsed() < GONE_FOR);
+        let answered_at = match before {
+            _ if is_there => Some(Instant::now()),
+            Some(seen) => seen.answered_at,
+            None => answered_before(),
+        };
         let moved_before = before.and_then(|seen| seen.moved);
         let moved = report.as_ref().ok().map(moved_by);
         if let (Some(before), Some(now)) = (moved_before, moved) {
@@ -248,7 +264,8 @@ impl Crawl {
         let has_left = !is_there && self.has_left(&name, member_at);
         let seen = |report| {
             let seen = SeenBody::new(name.to_string(), position, report);
-            if has_left { seen.that_left() } else { seen }
+            let seen = if has_left { seen.that_left() } else { seen };
+            if answered_at.is_some() { seen.that_was_heard() } else { seen }
         };
         let essence = seen.clone()(report.clone().map(ReportBody::essence));
         let is_same = self.sight.node(name.as_str()).is_some_and(|place| place.seen == essence);
@@ -262,11 +279,7 @@ impl Crawl {
             connections,
             written,
             written_at,
-            answered_at: if is_there {
-                Some(Instant::now())
-            } else {
-                before.and_then(|seen| seen.answered_at)
-            },
+            answered_at,
             member_at,
             failures: if is_there { 0 } else { before.map_or(0, |seen| seen.failures).saturating_add(1) },
             asked_at: Instant::now(),
@@ -374,6 +387,31 @@ mod tests {
         }
         let before = crawl.moved;
         assert_eq!(moved(&mut crawl, "one:1", Some(8)), before + 1, "what others say is seen all the same");
+        node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_again_is_told_who_was_heard_before() {
+        let node = Node::builder().listen("127.0.0.1:0").start().await.unwrap();
+        let names: [NodeName; 2] = ["heard:1", "stranger:1"].map(|name| name.parse().unwrap());
+        let mut crawl = Crawl::new(node.shared().clone());
+        let hear = |crawl: &mut Crawl, name: &NodeName, report| {
+            let connections = Arc::new(connections(name));
+            crawl.note(Told { name: name.clone(), connections, report });
+        };
+        let mut report = crawl.shared.report();
+        report.ring.node = names[0].to_string();
+        hear(&mut crawl, &names[0], Ok(report));
+        hear(&mut crawl, &names[1], Err(SeenAs::Silent));
+        *lock(&crawl.shared.crawler.heard) = crawl.heard();
+
+        let mut again = Crawl::new(node.shared().clone());
+        for name in &names {
+            hear(&mut again, name, Err(SeenAs::Unreachable));
+        }
+        let is_told = |name: &NodeName| again.sight.node(name.as_str()).unwrap().seen.was_heard;
+        assert_eq!(names.each_ref().map(is_told), [true, false]);
+        assert_eq!(again.heard().len(), 1, "for as long as it is remembered");
         node.shutdown().await;
     }
 

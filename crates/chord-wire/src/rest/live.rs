@@ -41,6 +41,9 @@ pub struct SeenBody {
     /// Whether it has left in good order, by its own word before, and does not answer therefore.
     #[serde(default, skip_serializing_if = "is_not")]
     pub has_left: bool,
+    /// Whether it does not answer and told of itself not long ago, when somebody looked before.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub was_heard: bool,
     /// What it said.
     pub report: Option<ReportBody>,
 }
@@ -154,7 +157,7 @@ impl SeenBody {
             Err(answer) => (answer, None),
         };
         let because = report.is_none().then(|| answer.in_words().to_owned());
-        Self { node, position, answer, because, has_left: false, report }
+        Self { node, position, answer, because, has_left: false, was_heard: false, report }
     }
 
     /// The same of one that does not answer, since it has left in good order.
@@ -164,6 +167,12 @@ impl SeenBody {
             return self;
         }
         Self { has_left: true, because: Some(HAS_LEFT.to_owned()), ..self }
+    }
+
+    /// The same of one that told of itself before, if it does not now.
+    #[must_use]
+    pub fn that_was_heard(self) -> Self {
+        Self { was_heard: self.answer != SeenAs::Answered, ..self }
     }
 
     fn checked(self, ring_name: &str, size: RingSize) -> Option<Self> {
@@ -180,7 +189,8 @@ impl SeenBody {
         let mut because = self.because.filter(|_| answer == self.answer);
         because.as_mut().map(cut);
         let has_left = self.has_left && report.is_none();
-        Some(Self { node: self.node, position, answer, because, has_left, report })
+        let was_heard = self.was_heard && report.is_none();
+        Some(Self { node: self.node, position, answer, because, has_left, was_heard, report })
     }
 }
 
@@ -241,6 +251,7 @@ mod tests {
             answer: SeenAs::OtherRing,
             because: None,
             has_left: false,
+            was_heard: false,
             report: None,
         };
         let text = SeenText::from(&seen);

@@ -319,7 +319,7 @@ impl Sight {
 impl SeenPlace {
     fn of(seen: SeenBody, size: RingSize) -> Self {
         let position = seen.position.parse().unwrap_or(Position::ZERO);
-        let was_heard = seen.answer == SeenAs::Answered && seen.report.is_some();
+        let was_heard = seen.was_heard || (seen.answer == SeenAs::Answered && seen.report.is_some());
         Self { seen, position, turn: size.fraction(position), was_heard }
     }
 

@@ -431,8 +431,15 @@ fn a_ring_in_order_is_told_as_whole_whoever_is_in_it_and_a_dead_node_is_told_bes
         });
     }
     let victim = mixed.ours().swap_remove(0);
+    let stays = mixed.ours().swap_remove(1);
+    // Once the others have closed the ring round a node, whoever begins to look does not find it any more.
+    let mut watch = Process::start(program().args(["ring", "--watch", "--json", "--node", &stays]));
+    wait_for("a watcher who sees all", MIXED_LIMIT, || {
+        let shown = watch.stdout();
+        let last: Value = serde_json::from_str(shown.lines().last().unwrap_or_default()).unwrap_or_default();
+        if last["members"] == 3 { Ok(()) } else { Err(format!("{last} {}", watch.stderr())) }
+    });
     mixed.remove(&victim).crash();
-    let stays = mixed.ours().swap_remove(0);
     wait_for("the dead node", MIXED_LIMIT, || {
         let ring = shown_by(&stays)?;
         let reasons = ring["reasons"].as_array();
@@ -443,6 +450,8 @@ fn a_ring_in_order_is_told_as_whole_whoever_is_in_it_and_a_dead_node_is_told_bes
         };
         if ring["not_answering"] == 1 && is_told("not-answering") { Ok(()) } else { Err(ring.to_string()) }
     });
+    watch.signal("INT");
+    assert_eq!(watch.wait(), Some(0));
     mixed.assert_strict();
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn ideal(names: &[String]) -> Vec<SeenBody> {
         answer: SeenAs::Answered,
         because: None,
         has_left: false,
+        was_heard: false,
         report: Some(told(idx)),
     };
     (0..names.len()).map(seen).collect()
@@ -263,6 +264,13 @@ fn names_that_one_node_alone_says_are_not_told_as_nodes_that_died() {
     told.take(RingEvent::Changes(picture(vec![came])));
     told.take(RingEvent::Changes(picture(vec![silent(&made_up[0]), nodes[2].clone()])));
     assert_eq!(told.n_absent(), 1);
+    let again = [silent(&made_up[0]).that_was_heard(), silent(&made_up[1])].into_iter().chain(nodes.clone());
+    let looked_again = ring(again.collect());
+    assert_eq!(
+        looked_again.n_absent(),
+        ring(nodes).n_absent() + 1,
+        "and also if that was when somebody looked before"
+    );
 }
 
 #[test]
@@ -434,6 +442,7 @@ fn changes_are_taken_and_made_up_nodes_fill_no_more_than_a_picture() {
             answer: SeenAs::Silent,
             because: None,
             has_left: false,
+            was_heard: false,
             report: None,
         };
         ring.take(RingEvent::Changes(picture((0..PICTURE_NODES_MAX).map(made_up).collect())));
