@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableTable};
 
-use crate::database::{self, Fault, NOTHING_LEFT};
+use crate::database::{self, Fault, NOTHING_LEFT, Sorted};
 use crate::directory::{Directory, Identity};
-use crate::medium::Medium;
 use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantined};
-use crate::store::{CACHE_BYTES_DEFAULT, RECORDS_FILE};
+use crate::replay::{Found, Terms};
+use crate::store::{CACHE_BYTES_DEFAULT, DamagePolicy, Files};
 use crate::transfer::now_ms;
 use crate::{OpenError, encoding};
 
@@ -43,8 +43,8 @@ impl Checked {
     }
 }
 
-/// Reads every page and every record of a data directory, and changes nothing, except that a file which was left by a crash
-/// is brought in order as a node that starts would do.
+/// Reads every page and every record of a data directory, and changes nothing, except that what was left by a crash is
+/// brought in order as a node that starts would do: the tree, and what is in the log alone.
 ///
 /// # Errors
 /// The directory cannot be used, perhaps because a node is running on it, or its file as a whole cannot be read:
@@ -70,7 +70,7 @@ pub fn check(dir: &Path) -> Result<Checked, OpenError> {
         }
         Ok(())
     });
-    read.map_err(|fault| refused(&directory, fault))?;
+    read.map_err(|fault| refused(&Files::of(directory.path()), fault))?;
     Ok(checked)
 }
 
@@ -94,27 +94,40 @@ impl Checked {
     }
 }
 
-/// Opens the file of a directory; it must be there and whole.
+/// Opens the files of a directory; they must be there and whole.
 pub(crate) fn open_existing(directory: &Directory) -> Result<Database, OpenError> {
-    let path = directory.path().join(RECORDS_FILE);
+    let files = Files::of(directory.path());
+    let path = files.tree.path().to_path_buf();
     match fs::metadata(&path) {
         Ok(file) if file.len() > 0 => {}
         Ok(_) => return Err(nothing_left(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(nothing_left(path)),
         Err(error) => return Err(OpenError::io("cannot look for", &path)(error)),
     }
-    let opened = database::open_file(&Medium::file(path), CACHE_BYTES_DEFAULT);
-    opened.map(|(database, _)| database).map_err(|fault| refused(directory, fault))
+    let opened = database::open_file(&files.tree, CACHE_BYTES_DEFAULT);
+    let (database, _) = opened.map_err(|fault| refused(&files, fault))?;
+    let log_path = files.log.medium.path();
+    let log = Found::look(&files.log, directory.has_log()).map_err(OpenError::io("cannot read", log_path))?;
+    let terms = Terms { policy: DamagePolicy::Refuse, is_own_tree: true };
+    let mut sorted = Sorted::beside(&path);
+    match database::caught(|| log.apply(&database, terms, &mut sorted)) {
+        Ok(_) => Ok(database),
+        Err(fault) => {
+            database::close(database);
+            Err(refused(&files, fault))
+        }
+    }
 }
 
 fn nothing_left(path: PathBuf) -> OpenError {
     OpenError::Damaged { path, reason: NOTHING_LEFT.into() }
 }
 
-fn refused(directory: &Directory, fault: Fault) -> OpenError {
-    let path = directory.path().join(RECORDS_FILE);
+fn refused(files: &Files, fault: Fault) -> OpenError {
+    let path = files.tree.path().to_path_buf();
     match fault {
         Fault::Damaged(reason) => OpenError::Damaged { path, reason },
+        Fault::DamagedLog(reason) => OpenError::Damaged { path: files.log.medium.path().into(), reason },
         Fault::Io(error) => OpenError::io("cannot read", &path)(error),
     }
 }

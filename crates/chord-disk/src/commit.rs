@@ -1,21 +1,27 @@
-//! The thread that makes records durable: whatever waits goes into one synced commit, then the next.
+//! The thread that makes records durable: whatever waits goes into one entry of the log with one sync, then the next.
+//!
+//! What is large, and all of it when there is no log, goes into the tree instead, by the thread that fills that.
 
+use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use redb::Database;
-
-use crate::database::{self, Fault, RECORDS};
-use crate::encoding;
 use crate::engine::Engine;
-use crate::pending::{Change, Changes, Lot};
+use crate::log::{Log, Room};
+use crate::pending::Lot;
 use crate::quarantine::{Quarantine, Raw};
 use crate::store::Sync;
 
-/// How long to wait after a failed commit before the file is opened again, at first and at most: a file that cannot be
-/// written now may be in a moment, and a broken one costs little at one attempt every few seconds.
-const REOPEN_AFTER: Duration = Duration::from_millis(100);
-const REOPEN_AFTER_MAX: Duration = Duration::from_secs(5);
+/// How long to wait before what could not be kept in quarantine is tried again.
+const KEEP_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long no log is tried after one could not be begun, as on a disk without room for it: seldom enough that trying costs
+/// nothing, and soon enough that nobody need restart the node.
+const BEGIN_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// This part of what may wait may be in the log alone before the tree is filled.
+const LOGGED_PART: u64 = 4;
 
 /// A commit waits for company for at most this part of what the last one took, since those whom it answered are likely
 /// to write again at once; each that comes too late would wait for a whole commit more.
@@ -38,6 +44,7 @@ struct Last {
 pub(crate) fn run(engine: &Engine) {
     let mut last = Last::default();
     let mut quarantine = Quarantine::new(engine.medium.path());
+    let mut journal = Journal::default();
     while engine.wait_for_work() {
         match engine.options.sync {
             Sync::Always => gather(engine, last),
@@ -45,10 +52,12 @@ pub(crate) fn run(engine: &Engine) {
         }
         let lot = engine.pending_mut().begin_commit();
         let begun = Instant::now();
-        if !keep_damaged(engine, &mut quarantine, &lot.damaged) || !commit_until_done(engine, &lot) {
+        let (sequence, batches) = (lot.sequence, lot.batches);
+        if !keep_damaged(engine, &mut quarantine, &lot.damaged) || !journal.make_durable(engine, lot) {
             return; // Closing: what could not be written was never reported as durable.
         }
-        last = Last { batches: lot.batches, took: begun.elapsed() };
+        engine.report_durable(sequence);
+        last = Last { batches, took: begun.elapsed() };
         engine.commit_times.note(last.took);
     }
 }
@@ -67,96 +76,90 @@ fn keep_damaged(engine: &Engine, quarantine: &mut Quarantine, damaged: &[Raw]) -
     if damaged.is_empty() {
         return true;
     }
+    let trouble = engine.log.medium.trouble();
     while let Err(error) = quarantine.keep(damaged) {
-        let trouble = engine.medium.trouble();
         trouble.set(&error);
-        if !trouble.pause(REOPEN_AFTER) {
+        if !trouble.pause(KEEP_AGAIN_AFTER) {
             return false;
         }
     }
+    trouble.clear();
     engine.damaged().quarantine_file = quarantine.path().map(Path::to_path_buf);
     true
 }
 
-/// Tries until the changes are durable; false if the engine closes first.
-fn commit_until_done(engine: &Engine, lot: &Lot) -> bool {
-    let trouble = engine.medium.trouble();
-    let mut pause = REOPEN_AFTER;
-    loop {
-        match commit(engine, &lot.changes) {
-            Ok(()) => break,
-            Err(fault) => trouble.set(&fault.into_io()),
-        }
-        loop {
-            if !trouble.pause(pause) {
-                return false;
-            }
-            pause = (pause * 2).min(REOPEN_AFTER_MAX);
-            match reopen(engine) {
-                Ok(()) => break,
-                Err(fault) => trouble.set(&fault.into_io()),
-            }
-        }
-    }
-    trouble.clear();
-    let done = engine.pending_mut().end_commit();
-    engine.report_durable(lot.sequence);
-    drop(done); // Outside of the lock: there may be many.
-    true
+/// The log, if there is one.
+#[derive(Debug, Default)]
+struct Journal {
+    log: Option<Log>,
+    /// The one before has failed.
+    is_spoilt: bool,
+    /// When one could not be begun.
+    tried: Option<Instant>,
 }
 
-fn commit(engine: &Engine, changes: &Changes) -> Result<(), Fault> {
-    engine.medium.look_after_file().map_err(Fault::Io)?;
-    let open = engine.database();
-    let Some(database) = &*open else {
-        return Err(Fault::Damaged("the file is closed".into()));
-    };
-    let table = database::caught(|| {
-        write(database, changes)?;
-        database::table(database)
-    });
-    engine.set_table(Some(table?));
-    Ok(())
-}
-
-fn write(database: &Database, changes: &Changes) -> Result<(), Fault> {
-    let transaction = database.begin_write()?;
-    {
-        let mut table = transaction.open_table(RECORDS)?;
-        for ((position, key), change) in changes {
-            let key = encoding::key_bytes(*position, key);
-            match change {
-                Change::Put(record) => {
-                    table.insert(key.as_slice(), encoding::value_bytes(&key, record).as_slice())?;
-                }
-                Change::Gone => {
-                    table.remove(key.as_slice())?;
-                }
+impl Journal {
+    /// Waits until the changes are durable, wherever; false if the engine closes first.
+    fn make_durable(&mut self, engine: &Engine, lot: Lot) -> bool {
+        if lot.changes.is_empty() {
+            return true;
+        }
+        let is_for_log = engine.options.sync == Sync::Always && lot.bytes <= engine.log.lot_bytes_max();
+        if is_for_log && self.is_ready(engine) {
+            match self.append(engine, lot) {
+                Ok(is_durable) => return is_durable,
+                Err(_) => self.give_up(engine),
             }
         }
+        engine.handover.wait_for_lot()
     }
-    Ok(transaction.commit()?)
-}
 
-/// After an error redb does nothing more until the file is opened again. What was in the failed commit is still pending.
-fn reopen(engine: &Engine) -> Result<(), Fault> {
-    // It would be made anew, and empty.
-    engine.medium.look_after_file().map_err(Fault::Io)?;
-    let mut database = engine.database();
-    engine.set_table(None);
-    let open = database.take();
-    if let Some(open) = open {
-        database::close(open);
+    /// Whether there is a log, which is begun if there is none.
+    fn is_ready(&mut self, engine: &Engine) -> bool {
+        if self.log.is_none() && self.tried.is_none_or(|tried| tried.elapsed() >= BEGIN_AGAIN_AFTER) {
+            if let Ok(log) = self.begin(engine) {
+                *self = Self { log: Some(log), ..Self::default() };
+            } else {
+                self.tried = Some(Instant::now());
+                engine.log_failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.log.is_some()
     }
-    let trouble = engine.medium.trouble();
-    if trouble.take_sync_failed()
-        && let Err(error) = engine.medium.rewrite()
-    {
-        trouble.sync_has_failed();
-        return Err(Fault::Io(error));
+
+    /// Begins a log. Nothing is in one that is not in the tree: all that was in it when it failed went there together with
+    /// what was to be written.
+    fn begin(&self, engine: &Engine) -> io::Result<Log> {
+        let log = engine.begin_log(self.is_spoilt)?;
+        engine.declare_log(true)?;
+        Ok(log)
     }
-    let (opened, _) = database::open_file(&engine.medium, engine.options.cache_bytes)?;
-    engine.set_table(Some(database::table(&opened)?));
-    *database = Some(opened);
-    Ok(())
+
+    /// Writes an entry; false if the engine closes before there is room for it.
+    fn append(&mut self, engine: &Engine, lot: Lot) -> io::Result<bool> {
+        let Some(log) = &mut self.log else { return Err(io::ErrorKind::NotFound.into()) };
+        engine.log.medium.look_after_file()?;
+        if let Room::AfterMerge(entry) = log.prepare(&lot.changes) {
+            engine.handover.want();
+            if !engine.handover.wait_until_merged(entry) {
+                return Ok(false);
+            }
+        }
+        let entry = log.append()?;
+        let logged_bytes = engine.pending_mut().end_commit(lot, entry);
+        engine.handover.note_logged();
+        if logged_bytes > engine.options.pending_bytes_limit / LOGGED_PART {
+            engine.handover.want();
+        }
+        Ok(true)
+    }
+
+    /// A log that has failed once is not relied on: what is in it goes into the tree, and then a new one is begun.
+    fn give_up(&mut self, engine: &Engine) {
+        if let Some(log) = self.log.take() {
+            engine.pending_mut().pass_over(log.next());
+        }
+        self.is_spoilt = true;
+        engine.log_failures.fetch_add(1, Ordering::Relaxed);
+    }
 }

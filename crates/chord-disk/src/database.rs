@@ -9,17 +9,23 @@ use chord_kv::{Digest, DigestIndex, Usage};
 use chord_ring::Position;
 use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
+    TableError,
 };
 
-use crate::encoding;
+use crate::encoding::{self, Malformed};
 use crate::engine::Table;
 use crate::medium::{Medium, Patient};
 use crate::quarantine::{QUARANTINED_NAMED_MAX, Quarantine, Quarantined};
-use crate::store::DamagePolicy;
-use crate::{OpenError, Options, salvage};
+use crate::replay::{Found, Terms};
+use crate::store::{DamagePolicy, Files};
+use crate::{OpenError, Options, directory, salvage};
 
-/// The one table: [`encoding`] says what is in it.
+/// The table of the records: [`encoding`] says what is in it.
 pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+
+/// The table about the log, which is there once the tree has something from it; under this key, the last entry that it has.
+pub(crate) const LOG: TableDefinition<'_, &str, u64> = TableDefinition::new("log");
+pub(crate) const LOG_MERGED: &str = "merged";
 
 /// What is wrong where nothing is where the records should be: their file is begun before the directory has an owner.
 pub(crate) const NOTHING_LEFT: &str = "the file is gone or empty";
@@ -42,12 +48,16 @@ pub struct Report {
     pub reason: Option<String>,
     /// The directory has an owner, but the records' file was gone, or nothing was in it.
     pub missing: bool,
+    /// What was wrong with the log, so that some of the last writes may be lost; what could be read of it is there.
+    pub log_damage: Option<String>,
+    /// The log was renamed to this.
+    pub log_set_aside: Option<PathBuf>,
 }
 
 impl Report {
     /// Whether nothing was lost or damaged.
     pub fn is_clean(&self) -> bool {
-        self.quarantined == 0 && self.set_aside.is_none() && !self.missing
+        self.quarantined == 0 && self.set_aside.is_none() && !self.missing && self.log_damage.is_none()
     }
 }
 
@@ -66,6 +76,13 @@ impl fmt::Display for Report {
             let lost = "the file with the records was gone or empty, so that all that was in it is lost here";
             write!(f, "; {lost}, and a new one was begun; the ring has copies")?;
         }
+        if let Some(reason) = &self.log_damage {
+            let lost = "some of the last writes may be lost here, and the ring has copies";
+            write!(f, "; the log of what was written last is damaged ({reason}): {lost}")?;
+        }
+        if let Some(aside) = &self.log_set_aside {
+            write!(f, "; it was set aside as {}", aside.display())?;
+        }
         if let Some(file) = &self.quarantine_file {
             write!(f, "; {} damaged records were moved to {}", self.quarantined, file.display())?;
         }
@@ -78,6 +95,8 @@ impl fmt::Display for Report {
 pub(crate) enum Fault {
     /// What is in it is wrong.
     Damaged(String),
+    /// What is in the log is wrong, or it is gone, and that is to be refused.
+    DamagedLog(String),
     /// The system refused something.
     Io(io::Error),
 }
@@ -85,7 +104,9 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn into_io(self) -> io::Error {
         match self {
-            Self::Damaged(reason) => io::Error::new(io::ErrorKind::InvalidData, reason),
+            Self::Damaged(reason) | Self::DamagedLog(reason) => {
+                io::Error::new(io::ErrorKind::InvalidData, reason)
+            }
             Self::Io(error) => error,
         }
     }
@@ -113,19 +134,30 @@ pub(crate) struct Opened {
     pub(crate) table: Table,
     pub(crate) index: DigestIndex,
     pub(crate) usage: Usage,
+    /// The last entry of the log; all are in the tree.
+    pub(crate) entry: u64,
     pub(crate) report: Report,
 }
 
-/// Opens the file, checks every page and every record in it, and sets aside what is damaged.
-pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Opened, OpenError> {
+/// Opens the file, checks every page and every record in it, sets aside what is damaged, and puts into it what is in the
+/// log; `log_expected` says that there may be something.
+pub(crate) fn open(
+    files: &Files,
+    options: &Options,
+    owned: bool,
+    log_expected: bool,
+) -> Result<Opened, OpenError> {
+    let (medium, log_path) = (&files.tree, files.log.medium.path());
     let path = medium.path();
     let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), error };
+    let log = Found::look(&files.log, log_expected).map_err(OpenError::io("cannot use", log_path))?;
     let mut report = Report::default();
     let may_begin = if owned && options.damage == DamagePolicy::Refuse { demand(medium) } else { Ok(()) };
     let opened = match may_begin.and_then(|()| open_file(medium, options.cache_bytes)) {
         Ok((database, empty)) => {
             report.missing = owned && empty;
-            match scan(&database, path, &mut report) {
+            let terms = Terms { policy: options.damage, is_own_tree: !empty };
+            match take_in(&database, path, &log, terms, &mut report) {
                 Ok((index, usage)) => Ok((database, index, usage)),
                 Err(fault) => {
                     close(database);
@@ -138,31 +170,42 @@ pub(crate) fn open(medium: &Medium, options: &Options, owned: bool) -> Result<Op
     let (database, index, usage) = match opened {
         Ok(opened) => opened,
         Err(Fault::Io(error)) => return Err(is_io(error)),
+        Err(Fault::DamagedLog(reason)) => {
+            return Err(OpenError::Damaged { path: log_path.to_path_buf(), reason });
+        }
         Err(Fault::Damaged(reason)) if options.damage == DamagePolicy::Refuse => {
             return Err(OpenError::Damaged { path: path.to_path_buf(), reason });
         }
         Err(Fault::Damaged(reason)) => {
             report = Report { reason: Some(reason), ..Report::default() };
-            begin_afresh(medium, options.cache_bytes, &mut report).map_err(|fault| is_io(fault.into_io()))?
+            begin_afresh(medium, options, &log, &mut report).map_err(|fault| is_io(fault.into_io()))?
         }
     };
     report.records = usage.records;
+    if report.log_damage.is_some() && log.is_there() {
+        drop(log);
+        let aside = directory::set_aside(log_path).map_err(OpenError::io("cannot set aside", log_path))?;
+        report.log_set_aside = Some(aside);
+    }
     let table = table(&database).map_err(|fault| is_io(fault.into_io()))?;
-    Ok(Opened { database, table, index, usage, report })
+    let entry = merged(&database).map_err(|fault| is_io(fault.into_io()))?;
+    Ok(Opened { database, table, index, usage, entry, report })
 }
 
-/// Whether the file is whole and without records. Nothing in it is changed.
-pub(crate) fn is_without_records(medium: &Medium, cache_bytes: usize) -> Result<bool, OpenError> {
-    let count = || {
+/// Whether the files are whole and without records. Nothing in them is changed.
+pub(crate) fn is_without_records(files: &Files, cache_bytes: usize) -> Result<bool, OpenError> {
+    let medium = &files.tree;
+    let is_empty = || {
         demand(medium)?;
+        let log = Found::look(&files.log, false).map_err(Fault::Io)?;
         let (database, _) = open_file(medium, cache_bytes)?;
-        let count = caught(|| Ok(table(&database)?.len()?));
+        let is_empty = caught(|| Ok(table(&database)?.is_empty()? && !log.has_news(merged(&database)?)));
         close(database);
-        count
+        is_empty
     };
-    match count() {
-        Ok(records) => Ok(records == 0),
-        Err(Fault::Damaged(_)) => Ok(false),
+    match is_empty() {
+        Ok(is_empty) => Ok(is_empty),
+        Err(Fault::Damaged(_) | Fault::DamagedLog(_)) => Ok(false),
         Err(Fault::Io(error)) => {
             Err(OpenError::Io { doing: "cannot use", path: medium.path().to_path_buf(), error })
         }
@@ -183,13 +226,31 @@ fn demand(medium: &Medium) -> Result<(), Fault> {
 
 fn begin_afresh(
     medium: &Medium,
-    cache_bytes: usize,
+    options: &Options,
+    log: &Found,
     report: &mut Report,
 ) -> Result<(Database, DigestIndex, Usage), Fault> {
-    report.set_aside = Some(salvage::replace(medium, cache_bytes)?);
-    let (fresh, _) = open_file(medium, cache_bytes)?;
-    let (index, usage) = scan(&fresh, medium.path(), report)?;
+    report.set_aside = Some(salvage::replace(medium, options.cache_bytes)?);
+    let (fresh, _) = open_file(medium, options.cache_bytes)?;
+    let terms = Terms { policy: options.damage, is_own_tree: false };
+    let (index, usage) = take_in(&fresh, medium.path(), log, terms, report)?;
     Ok((fresh, index, usage))
+}
+
+/// Puts into the tree what is in the log, and looks at every record.
+fn take_in(
+    database: &Database,
+    path: &Path,
+    log: &Found,
+    terms: Terms,
+    report: &mut Report,
+) -> Result<(DigestIndex, Usage), Fault> {
+    let mut sorted = Sorted::beside(path);
+    report.log_damage = caught(|| log.apply(database, terms, &mut sorted))?;
+    let (index, usage) = scan(database, &mut sorted)?;
+    report.quarantine_file = sorted.quarantine.path().map(Path::to_path_buf);
+    (report.quarantined, report.quarantine) = (sorted.records, sorted.named);
+    Ok((index, usage))
 }
 
 /// Opens the file and checks that each page is as it was written; tells whether there was none before.
@@ -235,16 +296,51 @@ pub(crate) fn table(database: &Database) -> Result<Table, Fault> {
     Ok(database.begin_read()?.open_table(RECORDS)?)
 }
 
+/// The last entry of the log that is in the tree; 0 before there is one.
+pub(crate) fn merged(database: &Database) -> Result<u64, Fault> {
+    match database.begin_read()?.open_table(LOG) {
+        Ok(table) => Ok(table.get(LOG_MERGED)?.map_or(0, |entry| entry.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// redb may panic over pages that contradict each other; here that is damage like any other.
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Fault::Damaged("its pages contradict each other".into())))
 }
 
+/// Damaged records that are sorted out at a start.
+pub(crate) struct Sorted {
+    quarantine: Quarantine,
+    records: u64,
+    named: Vec<Quarantined>,
+}
+
+impl Sorted {
+    pub(crate) fn beside(path: &Path) -> Self {
+        Self { quarantine: Quarantine::new(path), records: 0, named: Vec::new() }
+    }
+
+    /// Puts one into quarantine.
+    pub(crate) fn out(&mut self, key: &[u8], value: &[u8], malformed: Malformed) -> Result<(), Fault> {
+        self.quarantine.add(key, value, malformed).map_err(Fault::Io)?;
+        self.records += 1;
+        if self.named.len() < QUARANTINED_NAMED_MAX {
+            self.named.push(Quarantined::of(key, malformed));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self) -> Result<(), Fault> {
+        self.quarantine.sync().map_err(Fault::Io)
+    }
+}
+
 /// Looks at every record, and moves the damaged ones out of the way.
-fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(DigestIndex, Usage), Fault> {
+fn scan(database: &Database, sorted: &mut Sorted) -> Result<(DigestIndex, Usage), Fault> {
     let mut usage = Usage::default();
-    let mut quarantine = Quarantine::new(path);
     let mut damaged = Vec::new();
     let sound = |key: &[u8], value: &[u8]| match encoding::record(key, value) {
         Ok(record) => {
@@ -253,18 +349,13 @@ fn scan(database: &Database, path: &Path, report: &mut Report) -> Result<(Digest
             Ok(Some((record.position, Digest::of(&record))))
         }
         Err(malformed) => {
-            quarantine.add(key, value, malformed).map_err(Fault::Io)?;
+            sorted.out(key, value, malformed)?;
             damaged.push(key.to_vec());
-            if report.quarantine.len() < QUARANTINED_NAMED_MAX {
-                report.quarantine.push(Quarantined::of(key, malformed));
-            }
             Ok(None)
         }
     };
     let index = caught(|| index_of(database, sound))?;
-    quarantine.sync().map_err(Fault::Io)?;
-    report.quarantined = damaged.len() as u64;
-    report.quarantine_file = quarantine.path().map(Path::to_path_buf);
+    sorted.sync()?;
     if !damaged.is_empty() {
         remove(database, &damaged)?;
     }

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::OpenError;
 
-/// The newest format of a data directory that this version reads, and the one that it writes.
-pub const FORMAT: u64 = 1;
+/// The newest format of a data directory that this version reads: that of one in whose log there may be records.
+pub const FORMAT: u64 = 2;
+
+/// The format of one of which all records are in the tree, which older versions read as well.
+pub(crate) const FORMAT_WITHOUT_LOG: u64 = 1;
 
 /// How many peers are remembered at most: more than a successor list and all fingers of a node name, so that whoever
 /// knows them finds its ring again, and few enough that asking them one by one ends.
@@ -63,6 +66,8 @@ struct Format {
 pub(crate) struct Directory {
     path: PathBuf,
     was_owned: bool,
+    /// As it was found.
+    format: u64,
     /// It names another owner, which has never been in a ring: why it is refused, if that one has left records.
     unless_empty: Option<OpenError>,
     lock: File,
@@ -86,7 +91,8 @@ impl Directory {
             return Err(OpenError::Foreign { dir: path.to_path_buf(), file });
         }
         let mut directory = Self::lock(path)?;
-        if let Some(found) = directory.read_identity()? {
+        if let Some((found, format)) = directory.read_identity()? {
+            directory.format = format;
             match directory.compare(&found, identity) {
                 Ok(()) => directory.was_owned = true,
                 Err(error) if directory.was_in_a_ring()? => return Err(error),
@@ -99,6 +105,11 @@ impl Directory {
     /// Whether it had an owner when it was taken.
     pub(crate) fn was_owned(&self) -> bool {
         self.was_owned
+    }
+
+    /// Whether there may be records in its log.
+    pub(crate) fn has_log(&self) -> bool {
+        self.format > FORMAT_WITHOUT_LOG
     }
 
     /// Why it belongs to another one, unless there are no records in it.
@@ -133,7 +144,8 @@ impl Directory {
         if self.was_owned {
             return sync_parent(&identity_file).map_err(OpenError::io("cannot sync", &self.path));
         }
-        self.write_identity(identity)
+        declare(&identity_file, identity, FORMAT_WITHOUT_LOG)
+            .map_err(OpenError::io("cannot write", &identity_file))
     }
 
     /// Takes a directory that has an owner already, whoever it is.
@@ -145,7 +157,8 @@ impl Directory {
             Err(error) => return Err(OpenError::io("cannot look into", path)(error)),
         }
         let mut directory = Self::lock(path)?;
-        let identity = directory.read_identity()?.ok_or_else(no_data)?;
+        let (identity, format) = directory.read_identity()?.ok_or_else(no_data)?;
+        directory.format = format;
         directory.was_owned = true;
         Ok((directory, identity))
     }
@@ -174,10 +187,11 @@ impl Directory {
         }
         // The number is a courtesy to whoever is refused: without it, the lock holds all the same.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_path_buf(), was_owned: false, unless_empty: None, lock })
+        let format = FORMAT_WITHOUT_LOG;
+        Ok(Self { path: path.to_path_buf(), was_owned: false, format, unless_empty: None, lock })
     }
 
-    fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
+    fn read_identity(&self) -> Result<Option<(Identity, u64)>, OpenError> {
         let path = self.path.join(IDENTITY_FILE);
         let text = match read_small(&path) {
             Ok(text) => text,
@@ -191,19 +205,7 @@ impl Directory {
         }
         let written: Written = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
         let size = RingSize::new(written.ring_bits).map_err(|error| bad(error.to_string()))?;
-        Ok(Some(Identity { ring: written.ring, size, node: written.node }))
-    }
-
-    fn write_identity(&self, identity: &Identity) -> Result<(), OpenError> {
-        let written = Written {
-            format: FORMAT,
-            ring: identity.ring.clone(),
-            ring_bits: identity.size.bits().into(),
-            node: identity.node.clone(),
-        };
-        let path = self.path.join(IDENTITY_FILE);
-        let text = serde_json::to_vec_pretty(&written).map_err(io::Error::from);
-        text.and_then(|text| replace(&path, &text)).map_err(OpenError::io("cannot write", &path))
+        Ok(Some((Identity { ring: written.ring, size, node: written.node }, format)))
     }
 
     fn compare(&self, found: &Identity, ours: &Identity) -> Result<(), OpenError> {
@@ -260,6 +262,17 @@ fn bounded(mut names: Vec<String>) -> Vec<String> {
     names.retain(|name| name.len() <= PEER_BYTES_MAX);
     names.truncate(PEERS_MAX);
     names
+}
+
+/// Writes down whose the directory is in which that file lies, and of which format it is from now on.
+pub(crate) fn declare(beside: &Path, identity: &Identity, format: u64) -> io::Result<()> {
+    let written = Written {
+        format,
+        ring: identity.ring.clone(),
+        ring_bits: identity.size.bits().into(),
+        node: identity.node.clone(),
+    };
+    replace(&beside.with_file_name(IDENTITY_FILE), &serde_json::to_vec_pretty(&written)?)
 }
 
 /// Makes a directory that only its user may look into, and that is still there after the power has failed.

@@ -1,7 +1,8 @@
-//! What the committing thread shares with everybody else: the file, and the changes that are not in it yet.
+//! What the threads of the engine share with everybody else: the tree, and the changes that are not in it yet.
 
+use std::io;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -15,26 +16,35 @@ use redb::{Database, ReadOnlyTable};
 use crate::commit_times::CommitTimes;
 use crate::damage::Passed;
 use crate::database::{Fault, Opened, caught};
+use crate::directory::{self, FORMAT, FORMAT_WITHOUT_LOG};
 use crate::encoding;
+use crate::handover::Handover;
+use crate::log::{Log, Place};
 use crate::medium::{Cause, Medium};
 use crate::pending::{Change, Changes, Pending};
 use crate::quarantine::{Damaged, Raw};
 use crate::slowness::Slowness;
-use crate::store::Options;
+use crate::store::{Files, Options};
 
 /// The records, on their way to the file and in it.
 ///
-/// Locks are taken in the order of the fields, and none is held while a commit is under way but the committing thread's own.
+/// Locks are taken in the order of the fields, and none is held while a commit is under way but by the thread whose it is.
 pub(crate) struct Engine {
     pub(crate) options: Options,
+    /// Of the tree. Its trouble is that of the thread that fills it.
     pub(crate) medium: Medium,
+    /// Its trouble is that of the thread that commits.
+    pub(crate) log: Place,
+    /// The directory says that there may be something in the log.
+    is_log_declared: AtomicBool,
+    pub(crate) handover: Handover,
     /// Held by whoever changes records, while it reads what is there and decides.
     index: Mutex<DigestIndex>,
     pending: RwLock<Pending>,
-    /// The file as the last commit left it, which is read without a lock of redb's: those are held while a commit waits for
-    /// room. None while the file is being opened again after an error.
+    /// The tree as it was left last, which is read without a lock of redb's: those are held while a write waits for room.
+    /// None while the file is being opened again after an error.
     table: RwLock<Option<Arc<Table>>>,
-    /// The committing thread's.
+    /// That of the thread which fills it.
     database: Mutex<Option<Database>>,
     signal: Mutex<Signal>,
     signalled: Condvar,
@@ -45,6 +55,7 @@ pub(crate) struct Engine {
     bytes: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) commit_times: CommitTimes,
+    pub(crate) log_failures: AtomicU64,
     pub(crate) damaged_reads: AtomicU64,
     slowness: Slowness,
 }
@@ -61,13 +72,17 @@ struct Signal {
 }
 
 impl Engine {
-    pub(crate) fn new(options: Options, medium: Medium, opened: Opened) -> Self {
-        let Opened { database, table, index, usage, .. } = opened;
+    /// One over a tree that has everything. `is_log_declared` is what the directory says.
+    pub(crate) fn new(options: Options, files: Files, opened: Opened, is_log_declared: bool) -> Self {
+        let Opened { database, table, index, usage, entry, .. } = opened;
         Self {
             options,
-            medium,
+            is_log_declared: AtomicBool::new(is_log_declared),
+            handover: Handover::new(entry, files.log.merge_after),
+            medium: files.tree,
+            log: files.log,
             index: Mutex::new(index),
-            pending: RwLock::default(),
+            pending: RwLock::new(Pending::after(entry)),
             table: RwLock::new(Some(Arc::new(table))),
             database: Mutex::new(Some(database)),
             signal: Mutex::default(),
@@ -79,6 +94,7 @@ impl Engine {
             bytes: AtomicU64::new(usage.bytes),
             commits: AtomicU64::new(0),
             commit_times: CommitTimes::default(),
+            log_failures: AtomicU64::new(0),
             damaged_reads: AtomicU64::new(0),
             slowness: Slowness::default(),
         }
@@ -145,7 +161,7 @@ impl Engine {
     }
 
     pub(crate) fn check_room_to_wait(&self) -> Result<(), StoreError> {
-        if let Some(cause) = self.medium.trouble().cause() {
+        if let Some(cause) = self.cause() {
             return Err(not_writing(cause));
         }
         let pending_bytes_limit = self.options.pending_bytes_limit;
@@ -153,6 +169,28 @@ impl Engine {
             return Ok(());
         }
         Err(StoreError::Busy { pending_bytes_limit })
+    }
+
+    /// What keeps records from becoming durable, or from going into the tree, if anything does.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.medium.trouble().cause().or_else(|| self.log.medium.trouble().cause())
+    }
+
+    /// Has the directory say whether there may be something in the log that is not in the tree.
+    pub(crate) fn declare_log(&self, there_is: bool) -> io::Result<()> {
+        if self.is_log_declared.load(Ordering::Relaxed) != there_is {
+            let format = if there_is { FORMAT } else { FORMAT_WITHOUT_LOG };
+            directory::declare(self.medium.path(), &self.options.identity, format)?;
+            self.is_log_declared.store(there_is, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Begins a log while everything is in the tree.
+    pub(crate) fn begin_log(&self, is_spoilt: bool) -> io::Result<Log> {
+        // Where none can be begun, no start is to miss it.
+        self.declare_log(false)?;
+        Log::begin(&self.log, self.pending().entry().saturating_add(1), is_spoilt)
     }
 
     /// Counts a record that replaces another. One that is not larger always fits: a full store can still delete.
@@ -176,7 +214,7 @@ impl Engine {
         let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// Pending first: what is no longer pending by the time the file is opened is in it.
+    /// Pending first: what is no longer pending by the time the tree is looked into is in it.
     pub(crate) fn find(&self, slot: &Slot) -> Result<Option<Result<Record, Raw>>, StoreError> {
         match self.pending().change(slot) {
             Some(Change::Put(record)) => return Ok(Some(Ok(record.clone()))),
@@ -257,19 +295,25 @@ impl Engine {
         let merged = self.reading(|table| {
             for entry in table.range::<&[u8]>(bounds)? {
                 let (key, value) = entry?;
-                let Ok(record) = encoding::record(key.value(), value.value()) else {
+                let Some(slot) = encoding::slot(key.value()) else {
                     passed.damaged(key.value());
                     continue;
                 };
-                passed.sound(record.position);
-                let slot = (record.position, record.key.clone());
                 while let Some((_, change)) = overlay.next_if(|(earlier, _)| *earlier < slot) {
                     if !add(change, filling) {
                         return Ok(false);
                     }
                 }
                 let here = overlay.next_if(|(other, _)| *other == slot).map(|(_, change)| change);
-                if !add(here.unwrap_or(Change::Put(record)), filling) {
+                let found = encoding::record(key.value(), value.value()).ok();
+                match &found {
+                    Some(record) => passed.sound(record.position),
+                    None if here.is_none() => passed.damaged(key.value()),
+                    // It was set aside already, and stays in the tree until that is filled.
+                    None => {}
+                }
+                let change = here.or(found.map(Change::Put));
+                if change.is_some_and(|change| !add(change, filling)) {
                     return Ok(false);
                 }
             }
@@ -296,7 +340,7 @@ impl Engine {
         Usage { records: self.records.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
-    /// Reads from the file as the last commit left it.
+    /// Reads from the tree as it was left last.
     fn reading<T>(&self, read: impl FnOnce(&Table) -> Result<T, Fault>) -> Result<T, StoreError> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(table) = table else {
@@ -304,8 +348,8 @@ impl Engine {
             return Err(StoreError::Failed { reason });
         };
         caught(|| read(&table)).map_err(|fault| {
-            // After an error redb refuses all reads until its file is opened again, which a commit finds out.
-            self.announce_work();
+            // After an error redb refuses all reads until its file is opened again, which the next write finds out.
+            self.handover.want();
             StoreError::Failed { reason: fault.into_io().to_string() }
         })
     }
@@ -367,6 +411,7 @@ impl Engine {
         lock(&self.signal).is_closing = true;
         self.signalled.notify_all();
         self.medium.trouble().close();
+        self.log.medium.trouble().close();
     }
 
     // A thread that panicked while it held one of these locks left something whole behind: what is changed under them

@@ -1,16 +1,18 @@
-//! The durable engine: records in one file, many writes in one synced commit, nothing damaged ever served.
+//! The durable engine: records in a tree with a log before it, many writes in one synced commit, nothing damaged ever
+//! served.
 //!
 //! A data directory belongs to one node. It holds:
 //!
 //! | file | what |
 //! |---|---|
 //! | `identity.json` | whose it is: ring, ring size, node, and the version of the format |
-//! | `records.redb` | the records, in the order of their positions |
+//! | `records.redb` | the tree: the records, in the order of their positions |
+//! | `records.log` | the log: what was written last, until it is in the tree too |
 //! | `peers.json` | peers that the node remembers, to join again through |
 //! | `lock` | held by the process that uses the directory, with its number inside |
 //! | `*.damaged-N`, `quarantine-N.jsonl` | what was found damaged and set aside; safe to delete |
 //!
-//! It knows nothing of the ring's protocol, of sockets or of tokio: one thread of its own commits.
+//! It knows nothing of the ring's protocol, of sockets or of tokio: one thread of its own commits, and another fills the tree.
 
 mod check;
 mod commit;
@@ -20,10 +22,15 @@ mod database;
 mod directory;
 mod encoding;
 mod engine;
+mod entry;
 mod error;
+mod handover;
+mod log;
 mod medium;
+mod merge;
 mod pending;
 mod quarantine;
+mod replay;
 mod salvage;
 mod slowness;
 mod store;

@@ -1,8 +1,9 @@
-//! Where the records' file lies, and what stands between it and redb: patience while a disk is full.
+//! Where a file of the records lies, the tree or the log, and what stands between it and whoever writes there: patience
+//! while a disk is full.
 //!
 //! After an error of the backend redb refuses everything, reads included, until it is opened again. A disk that is full
-//! is no reason for that: the write waits, here, until there is room. Only the committing thread writes, so only
-//! that thread waits, and reads go on.
+//! is no reason for that: the write waits, here, until there is room. Only the thread that fills the tree writes there, so
+//! only that thread waits, and reads go on. A write to the log does not wait: what does not fit there goes into the tree.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -25,7 +26,7 @@ const ROOM_RETRY: Duration = Duration::from_millis(100);
 /// Opens the file at a path: another backend in tests.
 type Opener = dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
 
-/// The records' file.
+/// A file of the records.
 pub(crate) struct Medium {
     path: PathBuf,
     opener: Box<Opener>,
@@ -56,10 +57,20 @@ impl Medium {
     /// # Errors
     /// It is not, or that cannot be told.
     pub(crate) fn look_after_file(&self) -> io::Result<()> {
-        if !self.is_file || self.path.try_exists()? {
+        if !self.is_missing()? {
             return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::NotFound, "somebody has moved or removed the file of the records"))
+    }
+
+    /// Whether there is none, which opening it would make.
+    pub(crate) fn is_missing(&self) -> io::Result<bool> {
+        Ok(self.is_file && !self.path.try_exists()?)
+    }
+
+    /// Removes it, if it is a file.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        if self.is_file { fs::remove_file(&self.path) } else { Ok(()) }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use crate::database::{Fault, RECORDS, caught, close, open_backend};
+use crate::database::{self, Fault, LOG, LOG_MERGED, RECORDS, caught, close, open_backend};
 use crate::medium::{Medium, Patient, is_no_room};
 use crate::{directory, encoding};
 
@@ -34,7 +34,7 @@ fn fill(medium: &Medium, cache_bytes: usize) -> Result<(), Fault> {
     match damaged.map(open_damaged) {
         Ok(Err(Fault::Io(error))) if is_no_room(&error) => return Err(Fault::Io(error)),
         Ok(Ok(damaged)) => {
-            let carried = salvage(&damaged, &fresh);
+            let carried = salvage(&damaged, &fresh).and_then(|()| carry_count(&damaged, &fresh));
             close(damaged);
             carried?;
         }
@@ -79,6 +79,17 @@ fn salvage(old: &Database, fresh: &Database) -> Result<(), Fault> {
         });
     }
     carried.finish()
+}
+
+/// Up to which entry of the log the records are, if that can be read.
+fn carry_count(old: &Database, fresh: &Database) -> Result<(), Fault> {
+    let Ok(merged) = caught(|| database::merged(old)) else { return Ok(()) };
+    if merged > 0 {
+        let transaction = fresh.begin_write()?;
+        transaction.open_table(LOG)?.insert(LOG_MERGED, merged)?;
+        transaction.commit()?;
+    }
+    Ok(())
 }
 
 /// Records on their way from a damaged file to a fresh one.

@@ -17,8 +17,9 @@ use crate::commit_times::CommitCounts;
 use crate::database::{self, Report};
 use crate::directory::{Directory, Identity, RememberedPeers};
 use crate::engine::{Engine, not_writing};
+use crate::log::{self, HALF_BYTES, MERGE_AFTER, Place};
 use crate::medium::{Cause, Medium};
-use crate::{Damaged, OpenError, commit};
+use crate::{Damaged, OpenError, commit, merge};
 
 /// How many bytes of records may wait for the disk unless told otherwise: what a slow disk writes in about a second.
 pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
@@ -28,6 +29,22 @@ pub const PENDING_BYTES_DEFAULT: u64 = 64 << 20;
 pub const CACHE_BYTES_DEFAULT: usize = 128 << 20;
 
 pub(crate) const RECORDS_FILE: &str = "records.redb";
+const LOG_FILE: &str = "records.log";
+
+/// Where the records lie.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) tree: Medium,
+    pub(crate) log: Place,
+}
+
+impl Files {
+    /// Those of a data directory.
+    pub(crate) fn of(dir: &Path) -> Self {
+        let [tree, log] = [RECORDS_FILE, LOG_FILE].map(|name| Medium::file(dir.join(name)));
+        Self { tree, log: Place { medium: log, half_bytes: HALF_BYTES, merge_after: MERGE_AFTER } }
+    }
+}
 
 /// When records are synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,7 +80,8 @@ pub struct Options {
     pub damage: DamagePolicy,
     /// How many bytes it holds at most, by [`Record::size_bytes`].
     pub bytes_limit: u64,
-    /// How many bytes of records may wait for the disk before [`StoreError::Busy`]; one batch may exceed it.
+    /// How many bytes of records may wait for the disk, or be in the log and not in the tree, before
+    /// [`StoreError::Busy`]; one batch may exceed it.
     pub pending_bytes_limit: u64,
     /// How much memory is used to keep parts of the file at hand, in bytes.
     pub cache_bytes: usize,
@@ -85,15 +103,34 @@ impl Options {
 
 /// A [`Store`] on disk.
 ///
-/// What is applied can be read at once, from memory; one thread writes whatever has gathered into the file in one synced
-/// commit, and only then reports it as durable. If a commit fails, its records stay readable and it is tried again
-/// until it succeeds; meanwhile [`Store::health`] says why, and new records are refused with
-/// [`StoreError::NotWriting`]. Dropping it commits what is left, unless the disk refuses.
+/// What is applied can be read at once, from memory; one thread writes whatever has gathered into a log in one synced
+/// commit, and only then reports it as durable; another puts what has gathered there into a tree. If the log fails, the tree
+/// takes its place. If that fails, its records stay readable and it is tried again until it succeeds; meanwhile
+/// [`Store::health`] says why, and new records are refused with [`StoreError::NotWriting`]. Dropping it puts into the tree
+/// what is left, unless the disk refuses.
 pub struct DiskStore {
     engine: Arc<Engine>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Option<Threads>>,
     directory: Directory,
     report: Report,
+}
+
+/// The one that commits, and the one that fills the tree.
+struct Threads {
+    committer: JoinHandle<()>,
+    merger: JoinHandle<()>,
+}
+
+impl Threads {
+    fn start(engine: &Arc<Engine>) -> io::Result<Self> {
+        let start = |name: &str, run: fn(&Engine)| {
+            let shared = Arc::clone(engine);
+            thread::Builder::new().name(name.into()).spawn(move || run(&shared))
+        };
+        let merger = start("chord-merge", merge::run)?;
+        let committer = start("chord-commit", commit::run).inspect_err(|_| engine.handover.close())?;
+        Ok(Self { committer, merger })
+    }
 }
 
 impl fmt::Debug for DiskStore {
@@ -111,8 +148,10 @@ pub struct Statistics {
     pub commit_time: Duration,
     /// How many of them took so long: see [`COMMIT_BOUNDS`](crate::COMMIT_BOUNDS).
     pub commit_counts: CommitCounts,
-    /// How often the file was synced.
+    /// How often a file was synced, the log or the tree.
     pub syncs: u64,
+    /// How often the log could not be begun or written, so that the tree took its place.
+    pub log_failures: u64,
     /// How often a record was read whose checksum is wrong.
     pub damaged_reads: u64,
     /// How many damaged records were set aside; [`DiskStore::damaged`] names the last of them.
@@ -128,39 +167,42 @@ impl DiskStore {
     /// # Errors
     /// The directory cannot be used, belongs to another node, or is in use; see [`OpenError`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::open_on(Medium::file(dir.join(RECORDS_FILE)), dir, options)
+        Self::open_on(Files::of(dir), dir, options)
     }
 
-    pub(crate) fn open_on(medium: Medium, dir: &Path, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_on(files: Files, dir: &Path, options: Options) -> Result<Self, OpenError> {
         let directory = Directory::take(dir, &options.identity)?;
-        Self::open_in(medium, directory, options)
+        Self::open_in(files, directory, options)
     }
 
     /// Opens the records of a directory that was taken.
     pub(crate) fn open_in(
-        medium: Medium,
+        files: Files,
         mut directory: Directory,
         options: Options,
     ) -> Result<Self, OpenError> {
         if let Some(refusal) = directory.take_other_owner()
-            && !database::is_without_records(&medium, options.cache_bytes)?
+            && !database::is_without_records(&files, options.cache_bytes)?
         {
             return Err(refusal);
         }
-        let mut opened = database::open(&medium, &options, directory.was_owned())?;
+        let mut opened = database::open(&files, &options, directory.was_owned(), directory.has_log())?;
         if !directory.was_owned() && opened.usage.records > 0 {
             return Err(directory.without_identity());
         }
         directory.own(&options.identity)?;
-        medium.trouble().become_patient();
+        files.tree.trouble().become_patient();
         let report = std::mem::take(&mut opened.report);
-        let engine = Arc::new(Engine::new(options, medium, opened));
-        let shared = Arc::clone(&engine);
-        let committer = thread::Builder::new()
-            .name("chord-commit".into())
-            .spawn(move || commit::run(&shared))
-            .map_err(OpenError::io("cannot start a thread for", directory.path()))?;
-        Ok(Self { engine, committer: Mutex::new(Some(committer)), directory, report })
+        let engine = Arc::new(Engine::new(options, files, opened, directory.has_log()));
+        // Everything is in the tree. If this fails, the next start finds a log with nothing new in it, or misses one again.
+        let _ = engine.declare_log(false);
+        if engine.options.sync == Sync::Always {
+            // The file is made now, so that no write waits for that; if that fails, the first one tries again.
+            drop(engine.begin_log(false));
+        }
+        let threads =
+            Threads::start(&engine).map_err(OpenError::io("cannot start threads for", directory.path()))?;
+        Ok(Self { engine, threads: Mutex::new(Some(threads)), directory, report })
     }
 
     /// What was found when it was opened.
@@ -174,10 +216,11 @@ impl DiskStore {
             commits: self.engine.commits.load(Ordering::Relaxed),
             commit_time: self.engine.commit_times.total(),
             commit_counts: self.engine.commit_times.counts(),
-            syncs: self.engine.medium.trouble().syncs(),
+            syncs: self.engine.medium.trouble().syncs() + self.engine.log.medium.trouble().syncs(),
+            log_failures: self.engine.log_failures.load(Ordering::Relaxed),
             damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
             set_aside: self.engine.damaged().records,
-            pending_bytes: self.engine.pending().bytes(),
+            pending_bytes: self.engine.pending().unsynced_bytes(),
         }
     }
 
@@ -231,17 +274,40 @@ impl DiskStore {
 
     fn shut(&self) -> Option<Cause> {
         self.engine.close();
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(committer) = committer {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Threads { committer, merger }) = threads {
             // A panic there has been printed, and what was not committed was never reported as durable.
             let _ = committer.join();
+            self.engine.handover.close();
+            let _ = merger.join();
         }
         self.engine.set_table(None);
         let open = self.engine.database().take();
         if let Some(open) = open {
             database::close(open);
+            self.declare_log_empty();
         }
-        self.engine.medium.trouble().cause()
+        self.engine.cause()
+    }
+
+    /// Writes down that the tree has everything, if it does. If that fails, the next start finds a log with nothing new in it.
+    fn declare_log_empty(&self) {
+        if self.engine.pending().is_empty() {
+            let _ = log::clear(&self.engine.log).and_then(|()| self.engine.declare_log(false));
+        }
+    }
+
+    /// Has the tree filled now.
+    #[cfg(test)]
+    pub(crate) fn want_tree(&self) {
+        self.engine.handover.want();
+    }
+
+    /// Waits until the tree has everything.
+    #[cfg(test)]
+    pub(crate) fn fill_tree(&self) {
+        self.want_tree();
+        crate::tests::wait_until("the tree has everything", || self.engine.pending().is_empty());
     }
 }
 
@@ -282,7 +348,7 @@ impl Store for DiskStore {
     }
 
     fn health(&self) -> Health {
-        match self.engine.medium.trouble().cause() {
+        match self.engine.cause() {
             Some(Cause { reason, remedy }) => Health::NotWriting { reason, remedy },
             None => Health::Good,
         }

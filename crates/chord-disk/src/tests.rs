@@ -3,6 +3,7 @@
 mod damage;
 mod documentation;
 mod faults;
+mod log;
 mod power_loss;
 mod tape;
 
@@ -39,7 +40,7 @@ fn record(name: u32, time_ms: u64) -> Record {
     }
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < patience, "{what}");

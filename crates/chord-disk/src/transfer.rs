@@ -11,8 +11,7 @@ use redb::ReadableTable;
 use crate::check::open_existing;
 use crate::database::{self, Fault};
 use crate::directory::Directory;
-use crate::medium::Medium;
-use crate::store::RECORDS_FILE;
+use crate::store::Files;
 use crate::{DiskStore, OpenError, Options, Report, TransferError, encoding, text};
 
 /// Longest line that is read, in bytes: the largest value with every byte of it escaped in six, and a key likewise.
@@ -107,8 +106,7 @@ pub fn import(
 ) -> Result<Imported, TransferError> {
     let (directory, identity) = Directory::take_existing(dir)?;
     let size = identity.size;
-    let medium = Medium::file(dir.join(RECORDS_FILE));
-    let store = DiskStore::open_in(medium, directory, Options::new(identity))?;
+    let store = DiskStore::open_in(Files::of(dir), directory, Options::new(identity))?;
     let mut imported = Imported { found: store.report().clone(), ..Imported::default() };
     let (mut batch, mut bytes, mut number) = (Vec::new(), 0, 0);
     while let Some(mut line) = next_line(&mut input, &mut number)? {

@@ -220,9 +220,9 @@ fn a_directory_whose_node_was_never_in_a_ring_and_left_no_records_is_free_for_an
 fn a_newer_format_is_left_to_the_version_that_wrote_it() {
     let dir = scratch();
     DiskStore::open(dir.path(), options()).unwrap().close().unwrap();
-    fs::write(dir.path().join("identity.json"), r#"{"format":2,"owner":{"is":"elsewhere"}}"#).unwrap();
+    fs::write(dir.path().join("identity.json"), r#"{"format":3,"owner":{"is":"elsewhere"}}"#).unwrap();
     let text = refused(dir.path(), options());
-    assert!(text.contains("has format 2, and this version reads up to 1; start the newer"), "{text}");
+    assert!(text.contains("has format 3, and this version reads up to 2; start the newer"), "{text}");
 }
 
 #[test]

@@ -13,19 +13,20 @@ use chord_kv::{Key, Record, Store, VALUE_BYTES_DEFAULT, Value, Version};
 use chord_ring::{Position, RingSize};
 use support::{eventually, identity};
 
-/// Tells the child where to write, and from which number on.
+/// Tells the child where to write, from which number on, and how large.
 const DIR: &str = "CHORD_DISK_TEST_DIR";
 const FIRST: &str = "CHORD_DISK_TEST_FIRST";
+const WORDS: &str = "CHORD_DISK_TEST_WORDS";
 
 /// How many writes are acknowledged before the child is killed, in each round.
 const ACKNOWLEDGED: [usize; 5] = [1, 60, 120, 200, 300];
 
-fn record(n: u64) -> Record {
+fn record(n: u64, words: usize) -> Record {
     let key = Key::new(&n.to_be_bytes()).unwrap();
     Record {
         position: key.position(RingSize::DEFAULT),
         key,
-        value: Some(Value::new(&n.to_be_bytes().repeat(8), VALUE_BYTES_DEFAULT).unwrap()),
+        value: Some(Value::new(&n.to_be_bytes().repeat(words), VALUE_BYTES_DEFAULT).unwrap()),
         version: Version::new(n + 1, 0, Position::ZERO),
         expires_at_ms: None,
     }
@@ -36,10 +37,11 @@ fn record(n: u64) -> Record {
 fn writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIR).map(PathBuf::from) else { return };
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let words: usize = std::env::var(WORDS).unwrap().parse().unwrap();
     let store = DiskStore::open(&dir, Options::new(identity())).unwrap();
     let mut out = std::io::stdout();
     for n in first.. {
-        let sequence = store.apply(vec![record(n)]).unwrap().sequence;
+        let sequence = store.apply(vec![record(n, words)]).unwrap().sequence;
         // Every third waits, so that commits of one and of several are cut off.
         if n % 3 == 0 {
             eventually(|| (store.durable() >= sequence).then_some(()));
@@ -51,6 +53,16 @@ fn writes_until_it_is_killed() {
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
+    check_kills(8);
+}
+
+/// So large that the log is full every few hundred of them, and goes into the tree while more come.
+#[test]
+fn what_was_acknowledged_while_the_tree_was_filled_is_there_after_a_kill() {
+    check_kills(3000);
+}
+
+fn check_kills(words: usize) {
     let dir = tempfile::tempdir().unwrap();
     let mut first = 0;
     for acknowledged in ACKNOWLEDGED {
@@ -58,6 +70,7 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
             .args(["--exact", "writes_until_it_is_killed", "--nocapture"])
             .env(DIR, dir.path())
             .env(FIRST, first.to_string())
+            .env(WORDS, words.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -71,8 +84,9 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         let store = DiskStore::open(dir.path(), Options::new(identity())).unwrap();
         assert!(store.report().is_clean(), "{}", store.report());
         for n in 0..=last {
-            let read = store.read(record(n).position, &record(n).key).unwrap();
-            assert_eq!(read, Some(record(n)), "write {n} of {last}");
+            let expected = record(n, words);
+            let read = store.read(expected.position, &expected.key).unwrap();
+            assert!(read == Some(expected), "write {n} of {last}");
         }
         first = last + 1;
     }

@@ -39,7 +39,7 @@ impl Kept {
     fn open(tape: Tape) -> Self {
         let (dir, identity) = (scratch(), options().identity);
         Directory::take(dir.path(), &identity).unwrap().own(&identity).unwrap();
-        let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), without_cache()).unwrap();
+        let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), without_cache()).unwrap();
         Self { tape, dir, store }
     }
 
@@ -93,8 +93,8 @@ impl Kept {
 
     fn reopened(self) -> Self {
         self.store.close().unwrap();
-        let medium = self.tape.medium(self.dir.path());
-        let store = DiskStore::open_on(medium, self.dir.path(), without_cache()).unwrap();
+        let files = self.tape.files(self.dir.path());
+        let store = DiskStore::open_on(files, self.dir.path(), without_cache()).unwrap();
         Self { store, ..self }
     }
 }
@@ -301,18 +301,18 @@ fn check_what_is_served(kept: &Kept, what: &str) {
 fn a_bit_that_flips_anywhere_under_a_running_engine_is_never_served() {
     let original = filled();
     original.store.close().unwrap();
-    let bytes = original.tape.lock().bytes.clone();
+    let disk = original.tape.lock().disk.clone();
     let cases: usize = std::env::var("CHORD_DISK_SOAK").map_or(1, |text| text.parse().unwrap());
     for case in 0..15 * cases {
-        let kept = Kept::open(Tape::of(bytes.clone()));
+        let kept = Kept::open(Tape::of(disk.clone()));
         // Spread over the whole file by a number without a pattern.
         let at = (case + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let byte = at / 8 % bytes.len();
-        kept.tape.lock().bytes[byte] ^= 1 << (at % 8);
+        let byte = at / 8 % disk.tree.len();
+        kept.tape.lock().disk.tree[byte] ^= 1 << (at % 8);
         check_what_is_served(&kept, &format!("bit {at} of byte {byte}"));
     }
     // Where records lie in the file is not the same in each run: one is hit on purpose, to see that the check reads it.
-    let kept = Kept::open(Tape::of(bytes));
+    let kept = Kept::open(Tape::of(disk));
     kept.damage([1034]);
     check_what_is_served(&kept, "a bit of record 1034");
     assert_eq!(kept.store.statistics().set_aside, 1);

@@ -14,7 +14,7 @@ use crate::{DiskStore, Options, Sync};
 
 fn open(options: Options) -> (Tape, TempDir, DiskStore) {
     let (tape, dir) = (Tape::default(), scratch());
-    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options).unwrap();
+    let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options).unwrap();
     (tape, dir, store)
 }
 
@@ -54,7 +54,7 @@ fn check_a_failure_that_passes(failure: Failure, remedy: &str) {
     wait_durable(&store, after.sequence);
     store.close().unwrap();
 
-    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options()).unwrap();
+    let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options()).unwrap();
     assert!(store.report().is_clean(), "{}", store.report());
     for (n, time_ms) in [(7, 2), (8, 2), (60, 1), (9, 1)] {
         assert_eq!(store.read(record(n, 1).position, &record(n, 1).key).unwrap(), Some(record(n, time_ms)));
@@ -107,7 +107,7 @@ fn a_disk_that_fails_to_read_for_a_while_is_opened_again_though_nobody_writes() 
     store.apply((0..50).map(|n| record(n, 1)).collect()).unwrap();
     store.close().unwrap();
     let options = Options { cache_bytes: 0, ..options() };
-    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options).unwrap();
+    let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options).unwrap();
     let read = |n| store.read(record(n, 1).position, &record(n, 1).key);
     tape.fail(Some(Failure::Read));
     wait_until("a read fails", || (0..50).any(|n| read(n).is_err()));
@@ -123,8 +123,10 @@ fn a_file_that_turns_out_damaged_when_it_is_opened_again_asks_for_a_restart() {
     let applied = store.apply((0..50).map(|n| record(n, 1)).collect()).unwrap();
     wait_durable(&store, applied.sequence);
     // Damage that only the last commit has is taken for a commit that was cut off.
+    store.fill_tree();
     let applied = store.apply(vec![record(1, 2)]).unwrap();
     wait_durable(&store, applied.sequence);
+    store.fill_tree();
     tape.fail(Some(Failure::Write));
     store.apply(vec![record(1, 3)]).unwrap();
     wait_until("the failure is known", || reason_of(&store).is_some());

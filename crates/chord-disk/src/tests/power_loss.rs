@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use chord_kv::engine::Slot;
 use chord_kv::{PageLimit, Range, Record, Store};
 
-use super::tape::{Op, Tape, apply};
+use super::tape::{File, Image, Op, Tape};
 use super::{options, record, scratch, wait_durable};
 use crate::DiskStore;
-use crate::directory::Directory;
+use crate::directory::{Directory, FORMAT, declare};
 
 /// A disk keeps or loses so many bytes as one.
 const SECTOR: usize = 512;
@@ -45,11 +45,11 @@ struct Run {
 
 fn run(random: &mut Random) -> Run {
     let (tape, dir) = (Tape::default(), scratch());
-    let store = DiskStore::open_on(tape.medium(dir.path()), dir.path(), options()).unwrap();
+    let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options()).unwrap();
     let told = tape.clone();
     store.on_durable(Box::new(move |sequence| told.note(Op::Durable(sequence))));
     let mut run = Run { moments: vec![Held::new()], changes: BTreeMap::new(), ops: Vec::new(), begun: 0 };
-    run.begun = tape.lock().ops.len();
+    run.begun = tape.lock().ops.iter().position(|op| is_of(op, File::Log)).expect("a log was made");
     for step in 0..STEPS {
         let batch: Vec<_> =
             (0..=random.below(6)).map(|_| record(random.below(40), u64::from(step) + 1)).collect();
@@ -64,8 +64,11 @@ fn run(random: &mut Random) -> Run {
         tape.note(Op::Changed(run.moments.len() - 1));
         let sequence = store.apply(batch).unwrap().sequence;
         run.changes.insert(sequence.0, run.moments.len() - 1);
-        if random.below(3) == 0 {
+        if random.coin() {
             wait_durable(&store, sequence);
+        }
+        if random.below(12) == 0 {
+            store.want_tree();
         }
         if random.below(4) == 0 {
             drop_one(&store, &tape, &mut run, random);
@@ -100,35 +103,38 @@ enum Left {
 const LEFT: [Left; 5] =
     [Left::Nothing, Left::Everything, Left::SomeWrites, Left::SomeBackwards, Left::SomeSectors];
 
-fn image(synced: &[u8], unsynced: &[Op], left: Left, random: &mut Random) -> Vec<u8> {
-    let mut bytes = synced.to_vec();
+fn image(synced: &Image, unsynced: &[Op], left: Left, random: &mut Random) -> Image {
+    let mut disk = synced.clone();
     match left {
         Left::Nothing => {}
-        Left::Everything => unsynced.iter().for_each(|op| apply(op, &mut bytes)),
+        Left::Everything => unsynced.iter().for_each(|op| disk.apply(op)),
         Left::SomeWrites => {
-            unsynced.iter().filter(|_| random.coin()).for_each(|op| apply(op, &mut bytes));
+            unsynced.iter().filter(|_| random.coin()).for_each(|op| disk.apply(op));
         }
         Left::SomeBackwards => {
-            unsynced.iter().rev().filter(|_| random.coin()).for_each(|op| apply(op, &mut bytes));
+            unsynced.iter().rev().filter(|_| random.coin()).for_each(|op| disk.apply(op));
         }
         Left::SomeSectors => {
             for op in unsynced {
-                let Op::Write { offset, data } = op else { continue };
+                let Op::Write { file, offset, data } = op else { continue };
                 for (n, sector) in data.chunks(SECTOR).enumerate().filter(|_| random.coin()) {
-                    let offset = offset + n * SECTOR;
-                    apply(&Op::Write { offset, data: sector.to_vec() }, &mut bytes);
+                    let (file, offset) = (*file, offset + n * SECTOR);
+                    disk.apply(&Op::Write { file, offset, data: sector.to_vec() });
                 }
             }
         }
     }
-    bytes
+    disk
 }
 
-fn found(bytes: Vec<u8>, what: &str) -> Held {
+fn found(disk: Image, log_declared: bool, what: &str) -> Held {
     let dir = scratch();
     let identity = options().identity;
     Directory::take(dir.path(), &identity).unwrap().own(&identity).unwrap();
-    let store = DiskStore::open_on(Tape::of(bytes).medium(dir.path()), dir.path(), options());
+    if log_declared {
+        declare(&dir.path().join("records.log"), &identity, FORMAT).unwrap();
+    }
+    let store = DiskStore::open_on(Tape::of(disk).files(dir.path()), dir.path(), options());
     let store = store.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(store.report().is_clean(), "{what}: {}", store.report());
     let limit = PageLimit { records: 10_000.try_into().unwrap(), bytes: usize::MAX };
@@ -136,35 +142,50 @@ fn found(bytes: Vec<u8>, what: &str) -> Held {
     page.records.into_iter().map(|record| ((record.position, record.key.clone()), record)).collect()
 }
 
+/// Whether the log is there for good, so that the directory may say so.
+fn has_log(synced: &Image) -> bool {
+    synced.log.iter().take(8).any(|byte| *byte != 0)
+}
+
 /// The ring's own words for it: nothing that was durable is lost, and nothing comes from nowhere.
 fn check_run(seed: u64) {
     let mut random = Random(seed);
     let run = run(&mut random);
-    let (mut synced, mut since) = (Vec::new(), Vec::new());
+    let (mut synced, mut since) = (Image::default(), Vec::new());
+    let mut syncs = [0; 2];
     let (mut durable, mut changed) = (0, 0);
     for (at, op) in run.ops.iter().enumerate() {
         match op {
-            Op::Write { .. } | Op::SetLen(_) => since.push(op.clone()),
+            Op::Write { .. } | Op::SetLen(..) => since.push(op.clone()),
             Op::Durable(sequence) => {
                 durable = run.changes.get(&sequence.0).copied().unwrap_or(durable).max(durable);
             }
             Op::Changed(n) => changed = *n,
-            Op::Sync => {}
+            Op::Sync(file) => syncs[*file as usize] += 1,
         }
-        let is_sync = matches!(op, Op::Sync);
-        if at >= run.begun && (is_sync || random.below(40) == 0) {
+        if at >= run.begun && (matches!(op, Op::Sync(_)) || random.below(40) == 0) {
             for left in LEFT {
                 let what = format!("seed {seed}, after operation {at}, {left:?}");
-                let held = found(image(&synced, &since, left, &mut random), &what);
+                let left = image(&synced, &since, left, &mut random);
+                let held = found(left, has_log(&synced), &what);
                 let possible = &run.moments[durable..=changed];
                 assert!(possible.contains(&held), "{what}: {} records of no moment since", held.len());
             }
         }
-        if is_sync {
-            since.drain(..).for_each(|op| apply(&op, &mut synced));
+        if let Op::Sync(file) = op {
+            for op in since.extract_if(.., |op| is_of(op, *file)) {
+                synced.apply(&op);
+            }
         }
     }
-    assert_eq!(&found(synced, "closed"), run.moments.last().unwrap(), "seed {seed}");
+    assert!(syncs.iter().all(|n| *n >= 5), "seed {seed}: {syncs:?} syncs of tree and log");
+    // After a clean end the tree alone is whole.
+    synced.log.clear();
+    assert_eq!(&found(synced, false, "closed"), run.moments.last().unwrap(), "seed {seed}");
+}
+
+fn is_of(op: &Op, file: File) -> bool {
+    matches!(op, Op::Write { file: of, .. } | Op::SetLen(of, _) if *of == file)
 }
 
 #[test]

@@ -1,27 +1,80 @@
-//! A disk in memory that records what is done to it, and fails when it is told to.
+//! A disk in memory with two files, which records what is done to them, and fails when it is told to.
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use chord_kv::Sequence;
 use redb::StorageBackend;
 
+use crate::log::Place;
 use crate::medium::Medium;
+use crate::store::Files;
+
+/// How long half a log is: short, so that it is full and begins anew every few writes.
+pub(super) const HALF_BYTES: u64 = 64 << 10;
+
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    Tree,
+    Log,
+}
 
 /// What was done to the disk, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Write {
+        file: File,
         offset: usize,
         data: Vec<u8>,
     },
-    SetLen(usize),
-    Sync,
+    SetLen(File, usize),
+    Sync(File),
     /// Not the disk's: so much was reported as durable.
     Durable(Sequence),
     /// Not the disk's: so many changes were made.
     Changed(usize),
+}
+
+/// What is in the files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Image {
+    pub(super) tree: Vec<u8>,
+    pub(super) log: Vec<u8>,
+}
+
+impl Image {
+    pub(super) fn of(&self, file: File) -> &Vec<u8> {
+        match file {
+            File::Tree => &self.tree,
+            File::Log => &self.log,
+        }
+    }
+
+    fn of_mut(&mut self, file: File) -> &mut Vec<u8> {
+        match file {
+            File::Tree => &mut self.tree,
+            File::Log => &mut self.log,
+        }
+    }
+
+    /// Does to them what was done to the disk.
+    pub(super) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Write { file, offset, data } => {
+                let bytes = self.of_mut(*file);
+                let end = offset + data.len();
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[*offset..end].copy_from_slice(data);
+            }
+            Op::SetLen(file, len) => self.of_mut(*file).resize(*len, 0),
+            Op::Sync(_) | Op::Durable(_) | Op::Changed(_) => {}
+        }
+    }
 }
 
 /// How it fails.
@@ -31,21 +84,25 @@ pub(super) enum Failure {
     Read,
     Write,
     Sync,
+    /// A sync takes until this is over.
+    Slow,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) bytes: Vec<u8>,
+    pub(super) disk: Image,
     pub(super) ops: Vec<Op>,
     pub(super) failure: Option<Failure>,
+    /// Which file fails, if only one does.
+    fails_alone: Option<File>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tape(Arc<Mutex<State>>);
 
 impl Tape {
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { bytes, ..State::default() })))
+    pub(super) fn of(disk: Image) -> Self {
+        Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -53,45 +110,52 @@ impl Tape {
     }
 
     pub(super) fn fail(&self, failure: Option<Failure>) {
-        self.lock().failure = failure;
+        let mut state = self.lock();
+        (state.failure, state.fails_alone) = (failure, None);
+    }
+
+    pub(super) fn fail_alone(&self, file: File, failure: Failure) {
+        let mut state = self.lock();
+        (state.failure, state.fails_alone) = (Some(failure), Some(file));
     }
 
     pub(super) fn note(&self, op: Op) {
         self.lock().ops.push(op);
     }
 
-    /// Flips a bit of each of these texts wherever it stands, since pages that are no longer used may have it too.
+    /// Flips a bit of each of these texts wherever it stands in the tree, since pages that are no longer used may have it too.
     pub(super) fn damage(&self, texts: &[Vec<u8>]) {
         let mut state = self.lock();
-        let begins = |at: usize| texts.iter().any(|text| state.bytes[at..].starts_with(text));
+        let begins = |at: usize| texts.iter().any(|text| state.disk.tree[at..].starts_with(text));
         let first: Vec<_> = texts.iter().map(|text| text[0]).collect();
-        let places: Vec<_> =
-            (0..state.bytes.len()).filter(|at| first.contains(&state.bytes[*at]) && begins(*at)).collect();
+        let places: Vec<_> = (0..state.disk.tree.len())
+            .filter(|at| first.contains(&state.disk.tree[*at]) && begins(*at))
+            .collect();
         assert!(places.len() >= texts.len(), "they are on the disk");
         for at in places {
-            state.bytes[at] ^= 1;
+            state.disk.tree[at] ^= 1;
         }
     }
 
-    pub(super) fn medium(&self, dir: &Path) -> Medium {
-        let tape = self.clone();
-        Medium::with_opener(dir.join("records.redb"), Box::new(move |_| Ok(Box::new(tape.clone()))))
+    pub(super) fn files(&self, dir: &Path) -> Files {
+        let medium = |file, name| {
+            let tape = self.clone();
+            let open = move |_: &Path| -> io::Result<Box<dyn StorageBackend>> {
+                Ok(Box::new(Side { tape: tape.clone(), file }))
+            };
+            Medium::with_opener(dir.join(name), Box::new(open))
+        };
+        let merge_after = Duration::from_secs(3600);
+        let log = Place { medium: medium(File::Log, "records.log"), half_bytes: HALF_BYTES, merge_after };
+        Files { tree: medium(File::Tree, "records.redb"), log }
     }
 }
 
-/// Does to bytes what was done to the disk.
-pub(super) fn apply(op: &Op, bytes: &mut Vec<u8>) {
-    match op {
-        Op::Write { offset, data } => {
-            let end = offset + data.len();
-            if bytes.len() < end {
-                bytes.resize(end, 0);
-            }
-            bytes[*offset..end].copy_from_slice(data);
-        }
-        Op::SetLen(len) => bytes.resize(*len, 0),
-        Op::Sync | Op::Durable(_) | Op::Changed(_) => {}
-    }
+/// One of the files.
+#[derive(Debug)]
+struct Side {
+    tape: Tape,
+    file: File,
 }
 
 fn to_usize(number: u64) -> usize {
@@ -99,10 +163,11 @@ fn to_usize(number: u64) -> usize {
 }
 
 impl State {
-    fn check(&self, failures: &[Failure]) -> io::Result<()> {
-        match self.failure.filter(|failure| failures.contains(failure)) {
+    fn check(&self, file: File, failures: &[Failure]) -> io::Result<()> {
+        let fails = self.fails_alone.is_none_or(|alone| alone == file);
+        match self.failure.filter(|failure| fails && failures.contains(failure)) {
             Some(Failure::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Failure::Read | Failure::Write | Failure::Sync) => {
+            Some(Failure::Read | Failure::Write | Failure::Sync | Failure::Slow) => {
                 Err(io::Error::other("the disk is broken"))
             }
             None => Ok(()),
@@ -110,43 +175,46 @@ impl State {
     }
 
     fn do_it(&mut self, op: Op) {
-        apply(&op, &mut self.bytes);
+        self.disk.apply(&op);
         self.ops.push(op);
     }
 }
 
-impl StorageBackend for Tape {
+impl StorageBackend for Side {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.lock().bytes.len() as u64)
+        Ok(self.tape.lock().disk.of(self.file).len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let offset = to_usize(offset);
-        let state = self.lock();
-        state.check(&[Failure::Read])?;
-        let bytes = state.bytes.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(bytes);
+        let state = self.tape.lock();
+        state.check(self.file, &[Failure::Read])?;
+        let bytes = state.disk.of(self.file).get(offset..offset + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.lock();
-        state.check(&[Failure::NoRoom, Failure::Write])?;
-        state.do_it(Op::SetLen(to_usize(len)));
+        let mut state = self.tape.lock();
+        state.check(self.file, &[Failure::NoRoom, Failure::Write])?;
+        state.do_it(Op::SetLen(self.file, to_usize(len)));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        state.check(&[Failure::Sync])?;
-        state.do_it(Op::Sync);
+        while self.tape.lock().check(self.file, &[Failure::Slow]).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut state = self.tape.lock();
+        state.check(self.file, &[Failure::Sync])?;
+        state.do_it(Op::Sync(self.file));
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.lock();
-        state.check(&[Failure::NoRoom, Failure::Write])?;
-        state.do_it(Op::Write { offset: to_usize(offset), data: data.to_vec() });
+        let mut state = self.tape.lock();
+        state.check(self.file, &[Failure::NoRoom, Failure::Write])?;
+        state.do_it(Op::Write { file: self.file, offset: to_usize(offset), data: data.to_vec() });
         Ok(())
     }
 }

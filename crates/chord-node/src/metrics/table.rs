@@ -152,7 +152,8 @@ metrics! {
     STORE_WRITABLE = gauge("chord_store_writable", "1; 0 while nothing can be written, as on a full disk.");
     STORE_COMMITS = counter("chord_store_commits_total", "Commits that became durable; 0 in memory.");
     STORE_COMMIT_DURATION = histogram("chord_store_commit_duration_seconds", "How long commits took until they were durable: many writes in one, with its sync, and with the wait for a disk that was full.").in_seconds();
-    STORE_SYNCS = counter("chord_store_syncs_total", "How often the file was synced.");
+    STORE_SYNCS = counter("chord_store_syncs_total", "How often a file of the records was synced, the log or the tree.");
+    STORE_LOG_FAILURES = counter("chord_store_log_failures_total", "How often the log on the disk could not be begun or written, so that the slower tree took its place.");
     STORE_PENDING = gauge("chord_store_pending_bytes", "Records that wait for the disk.").in_bytes();
     STORE_DAMAGED_READS = counter("chord_store_damaged_reads_total", "Reads of a record whose checksum is wrong.");
     STORE_SET_ASIDE = counter("chord_store_set_aside_total", "Damaged records that were set aside; other nodes have copies.");

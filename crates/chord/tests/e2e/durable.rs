@@ -296,9 +296,9 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason_and_what_to_do(
     assert_refused(&serve(&names[0], &["--ring-size", "64"]), "was written on a ring of 160 bits, not 64");
     let identity = data.join("identity.json");
     let newer =
-        std::fs::read_to_string(&identity).expect("it is there").replace("\"format\": 1", "\"format\": 2");
+        std::fs::read_to_string(&identity).expect("it is there").replace("\"format\": 1", "\"format\": 3");
     std::fs::write(&identity, newer).expect("it can be written");
-    assert_refused(&serve(&names[0], &[]), "has format 2, and this version reads up to 1");
+    assert_refused(&serve(&names[0], &[]), "has format 3, and this version reads up to 2");
     std::fs::write(&identity, "{").expect("it can be written");
     assert_refused(&serve(&names[0], &[]), "is damaged");
     let file = dir.path().join("file");
@@ -349,7 +349,9 @@ fn a_node_that_was_told_to_refuse_does_not_start_on_a_flipped_bit_and_another_se
     let names = free_names(1, 160);
     let mut owner = server(&names[0], dir.path(), &["--on-damage", "refuse"]);
     put_all(&names, 10);
-    owner.crash();
+    // Then all of it is in the tree.
+    owner.signal("TERM");
+    assert_eq!(owner.wait(), Some(0), "{}", owner.stderr());
     let data = dir.path().join(names[0].replace(':', "-"));
     let records = data.join("records.redb");
     let mut bytes = std::fs::read(&records).expect("it is there");
