@@ -20,8 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tours"))
 
 from local_ring import ROOT  # noqa: E402
-
-from .outcome import Wrong  # noqa: E402
+from outcome import Wrong  # noqa: E402
 
 # Each address of the loopback is a host of its own, for certificates and for limits of clients alike.
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]

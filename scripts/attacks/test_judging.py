@@ -16,8 +16,7 @@ import unittest.mock
 from . import shapes
 from .changed import CutOff
 from .felt import BUSY_ROUNDS, ROUNDS, Bench, Slowed
-from .outcome import Wrong
-from .rings import QUIET_SECONDS, Heard, Ring
+from .rings import QUIET_SECONDS, Heard, Ring, Wrong
 
 
 def script(name):

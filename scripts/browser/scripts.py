@@ -50,7 +50,7 @@ def says_that_it_cannot_say_anything(_, __):
     with open("/dev/full", "w") as full:
         line = [sys.executable, SCRIPTS / "page-test", "--only", "of_a_browser_that_never_opened"]
         ended = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=2 * START_SECONDS, env={**os.environ, "CHORD": chord()})
-    refused(ended, "page-test: what there is to say cannot be written: No space left on device", line)
+    refused(ended, "error: what is to be said cannot be written: No space left on device", line)
 
 
 def takes_its_arguments_as_others_do(_, __):

@@ -8,63 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-from ending import in_order, start
+from ending import start
+from outcome import Wrong
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 READY = re.compile(r"Founded a ring|Joined the ring")
 START_SECONDS = 30
 END_SECONDS = 30
-
-
-class Wrong(Exception):
-    """Something without which there is no tour."""
-
-
-class Told:
-    """Standard output, of which it is said in one sentence when nothing can be written to it."""
-
-    def __init__(self, stream):
-        self.stream, self.wrong = stream, None
-
-    def write(self, text):
-        return self.tried(self.stream.write, text)
-
-    def flush(self):
-        return self.tried(self.stream.flush)
-
-    def tried(self, act, *words):
-        if self.wrong:
-            raise Wrong(self.wrong)
-        try:
-            return act(*words)
-        except OSError as error:
-            # What is left is tried once more at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
-            self.wrong = f"what there is to say cannot be written: {error.strerror}"
-            raise Wrong(self.wrong) from None
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-
-def ends(name, main):
-    """Ends this process as what it does says, in good order; what is wrong is said in one sentence."""
-    stdout = sys.stdout
-    sys.stdout = Told(stdout)
-    try:
-        with in_order(name):
-            code = main() or 0
-            sys.stdout.flush()
-    except Wrong as wrong:
-        raise SystemExit(f"{name}: {wrong}") from None
-    finally:
-        sys.stdout = stdout
-    raise SystemExit(code)
 
 
 def named():
