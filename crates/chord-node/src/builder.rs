@@ -421,7 +421,7 @@ impl Builder {
         let (mailbox, letters) = mpsc::channel(MAILBOX_MAX);
         let crew = Crew::of(self.threads).map_err(StartError::Threads)?;
         let runtimes = Runtimes::with(&crew);
-        let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref()).beside(runtimes.serving());
+        let links = self.links(&me.name, &ring, secrets.clone(), tls.as_deref()).beside(runtimes.crew());
         let guard = Guard::new(secrets.clone()).with_certificates(tls.is_some());
         let shared = Arc::new_cyclic(|shared| Shared {
             runtimes,

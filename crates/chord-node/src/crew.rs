@@ -97,6 +97,11 @@ impl Runtimes {
         self.crew.first().map_or(&self.home, |(_, runtime)| runtime)
     }
 
+    /// Those that serve connections, if any do that alone.
+    pub(crate) fn crew(&self) -> Vec<Handle> {
+        self.crew.iter().map(|(_, runtime)| runtime.clone()).collect()
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Handle> {
         std::iter::once(&self.home).chain(self.crew.iter().map(|(_, runtime)| runtime))

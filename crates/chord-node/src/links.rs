@@ -101,7 +101,8 @@ impl Links {
             copies: Some(copies),
             challenge: None,
         };
-        let terms = Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets, tls, serving: None });
+        let terms =
+            Arc::new(Terms { hello, value_bytes: limits.value_bytes, secrets, tls, serving: Vec::new() });
         let (by_name, sent) = (Mutex::default(), Sent::default());
         Self { ring, copies, limits, first_language, terms, network: None, by_name, sent }
     }
@@ -112,8 +113,8 @@ impl Links {
     }
 
     /// The same, for clients that are served there.
-    pub(crate) fn beside(mut self, serving: &Handle) -> Self {
-        Arc::make_mut(&mut self.terms).serving = Some(serving.clone());
+    pub(crate) fn beside(mut self, serving: Vec<Handle>) -> Self {
+        Arc::make_mut(&mut self.terms).serving = serving;
         self
     }
 

@@ -50,9 +50,9 @@ pub(crate) struct Terms {
     pub(crate) secrets: Option<Arc<SecretFile>>,
     /// Connects in TLS, if that is spoken.
     pub(crate) tls: Option<Dialer>,
-    /// Where those are served for whom peers are asked: answers that arrive there wake no other thread. Without it they arrive
-    /// where a connection was opened.
-    pub(crate) serving: Option<Handle>,
+    /// Where those are served for whom peers are asked, each with a connection of its own: answers that arrive there wake no
+    /// other thread. Without any they arrive where a connection was opened.
+    pub(crate) serving: Vec<Handle>,
 }
 
 impl Terms {
@@ -63,7 +63,7 @@ impl Terms {
         tls: Option<Dialer>,
     ) -> Self {
         let hello = Hello { versions: VERSIONS, name: None, ring, copies: None, challenge: None };
-        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls, serving: None }
+        Self { hello, value_bytes: VALUE_BYTES_LIMIT, secrets, tls, serving: Vec::new() }
     }
 
     /// How often its secrets and its certificates have changed.

@@ -1,4 +1,5 @@
-//! A lane to a peer: requests of one sort, on a connection of their own that is opened when it is needed.
+//! A lane to a peer: requests of one sort, on a connection of their own that is opened when it is needed; those of clients on one
+//! for each thread that serves clients, so that an answer wakes no other thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,11 +22,15 @@ use crate::tls::Dialer;
 /// How often a request is sent that did not leave, or was lost with a connection that the peer had closed meanwhile.
 const ATTEMPTS_MAX: usize = 3;
 
+/// Connections of a lane, at most: a node has as many of each sort to each of its peers, however many threads it has.
+const PLACES_MAX: usize = 4;
+
 /// Requests of one sort to one peer.
 pub(crate) struct Lane {
     /// Whether those wait for its answers who are served.
     is_of_clients: bool,
-    open: Mutex<Option<Arc<Dialogue>>>,
+    /// The connection of each place where clients are served; elsewhere the first is used.
+    open: Mutex<Vec<Option<Arc<Dialogue>>>>,
     /// Held by the one who opens a connection.
     opening: tokio::sync::Mutex<()>,
     /// Requests under way: as many as the peer takes.
@@ -127,17 +132,29 @@ impl Lane {
         permit.map_err(|_| stopped())
     }
 
-    /// Counts a connection that broke, once.
+    /// Counts a connection that broke, once. What breaks one mostly breaks those beside it too.
     fn broke(&self, dialogue: &Dialogue) -> Unanswered {
         if dialogue.tells_break() {
             self.breaks.fetch_add(1, Ordering::Relaxed);
+            for beside in lock(&self.open).iter().flatten() {
+                beside.tells_break();
+            }
         }
         NoAnswer::Closed.into()
     }
 
-    /// The connection, and whether it was just opened.
+    /// The place of whoever asks.
+    fn place(&self, terms: &Terms) -> usize {
+        if !self.is_of_clients || terms.serving.len() < 2 {
+            return 0;
+        }
+        let here = Handle::current().id();
+        terms.serving.iter().position(|runtime| runtime.id() == here).map_or(0, |place| place % PLACES_MAX)
+    }
+
+    /// The connection of whoever asks, and whether it was just opened.
     async fn dialogue(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
-        match self.opened(terms) {
+        match self.opened(terms, self.place(terms)) {
             Some(dialogue) => Ok((dialogue, false)),
             // On the heap: it is seldom, and whoever asks often has room for all of this.
             None => Box::pin(self.open(name, terms)).await,
@@ -146,11 +163,12 @@ impl Lane {
 
     async fn open(&self, name: &NodeName, terms: &Terms) -> Result<(Arc<Dialogue>, bool), Unanswered> {
         let _turn = self.opening.lock().await;
-        if let Some(dialogue) = self.opened(terms) {
+        let place = self.place(terms);
+        if let Some(dialogue) = self.opened(terms, place) {
             return Ok((dialogue, true));
         }
         let changes = terms.changes();
-        let serving = terms.serving.as_ref().filter(|_| self.is_of_clients);
+        let serving = terms.serving.get(place).filter(|_| self.is_of_clients);
         let (stream, runtime) = match serving {
             Some(serving) => (connect_in(serving, name, terms).await?, serving.clone()),
             None => (Dialer::connect(terms.tls.as_ref(), name).await?, Handle::current()),
@@ -166,14 +184,22 @@ impl Lane {
         if self.requests.is_closed() {
             return Err(stopped().into());
         }
-        *open = Some(dialogue.clone());
+        if open.len() <= place {
+            open.resize(place + 1, None);
+        }
+        if let Some(open) = open.get_mut(place) {
+            *open = Some(dialogue.clone());
+        }
         Ok((dialogue, true))
     }
 
     /// The connection, unless it is over, or its proofs are from before the secrets or the certificates changed.
-    fn opened(&self, terms: &Terms) -> Option<Arc<Dialogue>> {
+    fn opened(&self, terms: &Terms, place: usize) -> Option<Arc<Dialogue>> {
         let open = lock(&self.open);
-        open.as_ref().filter(|dialogue| !dialogue.is_over() && dialogue.is_proved_by(terms)).cloned()
+        open.get(place)?
+            .as_ref()
+            .filter(|dialogue| !dialogue.is_over() && dialogue.is_proved_by(terms))
+            .cloned()
     }
 
     /// Whether a hello was given up since this was asked last.
@@ -188,21 +214,21 @@ impl Lane {
 
     /// Closes the connection if nobody waits on it, and it was not used for so long.
     pub(super) fn close_idle(&self, idle: Duration) {
-        let mut open = lock(&self.open);
-        if open.as_ref().is_some_and(|dialogue| dialogue.is_over() || dialogue.is_idle(idle)) {
-            *open = None;
+        let is_needless = |dialogue: &Arc<Dialogue>| dialogue.is_over() || dialogue.is_idle(idle);
+        for open in lock(&self.open).iter_mut() {
+            *open = open.take().filter(|dialogue| !is_needless(dialogue));
         }
     }
 
     /// Uses this connection no more; who waits on it goes on waiting.
     pub(super) fn leave(&self) {
-        *lock(&self.open) = None;
+        lock(&self.open).clear();
     }
 
     /// Ends all that is under way: nothing is asked here any more.
     pub(super) fn close(&self) {
         self.requests.close();
-        if let Some(dialogue) = lock(&self.open).take() {
+        for dialogue in std::mem::take(&mut *lock(&self.open)).into_iter().flatten() {
             dialogue.end();
         }
     }

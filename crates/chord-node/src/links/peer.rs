@@ -108,7 +108,7 @@ pub(super) fn ring() -> RingTag {
 
 pub(super) fn terms() -> Terms {
     let hello = Hello { versions: VERSIONS, name: None, ring: Some(ring()), copies: None, challenge: None };
-    Terms { hello, value_bytes: 1 << 20, secrets: None, tls: None, serving: None }
+    Terms { hello, value_bytes: 1 << 20, secrets: None, tls: None, serving: Vec::new() }
 }
 
 pub(super) fn sending() -> Sending {

@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// that breaks them.
 pub(crate) const BREAKS_MAX: u32 = 3;
 
-/// The frames that go to one peer. Each sort of request has a connection of its own, so that none queues behind another.
+/// The frames that go to one peer. Each sort of request has connections of its own, so that none queues behind another.
 pub(crate) struct Spoken {
     name: NodeName,
     by_itself: Lane,

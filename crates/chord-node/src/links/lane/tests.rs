@@ -42,7 +42,7 @@ async fn what_is_asked_for_clients_is_heard_where_they_are_served_and_nothing_el
         let _ = runtime.block_on(ended);
     });
     let (peer, serving) = (Peer::new().await, told.await.unwrap());
-    let terms = Terms { serving: Some(serving), ..terms() };
+    let terms = Terms { serving: vec![serving], ..terms() };
     let ask = async |lane: &Lane| {
         let asked = Asked { request: Request::Ring(RingRequest::ForgetPredecessor), remaining: None };
         tokio::time::timeout(DEADLINE, lane.ask(&peer.name, &terms, &sending(), &asked)).await.unwrap()
@@ -62,6 +62,49 @@ async fn what_is_asked_for_clients_is_heard_where_they_are_served_and_nothing_el
     assert_eq!(*heard.unwrap().answer, answer("no"));
     let anew = ask(&Lane::new().of_clients()).await;
     assert!(matches!(anew, Err(Unanswered::NoAnswer(NoAnswer::NoConnection(_)))), "nobody serves any more");
+}
+
+/// A thread with a runtime of its own, until the sender is dropped.
+fn thread() -> (Handle, oneshot::Sender<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (handle, (ends, ended)) = (runtime.handle().clone(), oneshot::channel::<()>());
+    std::thread::spawn(move || runtime.block_on(ended));
+    (handle, ends)
+}
+
+#[tokio::test]
+async fn each_thread_that_serves_asks_on_a_connection_of_its_own_and_what_breaks_all_of_them_is_one_break() {
+    let threads: Vec<_> = (0..2).map(|_| thread()).collect();
+    let (peer, lane) = (Peer::new().await, Arc::new(Lane::new().of_clients()));
+    let terms =
+        Arc::new(Terms { serving: threads.iter().map(|(handle, _)| handle.clone()).collect(), ..terms() });
+    let ask = |thread: usize| {
+        let (lane, terms, name) = (lane.clone(), terms.clone(), peer.name.clone());
+        let asked = Asked { request: Request::Ring(RingRequest::ForgetPredecessor), remaining: None };
+        let asking =
+            async move { lane.ask(&name, &terms, &sending().once(), &asked).await.map(|heard| heard.answer) };
+        tokio::time::timeout(DEADLINE, threads[thread].0.spawn(asking))
+    };
+    let mut served = Vec::new();
+    for thread in 0..2 {
+        let asking = ask(thread);
+        let mut opened = peer.welcome().await;
+        opened.hear().await;
+        opened.refuse(1, "no").await;
+        assert_eq!(*asking.await.unwrap().unwrap().unwrap(), answer("no"));
+        served.push(opened);
+    }
+    // Each goes on with its own, and nobody opens another.
+    let asking = [ask(1), ask(0)];
+    for opened in &mut served {
+        assert_eq!(opened.hear().await, Some((Kind::ForgetPredecessor.number(), 2)));
+    }
+    drop(served);
+    for asked in asking {
+        let unanswered = asked.await.unwrap().unwrap().err().unwrap();
+        assert!(matches!(unanswered, Unanswered::NoAnswer(NoAnswer::Closed)), "{unanswered}");
+    }
+    assert_eq!(lane.take_breaks(), 1);
 }
 
 #[tokio::test]
@@ -402,7 +445,7 @@ async fn a_connection_that_is_idle_for_too_long_is_closed() {
     let (mut served, asked) = tokio::join!(peers_part, peer.ask(&lane, &sending));
     asked.unwrap();
     lane.close_idle(DEADLINE);
-    assert!(lane.opened(&terms()).is_some(), "it is young");
+    assert!(lane.opened(&terms(), 0).is_some(), "it is young");
     lane.close_idle(Duration::ZERO);
     assert_eq!(served.hear().await, None);
 }
