@@ -158,10 +158,12 @@ impl Log {
         let file = place.medium.open()?;
         let (half_bytes, length) = (place.half_bytes, file.len()?);
         let mark = match Header::read(&file) {
-            Ok(Header::Log { mark, half_bytes: found })
+            // The mark that is read may be one that a failed sync has left in memory alone, and what is written after that
+            // would be another log's when the power fails.
+            Ok(Header::Log { half_bytes: found, .. })
                 if !is_spoilt && found == half_bytes && length == place.length() =>
             {
-                Ok(mark)
+                write_header(&file, place)
             }
             _ => lay_out(&file, place),
         };

@@ -231,6 +231,21 @@ fn after_a_failure_that_is_over_another_log_is_begun() {
 }
 
 #[test]
+fn a_header_that_a_clean_end_could_not_sync_is_not_relied_on_by_the_next_process() {
+    let kept = begun();
+    kept.write([record(1, 1)]);
+    kept.store.fill_tree();
+    kept.tape.fail_alone(File::Log, Failure::Sync);
+    kept.store.close().unwrap();
+    kept.tape.fail(None);
+    let next = open(kept.tape, options()).unwrap();
+    next.write([record(2, 1)]);
+    let again = after(next.tape.after_power_failure());
+    assert!(again.store.report().is_clean(), "{}", again.store.report());
+    assert_eq!((again.read(1), again.read(2)), (Some(record(1, 1)), Some(record(2, 1))));
+}
+
+#[test]
 fn while_only_the_tree_fails_what_was_taken_is_durable_in_the_log() {
     for failure in [Failure::NoRoom, Failure::Write, Failure::Sync] {
         let kept = begun();

@@ -49,7 +49,7 @@ fn run(random: &mut Random) -> Run {
     let told = tape.clone();
     store.on_durable(Box::new(move |sequence| told.note(Op::Durable(sequence))));
     let mut run = Run { moments: vec![Held::new()], changes: BTreeMap::new(), ops: Vec::new(), begun: 0 };
-    run.begun = tape.lock().ops.iter().position(|op| is_of(op, File::Log)).expect("a log was made");
+    run.begun = tape.lock().ops.iter().position(|op| op.is_of(File::Log)).expect("a log was made");
     for step in 0..STEPS {
         let batch: Vec<_> =
             (0..=random.below(6)).map(|_| record(random.below(40), u64::from(step) + 1)).collect();
@@ -173,7 +173,7 @@ fn check_run(seed: u64) {
             }
         }
         if let Op::Sync(file) = op {
-            for op in since.extract_if(.., |op| is_of(op, *file)) {
+            for op in since.extract_if(.., |op| op.is_of(*file)) {
                 synced.apply(&op);
             }
         }
@@ -182,10 +182,6 @@ fn check_run(seed: u64) {
     // After a clean end the tree alone is whole.
     synced.log.clear();
     assert_eq!(&found(synced, false, "closed"), run.moments.last().unwrap(), "seed {seed}");
-}
-
-fn is_of(op: &Op, file: File) -> bool {
-    matches!(op, Op::Write { file: of, .. } | Op::SetLen(of, _) if *of == file)
 }
 
 #[test]

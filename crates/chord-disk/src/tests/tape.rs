@@ -38,6 +38,13 @@ pub(super) enum Op {
     Changed(usize),
 }
 
+impl Op {
+    /// Whether it changes that file.
+    pub(super) fn is_of(&self, file: File) -> bool {
+        matches!(self, Self::Write { file: of, .. } | Self::SetLen(of, _) if *of == file)
+    }
+}
+
 /// What is in the files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Image {
@@ -90,7 +97,12 @@ pub(super) enum Failure {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// What is read: what the system holds in memory, whether the disk has it or not.
     pub(super) disk: Image,
+    /// What is left when the power fails.
+    synced: Image,
+    /// What was done since to each file. What a failed sync should have written is never written any more.
+    unsynced: Vec<Op>,
     pub(super) ops: Vec<Op>,
     pub(super) failure: Option<Failure>,
     /// Which file fails, if only one does.
@@ -102,7 +114,7 @@ pub(super) struct Tape(Arc<Mutex<State>>);
 
 impl Tape {
     pub(super) fn of(disk: Image) -> Self {
-        Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { synced: disk.clone(), disk, ..State::default() })))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,6 +129,11 @@ impl Tape {
     pub(super) fn fail_alone(&self, file: File, failure: Failure) {
         let mut state = self.lock();
         (state.failure, state.fails_alone) = (Some(failure), Some(file));
+    }
+
+    /// What is left of it when the power fails now, and the disk has written nothing that it was not told to.
+    pub(super) fn after_power_failure(&self) -> Image {
+        self.lock().synced.clone()
     }
 
     pub(super) fn note(&self, op: Op) {
@@ -176,7 +193,19 @@ impl State {
 
     fn do_it(&mut self, op: Op) {
         self.disk.apply(&op);
+        match op {
+            Op::Sync(file) => {
+                for op in self.take_unsynced(file) {
+                    self.synced.apply(&op);
+                }
+            }
+            _ => self.unsynced.push(op.clone()),
+        }
         self.ops.push(op);
+    }
+
+    fn take_unsynced(&mut self, file: File) -> Vec<Op> {
+        self.unsynced.extract_if(.., |op| op.is_of(file)).collect()
     }
 }
 
@@ -206,7 +235,10 @@ impl StorageBackend for Side {
             std::thread::sleep(Duration::from_millis(1));
         }
         let mut state = self.tape.lock();
-        state.check(self.file, &[Failure::Sync])?;
+        if let Err(error) = state.check(self.file, &[Failure::Sync]) {
+            state.take_unsynced(self.file);
+            return Err(error);
+        }
         state.do_it(Op::Sync(self.file));
         Ok(())
     }
