@@ -1,9 +1,9 @@
 //! What a start does with the log: all whole entries that the tree does not have yet go into it, in their order.
 //!
 //! An entry that is not as it was written is the last one, of a write that was cut off and that nobody was told of; or
-//! later ones are whole, and it is damage.
+//! later ones were begun, which happens only when it is durable, and it is damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::{Bound, Range};
 
@@ -25,6 +25,8 @@ pub(crate) struct Found {
     file: Option<Patient>,
     /// Where they are, by their numbers.
     entries: BTreeMap<u64, (u64, usize)>,
+    /// The numbers of those that are not whole, as far as they can be told.
+    broken: BTreeSet<u64>,
     /// What is wrong with the log as a whole.
     damage: Option<String>,
 }
@@ -40,29 +42,49 @@ pub(crate) struct Terms {
 impl Found {
     /// Looks through the log. `is_expected` says that there may be something in it.
     pub(crate) fn look(place: &Place, is_expected: bool) -> io::Result<Self> {
-        let found = |file, entries, damage| Self { file, entries, damage };
-        let nothing = || found(None, BTreeMap::new(), is_expected.then(|| NOTHING_LEFT.into()));
+        let found = |file, damage| Self { file, entries: BTreeMap::new(), broken: BTreeSet::new(), damage };
+        let nothing = || found(None, is_expected.then(|| NOTHING_LEFT.into()));
         if place.medium.is_missing()? {
             return Ok(nothing());
         }
         let file = place.medium.open()?;
         match Header::read(&file)? {
             Header::Nothing => Ok(nothing()),
-            Header::Damaged => {
-                Ok(found(Some(file), BTreeMap::new(), Some("its first page is damaged".into())))
-            }
+            Header::Damaged => Ok(found(Some(file), Some("its first page is damaged".into()))),
             Header::Log { mark, half_bytes } => {
                 let whole = begin_of(2, half_bytes);
                 let length = file.len()?;
                 let damage = (length < whole).then(|| "it ends early".into());
-                let entries = (0..2).map(|half| {
+                let mut found = found(None, damage);
+                for half in 0..2 {
                     let begin = begin_of(half, half_bytes);
-                    entries_of(&file, mark, begin..(begin + half_bytes).min(length))
-                });
-                let entries = entries.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect();
-                Ok(found(Some(file), entries, damage))
+                    found.look_through(&file, mark, begin..(begin + half_bytes).min(length))?;
+                }
+                found.file = Some(file);
+                Ok(found)
             }
         }
+    }
+
+    /// Looks at each page where an entry may begin. What is in a whole one is passed over with it.
+    fn look_through(&mut self, file: &Patient, mark: u64, half: Range<u64>) -> io::Result<()> {
+        let mut at = half.start;
+        let mut page = [0; PAGE];
+        while at + PAGE as u64 <= half.end {
+            file.read(at, &mut page)?;
+            let mut passed = PAGE;
+            if let Some(Head { number, bytes }) = entry::head(&page, mark) {
+                let fits = bytes as u64 <= half.end - at;
+                if fits && entry::changes(&entry_at(file, at, bytes)?).is_some() {
+                    self.entries.insert(number, (at, bytes));
+                    passed = bytes.next_multiple_of(PAGE);
+                } else {
+                    self.broken.insert(number);
+                }
+            }
+            at += passed as u64;
+        }
+        Ok(())
     }
 
     /// Whether there is a file that may be kept for a look.
@@ -117,18 +139,28 @@ impl Found {
         Ok(damage)
     }
 
+    /// An entry is begun when the one before is durable, so that all before the last one that was begun must be whole.
     fn damage(&self, merged: u64, is_own_tree: bool) -> Option<String> {
-        let mut before = if is_own_tree { Some(merged) } else { None };
-        for (number, _) in self.after(merged) {
-            if let Some(before) = before
-                && before.checked_add(1) != Some(*number)
-            {
-                let reason = format!("its entry {} is damaged or missing", before.saturating_add(1));
-                return Some(self.damage.clone().unwrap_or(reason));
+        let damaged = |entry: u64| {
+            let reason = || format!("its entry {entry} is damaged or missing");
+            Some(self.damage.clone().unwrap_or_else(reason))
+        };
+        let mut next = if is_own_tree { merged.checked_add(1) } else { None };
+        for number in self.begun_after(merged) {
+            match next {
+                Some(next) if next != number => return damaged(next),
+                Some(_) | None => {}
             }
-            before = Some(*number);
+            // If it is not whole, it is missed by the one that comes next, if any does.
+            next = if self.entries.contains_key(&number) { number.checked_add(1) } else { Some(number) };
         }
         self.damage.clone()
+    }
+
+    /// The numbers of all that were begun after that one, in order.
+    fn begun_after(&self, merged: u64) -> BTreeSet<u64> {
+        let broken = self.broken.range((Bound::Excluded(merged), Bound::Unbounded)).copied();
+        self.after(merged).map(|(number, _)| *number).chain(broken).collect()
     }
 
     fn read(&self, (at, bytes): (u64, usize)) -> Result<Vec<(Vec<u8>, Change)>, Fault> {
@@ -143,25 +175,6 @@ impl Drop for Found {
     fn drop(&mut self) {
         let _ = self.file.as_ref().map(StorageBackend::close);
     }
-}
-
-/// Looks at each page where an entry may begin. What is in an entry is passed over with it.
-fn entries_of(file: &Patient, mark: u64, half: Range<u64>) -> io::Result<Vec<(u64, (u64, usize))>> {
-    let (mut entries, mut at) = (Vec::new(), half.start);
-    let mut page = [0; PAGE];
-    while at + PAGE as u64 <= half.end {
-        file.read(at, &mut page)?;
-        let fits = |head: &Head| head.bytes as u64 <= half.end - at;
-        let mut passed = PAGE;
-        if let Some(Head { number, bytes }) = entry::head(&page, mark).filter(fits)
-            && entry::changes(&entry_at(file, at, bytes)?).is_some()
-        {
-            entries.push((number, (at, bytes)));
-            passed = bytes.next_multiple_of(PAGE);
-        }
-        at += passed as u64;
-    }
-    Ok(entries)
 }
 
 fn entry_at(file: &Patient, at: u64, bytes: usize) -> io::Result<Vec<u8>> {

@@ -190,6 +190,24 @@ fn a_last_entry_that_was_cut_off_is_the_end() {
 }
 
 #[test]
+fn damage_that_reaches_over_the_last_entry_and_others_is_reported() {
+    let last = RECORDS as usize;
+    // In the value of each, and then in the mark of the one before the last too.
+    for before in [(last - 1) * PAGE + 100, (last - 1) * PAGE] {
+        let dir = killed();
+        flip(dir.path(), last * PAGE + 100);
+        flip(dir.path(), before);
+        let refused = check(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("its entry 8 is damaged or missing"), "{refused}");
+        let store = DiskStore::open(dir.path(), options()).unwrap();
+        assert!(store.report().to_string().contains("entry 8"), "{}", store.report());
+        for n in 0..RECORDS {
+            assert_eq!(read(&store, n), (n + 2 < RECORDS).then(|| record(n)), "record {n}");
+        }
+    }
+}
+
+#[test]
 fn a_bit_that_flips_anywhere_in_the_log_is_never_served() {
     let original = killed();
     let mut reported = 0;
