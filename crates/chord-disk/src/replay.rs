@@ -49,8 +49,11 @@ impl Found {
         }
         let file = place.medium.open()?;
         match Header::read(&file)? {
-            Header::Nothing => Ok(nothing()),
-            Header::Damaged => Ok(found(Some(file), Some("its first page is damaged".into()))),
+            // A new log is declared only when it has its header.
+            Header::Nothing if !is_expected || file.len()? <= begin_of(0, 0) => Ok(nothing()),
+            Header::Nothing | Header::Damaged => {
+                Ok(found(Some(file), Some("its first page is damaged".into())))
+            }
             Header::Log { mark, half_bytes } => {
                 let whole = begin_of(2, half_bytes);
                 let length = file.len()?;

@@ -165,6 +165,25 @@ fn a_log_that_is_gone_or_empty_is_missed_once() {
 }
 
 #[test]
+fn a_log_whose_first_page_is_damaged_or_zeros_is_kept_for_a_look() {
+    for byte in [None, Some(0)] {
+        let dir = killed();
+        let mut bytes = fs::read(log(dir.path())).unwrap();
+        match byte {
+            None => bytes[10] ^= 1,
+            Some(byte) => bytes[..PAGE].fill(byte),
+        }
+        fs::write(log(dir.path()), &bytes).unwrap();
+        let refused = check(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("records.log is damaged (its first page is damaged)"), "{refused}");
+        let store = DiskStore::open(dir.path(), options()).unwrap();
+        let aside = dir.path().join("records.log.damaged-1");
+        assert_eq!(store.report().log_set_aside.as_ref(), Some(&aside), "{}", store.report());
+        assert!(fs::read(aside).unwrap() == bytes);
+    }
+}
+
+#[test]
 fn a_log_that_ends_early_is_reported_with_all_that_is_left_of_it() {
     let dir = killed();
     cut(dir.path(), 5 * PAGE as u64);
