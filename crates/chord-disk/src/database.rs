@@ -152,10 +152,10 @@ pub(crate) fn open(
     let is_io = |error| OpenError::Io { doing: "cannot use", path: path.to_path_buf(), error };
     let log = Found::look(&files.log, log_expected).map_err(OpenError::io("cannot use", log_path))?;
     let mut report = Report::default();
-    let may_begin = if owned && options.damage == DamagePolicy::Refuse { demand(medium) } else { Ok(()) };
-    let opened = match may_begin.and_then(|()| open_file(medium, options.cache_bytes)) {
+    let begun = if owned { begin_if_missing(medium, options, &log, &mut report) } else { Ok(()) };
+    let opened = match begun.and_then(|()| open_file(medium, options.cache_bytes)) {
         Ok((database, empty)) => {
-            report.missing = owned && empty;
+            report.missing |= owned && empty;
             let terms = Terms { policy: options.damage, is_own_tree: !empty };
             match take_in(&database, path, &log, terms, &mut report) {
                 Ok((index, usage)) => Ok((database, index, usage)),
@@ -224,17 +224,49 @@ fn demand(medium: &Medium) -> Result<(), Fault> {
     if bytes == 0 { Err(nothing_left()) } else { Ok(()) }
 }
 
+/// A file that is missing is to be refused, or another is begun with what is in the log: were it empty when it has its
+/// name, and the start came no further, the next would take it for the one that the log goes on from.
+fn begin_if_missing(
+    medium: &Medium,
+    options: &Options,
+    log: &Found,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    match (demand(medium), options.damage) {
+        (Err(fault), DamagePolicy::Refuse) => Err(fault),
+        (Err(Fault::Damaged(_)), DamagePolicy::SetAside) if medium.is_file() => {
+            report.missing = true;
+            salvage::begin(medium, options.cache_bytes, |fresh| take_in_elsewhere(fresh, medium, log, report))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn begin_afresh(
     medium: &Medium,
     options: &Options,
     log: &Found,
     report: &mut Report,
 ) -> Result<(Database, DigestIndex, Usage), Fault> {
-    report.set_aside = Some(salvage::replace(medium, options.cache_bytes)?);
+    let with_log = |fresh: &Database| take_in_elsewhere(fresh, medium, log, report);
+    let aside = salvage::replace(medium, options.cache_bytes, with_log)?;
+    report.set_aside = Some(aside);
     let (fresh, _) = open_file(medium, options.cache_bytes)?;
-    let terms = Terms { policy: options.damage, is_own_tree: false };
-    let (index, usage) = take_in(&fresh, medium.path(), log, terms, report)?;
+    let (index, usage) = look(&fresh, &mut Sorted::beside(medium.path()), report)?;
     Ok((fresh, index, usage))
+}
+
+/// Puts into a new tree what is in the log.
+fn take_in_elsewhere(
+    fresh: &Database,
+    medium: &Medium,
+    log: &Found,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    // What is missing of the log is told; whoever wants it refused has no new tree.
+    let terms = Terms { policy: DamagePolicy::SetAside, is_own_tree: false };
+    report.log_damage = log.apply(fresh, terms, &mut Sorted::beside(medium.path()))?;
+    Ok(())
 }
 
 /// Puts into the tree what is in the log, and looks at every record.
@@ -246,10 +278,20 @@ fn take_in(
     report: &mut Report,
 ) -> Result<(DigestIndex, Usage), Fault> {
     let mut sorted = Sorted::beside(path);
-    report.log_damage = caught(|| log.apply(database, terms, &mut sorted))?;
-    let (index, usage) = scan(database, &mut sorted)?;
+    let damage = caught(|| log.apply(database, terms, &mut sorted))?;
+    report.log_damage = report.log_damage.take().or(damage);
+    look(database, &mut sorted, report)
+}
+
+/// Looks at every record.
+fn look(
+    database: &Database,
+    sorted: &mut Sorted,
+    report: &mut Report,
+) -> Result<(DigestIndex, Usage), Fault> {
+    let (index, usage) = scan(database, sorted)?;
     report.quarantine_file = sorted.quarantine.path().map(Path::to_path_buf);
-    (report.quarantined, report.quarantine) = (sorted.records, sorted.named);
+    (report.quarantined, report.quarantine) = (sorted.records, std::mem::take(&mut sorted.named));
     Ok((index, usage))
 }
 

@@ -46,6 +46,12 @@ impl Medium {
         Self { is_file: true, ..Self::with_opener(path, Box::new(open_file)) }
     }
 
+    /// The file at that path, opened by that.
+    #[cfg(test)]
+    pub(crate) fn file_through(path: PathBuf, opener: Box<Opener>) -> Self {
+        Self { is_file: true, ..Self::with_opener(path, opener) }
+    }
+
     /// Something else in its place.
     pub(crate) fn with_opener(path: PathBuf, opener: Box<Opener>) -> Self {
         Self { path, opener, is_file: false, trouble: Arc::default() }
@@ -61,6 +67,11 @@ impl Medium {
             return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::NotFound, "somebody has moved or removed the file of the records"))
+    }
+
+    /// Whether it is a file that has a name, in whose place another may come.
+    pub(crate) fn is_file(&self) -> bool {
+        self.is_file
     }
 
     /// Whether there is none, which opening it would make.
@@ -121,7 +132,7 @@ impl Medium {
     }
 }
 
-fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+pub(crate) fn open_file(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),

@@ -1,7 +1,7 @@
 //! What becomes of a file that is damaged as a whole: a new one takes its place, with all that can still be read of it.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
@@ -12,36 +12,62 @@ use crate::{directory, encoding};
 /// How many bytes of records are carried over in one commit.
 const SALVAGE_BYTES: usize = 8 << 20;
 
-/// Puts a new file in the place of the damaged one and says how that is called now. Until the new one is whole, nothing is
-/// changed: on a disk without room for it, the next start finds everything as it was.
-pub(crate) fn replace(medium: &Medium, cache_bytes: usize) -> Result<PathBuf, Fault> {
-    let path = medium.beside();
-    let done = fill(medium, cache_bytes)
-        .and_then(|()| directory::replace_damaged(medium.path(), &path).map_err(Fault::Io));
-    if done.is_err() {
-        let _ = fs::remove_file(&path);
+/// Puts a new file in the place of the damaged one and says how that is called now; `finish` puts into it what comes from
+/// elsewhere. Until the new one is whole, nothing is changed: on a disk without room for it, the next start finds everything
+/// as it was.
+pub(crate) fn replace(
+    medium: &Medium,
+    cache_bytes: usize,
+    finish: impl FnOnce(&Database) -> Result<(), Fault>,
+) -> Result<PathBuf, Fault> {
+    let fill = |fresh: &Database, damaged: Option<&Database>| {
+        if let Some(damaged) = damaged {
+            salvage(damaged, fresh).and_then(|()| carry_count(damaged, fresh))?;
+        }
+        finish(fresh)
+    };
+    // redb writes to a file that it opens, so it reads from a copy.
+    let damaged = match medium.open_copy().map_err(Fault::Io).and_then(open_damaged) {
+        Err(Fault::Io(error)) if is_no_room(&error) => return Err(Fault::Io(error)),
+        // Otherwise nothing can be read of it.
+        opened => opened.ok(),
+    };
+    let made = make(medium, cache_bytes, |fresh| fill(fresh, damaged.as_ref()), directory::replace_damaged);
+    if let Some(damaged) = damaged {
+        close(damaged);
     }
-    done
+    made
 }
 
-fn fill(medium: &Medium, cache_bytes: usize) -> Result<(), Fault> {
-    // redb writes to a file that it opens, so it reads from a copy.
-    let damaged = match medium.open_copy() {
-        Err(error) if is_no_room(&error) => return Err(Fault::Io(error)),
-        copy => copy,
-    };
-    let (fresh, _) = open_backend(medium.open_beside().map_err(Fault::Io)?, cache_bytes)?;
-    match damaged.map(open_damaged) {
-        Ok(Err(Fault::Io(error))) if is_no_room(&error) => return Err(Fault::Io(error)),
-        Ok(Ok(damaged)) => {
-            let carried = salvage(&damaged, &fresh).and_then(|()| carry_count(&damaged, &fresh));
-            close(damaged);
-            carried?;
+/// Puts a new file where there is none, with what `fill` puts into it. Until it is whole, there is none.
+pub(crate) fn begin(
+    medium: &Medium,
+    cache_bytes: usize,
+    fill: impl FnOnce(&Database) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    make(medium, cache_bytes, fill, |path, fresh| directory::rename(fresh, path))
+}
+
+fn make<T>(
+    medium: &Medium,
+    cache_bytes: usize,
+    fill: impl FnOnce(&Database) -> Result<(), Fault>,
+    put: impl FnOnce(&Path, &Path) -> io::Result<T>,
+) -> Result<T, Fault> {
+    let path = medium.beside();
+    let fresh = || {
+        let (fresh, _) = open_backend(medium.open_beside().map_err(Fault::Io)?, cache_bytes)?;
+        if let Err(fault) = caught(|| fill(&fresh)) {
+            close(fresh);
+            return Err(fault);
         }
-        // Nothing can be read of it.
-        Ok(Err(_)) | Err(_) => {}
+        Ok(fresh.close()?)
+    };
+    let made = fresh().and_then(|()| put(medium.path(), &path).map_err(Fault::Io));
+    if made.is_err() {
+        let _ = fs::remove_file(&path);
     }
-    Ok(fresh.close()?)
+    made
 }
 
 fn open_damaged(copy: Patient) -> Result<Database, Fault> {

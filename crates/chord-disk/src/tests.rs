@@ -1,5 +1,6 @@
 //! Tests that put another disk under the engine.
 
+mod anew;
 mod damage;
 mod documentation;
 mod faults;
