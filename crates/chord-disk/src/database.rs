@@ -193,13 +193,17 @@ pub(crate) fn open(
 }
 
 /// Whether the files are whole and without records. Nothing in them is changed.
-pub(crate) fn is_without_records(files: &Files, cache_bytes: usize) -> Result<bool, OpenError> {
+pub(crate) fn is_without_records(
+    files: &Files,
+    cache_bytes: usize,
+    log_expected: bool,
+) -> Result<bool, OpenError> {
     let medium = &files.tree;
     let is_empty = || {
         demand(medium)?;
-        let log = Found::look(&files.log, false).map_err(Fault::Io)?;
+        let log = Found::look(&files.log, log_expected).map_err(Fault::Io)?;
         let (database, _) = open_file(medium, cache_bytes)?;
-        let is_empty = caught(|| Ok(table(&database)?.is_empty()? && !log.has_news(merged(&database)?)));
+        let is_empty = caught(|| Ok(table(&database)?.is_empty()? && !log.may_have_news(merged(&database)?)));
         close(database);
         is_empty
     };

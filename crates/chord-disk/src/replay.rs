@@ -100,6 +100,11 @@ impl Found {
         self.after(merged).next().is_some()
     }
 
+    /// The same of what cannot be read of it.
+    pub(crate) fn may_have_news(&self, merged: u64) -> bool {
+        self.has_news(merged) || self.damage(merged, true).is_some()
+    }
+
     /// The entries that come after that one.
     fn after(&self, merged: u64) -> impl Iterator<Item = (&u64, &(u64, usize))> {
         self.entries.range((Bound::Excluded(merged), Bound::Unbounded))

@@ -182,7 +182,7 @@ impl DiskStore {
         options: Options,
     ) -> Result<Self, OpenError> {
         if let Some(refusal) = directory.take_other_owner()
-            && !database::is_without_records(&files, options.cache_bytes)?
+            && !database::is_without_records(&files, options.cache_bytes, directory.has_log())?
         {
             return Err(refusal);
         }

@@ -283,6 +283,14 @@ fn a_directory_whose_records_are_in_the_log_alone_is_not_free_for_another() {
     other.identity.ring = "other".into();
     let refused = DiskStore::open(dir.path(), other).unwrap_err().to_string();
     assert!(refused.contains("the data of the ring \"test\""), "{refused}");
+    for harm in [|dir: &Path| flip(dir, 10), |dir: &Path| fs::remove_file(log(dir)).unwrap()] {
+        let dir = left_behind(dir.path());
+        harm(dir.path());
+        let mut other = options();
+        other.identity.ring = "other".into();
+        let refused = DiskStore::open(dir.path(), other).unwrap_err().to_string();
+        assert!(refused.contains("the data of the ring \"test\""), "{refused}");
+    }
     fs::remove_file(dir.path().join("identity.json")).unwrap();
     let refused = DiskStore::open(dir.path(), options()).unwrap_err().to_string();
     assert!(refused.contains("it is missing, and there are records"), "{refused}");
