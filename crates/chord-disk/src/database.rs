@@ -81,7 +81,11 @@ impl fmt::Display for Report {
             write!(f, "; the log of what was written last is damaged ({reason}): {lost}")?;
         }
         if let Some(aside) = &self.log_set_aside {
-            write!(f, "; it was set aside as {}", aside.display())?;
+            let which = match self.log_damage {
+                Some(_) => "it",
+                None => "a log that is damaged, but in which nothing was left to do,",
+            };
+            write!(f, "; {which} was set aside as {}", aside.display())?;
         }
         if let Some(file) = &self.quarantine_file {
             write!(f, "; {} damaged records were moved to {}", self.quarantined, file.display())?;
@@ -182,7 +186,7 @@ pub(crate) fn open(
         }
     };
     report.records = usage.records;
-    if report.log_damage.is_some() && log.is_there() {
+    if log.is_there() && (report.log_damage.is_some() || log.is_damaged()) {
         drop(log);
         let aside = directory::set_aside(log_path).map_err(OpenError::io("cannot set aside", log_path))?;
         report.log_set_aside = Some(aside);

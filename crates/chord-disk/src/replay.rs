@@ -21,6 +21,8 @@ use crate::store::DamagePolicy;
 /// The entries that are whole, whether the tree has them or not.
 #[derive(Debug)]
 pub(crate) struct Found {
+    /// The directory says that there may be something in it.
+    is_expected: bool,
     /// None where there is no log.
     file: Option<Patient>,
     /// Where they are, by their numbers.
@@ -42,7 +44,10 @@ pub(crate) struct Terms {
 impl Found {
     /// Looks through the log. `is_expected` says that there may be something in it.
     pub(crate) fn look(place: &Place, is_expected: bool) -> io::Result<Self> {
-        let found = |file, damage| Self { file, entries: BTreeMap::new(), broken: BTreeSet::new(), damage };
+        let found = |file, damage| {
+            let (entries, broken) = (BTreeMap::new(), BTreeSet::new());
+            Self { is_expected, file, entries, broken, damage }
+        };
         let nothing = || found(None, is_expected.then(|| NOTHING_LEFT.into()));
         if place.medium.is_missing()? {
             return Ok(nothing());
@@ -93,6 +98,11 @@ impl Found {
     /// Whether there is a file that may be kept for a look.
     pub(crate) fn is_there(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Whether something is wrong with it as a whole.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damage.is_some()
     }
 
     /// Whether the tree lacks something that is here.
@@ -153,8 +163,12 @@ impl Found {
             let reason = || format!("its entry {entry} is damaged or missing");
             Some(self.damage.clone().unwrap_or_else(reason))
         };
+        let begun = self.begun_after(merged);
+        if begun.is_empty() && !self.is_expected {
+            return None;
+        }
         let mut next = if is_own_tree { merged.checked_add(1) } else { None };
-        for number in self.begun_after(merged) {
+        for number in begun {
             match next {
                 Some(next) if next != number => return damaged(next),
                 Some(_) | None => {}

@@ -184,6 +184,27 @@ fn a_log_whose_first_page_is_damaged_or_zeros_is_kept_for_a_look() {
 }
 
 #[test]
+fn a_damaged_log_in_which_there_can_be_nothing_is_no_loss() {
+    for harm in [|dir: &Path| flip(dir, 10), |dir: &Path| cut(dir, 5 * PAGE as u64)] {
+        let dir = scratch();
+        let store = DiskStore::open(dir.path(), options()).unwrap();
+        write(&store, 1);
+        store.close().unwrap();
+        harm(dir.path());
+        assert_eq!(check(dir.path()).unwrap().records, 1);
+        let refuse = Options { damage: DamagePolicy::Refuse, ..options() };
+        let store = DiskStore::open(dir.path(), refuse).unwrap();
+        let report = store.report();
+        assert!(report.is_clean(), "{report}");
+        assert!(report.to_string().ends_with("records.log.damaged-1"), "{report}");
+        assert!(dir.path().join("records.log.damaged-1").exists());
+        write(&store, 2);
+        let again = DiskStore::open(left_behind(dir.path()).path(), options()).unwrap();
+        assert!((1..3).all(|n| read(&again, n) == Some(record(n))));
+    }
+}
+
+#[test]
 fn a_log_that_ends_early_is_reported_with_all_that_is_left_of_it() {
     let dir = killed();
     cut(dir.path(), 5 * PAGE as u64);
