@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,8 @@ pub(crate) struct Engine {
     pub(crate) medium: Medium,
     /// Its trouble is that of the thread that commits.
     pub(crate) log: Place,
-    /// The directory says that there may be something in the log.
-    is_log_declared: AtomicBool,
+    /// Whether the directory says that there may be something in the log; none if that is unknown after an error.
+    log_declared: Mutex<Option<bool>>,
     pub(crate) handover: Handover,
     /// Held by whoever changes records, while it reads what is there and decides.
     index: Mutex<DigestIndex>,
@@ -77,7 +77,7 @@ impl Engine {
         let Opened { database, table, index, usage, entry, .. } = opened;
         Self {
             options,
-            is_log_declared: AtomicBool::new(is_log_declared),
+            log_declared: Mutex::new(Some(is_log_declared)),
             handover: Handover::new(entry, files.log.merge_after),
             medium: files.tree,
             log: files.log,
@@ -178,10 +178,13 @@ impl Engine {
 
     /// Has the directory say whether there may be something in the log that is not in the tree.
     pub(crate) fn declare_log(&self, there_is: bool) -> io::Result<()> {
-        if self.is_log_declared.load(Ordering::Relaxed) != there_is {
+        let mut declared = lock(&self.log_declared);
+        if *declared != Some(there_is) {
+            // It may have another name already when something fails.
+            *declared = None;
             let format = if there_is { FORMAT } else { FORMAT_WITHOUT_LOG };
             directory::declare(self.medium.path(), &self.options.identity, format)?;
-            self.is_log_declared.store(there_is, Ordering::Relaxed);
+            *declared = Some(there_is);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What is in the log alone, on a disk that can be looked into, cut off and broken.
 
+use std::fs;
+
 use chord_kv::{Health, PageLimit, Range, Record, Store, StoreError};
 use tempfile::TempDir;
 
@@ -12,7 +14,7 @@ use crate::{DiskStore, OpenError, Options};
 
 struct Kept {
     tape: Tape,
-    _dir: TempDir,
+    dir: TempDir,
     store: DiskStore,
 }
 
@@ -23,7 +25,7 @@ fn open(tape: Tape, options: Options) -> Result<Kept, OpenError> {
         declare(&dir.path().join("records.log"), &options.identity, FORMAT).unwrap();
     }
     let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options)?;
-    Ok(Kept { tape, _dir: dir, store })
+    Ok(Kept { tape, dir, store })
 }
 
 fn begun() -> Kept {
@@ -243,6 +245,21 @@ fn a_header_that_a_clean_end_could_not_sync_is_not_relied_on_by_the_next_process
     let again = after(next.tape.after_power_failure());
     assert!(again.store.report().is_clean(), "{}", again.store.report());
     assert_eq!((again.read(1), again.read(2)), (Some(record(1, 1)), Some(record(2, 1))));
+}
+
+#[test]
+fn what_the_directory_says_is_not_relied_on_after_it_could_not_be_changed_for_good() {
+    let kept = begun();
+    let identity = kept.dir.path().join("identity.json");
+    let in_the_way = kept.dir.path().join("identity.new");
+    fs::create_dir(&in_the_way).unwrap();
+    kept.write([record(1, 1)]);
+    assert_eq!(kept.store.statistics().log_failures, 1);
+    // What is left if the sync of the directory fails, which comes last.
+    fs::remove_dir(&in_the_way).unwrap();
+    declare(&identity, &options().identity, FORMAT).unwrap();
+    kept.store.close().unwrap();
+    assert!(fs::read_to_string(identity).unwrap().contains("\"format\": 1,"));
 }
 
 #[test]
