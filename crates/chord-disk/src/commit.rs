@@ -16,8 +16,8 @@ use crate::store::Sync;
 /// How long to wait before what could not be kept in quarantine is tried again.
 const KEEP_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How long no log is tried after one could not be begun, as on a disk without room for it: seldom enough that trying costs
-/// nothing, and soon enough that nobody need restart the node.
+/// How long no log is tried after one could not be begun, as on a disk without room for it, or after two have failed within
+/// that time: seldom enough that trying costs nothing, and soon enough that nobody need restart the node.
 const BEGIN_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// This part of what may wait may be in the log alone before the tree is filled.
@@ -94,8 +94,10 @@ struct Journal {
     log: Option<Log>,
     /// The one before has failed.
     is_spoilt: bool,
-    /// When one could not be begun.
+    /// When one could not be begun, or was not to be begun again.
     tried: Option<Instant>,
+    /// When one has failed last.
+    failed: Option<Instant>,
 }
 
 impl Journal {
@@ -118,7 +120,7 @@ impl Journal {
     fn is_ready(&mut self, engine: &Engine) -> bool {
         if self.log.is_none() && self.tried.is_none_or(|tried| tried.elapsed() >= BEGIN_AGAIN_AFTER) {
             if let Ok(log) = self.begin(engine) {
-                *self = Self { log: Some(log), ..Self::default() };
+                *self = Self { log: Some(log), failed: self.failed, ..Self::default() };
             } else {
                 self.tried = Some(Instant::now());
                 engine.log_failures.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +162,10 @@ impl Journal {
             engine.pending_mut().pass_over(log.next());
         }
         self.is_spoilt = true;
+        let failed = self.failed.replace(Instant::now());
+        if failed.is_some_and(|failed| failed.elapsed() < BEGIN_AGAIN_AFTER) {
+            self.tried = self.failed;
+        }
         engine.log_failures.fetch_add(1, Ordering::Relaxed);
     }
 }

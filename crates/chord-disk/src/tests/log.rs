@@ -248,6 +248,23 @@ fn a_header_that_a_clean_end_could_not_sync_is_not_relied_on_by_the_next_process
 }
 
 #[test]
+fn a_log_that_fails_again_and_again_is_not_begun_for_each_write() {
+    let kept = begun();
+    kept.write([record(1, 1)]);
+    for n in [2, 4] {
+        kept.tape.fail_alone(File::Log, Failure::Sync);
+        kept.write([record(n, 1)]);
+        kept.tape.fail(None);
+        kept.write([record(n + 1, 1)]);
+    }
+    assert_eq!(kept.store.statistics().log_failures, 2);
+    let writes = kept.writes(File::Log);
+    kept.write([record(6, 1)]);
+    assert_eq!(kept.writes(File::Log), writes, "it is not begun again");
+    assert!((5..7).all(|n| is_in(&kept.cut_off().tree, n)));
+}
+
+#[test]
 fn what_the_directory_says_is_not_relied_on_after_it_could_not_be_changed_for_good() {
     let kept = begun();
     let identity = kept.dir.path().join("identity.json");
