@@ -305,6 +305,7 @@ fn look(
 
 /// Opens the file and checks that each page is as it was written; tells whether there was none before.
 pub(crate) fn open_file(medium: &Medium, cache_bytes: usize) -> Result<(Database, bool), Fault> {
+    medium.make_sure_of_file().map_err(Fault::Io)?;
     open_backend(medium.open().map_err(Fault::Io)?, cache_bytes)
 }
 

@@ -8,6 +8,7 @@
 //! | `identity.json` | whose it is: ring, ring size, node, and the version of the format |
 //! | `records.redb` | the tree: the records, in the order of their positions |
 //! | `records.log` | the log: what was written last, until it is in the tree too |
+//! | `records.unsynced` | there while a sync of the tree has failed and it was not written anew |
 //! | `peers.json` | peers that the node remembers, to join again through |
 //! | `lock` | held by the process that uses the directory, with its number inside |
 //! | `*.damaged-N`, `quarantine-N.jsonl` | what was found damaged and set aside; safe to delete |

@@ -52,6 +52,12 @@ impl Medium {
         Self { is_file: true, ..Self::with_opener(path, opener) }
     }
 
+    /// The same, with a file beside it from when a sync of it has failed until it was written anew.
+    pub(crate) fn with_marker(self) -> Self {
+        let marker = Some(self.path.with_extension("unsynced"));
+        Self { trouble: Arc::new(Trouble { marker, ..Trouble::default() }), ..self }
+    }
+
     /// Something else in its place.
     pub(crate) fn with_opener(path: PathBuf, opener: Box<Opener>) -> Self {
         Self { path, opener, is_file: false, trouble: Arc::default() }
@@ -128,7 +134,24 @@ impl Medium {
         let copy = self.path.with_extension("copy");
         fs::copy(&self.path, &copy)?;
         File::open(&copy)?.sync_all()?;
-        directory::rename(&copy, &self.path)
+        directory::rename(&copy, &self.path)?;
+        self.trouble.remove_marker();
+        Ok(())
+    }
+
+    /// Writes the file anew if a sync of it has failed before, perhaps in a process that is gone, unless it is in use.
+    pub(crate) fn make_sure_of_file(&self) -> io::Result<()> {
+        if !self.trouble.is_marked()? {
+            return Ok(());
+        }
+        if self.is_missing()? {
+            self.trouble.remove_marker();
+            return Ok(());
+        }
+        let locked = self.open()?;
+        let done = self.rewrite();
+        locked.close()?;
+        done
     }
 }
 
@@ -239,6 +262,8 @@ pub(crate) struct Trouble {
     state: Mutex<State>,
     closing: Condvar,
     sync_failed: AtomicBool,
+    /// A file that says so to the next process, for which the system may have taken for written what is not.
+    marker: Option<PathBuf>,
     syncs: AtomicU64,
 }
 
@@ -304,6 +329,21 @@ impl Trouble {
 
     pub(crate) fn sync_has_failed(&self) {
         self.sync_failed.store(true, Ordering::Release);
+        if let Some(marker) = &self.marker {
+            // If not even that can be written, this process knows, and only its end before the file is written anew can
+            // have it forgotten.
+            let marked = File::create(marker).and_then(|file| file.sync_all());
+            let _ = marked.and_then(|()| directory::sync_parent(marker));
+        }
+    }
+
+    fn is_marked(&self) -> io::Result<bool> {
+        self.marker.as_ref().map_or(Ok(false), |marker| marker.try_exists())
+    }
+
+    /// If it stays, the file is written anew once more than need be.
+    fn remove_marker(&self) {
+        let _ = self.marker.as_ref().map(fs::remove_file);
     }
 
     pub(crate) fn syncs(&self) -> u64 {

@@ -42,6 +42,7 @@ impl Files {
     /// Those of a data directory.
     pub(crate) fn of(dir: &Path) -> Self {
         let [tree, log] = [RECORDS_FILE, LOG_FILE].map(|name| Medium::file(dir.join(name)));
+        let tree = tree.with_marker();
         Self { tree, log: Place { medium: log, half_bytes: HALF_BYTES, merge_after: MERGE_AFTER } }
     }
 }

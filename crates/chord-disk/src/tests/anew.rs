@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chord_kv::{Record, Store};
+use chord_kv::{Health, Record, Store};
 use redb::StorageBackend;
 use tempfile::TempDir;
 
-use super::{options, record, scratch, wait_durable};
+use super::{options, record, scratch, wait_durable, wait_until};
 use crate::DiskStore;
 use crate::medium::{Medium, open_file};
 use crate::store::{Files, RECORDS_FILE};
@@ -57,7 +57,8 @@ fn unsteady(dir: &Path, syncs_left: &Arc<AtomicU64>) -> Files {
     let open = move |path: &Path| -> io::Result<Box<dyn StorageBackend>> {
         Ok(Box::new(Unsteady { file: open_file(path)?, syncs_left: Arc::clone(&syncs_left) }))
     };
-    Files { tree: Medium::file_through(dir.join(RECORDS_FILE), Box::new(open)), ..Files::of(dir) }
+    let tree = Medium::file_through(dir.join(RECORDS_FILE), Box::new(open));
+    Files { tree: tree.with_marker(), ..Files::of(dir) }
 }
 
 fn write(store: &DiskStore, n: u32) {
@@ -81,6 +82,43 @@ fn killed() -> TempDir {
         fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
     }
     copy
+}
+
+/// The file of the tree itself, whatever its name, and whether it is said to be unsynced.
+#[cfg(unix)]
+fn tree_of(dir: &Path) -> (u64, bool) {
+    let file = fs::metadata(dir.join(RECORDS_FILE)).unwrap();
+    (std::os::unix::fs::MetadataExt::ino(&file), dir.join("records.unsynced").exists())
+}
+
+/// The system may take for written what a failed sync should have written, and show it to the next process.
+#[cfg(unix)]
+#[test]
+fn a_tree_whose_sync_has_failed_is_written_anew_by_the_next_process() {
+    let dir = killed();
+    let syncs_left = Arc::new(AtomicU64::new(u64::MAX));
+    let store = DiskStore::open_on(unsteady(dir.path(), &syncs_left), dir.path(), options()).unwrap();
+    write(&store, 5);
+    syncs_left.store(0, Ordering::Relaxed);
+    store.want_tree();
+    wait_until("the failure is known", || store.health() != Health::Good);
+    store.close().unwrap_err();
+    let (unsynced, is_marked) = tree_of(dir.path());
+    assert!(is_marked);
+
+    // Nor does it help that the next one cannot sync it either.
+    syncs_left.store(0, Ordering::Relaxed);
+    DiskStore::open_on(unsteady(dir.path(), &syncs_left), dir.path(), options()).unwrap_err();
+    assert!(tree_of(dir.path()).1);
+    let before = tree_of(dir.path()).0;
+    let store = DiskStore::open(dir.path(), options()).unwrap();
+    assert!(store.report().is_clean(), "{}", store.report());
+    assert!((1..6).all(|n| read(&store, n) == Some(record(n, 1))));
+    let (synced, is_marked) = tree_of(dir.path());
+    assert!(![unsynced, before].contains(&synced) && !is_marked);
+    store.close().unwrap();
+    DiskStore::open(dir.path(), options()).unwrap();
+    assert_eq!(tree_of(dir.path()), (synced, false), "once is enough");
 }
 
 #[test]
