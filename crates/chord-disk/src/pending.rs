@@ -117,12 +117,17 @@ impl Pending {
 
     /// What all of it takes in memory.
     pub(crate) fn bytes(&self) -> u64 {
-        self.waiting_bytes + self.committing_bytes + self.logged_bytes + self.merging_bytes
+        self.unsynced_bytes() + self.logged_bytes()
     }
 
     /// What is not durable.
     pub(crate) fn unsynced_bytes(&self) -> u64 {
         self.waiting_bytes + self.committing_bytes
+    }
+
+    /// What is durable and not in the tree.
+    pub(crate) fn logged_bytes(&self) -> u64 {
+        self.logged_bytes + self.merging_bytes
     }
 
     pub(crate) fn waiting_bytes(&self) -> u64 {

@@ -159,6 +159,9 @@ pub struct Statistics {
     pub set_aside: u64,
     /// How many bytes of records wait for the disk.
     pub pending_bytes: u64,
+    /// How many bytes of records are in the log and not in the tree; together with those that wait they count against
+    /// [`Options::pending_bytes_limit`].
+    pub logged_bytes: u64,
 }
 
 impl DiskStore {
@@ -213,6 +216,10 @@ impl DiskStore {
 
     /// What it has done since.
     pub fn statistics(&self) -> Statistics {
+        let (pending_bytes, logged_bytes) = {
+            let pending = self.engine.pending();
+            (pending.unsynced_bytes(), pending.logged_bytes())
+        };
         Statistics {
             commits: self.engine.commits.load(Ordering::Relaxed),
             commit_time: self.engine.commit_times.total(),
@@ -221,7 +228,8 @@ impl DiskStore {
             log_failures: self.engine.log_failures.load(Ordering::Relaxed),
             damaged_reads: self.engine.damaged_reads.load(Ordering::Relaxed),
             set_aside: self.engine.damaged().records,
-            pending_bytes: self.engine.pending().unsynced_bytes(),
+            pending_bytes,
+            logged_bytes,
         }
     }
 

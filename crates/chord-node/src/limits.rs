@@ -66,7 +66,7 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Bytes of a data directory that are kept at hand in memory.
     pub cache_bytes: usize,
-    /// Bytes of records that wait for the disk. Beyond it a write is refused as busy.
+    /// Bytes of records that wait for the disk, or are in its log and not in the tree. Beyond it a write is refused as busy.
     pub pending_bytes: u64,
     /// Bytes of copies that wait for one other node. Beyond it they are left to repair, which comes within ten seconds.
     pub copies_bytes: usize,

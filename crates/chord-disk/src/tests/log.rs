@@ -265,6 +265,17 @@ fn a_log_that_fails_again_and_again_is_not_begun_for_each_write() {
 }
 
 #[test]
+fn what_is_in_the_log_alone_is_counted_until_the_tree_has_it() {
+    let kept = begun();
+    kept.write([record(1, 1)]);
+    let statistics = kept.store.statistics();
+    assert_eq!(statistics.logged_bytes, record(1, 1).size_bytes() as u64);
+    wait_until("nothing waits", || kept.store.statistics().pending_bytes == 0);
+    kept.store.fill_tree();
+    wait_until("it is in the tree", || kept.store.statistics().logged_bytes == 0);
+}
+
+#[test]
 fn what_the_directory_says_is_not_relied_on_after_it_could_not_be_changed_for_good() {
     let kept = begun();
     let identity = kept.dir.path().join("identity.json");

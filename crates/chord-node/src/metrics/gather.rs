@@ -167,6 +167,7 @@ fn store(shared: &Shared, to: &mut dyn Sink) {
     to.tell(&all::STORE_SYNCS, done.syncs);
     to.tell(&all::STORE_LOG_FAILURES, done.log_failures);
     to.tell(&all::STORE_PENDING, done.pending_bytes);
+    to.tell(&all::STORE_LOGGED, done.logged_bytes);
     to.tell(&all::STORE_DAMAGED_READS, done.damaged_reads);
     to.tell(&all::STORE_SET_ASIDE, done.set_aside);
 }

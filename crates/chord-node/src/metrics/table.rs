@@ -155,6 +155,7 @@ metrics! {
     STORE_SYNCS = counter("chord_store_syncs_total", "How often a file of the records was synced, the log or the tree.");
     STORE_LOG_FAILURES = counter("chord_store_log_failures_total", "How often the log on the disk could not be begun or written, so that the slower tree took its place.");
     STORE_PENDING = gauge("chord_store_pending_bytes", "Records that wait for the disk.").in_bytes();
+    STORE_LOGGED = gauge("chord_store_logged_bytes", "Records that are in the log on the disk and not in the tree yet; together with those that wait they count against `--pending-bytes`.").in_bytes();
     STORE_DAMAGED_READS = counter("chord_store_damaged_reads_total", "Reads of a record whose checksum is wrong.");
     STORE_SET_ASIDE = counter("chord_store_set_aside_total", "Damaged records that were set aside; other nodes have copies.");
 

@@ -101,7 +101,7 @@ pub(crate) struct LimitArgs {
 
     /// How much may wait for the disk, 1MiB to 1PiB
     ///
-    /// Beyond it a write is refused with status 503, until the disk has caught up.
+    /// What is in the log and not in the tree yet counts too. Beyond it a write is refused with status 503, until the disk has caught up.
     #[arg(long, value_name = "BYTES", env = "CHORD_PENDING_BYTES",
         value_parser = number::bytes("the memory for what waits for the disk", MEMORY_BYTES))]
     pending_bytes: Option<Bytes>,
