@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::log::{Log, Room};
+use crate::medium::Watch;
 use crate::pending::Lot;
 use crate::quarantine::{Quarantine, Raw};
 use crate::store::Sync;
@@ -42,6 +43,7 @@ struct Last {
 
 /// Commits until the engine closes, and then what is left.
 pub(crate) fn run(engine: &Engine) {
+    let _watch = Watch(engine.log.medium.trouble());
     let mut last = Last::default();
     let mut quarantine = Quarantine::new(engine.medium.path());
     let mut journal = Journal::default();

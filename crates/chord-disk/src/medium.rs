@@ -291,6 +291,19 @@ impl Cause {
     }
 }
 
+/// Sees to it that a panic of the thread which has this becomes known, since nobody does its work any more.
+pub(crate) struct Watch<'a>(pub(crate) &'a Trouble);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "a thread of the store has panicked".to_owned();
+            let remedy = "restart this node, which loses nothing that was acknowledged, and report it";
+            self.0.lock().cause = Some(Cause { reason, remedy: remedy.to_owned() });
+        }
+    }
+}
+
 impl Trouble {
     pub(crate) fn cause(&self) -> Option<Cause> {
         self.lock().cause.clone()

@@ -10,6 +10,7 @@ use crate::database::{self, Fault, LOG, LOG_MERGED, RECORDS};
 use crate::encoding;
 use crate::engine::Engine;
 use crate::handover::{Handover, Work};
+use crate::medium::Watch;
 use crate::pending::{Change, Changes, Merge};
 
 /// How long to wait after a failed transaction before the file is opened again, at first and at most: a file that cannot be
@@ -29,6 +30,7 @@ impl Drop for Ending<'_> {
 /// Fills the tree until nothing comes any more.
 pub(crate) fn run(engine: &Engine) {
     let _ending = Ending(&engine.handover);
+    let _watch = Watch(engine.medium.trouble());
     while let Some(work) = engine.handover.next() {
         let merge = engine.pending_mut().begin_merge(work == Work::Lot);
         if (work != Work::Gathered || !merge.is_empty()) && !merge_until_done(engine, &merge) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chord_kv::{Health, PageLimit, Range, Store, StoreError};
 use tempfile::TempDir;
 
-use super::tape::{Failure, Tape};
+use super::tape::{Failure, File, Tape};
 use super::{options, record, scratch, wait_durable, wait_until};
 use crate::{DiskStore, Options, Sync};
 
@@ -146,6 +146,27 @@ fn a_store_on_a_full_disk_closes_and_says_that_something_is_lost() {
     wait_until("the failure is known", || reason_of(&store).is_some());
     let refused = store.close().unwrap_err();
     assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+}
+
+#[test]
+fn a_thread_that_panics_is_known_and_asks_for_a_restart() {
+    let (tape, dir, store) = open(options());
+    let before = store.apply(vec![record(1, 1)]).unwrap();
+    wait_durable(&store, before.sequence);
+    tape.fail_alone(File::Tree, Failure::Panic);
+    store.want_tree();
+    wait_until("it is known", || {
+        reason_of(&store).is_some_and(|(reason, remedy)| {
+            reason.contains("a thread of the store has panicked") && remedy.contains("restart this node")
+        })
+    });
+    tape.fail(None);
+    let refused = store.apply(vec![record(1, 2)]).unwrap_err();
+    assert!(matches!(refused, StoreError::NotWriting { .. }), "{refused}");
+    assert_eq!(store.read(record(1, 1).position, &record(1, 1).key), Ok(Some(record(1, 1))));
+    assert!(store.close().is_err());
+    let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options()).unwrap();
+    assert_eq!(store.read(record(1, 1).position, &record(1, 1).key), Ok(Some(record(1, 1))));
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub(super) enum Failure {
     Sync,
     /// A sync takes until this is over.
     Slow,
+    /// A write fails, and who opens the file after that panics.
+    Panic,
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +160,7 @@ impl Tape {
         let medium = |file, name| {
             let tape = self.clone();
             let open = move |_: &Path| -> io::Result<Box<dyn StorageBackend>> {
+                assert!(tape.lock().check(file, &[Failure::Panic]).is_ok(), "this is what the test wants");
                 Ok(Box::new(Side { tape: tape.clone(), file }))
             };
             Medium::with_opener(dir.join(name), Box::new(open))
@@ -184,9 +187,7 @@ impl State {
         let fails = self.fails_alone.is_none_or(|alone| alone == file);
         match self.failure.filter(|failure| fails && failures.contains(failure)) {
             Some(Failure::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Failure::Read | Failure::Write | Failure::Sync | Failure::Slow) => {
-                Err(io::Error::other("the disk is broken"))
-            }
+            Some(_) => Err(io::Error::other("the disk is broken")),
             None => Ok(()),
         }
     }
@@ -225,7 +226,7 @@ impl StorageBackend for Side {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.tape.lock();
-        state.check(self.file, &[Failure::NoRoom, Failure::Write])?;
+        state.check(self.file, &[Failure::NoRoom, Failure::Write, Failure::Panic])?;
         state.do_it(Op::SetLen(self.file, to_usize(len)));
         Ok(())
     }
@@ -245,7 +246,7 @@ impl StorageBackend for Side {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.tape.lock();
-        state.check(self.file, &[Failure::NoRoom, Failure::Write])?;
+        state.check(self.file, &[Failure::NoRoom, Failure::Write, Failure::Panic])?;
         state.do_it(Op::Write { file: self.file, offset: to_usize(offset), data: data.to_vec() });
         Ok(())
     }
