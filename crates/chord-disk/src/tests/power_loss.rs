@@ -45,6 +45,7 @@ struct Run {
 
 fn run(random: &mut Random) -> Run {
     let (tape, dir) = (Tape::default(), scratch());
+    tape.note_declarations(dir.path());
     let store = DiskStore::open_on(tape.files(dir.path()), dir.path(), options()).unwrap();
     let told = tape.clone();
     store.on_durable(Box::new(move |sequence| told.note(Op::Durable(sequence))));
@@ -142,18 +143,14 @@ fn found(disk: Image, log_declared: bool, what: &str) -> Held {
     page.records.into_iter().map(|record| ((record.position, record.key.clone()), record)).collect()
 }
 
-/// Whether the log is there for good, so that the directory may say so.
-fn has_log(synced: &Image) -> bool {
-    synced.log.iter().take(8).any(|byte| *byte != 0)
-}
-
 /// The ring's own words for it: nothing that was durable is lost, and nothing comes from nowhere.
 fn check_run(seed: u64) {
     let mut random = Random(seed);
     let run = run(&mut random);
     let (mut synced, mut since) = (Image::default(), Vec::new());
     let mut syncs = [0; 2];
-    let (mut durable, mut changed) = (0, 0);
+    let (mut durable, mut changed, mut is_declared) = (0, 0, false);
+    let mut declarations = 0;
     for (at, op) in run.ops.iter().enumerate() {
         match op {
             Op::Write { .. } | Op::SetLen(..) => since.push(op.clone()),
@@ -161,13 +158,17 @@ fn check_run(seed: u64) {
                 durable = run.changes.get(&sequence.0).copied().unwrap_or(durable).max(durable);
             }
             Op::Changed(n) => changed = *n,
+            Op::Declared(it_is) => {
+                is_declared = *it_is;
+                declarations += 1;
+            }
             Op::Sync(file) => syncs[*file as usize] += 1,
         }
         if at >= run.begun && (matches!(op, Op::Sync(_)) || random.below(40) == 0) {
             for left in LEFT {
                 let what = format!("seed {seed}, after operation {at}, {left:?}");
                 let left = image(&synced, &since, left, &mut random);
-                let held = found(left, has_log(&synced), &what);
+                let held = found(left, is_declared, &what);
                 let possible = &run.moments[durable..=changed];
                 assert!(possible.contains(&held), "{what}: {} records of no moment since", held.len());
             }
@@ -178,6 +179,7 @@ fn check_run(seed: u64) {
             }
         }
     }
+    assert!(declarations >= 1, "seed {seed}: the format has never changed");
     assert!(syncs.iter().all(|n| *n >= 5), "seed {seed}: {syncs:?} syncs of tree and log");
     // After a clean end the tree alone is whole.
     synced.log.clear();

@@ -1,9 +1,9 @@
 //! A disk in memory with two files, which records what is done to them, and fails when it is told to.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use std::{fs, io};
 
 use chord_kv::Sequence;
 use redb::StorageBackend;
@@ -36,6 +36,8 @@ pub(super) enum Op {
     Durable(Sequence),
     /// Not the disk's: so many changes were made.
     Changed(usize),
+    /// Not the disk's: the directory says from now on whether there may be something in the log.
+    Declared(bool),
 }
 
 impl Op {
@@ -79,7 +81,7 @@ impl Image {
                 bytes[*offset..end].copy_from_slice(data);
             }
             Op::SetLen(file, len) => self.of_mut(*file).resize(*len, 0),
-            Op::Sync(_) | Op::Durable(_) | Op::Changed(_) => {}
+            Op::Sync(_) | Op::Durable(_) | Op::Changed(_) | Op::Declared(_) => {}
         }
     }
 }
@@ -107,6 +109,9 @@ pub(super) struct State {
     unsynced: Vec<Op>,
     pub(super) ops: Vec<Op>,
     pub(super) failure: Option<Failure>,
+    /// What says whether there may be something in the log, if that is to be noted, and what it said last.
+    identity: Option<PathBuf>,
+    is_declared: bool,
     /// Which file fails, if only one does.
     fails_alone: Option<File>,
 }
@@ -136,6 +141,11 @@ impl Tape {
     /// What is left of it when the power fails now, and the disk has written nothing that it was not told to.
     pub(super) fn after_power_failure(&self) -> Image {
         self.lock().synced.clone()
+    }
+
+    /// From now on it is noted what the directory says.
+    pub(super) fn note_declarations(&self, dir: &Path) {
+        self.lock().identity = Some(dir.join("identity.json"));
     }
 
     pub(super) fn note(&self, op: Op) {
@@ -193,6 +203,13 @@ impl State {
     }
 
     fn do_it(&mut self, op: Op) {
+        // It is changed by one step, and by who waits for that before it does anything to the log.
+        if let Some(identity) = &self.identity {
+            let is_declared = fs::read_to_string(identity).unwrap_or_default().contains("\"format\": 2,");
+            if is_declared != std::mem::replace(&mut self.is_declared, is_declared) {
+                self.ops.push(Op::Declared(is_declared));
+            }
+        }
         self.disk.apply(&op);
         match op {
             Op::Sync(file) => {
