@@ -28,7 +28,8 @@ use crate::store::{Files, Options};
 
 /// The records, on their way to the file and in it.
 ///
-/// Locks are taken in the order of the fields, and none is held while a commit is under way but by the thread whose it is.
+/// Two locks are held at once only where one is `index`, which is taken first, or where they are `database` and then `table`.
+/// While the disk is written only `database` is held, by the thread that fills the tree, and `log_declared`.
 pub(crate) struct Engine {
     pub(crate) options: Options,
     /// Of the tree. Its trouble is that of the thread that fills it.

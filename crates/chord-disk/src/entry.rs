@@ -1,5 +1,5 @@
-//! How changes lie in the log: all of one commit in one entry, which says whose it is, the how manieth, and how long, and
-//! ends with a checksum over all of that.
+//! How changes lie in the log: all of one commit in one entry, which says of which log it is, its number, and how long it is,
+//! and ends with a checksum over all of that.
 //!
 //! Entry: the mark of the log (8 bytes), the entry's number (8), the length of the changes (4), the changes, and the
 //! CRC-32 of everything before it (4). Change: 1 for a record or 0 for a removal (1), the length of its key (2), the key;

@@ -18,8 +18,9 @@ use crate::entry::{self, PAGE};
 use crate::medium::{Medium, Patient};
 use crate::pending::Changes;
 
-/// How long a half is: some tens of thousands of small records, of which many then share a page of the tree, and little
-/// enough that what is in both is read and put into the tree in a second or two at the next start.
+/// How long a half is: 2048 commits of small records, with some thousands of these where few come together, of which many
+/// then share a page of the tree; and little enough that what is in both is read and put into the tree in a second or two at
+/// the next start.
 pub(crate) const HALF_BYTES: u64 = 8 << 20;
 
 /// So long after the first change that is in the log alone all of them are put into the tree, be they ever so few: a start

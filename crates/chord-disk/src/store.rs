@@ -202,7 +202,9 @@ impl DiskStore {
         let _ = engine.declare_log(false);
         if engine.options.sync == Sync::Always {
             // The file is made now, so that no write waits for that; if that fails, the first one tries again.
-            drop(engine.begin_log(false));
+            if engine.begin_log(false).is_err() {
+                engine.log_failures.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let threads =
             Threads::start(&engine).map_err(OpenError::io("cannot start threads for", directory.path()))?;

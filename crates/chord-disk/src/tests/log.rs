@@ -248,6 +248,14 @@ fn a_header_that_a_clean_end_could_not_sync_is_not_relied_on_by_the_next_process
 }
 
 #[test]
+fn a_log_that_a_start_cannot_begin_is_counted() {
+    let tape = Tape::default();
+    tape.fail_alone(File::Log, Failure::NoRoom);
+    let kept = open(tape, options()).unwrap();
+    assert_eq!((kept.store.statistics().log_failures, kept.store.health()), (1, Health::Good));
+}
+
+#[test]
 fn a_log_that_fails_again_and_again_is_not_begun_for_each_write() {
     let kept = begun();
     kept.write([record(1, 1)]);
