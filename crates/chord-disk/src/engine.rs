@@ -259,20 +259,21 @@ impl Engine {
         let mut filling = Filling::new(limit);
         let mut passed = Passed::from(cursor.map_or(range.after, |cursor| cursor.position));
         for stretch in stretches(range, cursor)?.into_iter().flatten() {
-            self.fill(stretch, &mut filling, &mut passed)?;
+            self.fill(stretch, limit.records.get(), &mut filling, &mut passed)?;
         }
         Ok((filling.into_page(), passed))
     }
 
-    /// Adds the records of a stretch to the page, as many changes at a time as are laid over the file at once.
+    /// Adds the records of a stretch to the page of so many, as many changes at a time as are laid over the file at once.
     fn fill(
         &self,
         mut stretch: Stretch,
+        page_records: usize,
         filling: &mut Filling,
         passed: &mut Passed,
     ) -> Result<(), StoreError> {
         loop {
-            let (overlay, horizon) = self.pending().overlay(&stretch);
+            let (overlay, horizon) = self.pending().overlay(&stretch, page_records);
             let end = horizon.clone().map_or_else(|| stretch.1.clone(), Bound::Included);
             if !self.fill_over(&(stretch.0, end), overlay, filling, passed)? {
                 return Ok(());

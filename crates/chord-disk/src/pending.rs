@@ -9,7 +9,9 @@ use chord_kv::{Record, Sequence};
 
 use crate::quarantine::Raw;
 
-/// How many changes of each kind are laid over the tree at a time when a range is read, so that the lock on them is not held for long.
+/// How many changes of each kind are laid over the tree at a time when a range is read, so that the lock on them is not held
+/// for long: as many as the page may have records, within these bounds, since some may be of records that are gone.
+const OVERLAY_CHANGES_MIN: usize = 16;
 const OVERLAY_CHANGES_MAX: usize = 1024;
 
 /// What a change that removes a record counts in bytes: its slot and a share of the tree.
@@ -199,8 +201,10 @@ impl Pending {
         std::mem::take(&mut self.merging)
     }
 
-    /// The first changes of a stretch, and the slot up to which they are all; none if they all are.
-    pub(crate) fn overlay(&self, stretch: &Stretch) -> (Changes, Option<Slot>) {
+    /// The first changes of a stretch, for a page of so many records, and the slot up to which they are all; none if they all
+    /// are.
+    pub(crate) fn overlay(&self, stretch: &Stretch, page_records: usize) -> (Changes, Option<Slot>) {
+        let changes_max = page_records.clamp(OVERLAY_CHANGES_MIN, OVERLAY_CHANGES_MAX);
         let mut overlay = Changes::new();
         let mut horizon: Option<Slot> = None;
         if is_empty(stretch) {
@@ -208,10 +212,10 @@ impl Pending {
         }
         for changes in self.layers() {
             let mut n = 0;
-            for (slot, change) in changes.range(stretch.clone()).take(OVERLAY_CHANGES_MAX) {
+            for (slot, change) in changes.range(stretch.clone()).take(changes_max) {
                 overlay.insert(slot.clone(), change.clone());
                 n += 1;
-                if n == OVERLAY_CHANGES_MAX {
+                if n == changes_max {
                     let reached = slot.clone();
                     horizon = Some(horizon.map_or(reached.clone(), |other| other.min(reached)));
                 }
@@ -275,6 +279,30 @@ mod tests {
         match pending.change(&slot())? {
             Change::Put(record) => Some(record.version.time_ms()),
             Change::Gone => None,
+        }
+    }
+
+    #[test]
+    fn no_more_is_laid_over_the_tree_than_a_page_may_have() {
+        let mut pending = Pending::after(0);
+        let slot = |n: u64| (Position::from(n), Key::new(b"key").unwrap());
+        (0..100).for_each(|n| pending.put(slot(n), Change::Gone));
+        let lot = pending.begin_commit();
+        pending.end_commit(lot, 1);
+        (30..5000).for_each(|n| pending.put(slot(n), Change::Gone));
+        for (page_records, expected) in [(1, OVERLAY_CHANGES_MIN), (20, 20), (9000, OVERLAY_CHANGES_MAX)] {
+            let (mut begin, mut all) = (Bound::Unbounded, Changes::new());
+            loop {
+                let (overlay, horizon) = pending.overlay(&(begin, Bound::Unbounded), page_records);
+                assert!(overlay.len() <= 2 * expected, "{} for {page_records}", overlay.len());
+                assert!(
+                    horizon.is_none() || overlay.last_key_value().map(|(slot, _)| slot) == horizon.as_ref()
+                );
+                all.extend(overlay);
+                let Some(horizon) = horizon else { break };
+                begin = Bound::Excluded(horizon);
+            }
+            assert_eq!(all.len(), 5000);
         }
     }
 
