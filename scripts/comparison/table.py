@@ -102,7 +102,13 @@ def put(document, begin, renew):
     text = document.read_text(encoding="utf-8")
     block = block_of(text, begin)
     text = text[: block.start()] + renew(block.group(0)) + text[block.end() :]
-    document.write_text(text, encoding="utf-8")
+    # All of it or nothing: it is what people read.
+    beside = document.with_name(f"{document.name}.new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(document)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def renewed(block, rows, n_rounds, how):

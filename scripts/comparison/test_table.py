@@ -123,6 +123,21 @@ class Table(unittest.TestCase):
             put(document, RUNS, lambda block: block.replace("old", "new \\1"))
             self.assertEqual(document.read_text(encoding="utf-8"), f"a\n{BLOCK}\nb\n{RUNS}\nnew \\1\n<!-- end -->\nc\n")
 
+    def test_a_document_that_cannot_be_written_stays_as_it_was(self):
+        with tempfile.TemporaryDirectory() as folder:
+            document = pathlib.Path(folder) / "performance.md"
+            document.write_text(f"a\n{BLOCK}\nb\n", encoding="utf-8")
+            whole, written = document.read_text(encoding="utf-8"), pathlib.Path.write_text
+
+            def half(path, text, **how):
+                written(path, text[: len(text) // 2], **how)
+                raise OSError(28, "No space left on device")
+
+            with mock.patch.object(pathlib.Path, "write_text", half), self.assertRaises(OSError):
+                put(document, ONE_RUN, lambda block: block.replace("old", "new"))
+            self.assertEqual(document.read_text(encoding="utf-8"), whole)
+            self.assertEqual([path.name for path in pathlib.Path(folder).iterdir()], ["performance.md"])
+
     def test_the_last_of_several_runs_and_all_of_them_are_written_and_told_by_the_exit_code(self):
         def run(strict, busy, fails=False):
             """The exit code of two runs, and what they have written."""

@@ -111,7 +111,8 @@ pub(crate) struct BenchArgs {
     keeping: KeepingArgs,
 
     /// Put no load on the ring, and measure memory and CPU of its processes for so long, 1 to 3,600
-    #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = number::seconds,
+        conflicts_with_all = ["reads", "rate", "seconds", "pipeline", "no_fill"])]
     rest: Option<u64>,
 
     /// Print one JSON object with results and settings
@@ -220,6 +221,9 @@ impl BenchArgs {
         }
         match runs.iter().flat_map(|run| &run.operations).find_map(Measured::failure) {
             Some(failure) => bail!("not every request succeeded; the first failure: {failure}"),
+            None if runs.iter().any(Run::is_empty) => bail!(
+                "no request ended in the time that was measured, so there is nothing to tell: see whether the node or this machine stands still, or measure for more --seconds"
+            ),
             None => Ok(()),
         }
     }

@@ -123,11 +123,14 @@ impl GrowArgs {
             grown.push(self.measure_processes(n_nodes, signals).await?);
         }
         let report = Report::new(&self, grown, simulated);
-        if let Some(folder) = &self.out {
+        // What took minutes to measure is told though it cannot be written.
+        let written = self.out.as_deref().map_or(Ok(()), |folder| {
             plots::write(folder, report.processes(), report.simulated())?;
             note(format_args!("Plots and tables are in {}", folder.display()));
-        }
-        report.print(self.json)
+            Ok(())
+        });
+        report.print(self.json)?;
+        written
     }
 
     /// One ring of processes, which are gone when this returns.

@@ -40,6 +40,13 @@ pub(super) struct Run {
     pub(super) servers: Vec<Usage>,
 }
 
+impl Run {
+    /// Whether no request ended while it was measured.
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.iter().all(|measured| measured.count() == 0 && measured.errors == 0)
+    }
+}
+
 /// What was used over all measurements, warm-up included.
 #[derive(Debug, Serialize)]
 pub(super) struct Used {
@@ -309,4 +316,28 @@ pub(super) fn usage_table<'a>(used: impl IntoIterator<Item = &'a Usage>) -> Stri
         ]);
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use anyhow::anyhow;
+
+    use super::super::measured::Tally;
+    use super::super::workload::Operation;
+    use super::*;
+
+    #[test]
+    fn a_run_is_empty_unless_something_ended_in_it_be_it_a_failure() {
+        let (mut tally, now) = (Tally::new().unwrap(), Instant::now());
+        let run =
+            |tally: Tally| Run { operations: tally.operations.into(), late: tally.late, servers: Vec::new() };
+        assert!(run(Tally::new().unwrap()).is_empty());
+        tally.record(Operation::Get, Ok(()), now, now);
+        assert!(!run(tally).is_empty());
+        let mut tally = Tally::new().unwrap();
+        tally.fails(Operation::Put, &anyhow!("nobody is there"));
+        assert!(!run(tally).is_empty());
+    }
 }

@@ -21,6 +21,10 @@ const NODES: Axis = Axis::log2("nodes N");
 pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| {
         format!("cannot make the folder {} for the plots, choose another with --out", folder.display())
+    })?;
+    let tried = folder.join(".chord-bench-grow");
+    fs::write(&tried, "").and_then(|()| fs::remove_file(&tried)).with_context(|| {
+        format!("cannot write into the folder {} for the plots, choose another with --out", folder.display())
     })
 }
 

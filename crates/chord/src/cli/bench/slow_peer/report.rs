@@ -12,6 +12,9 @@ use crate::cli::bench::process::round;
 use crate::cli::output;
 use crate::cli::table::{Side, Table};
 
+/// Requests of one kind on either side of a round, below which their p99 says nothing.
+const REQUESTS_MIN: u64 = 50;
+
 /// What was seen in one round, of puts and of gets.
 pub(super) struct Round {
     pub(super) fault: Fault,
@@ -59,6 +62,8 @@ struct Row {
     longest_ms_without: f64,
     longest_ms_with: f64,
     requests: u64,
+    /// Of the side of a round that had fewest.
+    requests_min: u64,
     errors: u64,
     first_failure: Option<String>,
 }
@@ -97,6 +102,13 @@ impl Report {
             let n_failed: u64 = self.rows.iter().map(|row| row.errors).sum();
             let n_answered: u64 = self.rows.iter().map(|row| row.requests).sum();
             bail!("{n_failed} of {} requests failed; the first failure: {failure}", n_failed + n_answered);
+        }
+        if let Some(Row { fault, operation, requests_min, .. }) =
+            self.rows.iter().find(|row| row.requests_min < REQUESTS_MIN)
+        {
+            bail!(
+                "not judged: in some round only {requests_min} requests to {operation} were answered with or without a {fault} peer, and a p99 wants {REQUESTS_MIN}: take more --seconds, or a higher --rate"
+            );
         }
         let worst = self.rows.iter().max_by(|one, other| one.p99_ratio.total_cmp(&other.p99_ratio));
         let Some(Row { fault, operation, p99_ratio, .. }) = worst.filter(|row| row.p99_ratio > self.limit)
@@ -159,6 +171,7 @@ impl Row {
             longest_ms_without: round(longest_well.last().copied().unwrap_or_default()),
             longest_ms_with: round(longest_ill.last().copied().unwrap_or_default()),
             requests: seen().map(Seen::requests).sum(),
+            requests_min: seen().map(Seen::requests).min().unwrap_or_default(),
             errors: seen().map(|seen| seen.errors).sum(),
             first_failure: seen().find_map(|seen| seen.first_failure.clone()),
         }
@@ -231,8 +244,22 @@ mod tests {
         failed.rows[1].first_failure = Some("nobody was there".to_owned());
         let refused = failed.check().expect_err("whatever the ratio").to_string();
         assert_eq!(refused, "3 of 1203 requests failed; the first failure: nobody was there");
+        let mut few = report(1.4);
+        few.rows[0].requests_min = REQUESTS_MIN - 1;
+        let refused = few.check().expect_err("it says nothing").to_string();
+        assert!(refused.starts_with("not judged: in some round only 49 requests to put were"), "{refused}");
         let nameless = Report { nameless_connections: 2, ..report(1.4) };
         assert!(nameless.text().contains("2 connections between nodes were not slowed"));
+    }
+
+    #[test]
+    fn a_handful_of_requests_is_not_judged() {
+        let few = || Seen::of((0..5).map(|_| Duration::from_millis(1)));
+        let mut rounds = [round(10, 10), round(10, 10)];
+        rounds[1].ill[1] = few();
+        let refs: Vec<&Round> = rounds.iter().collect();
+        let row = |kind| Row::new(Fault::Frozen, ["put", "get"][kind], kind, &refs);
+        assert_eq!([row(0), row(1)].map(|row| row.requests_min), [100, 5]);
     }
 
     #[test]
