@@ -98,6 +98,10 @@ impl Etcd {
             GO_AWAY => bail!("the server ends the connection"),
             _ => {}
         }
+        // Whoever has answered may still say that it wants no more of the request (RFC 9113, 8.1).
+        if frame.kind == RESET && !self.streams.contains_key(&frame.stream) {
+            return Ok(Heard::Aside { n_bytes });
+        }
         let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & ENDS_STREAM != 0;
         if ends || frame.kind == RESET {
             return self.end(frame.stream, n_bytes);

@@ -262,6 +262,7 @@ fn etcd_is_asked_and_understood() {
     assert_eq!(hear(&mut door, &http2(1, 4, 1, b"\x88")), None);
     assert_eq!(hear(&mut door, &http2(0, 0, 1, &found)), None);
     assert_eq!(hear(&mut door, &http2(1, 5, 1, b"")), Some((Some(1), Ok(VALUE.to_vec()))));
+    assert_eq!(hear(&mut door, &http2(3, 0, 1, &[0; 4])), None, "it has its answer");
     assert_eq!(hear(&mut door, &http2(0, 0, 3, b"\0\0\0\0\x04\x0a\x02\x18\x05")), None);
     assert_eq!(hear(&mut door, &http2(1, 5, 3, b"")), Some((Some(2), Err("Stored".to_owned()))));
     let (number, refused) = hear(&mut door, &http2(1, 5, 5, b"\x88")).unwrap();
