@@ -246,11 +246,10 @@ impl Crawl {
             report.iter().flat_map(ReportBody::names).filter_map(|name| name.parse().ok()).collect();
         let before = self.seen.get(&name);
         let is_there = report.is_ok();
-        let answered_before = || self.heard_before.get(&name).copied().filter(|at| at.elapsed() < GONE_FOR);
         let answered_at = match before {
             _ if is_there => Some(Instant::now()),
             Some(seen) => seen.answered_at,
-            None => answered_before(),
+            None => self.heard_before.get(&name).copied().filter(|at| at.elapsed() < GONE_FOR),
         };
         let moved_before = before.and_then(|seen| seen.moved);
         let moved = report.as_ref().ok().map(moved_by);
