@@ -4,7 +4,6 @@
 //! that is no longer than a machine may stumble.
 
 #[path = "../../src/cli/bench/slow_peer/front.rs"]
-#[expect(dead_code, reason = "the benchmark slows down what the peer opens itself, too")]
 mod front;
 
 use std::io::ErrorKind;
@@ -34,6 +33,19 @@ const PEER_TAKES: Duration = Duration::from_secs(1);
 const ASKED_FOR: Duration = Duration::from_secs(2);
 const REQUESTS_MIN: usize = 300;
 
+fn port_of(name: &str) -> u16 {
+    name.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a name is HOST:PORT")
+}
+
+/// A server that listens elsewhere than its name says.
+fn server_behind(name: &str, port: u16) -> Process {
+    let (port, ring_size) = (port.to_string(), RING_SIZE.to_string());
+    let args = ["http", "server", "127.0.0.1", &port, &ring_size, "--known-as", name];
+    let mut server = Process::start(program().args(args));
+    server.wait_until_it_says(&format!("Running on {name} ")).expect("it runs");
+    server
+}
+
 /// A ring, and one of it that things can be wrong with.
 struct Ring {
     cluster: Cluster,
@@ -43,33 +55,29 @@ struct Ring {
 }
 
 impl Ring {
-    /// All but the faulty one are asked.
+    /// All but the faulty one are asked. A front stands before each: it slows what leads to the faulty one, and what that
+    /// one asks of the others.
     fn new(n_nodes: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let mut cluster = Cluster::idle(n_nodes - 1, RING_SIZE);
-        let (port, there) = (free_port(), free_port());
-        let faulty = format!("127.0.0.1:{port}");
+        let mut cluster = Cluster::idle(0, RING_SIZE);
+        let names = free_names(n_nodes, RING_SIZE);
+        let faulty = names[0].clone();
         let mut front = Front::new();
-        let stands = front.stand(("127.0.0.1", port), ("127.0.0.1", there), Whose::ToPeer);
-        runtime.block_on(stands).expect("the port is free");
-        let mut server = Process::start(program().args([
-            "http",
-            "server",
-            "127.0.0.1",
-            &there.to_string(),
-            &RING_SIZE.to_string(),
-            "--known-as",
-            &faulty,
-        ]));
-        server.wait_until_it_says(&format!("Running on {faulty} ")).expect("it runs");
-        cluster.servers.insert(faulty.clone(), server);
+        for name in names {
+            let (port, there) = (port_of(&name), free_port());
+            let whose = if name == faulty { Whose::ToPeer } else { Whose::OfPeer(faulty.clone()) };
+            let stands = front.stand(("127.0.0.1", port), ("127.0.0.1", there), whose);
+            runtime.block_on(stands).expect("the port is free");
+            cluster.servers.insert(name.clone(), server_behind(&name, there));
+        }
         let names = cluster.names();
         ask(&names[0], "create", "{}").fields(&[]);
         for name in &names[1..] {
             ask(name, "join", &json!({ "remote_node": names[0] }).to_string()).fields(&[]);
         }
         cluster.wait_until_ideal(IDEAL_LIMIT);
+        assert!(front.heard().of_peer > 0, "what the faulty one asks is told apart");
         Self { cluster, faulty, front, _runtime: runtime }
     }
 

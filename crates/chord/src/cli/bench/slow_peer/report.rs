@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::load::Seen;
 use super::{Fault, SlowPeerArgs};
+use crate::cli::bench::keeping::Kept;
 use crate::cli::bench::process::round;
 use crate::cli::output;
 use crate::cli::table::{Side, Table};
@@ -41,6 +42,8 @@ pub(super) struct Report {
     clients: u16,
     keys: u32,
     value_bytes: usize,
+    #[serde(flatten)]
+    keeping: Kept,
     /// What a median ratio may be.
     limit: f64,
     /// Connections through the proxies that were not slowed since nobody said whose they are.
@@ -86,6 +89,7 @@ impl Report {
             clients: args.clients,
             keys: args.keys,
             value_bytes: args.value_bytes,
+            keeping: args.keeping.kept(args.nodes.into()),
             limit: args.limit,
             nameless_connections: nameless,
             rows: rows.collect(),
@@ -131,7 +135,13 @@ impl Report {
             table.row(row.cells());
         }
         let mut text = table.render();
-        text.push_str("Times are in milliseconds.\n");
+        let _ = writeln!(
+            text,
+            "Times are in milliseconds, of {} nodes with {}, and {} requests a second.",
+            self.nodes,
+            self.keeping.text(),
+            self.requests_per_second
+        );
         if self.nameless_connections > 0 {
             let _ = writeln!(
                 text,
@@ -207,6 +217,7 @@ fn median(figures: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::bench::keeping::KeepingArgs;
 
     /// A hundred requests of which two took so many milliseconds, and the others one.
     fn seen(ms: u64) -> Seen {
@@ -231,6 +242,7 @@ mod tests {
             clients: 1,
             keys: 1,
             value_bytes: 1,
+            keeping: KeepingArgs::in_memory().kept(5),
             limit,
             nameless_connections: 0,
             rows: rows(Fault::Slow),
