@@ -22,6 +22,7 @@ mod operation;
 mod outbox;
 mod recall;
 mod repair;
+mod rivals;
 mod serve;
 mod settings;
 mod status;
@@ -257,8 +258,10 @@ pub struct Replicator {
     neighbours: Neighbours,
     tenure: Tenure,
     group: OwnGroup,
-    /// The latest group that others know of this node.
+    /// The group that the next one has to surpass: of this node, or of a rival.
     known_group_id: Option<Version>,
+    /// The latest group of another owner that members have refused this one's for.
+    rival: Option<Version>,
     holdings: Holdings,
     unreliable: Unreliable,
     works: Works,
@@ -321,6 +324,7 @@ impl Replicator {
             neighbours: Neighbours::default(),
             group,
             known_group_id: None,
+            rival: None,
             holdings: Holdings::default(),
             unreliable: Unreliable::default(),
             works: Works::default(),
@@ -563,12 +567,8 @@ impl Replicator {
             Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
         };
         let answer = answer.map(|answer| answer.body);
-        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer
-            && known.writer() == self.me.position
-            && known.can_be_surpassed()
-        {
-            // An earlier life of this node made it, by another clock perhaps.
-            self.known_group_id = self.known_group_id.max(Some(*known));
+        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer {
+            self.heard_of_later_group(*known);
         }
         if changes || self.known_group_id.is_some_and(|known| known > self.group.group.id) {
             self.regroup();

@@ -519,10 +519,13 @@ impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
 
     /// What a read of that key is answered within a second.
     fn get(&mut self, key: &Key) -> Option<Result<Option<Record>, OperationError>> {
+        self.operate(key, Operation::Get)
+    }
+
+    fn operate(&mut self, key: &Key, operation: Operation) -> Option<Result<Option<Record>, OperationError>> {
         self.ended.clear();
         let until = Duration::from_millis(self.now_ms + 900);
-        let (operation, consistency) = (Operation::Get, Consistency::Usual);
-        let key = key.clone();
+        let (key, consistency) = (key.clone(), Consistency::Usual);
         self.feed(Input::Operate {
             token: Token(7),
             position: key.position(size()),
@@ -666,4 +669,43 @@ fn an_owner_vouches_for_what_it_had_until_another_came_between() {
     };
     assert!(is_settled(lost));
     assert!(!is_settled(Range { after: own.up_to, up_to: lost.up_to }), "it never had that");
+}
+
+#[test]
+fn an_owner_surpasses_a_later_group_of_another_only_while_its_predecessor_names_it() {
+    let key = key_owned(true);
+    let put = Operation::Change {
+        change: Change::Set(Value::new(b"new", 100).expect("it is short")),
+        condition: Condition::Always,
+        expiry: Expiry::Never,
+    };
+    let rival = Version::new(5_000, 0, peer(2).position);
+    let is_named = Arc::new(AtomicBool::new(true));
+    let has_rival = Arc::new(AtomicBool::new(false));
+    let others = owner_of(record(key.as_bytes(), key.position(size())));
+    let neighbour = {
+        let (is_named, has_rival) = (is_named.clone(), has_rival.clone());
+        move |request: &PeerRequest| {
+            let body = match request {
+                PeerRequest::Vouch => AnswerBody::Vouched(is_named.load(Ordering::Relaxed)),
+                PeerRequest::Store { group, .. } if has_rival.load(Ordering::Relaxed) && group.id < rival => {
+                    AnswerBody::Refused(Denial::OldGroup { known: rival })
+                }
+                PeerRequest::Store { .. } => AnswerBody::Stored { newer: Vec::new() },
+                request => return others(request),
+            };
+            Ok(PeerAnswer { leaving: false, body })
+        }
+    };
+    let mut pair = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), neighbour);
+    pair.join();
+    pair.pass(1_000);
+    assert!(matches!(pair.operate(&key, put.clone()), Some(Ok(_))));
+    has_rival.store(true, Ordering::Relaxed);
+    is_named.store(false, Ordering::Relaxed);
+    let refused = Some(Err(OperationError::TooFewCopies { copies: 1, wanted: 2 }));
+    assert_eq!(pair.operate(&key, put.clone()), refused, "the rival may be right");
+    assert!(pair.node.status().is_complete);
+    is_named.store(true, Ordering::Relaxed);
+    assert!(matches!(pair.operate(&key, put), Some(Ok(_))));
 }

@@ -72,8 +72,9 @@ impl Holdings {
             let is_rival = holding.is_current(now) && overlap(holding.group.range(), group.range());
             holding.group.owner != group.owner && is_rival && holding.group.id > group.id
         };
-        if self.kept.iter().any(is_later) {
-            return Err(Denial::NotOwner);
+        let rivals = self.kept.iter().filter(|holding| is_later(holding));
+        if let Some(known) = rivals.map(|holding| holding.group.id).max() {
+            return Err(Denial::OldGroup { known });
         }
         match self.kept.iter_mut().find(|holding| holding.group.owner == group.owner) {
             Some(holding) if holding.group.id > group.id => {

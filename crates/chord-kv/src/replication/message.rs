@@ -394,10 +394,11 @@ pub enum Denial {
     /// It is in no ring.
     #[error("this node is in no ring")]
     NotMember,
-    /// It owns these records itself, or knows a later group of another owner.
+    /// It owns these records itself.
     #[error("another node owns these records by now")]
     NotOwner,
-    /// It knows a later group of the same owner, from before that was started again perhaps.
+    /// It knows a later group of the same owner, from before that was started again perhaps, or of another one for a part of
+    /// the same range.
     #[error("this group is older than {known}")]
     OldGroup {
         /// The later one.

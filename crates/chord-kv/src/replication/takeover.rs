@@ -35,9 +35,10 @@ impl Replicator {
         self.tenure.answers_for(position)
     }
 
-    /// Asks the predecessor, if it has to vouch.
+    /// Asks the predecessor, if it has to vouch, or if there is a rival.
     pub(super) fn seek_vouching(&mut self) {
-        let Some((predecessor, epoch)) = self.tenure.question() else { return };
+        let again = self.rival.and_then(|_| self.tenure.vouched_by());
+        let Some((predecessor, epoch)) = self.tenure.question().or(again) else { return };
         #[cfg(feature = "defects")]
         if self.settings.has(super::Defect::AnswersUnvouched) {
             self.tenure.vouch(&predecessor, epoch);
@@ -54,8 +55,10 @@ impl Replicator {
             self.vouching = None;
         }
         self.vouch_due_at = self.now.elapsed + VOUCH_PAUSE;
+        let rival = self.rival.take(); // Whoever refuses because of it says so again.
         // Those who keep no records cannot tell, and are believed to name this node.
         if matches!(answer, Ok(AnswerBody::Vouched(true)) | Err(Failure::Garbled)) {
+            self.surpass(rival, peer, epoch);
             self.tenure.vouch(peer, epoch);
             self.note_own();
             self.follow_range_with_feed();
@@ -156,7 +159,7 @@ impl Replicator {
         }
         self.outputs.push_back(Output::Event(Event::Lost(lost - self.lost)));
         self.lost = lost;
-        self.tenure.lose_records();
+        self.tenure.doubt_records();
         self.holdings.doubt();
         self.drive_takeover();
         true

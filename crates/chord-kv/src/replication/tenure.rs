@@ -159,6 +159,12 @@ impl Tenure {
         Some((predecessor.clone(), Epoch(self.epoch)))
     }
 
+    /// The predecessor, if it has vouched.
+    pub(super) fn vouched_by(&self) -> Option<(Peer, Epoch)> {
+        let predecessor = self.predecessor.as_ref().filter(|peer| self.vouched == Some(peer.position))?;
+        Some((predecessor.clone(), Epoch(self.epoch)))
+    }
+
     /// That predecessor names this node as its successor. It counts as long as it is the predecessor.
     pub(super) fn vouch(&mut self, predecessor: &Peer, asked: Epoch) {
         if self.question() != Some((predecessor.clone(), asked)) {
@@ -172,8 +178,8 @@ impl Tenure {
         self.shrink_missing(after);
     }
 
-    /// Some record is not there any more, and nobody knows which.
-    pub(super) fn lose_records(&mut self) {
+    /// Some record is not there any more, or was written by another, and nobody knows which.
+    pub(super) fn doubt_records(&mut self) {
         if let Some(range) = self.range() {
             self.is_undisturbed = false;
             self.miss(range);

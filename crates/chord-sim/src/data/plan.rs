@@ -72,6 +72,10 @@ pub enum Mishap {
     Mend,
     /// Messages to and from a host take so much longer; zero ends it.
     Slow(HostId, Duration),
+    /// Questions get to and from a host, and no answer does.
+    NoAnswers(HostId),
+    /// Answers get to and from it again.
+    AnswersAgain(HostId),
     /// So many of all messages are lost from now on.
     Loss(f64),
     /// All processes end at one instant, and are started again in any order, the last one so much later.
@@ -101,6 +105,8 @@ impl fmt::Display for Mishap {
             }
             Self::Mend => f.write_str("all cuts are mended"),
             Self::Slow(host, by) => write!(f, "messages of host {} take {by:?} longer", host.0),
+            Self::NoAnswers(host) => write!(f, "no answer gets to or from host {}", host.0),
+            Self::AnswersAgain(host) => write!(f, "answers get to and from host {} again", host.0),
             Self::Loss(rate) => write!(f, "{:.0} % of messages are lost", rate * 100.0),
             Self::Blackout(within) => write!(f, "all crash at once, and start again within {within:?}"),
             Self::Trouble(host, Some(trouble)) => write!(f, "the store of host {} {trouble}", host.0),
@@ -210,7 +216,10 @@ impl DataPlan {
         }
         let slowest_ms = if random.random_bool(0.5) { 60 } else { 600 };
         let network = draw_network(class, &mut random);
-        let mishaps = draw_mishaps(class, keeping, hosts, length, &mut random);
+        let mut mishaps = draw_mishaps(class, keeping, hosts, length, &mut random);
+        if class == Class::Rough {
+            add_answers_lost(&mut mishaps, hosts, length, seed);
+        }
         let habits = Habits {
             conditions: random.random_bool(0.5),
             expiry: random.random_bool(0.4),
@@ -326,6 +335,7 @@ enum Draw {
     Freeze,
     Cut,
     Slow,
+    NoAnswers,
     Loss,
     Blackout,
     Trouble,
@@ -363,6 +373,26 @@ fn draw_mishaps(
         timed.push((at, mishap));
         timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
     }
+    in_order(timed)
+}
+
+/// In some plans answers to and from a host are lost for a while. Drawn apart, so that all else is as in plans that knew none.
+fn add_answers_lost(mishaps: &mut Vec<TimedMishap>, hosts: usize, length: Duration, seed: u64) {
+    let mut random = Pcg64Mcg::seed_from_u64(seed ^ 9);
+    if random.random_bool(0.7) {
+        return;
+    }
+    let mut timed: Vec<_> = mishaps.drain(..).map(|timed| (timed.at, timed.mishap)).collect();
+    for _ in 0..random.random_range(1..=3) {
+        let at = length.mul_f64(random.random());
+        let (mishap, undone) = draw_mishap(Draw::NoAnswers, hosts, &mut random);
+        timed.push((at, mishap));
+        timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
+    }
+    *mishaps = in_order(timed);
+}
+
+fn in_order(mut timed: Vec<(Duration, Mishap)>) -> Vec<TimedMishap> {
     timed.sort_by_key(|(at, _)| *at);
     let number = |(number, (at, mishap))| TimedMishap { number, at, mishap };
     timed.into_iter().enumerate().map(number).collect()
@@ -402,6 +432,7 @@ fn draw_mishap(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Mishap, Opti
             (Mishap::Slow(host, by), Some(Mishap::Slow(host, Duration::ZERO)))
         }
         Draw::Blackout => (Mishap::Blackout(Duration::from_millis(random.random_range(0..6_000))), None),
+        Draw::NoAnswers => (Mishap::NoAnswers(host), Some(Mishap::AnswersAgain(host))),
         Draw::Loss => (Mishap::Loss(random.random_range(0.0..0.4)), Some(Mishap::Loss(0.0))),
     }
 }

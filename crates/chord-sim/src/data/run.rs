@@ -196,6 +196,8 @@ impl DataRun {
                 world.network.slow.retain(|(other, _)| *other != host);
                 world.network.slow.push((host, by));
             }
+            Mishap::NoAnswers(host) => _ = world.network.unanswered.insert(host),
+            Mishap::AnswersAgain(host) => _ = world.network.unanswered.remove(&host),
             Mishap::Loss(rate) => world.network.loss = rate,
             Mishap::Blackout(within) => {
                 self.passed.marks.blackouts += 1;
@@ -282,6 +284,8 @@ impl DataRun {
             | Mishap::Cut(_)
             | Mishap::Mend
             | Mishap::Slow(..)
+            | Mishap::NoAnswers(_)
+            | Mishap::AnswersAgain(_)
             | Mishap::Loss(_)
             | Mishap::Blackout(_)
             | Mishap::Trouble(..) => true,
@@ -319,6 +323,7 @@ impl DataRun {
         };
         world.is_ideal()
             && world.network.cuts.is_empty()
+            && world.network.unanswered.is_empty()
             && world.hosts().all(|host| !world.is_asleep(host) && !world.is_leaving(host) && is_ready(host))
     }
 

@@ -61,6 +61,10 @@ pub enum Fault {
     Mend,
     /// Messages to and from a host take so much longer; zero ends it.
     Slow(HostId, Duration),
+    /// Questions get to and from a host, and no answer does.
+    NoAnswers(HostId),
+    /// Answers get to and from it again.
+    AnswersAgain(HostId),
     /// So many of all messages are lost from now on: 0.0 to 1.0.
     Loss(f64),
     /// A client asks a host for the owner of a position.
@@ -95,6 +99,8 @@ impl fmt::Display for Fault {
             }
             Self::Mend => f.write_str("all cuts are mended"),
             Self::Slow(host, by) => write!(f, "messages of host {} take {by:?} longer", host.0),
+            Self::NoAnswers(host) => write!(f, "no answer gets to or from host {}", host.0),
+            Self::AnswersAgain(host) => write!(f, "answers get to and from host {} again", host.0),
             Self::Loss(rate) => write!(f, "{:.0} % of messages are lost", rate * 100.0),
             Self::LookUp(host, target) => {
                 write!(f, "a client asks host {} for the owner of {target}", host.0)
@@ -161,7 +167,10 @@ impl Plan {
         let length = Duration::from_millis(random.random_range(5_000..40_000));
         let clocks = (0..hosts).map(|_| random.random_range(CLOCKS)).collect();
         let network = draw_network(kind, &mut random);
-        let faults = draw_faults(kind, hosts, length, &mut random);
+        let mut faults = draw_faults(kind, hosts, length, &mut random);
+        if kind == Kind::Wild {
+            add_answers_lost(&mut faults, hosts, length, seed);
+        }
         let seeds = match kind {
             Kind::Assured => 0, // The proof needs none.
             Kind::Wild => random.random_range(0..=SEEDS_MAX),
@@ -259,6 +268,7 @@ enum Draw {
     Freeze,
     Cut,
     Slow,
+    NoAnswers,
     Loss,
     LookUp,
 }
@@ -283,6 +293,26 @@ fn draw_faults(kind: Kind, hosts: usize, length: Duration, random: &mut Pcg64Mcg
         timed.push((at, fault));
         timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
     }
+    in_order(timed)
+}
+
+/// In some plans answers to and from a host are lost for a while. Drawn apart, so that all else is as in plans that knew none.
+fn add_answers_lost(faults: &mut Vec<Timed>, hosts: usize, length: Duration, seed: u64) {
+    let mut random = Pcg64Mcg::seed_from_u64(seed ^ 9);
+    if random.random_bool(0.7) {
+        return;
+    }
+    let mut timed: Vec<_> = faults.drain(..).map(|timed| (timed.at, timed.fault)).collect();
+    for _ in 0..random.random_range(1..=3) {
+        let at = length.mul_f64(random.random());
+        let (fault, undone) = draw_fault(Draw::NoAnswers, hosts, &mut random);
+        timed.push((at, fault));
+        timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
+    }
+    *faults = in_order(timed);
+}
+
+fn in_order(mut timed: Vec<(Duration, Fault)>) -> Vec<Timed> {
     timed.sort_by_key(|(at, _)| *at);
     let number = |(number, (at, fault))| Timed { number, at, fault };
     timed.into_iter().enumerate().map(number).collect()
@@ -310,6 +340,7 @@ fn draw_fault(draw: Draw, hosts: usize, random: &mut Pcg64Mcg) -> (Fault, Option
             let by = Duration::from_millis(random.random_range(50..2_000));
             (Fault::Slow(host, by), Some(Fault::Slow(host, Duration::ZERO)))
         }
+        Draw::NoAnswers => (Fault::NoAnswers(host), Some(Fault::AnswersAgain(host))),
         Draw::Loss => (Fault::Loss(random.random_range(0.0..0.6)), Some(Fault::Loss(0.0))),
         Draw::LookUp => (Fault::LookUp(host, Position::from(random.random_range(0..1_u64 << BITS))), None),
     }

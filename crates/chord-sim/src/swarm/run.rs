@@ -197,7 +197,12 @@ impl Run {
             }
             Fault::Freeze(host) | Fault::Thaw(host) => is_up(host),
             Fault::LookUp(host, _) => is_up(host) && !world.is_asleep(*host),
-            Fault::Cut(..) | Fault::Mend | Fault::Slow(..) | Fault::Loss(_) => true,
+            Fault::Cut(..)
+            | Fault::Mend
+            | Fault::Slow(..)
+            | Fault::NoAnswers(_)
+            | Fault::AnswersAgain(_)
+            | Fault::Loss(_) => true,
         }
     }
 
@@ -219,6 +224,8 @@ impl Run {
                 world.network.slow.retain(|(other, _)| *other != host);
                 world.network.slow.push((host, by));
             }
+            Fault::NoAnswers(host) => _ = world.network.unanswered.insert(host),
+            Fault::AnswersAgain(host) => _ = world.network.unanswered.remove(&host),
             Fault::Loss(rate) => world.network.loss = rate,
         }
     }

@@ -70,6 +70,17 @@ pub struct Network {
     pub cuts: Vec<Cut>,
     /// Hosts whose every message, either way, takes so much longer.
     pub slow: Vec<(HostId, Duration)>,
+    /// Hosts to and from which questions get through, and no answer does.
+    pub unanswered: BTreeSet<HostId>,
+}
+
+/// What a message is to whoever sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It wants an answer.
+    Question,
+    /// It is one.
+    Answer,
 }
 
 impl Network {
@@ -83,6 +94,7 @@ impl Network {
             lateness: Duration::ZERO,
             cuts: Vec::new(),
             slow: Vec::new(),
+            unanswered: BTreeSet::new(),
         }
     }
 
@@ -101,9 +113,11 @@ impl Network {
         &self,
         (from, from_place): (HostId, Place),
         (to, to_place): (HostId, Place),
+        role: Role,
         random: &mut Pcg64Mcg,
     ) -> [Option<Duration>; 2] {
-        if self.is_cut(from, to) || (self.loss > 0.0 && random.random_bool(self.loss)) {
+        let is_unheard = role == Role::Answer && [from, to].iter().any(|host| self.unanswered.contains(host));
+        if self.is_cut(from, to) || is_unheard || (self.loss > 0.0 && random.random_bool(self.loss)) {
             return [None, None];
         }
         let is_doubled = self.duplication > 0.0 && random.random_bool(self.duplication);

@@ -1,6 +1,7 @@
 //! Requests between hosts: sent, answered, refused, lost, given up.
 
 use super::host::{Down, Origin};
+use super::network::Role;
 use super::{
     Answer, Asker, Call, CallId, Content, DataRequest, Event, Failure, HostId, Incoming, Input, LookupId,
     Loss, NodeName, Parcel, Request, RequestId, State, Time, World,
@@ -92,7 +93,11 @@ impl World {
         self.n_messages += 1;
         let life = self.hosts[from.0 as usize].life;
         let place = |host: HostId| (host, self.hosts[host.0 as usize].place);
-        let [first, second] = self.network.arrivals(place(from), place(to), &mut self.random);
+        let role = match &content {
+            Content::Request { .. } | Content::DataRequest { .. } => Role::Question,
+            Content::Answer { .. } | Content::DataAnswer { .. } => Role::Answer,
+        };
+        let [first, second] = self.network.arrivals(place(from), place(to), role, &mut self.random);
         // A connection delivers once. What goes between nodes may be sent again by whoever had no answer; a client's operation
         // is sent again only by who knows that it is.
         let is_once = matches!(&content, Content::DataRequest { request, .. } if matches!(**request, DataRequest::Operate { .. }));

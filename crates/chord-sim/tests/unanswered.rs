@@ -1,0 +1,89 @@
+//! What clients of the others feel of a node whose questions arrive and whose answers, and the answers to it, do not.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::time::Duration;
+
+use chord_kv::replication::{self, Change, Condition, Consistency, Expiry, Operation};
+use chord_kv::{Key, Value};
+use chord_ring::{Config, Peer, RingName, RingSize, RingTag};
+use chord_sim::world::{
+    ActionId, DataSettings, HostId, Keeping, Latency, Network, Settings, Time, Wish, World,
+};
+use rand::RngExt;
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
+
+const HOSTS: u32 = 7;
+
+/// How long the fault lasts.
+const FAULT: Duration = Duration::from_secs(20);
+
+/// Pause between two writes.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// After so long a node that does not answer has been dropped, and another has taken its place.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a write may take from then on.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+
+fn world(seed: u64) -> (World, Vec<HostId>) {
+    let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
+    let data = DataSettings {
+        replication: replication::Settings::new(RingSize::DEFAULT),
+        keeping: Keeping::Memory,
+        sync_max: Duration::from_millis(1),
+        patience: Duration::from_secs(10),
+    };
+    let settings = Settings { data: Some(data), ..Settings::new(Config::new(ring), seed) };
+    let latency = Latency::Uniform(Duration::from_micros(200), Duration::from_millis(2));
+    let mut world = World::new(settings, Network::reliable(latency));
+    let peer = |number| Peer::of_name(format!("host{number}.{seed}:1").parse().unwrap(), RingSize::DEFAULT);
+    let hosts: Vec<HostId> = (0..HOSTS).map(|number| world.add_host(peer(number)).unwrap()).collect();
+    world.start_ideal(&hosts);
+    (world, hosts)
+}
+
+fn run_for(world: &mut World, time: Duration) {
+    let until = world.now().after(time);
+    world.run_until(until);
+}
+
+/// The writes through others that took too long, or failed.
+fn delayed(seed: u64) -> Vec<String> {
+    let (mut world, hosts) = world(seed);
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    run_for(&mut world, Duration::from_secs(5));
+    let (victim, others) = hosts.split_first().unwrap();
+    world.network.unanswered.insert(*victim);
+    let began = world.now();
+    let mut asked: Vec<(Time, ActionId)> = Vec::new();
+    while world.now() < began.after(FAULT) {
+        let key = Key::new(format!("key {}", random.random_range(0..500)).as_bytes()).unwrap();
+        let operation = Operation::Change {
+            change: Change::Set(Value::new(b"value", 100).unwrap()),
+            condition: Condition::Always,
+            expiry: Expiry::Never,
+        };
+        let wish = Wish { key, operation, consistency: Consistency::Usual };
+        let host = others[random.random_range(0..others.len())];
+        asked.push((world.now(), world.operate(host, wish).unwrap()));
+        run_for(&mut world, PAUSE);
+    }
+    world.network.heal();
+    run_for(&mut world, Duration::from_secs(11));
+    let late = asked.iter().filter(|(at, _)| *at >= began.after(TAKEN_OVER_WITHIN)).filter_map(|(at, id)| {
+        let (ended, result) = world.actions()[id.0 as usize].ended.as_ref().unwrap();
+        let is_prompt = result.is_ok() && *ended <= at.after(WRITTEN_WITHIN);
+        (!is_prompt).then(|| format!("asked at {at:?}, ended at {ended:?}: {:?}", result.as_ref().err()))
+    });
+    late.collect()
+}
+
+#[test]
+fn a_node_whose_questions_arrive_and_answers_do_not_holds_up_no_writes_of_others() {
+    for seed in 0..40 {
+        let delayed = delayed(seed);
+        assert!(delayed.is_empty(), "seed {seed}: {} writes, the first {:?}", delayed.len(), delayed.first());
+    }
+}
