@@ -24,6 +24,9 @@ const OPENING_BYTES_MAX: usize = 16 << 10;
 /// Which each request of a node has in HTTP, as `docs/protocol.md` has it.
 const RING_HEADER: &str = "chord-ring-name";
 
+/// Ends the head of a request in HTTP.
+const END_OF_HEAD: &str = "\r\n\r\n";
+
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -124,7 +127,9 @@ async fn serve(stream: TcpStream, to: (String, u16), whose: Whose, wish: Wish, h
             wish.is_slowed.store(true, Ordering::Relaxed);
             (Way::In, None)
         }
-        Whose::OfPeer(peer) => (Way::Out, Some(Opening { peer, heard: Vec::new(), counts: heard })),
+        Whose::OfPeer(peer) => {
+            (Way::Out, Some(Opening { peer, heard: Vec::new(), has_heard_a_head: false, counts: heard }))
+        }
     };
     connect(stream, to, first, opening, wish).await;
 }
@@ -148,6 +153,8 @@ impl Wish {
 struct Opening {
     peer: String,
     heard: Vec<u8>,
+    /// Of a request in HTTP that named nobody.
+    has_heard_a_head: bool,
     counts: Arc<Counts>,
 }
 
@@ -161,27 +168,47 @@ enum Asker {
     Nameless,
     /// No node.
     Client,
+    /// A request in HTTP that names nobody. Another one on the same connection may.
+    NotThisTime,
 }
 
 impl Opening {
     /// Some bytes more have come. Whether the connection is the peer's, once that is known.
     fn hears(&mut self, bytes: &[u8]) -> Option<bool> {
         self.heard.extend_from_slice(bytes);
-        let is_peer = match asker(&self.heard) {
-            Asker::NotYet if self.heard.len() < OPENING_BYTES_MAX => return None,
-            Asker::NotYet | Asker::Nameless => {
-                self.counts.nameless.fetch_add(1, Ordering::Relaxed);
-                return Some(false);
-            }
-            Asker::Client => return Some(false),
-            Asker::Named(name) => name == self.peer,
-        };
-        self.counts.of_peer.fetch_add(usize::from(is_peer), Ordering::Relaxed);
-        Some(is_peer)
+        loop {
+            let is_peer = match asker(&self.heard) {
+                Asker::NotThisTime => {
+                    self.forget_a_head();
+                    continue;
+                }
+                Asker::NotYet if self.heard.len() < OPENING_BYTES_MAX => return None,
+                Asker::NotYet if self.has_heard_a_head => {
+                    // A long body. The next head may have begun.
+                    self.heard.drain(..OPENING_BYTES_MAX / 2);
+                    return None;
+                }
+                Asker::NotYet | Asker::Nameless => {
+                    self.counts.nameless.fetch_add(1, Ordering::Relaxed);
+                    return Some(false);
+                }
+                Asker::Client => return Some(false),
+                Asker::Named(name) => name == self.peer,
+            };
+            self.counts.of_peer.fetch_add(usize::from(is_peer), Ordering::Relaxed);
+            return Some(is_peer);
+        }
+    }
+
+    /// What follows is a body, if there is one, and the head of the next request.
+    fn forget_a_head(&mut self) {
+        let end = self.heard.windows(END_OF_HEAD.len()).position(|bytes| bytes == END_OF_HEAD.as_bytes());
+        self.heard.drain(..end.map_or(self.heard.len(), |end| end + END_OF_HEAD.len()));
+        self.has_heard_a_head = true;
     }
 }
 
-/// By the hello of frames, or by a header of the first request in HTTP.
+/// By the hello of frames, or by a header of a request in HTTP.
 fn asker(heard: &[u8]) -> Asker {
     let n_common = heard.len().min(OPENING.len());
     if heard.get(..n_common) == OPENING.get(..n_common) {
@@ -196,7 +223,7 @@ fn asker(heard: &[u8]) -> Asker {
         };
     }
     let text = String::from_utf8_lossy(heard);
-    let Some((begin, _)) = text.split_once("\r\n\r\n") else { return Asker::NotYet };
+    let Some((begin, _)) = text.split_once(END_OF_HEAD) else { return Asker::NotYet };
     let named = |wanted: &str| {
         let mut headers = begin.lines().skip(1).filter_map(|line| line.split_once(':'));
         headers
@@ -207,7 +234,7 @@ fn asker(heard: &[u8]) -> Asker {
         Some(name) => Asker::Named(name),
         // Nodes say at least which ring they are of; this command asks some through the proxies, and says nothing.
         None if named(RING_HEADER).is_some() => Asker::Nameless,
-        None => Asker::Client,
+        None => Asker::NotThisTime,
     }
 }
 
@@ -318,13 +345,18 @@ mod tests {
             (hello(None), Some(false)),
             (http("Chord-From: [::1]:7\r\n"), Some(true)),
             (http("chord-from: a:1\r\n"), Some(false)),
-            (http(""), Some(false)),
+            ([http(""), http("chord-from: [::1]:7\r\n")].concat(), Some(true)),
+            (
+                [http(""), vec![b'x'; 3 * OPENING_BYTES_MAX], http("chord-from: a:1\r\n")].concat(),
+                Some(false),
+            ),
             (http("chord-ring-name: blue\r\n"), None),
             (vec![b'x'; OPENING_BYTES_MAX], None),
         ] {
             let front = Front::new();
             let counts = Arc::clone(&front.counts);
-            let mut opening = Opening { peer: "[::1]:7".to_owned(), heard: Vec::new(), counts };
+            let peer = "[::1]:7".to_owned();
+            let mut opening = Opening { peer, heard: Vec::new(), has_heard_a_head: false, counts };
             let found = bytes.chunks(7).find_map(|chunk| opening.hears(chunk));
             assert_eq!(found, Some(is_peer == Some(true)));
             let expected = Heard {
