@@ -53,6 +53,7 @@ def tells_what_was_done_in_words(browser, names):
     """Each button in turn, and what the time line says of it, which it has not said before."""
     own = names[0]
     open_page(browser, own)
+    browser.wait("all nodes were asked once", f"{TOLD}.length > 0", "opened", seconds=STEP_SECONDS)
     for idx in range(60):
         urllib.request.urlopen(urllib.request.Request(f"http://{own}/v1/kv/news-{idx}", b"value", method="PUT"), timeout=30).close()
     early = [told for told in browser.run(ALL_TOLD) if told[0] in ("joined", "back", "gone", "left", "cut", "merged")]
@@ -236,6 +237,34 @@ def leads_to_a_time_by_its_address(browser, names):
         browser.wait("what is shown is now", f"{HASH} === null && document.querySelector('.when').textContent === 'now'", "t")
 
 
+def tells_that_one_joined_who_was_named_before_it_answered(browser, names):
+    undo = fed(browser, names[0])
+    try:
+        browser.wait("all nodes were asked once", f"{TOLD}.length > 0", "opened", seconds=STEP_SECONDS)
+        browser.run("window.isFed = true")
+        script = """
+            const [one] = structuredClone(window.picture.nodes.filter(({ report }) => report));
+            const { report, ...silent } = { ...one, node: 'newcomer:1', position: '1' };
+            const feed = (node) => window.feed('changes', { nodes: [structuredClone(node)], has_asked_all: true });
+            const unheard = { ...silent, answer: 'unreachable', because: 'nobody serves there' };
+            feed(unheard);
+            report.ring.is_member = arguments[0];
+            feed({ ...silent, report });
+            report.ring.is_member = true;
+            feed({ ...silent, report });
+            feed(unheard);
+            feed({ ...silent, report });
+            window.feed('changes', { gone: ['newcomer:1'], has_asked_all: true });
+        """
+        for was_member in (True, False):
+            before = len(browser.run(ALL_TOLD))
+            browser.run(script, was_member)
+            told = [kind for kind, words in browser.run(ALL_TOLD)[:-before] if words.startswith("newcomer:1 ") and kind not in ("handover", "predecessor", "successor")]
+            check(told[::-1] == ["joined", "gone", "back", "forgotten"], f"it joined once, and was away once: {told}")
+    finally:
+        undo()
+
+
 def shows_a_return_as_good(browser, names):
     """A node that answers again, and is no member yet."""
     undo = fed(browser, names[0])
@@ -259,6 +288,7 @@ def shows_a_return_as_good(browser, names):
 
 TESTS = [
     tells_what_was_done_in_words,
+    tells_that_one_joined_who_was_named_before_it_answered,
     waits_with_news_until_all_were_asked,
     takes_many_that_have_left_for_no_quarrel,
     leads_to_a_time_by_its_address,

@@ -55,7 +55,9 @@ function handed(name, had, node, add) {
 
 function happenedTo(name, former, node, now, add) {
   if (former.isThere !== node.isThere) {
-    if (node.isThere) add("back", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
+    if (former.isExpected) {
+      if (node.isMember) joined(name, node, add);
+    } else if (node.isThere) add("back", name, `${name} answers${node.isMember ? " again" : ", and is no member"}`);
     else if (former.isMember && !node.hasLeft) add("gone", name, `${name} does not answer any more`);
     else add("left", name, `${name} has ended, after it left the ring`);
     return;

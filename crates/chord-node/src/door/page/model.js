@@ -31,7 +31,7 @@ function sharing(old, fresh) {
 
 /** A node as it is shown. */
 class Node {
-  constructor(seen, before) {
+  constructor(seen, before, isNewcomer) {
     this.name = before?.name ?? seen.node;
     this.position = before?.position ?? seen.position;
     this.answer = seen.answer;
@@ -40,6 +40,8 @@ class Node {
     this.hasLeft = seen.has_left ?? false;
     this.report = seen.report ? shownOf(seen.report, before?.last) : null;
     this.last = this.report ?? before?.last ?? null;
+    /** It was not there when all nodes had been asked once. */
+    this.isNewcomer = before ? before.isNewcomer : isNewcomer;
     this.counts(seen.report ?? null, before);
   }
 
@@ -56,6 +58,11 @@ class Node {
       this.traffic = trafficBetween(this.counted, counted);
       this.counted = counted;
     }
+  }
+
+  /** Others have named it before it has ever answered. */
+  get isExpected() {
+    return this.isNewcomer && this.last === null;
   }
 
   get isThere() {
@@ -132,7 +139,7 @@ export class Ring {
   /** The ring after an event of the stream. */
   after(event, isWhole) {
     const nodes = isWhole ? new Map() : new Map(this.nodes);
-    for (const seen of event.nodes) nodes.set(seen.node, new Node(seen, this.nodes.get(seen.node)));
+    for (const seen of event.nodes) nodes.set(seen.node, new Node(seen, this.nodes.get(seen.node), this.about.isSettled));
     for (const gone of event.gone) nodes.delete(gone);
     const found = sharing(this.about.found, event.found ?? NOTHING_FOUND);
     const hasAskedAll = event.has_asked_all ?? true;
