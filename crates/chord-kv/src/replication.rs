@@ -56,6 +56,7 @@ pub use outbox::{FLIGHTS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MAX};
 use recall::Recall;
 pub use recall::{MISSED_FOR, RECALLED_FOR, RECALLED_MAX};
 use repair::Budget;
+use rivals::Rivals;
 #[cfg(feature = "defects")]
 pub use settings::Defect;
 pub use settings::Settings;
@@ -214,6 +215,9 @@ pub enum Event {
     Lost(u64),
     /// The store failed.
     StoreFailed(StoreError),
+    /// Another node claimed a part of its range by that group, and its predecessor still names it: it goes on, and asks for
+    /// what the other may have written.
+    Surpassed(Version),
     /// More nodes own keys that somebody watches than one watch asks, which are so many: it does not begin.
     TooManyOwners(usize),
 }
@@ -228,7 +232,8 @@ enum Undurable {
 /// What a request of this node's own is for.
 #[derive(Clone, Debug)]
 enum Purpose {
-    Vouch(Epoch),
+    /// Because of a rival, if its group is there.
+    Vouch(Epoch, Option<Version>),
     Succeed(Epoch),
     Copies(Batch),
     Takeover(Epoch),
@@ -236,6 +241,7 @@ enum Purpose {
     Consult(Key, Token),
     Sync(Version),
     Confirm(Version),
+    Claim(Version),
     Probe,
     FindOwner,
     Offer,
@@ -260,8 +266,7 @@ pub struct Replicator {
     group: OwnGroup,
     /// The group that the next one has to surpass: of this node, or of a rival.
     known_group_id: Option<Version>,
-    /// The latest group of another owner that members have refused this one's for.
-    rival: Option<Version>,
+    rivals: Rivals,
     holdings: Holdings,
     unreliable: Unreliable,
     works: Works,
@@ -324,7 +329,7 @@ impl Replicator {
             neighbours: Neighbours::default(),
             group,
             known_group_id: None,
-            rival: None,
+            rivals: Rivals::default(),
             holdings: Holdings::default(),
             unreliable: Unreliable::default(),
             works: Works::default(),
@@ -423,19 +428,6 @@ impl Replicator {
     /// case it ends before it has heard of them.
     pub fn recalled(&self) -> &[Peer] {
         self.recall.peers(self.now.elapsed)
-    }
-
-    fn was_stopped(&mut self) {
-        #[cfg(feature = "defects")]
-        if self.settings.has(Defect::AnswersUnvouched) {
-            return;
-        }
-        self.group.doubt_members(self.now.elapsed);
-        self.holdings.note_predecessor(None);
-        self.outputs.push_back(Output::Event(Event::WasStopped));
-        self.follow_range_with_feed();
-        self.vouch_due_at = self.now.elapsed;
-        self.seek_vouching();
     }
 
     fn set_neighbours(&mut self, neighbours: Neighbours) {
@@ -567,14 +559,16 @@ impl Replicator {
             Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
         };
         let answer = answer.map(|answer| answer.body);
-        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer {
-            self.heard_of_later_group(*known);
+        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer
+            && let Some(refused) = purpose.group()
+        {
+            self.heard_of_later_group(name, refused, *known);
         }
         if changes || self.known_group_id.is_some_and(|known| known > self.group.group.id) {
             self.regroup();
         }
         match purpose {
-            Purpose::Vouch(epoch) => self.heard_vouch(&peer, epoch, &answer),
+            Purpose::Vouch(epoch, rival) => self.heard_vouch(&peer, epoch, rival, &answer),
             Purpose::Succeed(epoch) => self.heard_yielded(&peer, epoch, &answer),
             Purpose::Copies(batch) => self.heard_copies(&peer, &batch, answer),
             Purpose::Takeover(epoch) => self.heard_takeover(&peer, epoch, answer),
@@ -582,7 +576,7 @@ impl Replicator {
             Purpose::Consult(key, token) => self.heard_consulted(&peer, &key, token, answer),
             Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
             Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
-            Purpose::Probe => {}
+            Purpose::Probe | Purpose::Claim(_) => {}
             // The search broke.
             Purpose::FindOwner => self.found_owner(None),
             Purpose::Offer => self.heard_offer(&peer, answer),

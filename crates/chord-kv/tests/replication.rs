@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chord_kv::replication::{
     Account, AnswerBody, Before, Change, Comparison, Condition, Consistency, Current, Delivery, Denial,
-    Departure, Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now, Operation,
-    OperationError, Output, PeerAnswer, PeerRequest, Proposal, Reception, Replicator, RequestId, Settings,
-    Since, Standing, Subscribed, Verdict, WatchId,
+    Departure, Event, Expiry, Filter, Group, Happened, Header, Input, Interest, Neighbours, Notice, Now,
+    Operation, OperationError, Output, PeerAnswer, PeerRequest, Proposal, Reception, Replicator, RequestId,
+    Settings, Since, Standing, Subscribed, Verdict, WatchId,
 };
 use chord_kv::{
     Applied, Cursor, Digest, Key, MemoryStore, Page, PageLimit, Range, Record, Sequence, Store, StoreError,
@@ -543,11 +543,15 @@ impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
     }
 }
 
-/// A key whose position this node owns if the other is its predecessor, or not.
-fn key_owned(is_owned: bool) -> Key {
+/// Keys whose positions this node owns if the other is its predecessor, or not.
+fn keys_owned(is_owned: bool) -> impl Iterator<Item = Key> {
     let range = Range { after: peer(1).position, up_to: peer(0).position };
-    let mut keys = (0..=u8::MAX).map(|byte| Key::new(&[byte]).expect("it is short"));
-    keys.find(|key| range.contains(key.position(size())) == is_owned).expect("there is one")
+    let keys = (0..=u8::MAX).map(|byte| Key::new(&[byte]).expect("it is short"));
+    keys.filter(move |key| range.contains(key.position(size())) == is_owned)
+}
+
+fn key_owned(is_owned: bool) -> Key {
+    keys_owned(is_owned).next().expect("there is one")
 }
 
 /// A neighbour that has everything, which is that record.
@@ -671,41 +675,95 @@ fn an_owner_vouches_for_what_it_had_until_another_came_between() {
     assert!(!is_settled(Range { after: own.up_to, up_to: lost.up_to }), "it never had that");
 }
 
-#[test]
-fn an_owner_surpasses_a_later_group_of_another_only_while_its_predecessor_names_it() {
-    let key = key_owned(true);
-    let put = Operation::Change {
-        change: Change::Set(Value::new(b"new", 100).expect("it is short")),
-        condition: Condition::Always,
-        expiry: Expiry::Never,
-    };
+/// What a predecessor, which is a member, too, says when it is asked whether it names the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Yes,
+    No,
+    CannotTell,
+}
+
+type Answers = Box<dyn Fn(&PeerRequest) -> Result<PeerAnswer, Failure>>;
+
+/// A settled owner of that key, whose predecessor and only member has a later group of another, and that record of the other's,
+/// under another key of the owner's.
+fn beside_a_rival(word: Word) -> (Pair<Answers>, Key, Record) {
+    let (key, other) = (key_owned(true), keys_owned(true).nth(1).expect("there is one"));
     let rival = Version::new(5_000, 0, peer(2).position);
-    let is_named = Arc::new(AtomicBool::new(true));
-    let has_rival = Arc::new(AtomicBool::new(false));
-    let others = owner_of(record(key.as_bytes(), key.position(size())));
+    let written = record(other.as_bytes(), other.position(size()));
+    let (has_rival, others) = (Arc::new(AtomicBool::new(false)), owner_of(written.clone()));
     let neighbour = {
-        let (is_named, has_rival) = (is_named.clone(), has_rival.clone());
+        let has_rival = has_rival.clone();
         move |request: &PeerRequest| {
+            let has_rival = has_rival.load(Ordering::Relaxed);
             let body = match request {
-                PeerRequest::Vouch => AnswerBody::Vouched(is_named.load(Ordering::Relaxed)),
-                PeerRequest::Store { group, .. } if has_rival.load(Ordering::Relaxed) && group.id < rival => {
+                PeerRequest::Vouch if has_rival && word == Word::CannotTell => return Err(Failure::Garbled),
+                PeerRequest::Vouch => AnswerBody::Vouched(!has_rival || word == Word::Yes),
+                PeerRequest::Store { group, .. } | PeerRequest::Confirm { group }
+                    if has_rival && group.id < rival =>
+                {
                     AnswerBody::Refused(Denial::OldGroup { known: rival })
                 }
                 PeerRequest::Store { .. } => AnswerBody::Stored { newer: Vec::new() },
-                request => return others(request),
+                PeerRequest::Confirm { .. } => AnswerBody::Done,
+                request if has_rival => return others(request),
+                PeerRequest::Compare { .. } => AnswerBody::Compared {
+                    standing: Standing { is_settled: true, beyond: Vec::new() },
+                    comparison: Comparison::Same,
+                },
+                _ => return Err(Failure::Silent),
             };
             Ok(PeerAnswer { leaving: false, body })
         }
     };
+    let neighbour: Answers = Box::new(neighbour);
     let mut pair = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), neighbour);
     pair.join();
     pair.pass(1_000);
-    assert!(matches!(pair.operate(&key, put.clone()), Some(Ok(_))));
+    assert!(pair.node.status().is_complete && matches!(pair.operate(&key, set()), Some(Ok(_))));
     has_rival.store(true, Ordering::Relaxed);
-    is_named.store(false, Ordering::Relaxed);
-    let refused = Some(Err(OperationError::TooFewCopies { copies: 1, wanted: 2 }));
-    assert_eq!(pair.operate(&key, put.clone()), refused, "the rival may be right");
-    assert!(pair.node.status().is_complete);
-    is_named.store(true, Ordering::Relaxed);
-    assert!(matches!(pair.operate(&key, put), Some(Ok(_))));
+    (pair, key, written)
+}
+
+fn set() -> Operation {
+    Operation::Change {
+        change: Change::Set(Value::new(b"new", 100).expect("it is short")),
+        condition: Condition::Always,
+        expiry: Expiry::Never,
+    }
+}
+
+/// Whether the owner has surpassed a rival, and whether it has asked for all that it may lack, since it was last asked.
+fn has_surpassed(pair: &Pair<Answers>) -> (bool, bool) {
+    let has = |which: fn(&Event) -> bool| {
+        pair.ended.iter().any(|output| matches!(output, Output::Event(event) if which(event)))
+    };
+    (has(|event| matches!(event, Event::Surpassed(_))), has(|event| matches!(event, Event::Complete(_))))
+}
+
+const REFUSED: Option<Result<Option<Record>, OperationError>> =
+    Some(Err(OperationError::TooFewCopies { copies: 1, wanted: 2 }));
+
+#[test]
+fn an_owner_that_is_still_named_surpasses_a_later_group_and_sees_what_its_rival_wrote() {
+    let (mut pair, key, written) = beside_a_rival(Word::Yes);
+    assert_eq!(pair.operate(&key, set()), REFUSED, "the rival may have built on what this replaces");
+    assert_eq!(has_surpassed(&pair), (true, true));
+    assert_eq!(pair.get(&written.key), Some(Ok(Some(written))));
+    assert!(matches!(pair.operate(&key, set()), Some(Ok(_))), "the next one finds nobody in its way");
+}
+
+#[test]
+fn an_owner_that_is_not_named_any_more_gives_way_to_a_later_group() {
+    let (mut pair, key, _) = beside_a_rival(Word::No);
+    assert_eq!(pair.operate(&key, set()), REFUSED);
+    assert!(!has_surpassed(&pair).0 && !pair.node.answers_for(key.position(size())));
+    assert_eq!(pair.get(&key), Some(Err(OperationError::NotOwner)), "it does not answer from the past");
+}
+
+#[test]
+fn an_owner_neither_surpasses_a_rival_nor_gives_way_by_the_word_of_one_that_cannot_tell() {
+    let (mut pair, key, _) = beside_a_rival(Word::CannotTell);
+    let _ = pair.operate(&key, set());
+    assert!(!has_surpassed(&pair).0 && pair.node.answers_for(key.position(size())));
 }

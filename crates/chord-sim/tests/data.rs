@@ -36,9 +36,17 @@ fn run_all(seeds: Range<u64>) -> Marks {
 fn no_acknowledged_write_is_lost_and_no_deleted_key_comes_back() {
     let marks = run_all(0..150);
     let Marks {
-        blackouts, groups_lost, stores_failed, conditions_failed, pages_merged, guesses_wrong, ..
+        blackouts,
+        groups_lost,
+        surpassed,
+        stores_failed,
+        conditions_failed,
+        pages_merged,
+        guesses_wrong,
+        ..
     } = marks;
-    let rare = [blackouts, groups_lost, stores_failed, conditions_failed, pages_merged, guesses_wrong];
+    let rare =
+        [blackouts, groups_lost, surpassed, stores_failed, conditions_failed, pages_merged, guesses_wrong];
     let frequent = [
         marks.seen,
         marks.missed,

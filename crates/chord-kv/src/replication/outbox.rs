@@ -36,6 +36,8 @@ struct Outbox {
 /// Copies in one message.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
+    /// The group that the message named.
+    pub(super) group: Version,
     /// Which writes they are.
     pub(super) writes: Vec<(Key, Version)>,
 }
@@ -114,8 +116,8 @@ impl Outbox {
 }
 
 impl Batch {
-    pub(super) fn of(records: &[Record]) -> Self {
-        Self { writes: records.iter().map(|record| (record.key.clone(), record.version)).collect() }
+    pub(super) fn of(records: &[Record], group: Version) -> Self {
+        Self { group, writes: records.iter().map(|record| (record.key.clone(), record.version)).collect() }
     }
 }
 

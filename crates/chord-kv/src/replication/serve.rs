@@ -463,8 +463,8 @@ impl Replicator {
     /// Sends what waits for the members of the group.
     pub(super) fn flush(&mut self) {
         while let Some((peer, records)) = self.outboxes.next() {
-            let batch = Batch::of(&records);
             let group = self.group.group.clone();
+            let batch = Batch::of(&records, group.id);
             self.send(&peer, PeerRequest::Store { group, records }, Purpose::Copies(batch));
         }
     }

@@ -10,11 +10,11 @@ use super::sync::{Direction, Move, Sync};
 use super::tenure::Epoch;
 use super::walk::{Next, Sources, Untold, Walk};
 use super::{Event, Neighbours, Output, Purpose, Replicator};
-use crate::{Applied, Range, Record, StoreError};
+use crate::{Applied, Range, Record, StoreError, Version};
 
 /// Pause before a predecessor is asked again that does not vouch. The first question makes it look for a new successor, which
 /// takes it a round trip or two.
-const VOUCH_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const VOUCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Asking everybody who may have something of a range.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ impl Replicator {
 
     /// Asks the predecessor, if it has to vouch, or if there is a rival.
     pub(super) fn seek_vouching(&mut self) {
-        let again = self.rival.and_then(|_| self.tenure.vouched_by());
-        let Some((predecessor, epoch)) = self.tenure.question().or(again) else { return };
+        let rival = self.rivals.due(self.now.elapsed).filter(|_| self.tenure.question().is_none());
+        let question = if rival.is_some() { self.tenure.vouched_by() } else { self.tenure.question() };
+        let Some((predecessor, epoch)) = question else { return };
         #[cfg(feature = "defects")]
         if self.settings.has(super::Defect::AnswersUnvouched) {
             self.tenure.vouch(&predecessor, epoch);
@@ -46,19 +47,45 @@ impl Replicator {
         }
         if self.vouching.as_ref() != Some(&predecessor) && self.vouch_due_at <= self.now.elapsed {
             self.vouching = Some(predecessor.clone());
-            self.send(&predecessor, PeerRequest::Vouch, Purpose::Vouch(epoch));
+            self.rivals.asked();
+            self.send(&predecessor, PeerRequest::Vouch, Purpose::Vouch(epoch, rival));
         }
     }
 
-    pub(super) fn heard_vouch(&mut self, peer: &Peer, epoch: Epoch, answer: &Result<AnswerBody, Failure>) {
+    /// What this node does once it has doubted itself.
+    pub(super) fn has_doubted(&mut self) {
+        self.group.doubt_members(self.now.elapsed);
+        self.holdings.note_predecessor(None);
+        self.follow_range_with_feed();
+    }
+
+    pub(super) fn was_stopped(&mut self) {
+        #[cfg(feature = "defects")]
+        if self.settings.has(super::Defect::AnswersUnvouched) {
+            return;
+        }
+        self.has_doubted();
+        self.outputs.push_back(Output::Event(Event::WasStopped));
+        self.vouch_due_at = self.now.elapsed;
+        self.seek_vouching();
+    }
+
+    pub(super) fn heard_vouch(
+        &mut self,
+        peer: &Peer,
+        epoch: Epoch,
+        rival: Option<Version>,
+        answer: &Result<AnswerBody, Failure>,
+    ) {
         if self.vouching.as_ref() == Some(peer) {
             self.vouching = None;
         }
         self.vouch_due_at = self.now.elapsed + VOUCH_PAUSE;
-        let rival = self.rival.take(); // Whoever refuses because of it says so again.
+        if let Some(rival) = rival {
+            return self.heard_of_rival(rival, peer, epoch, answer);
+        }
         // Those who keep no records cannot tell, and are believed to name this node.
         if matches!(answer, Ok(AnswerBody::Vouched(true)) | Err(Failure::Garbled)) {
-            self.surpass(rival, peer, epoch);
             self.tenure.vouch(peer, epoch);
             self.note_own();
             self.follow_range_with_feed();
@@ -159,7 +186,7 @@ impl Replicator {
         }
         self.outputs.push_back(Output::Event(Event::Lost(lost - self.lost)));
         self.lost = lost;
-        self.tenure.doubt_records();
+        self.tenure.lose_records();
         self.holdings.doubt();
         self.drive_takeover();
         true

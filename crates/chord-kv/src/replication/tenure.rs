@@ -129,8 +129,14 @@ impl Tenure {
         was_stopped && has_others
     }
 
+    /// Another has claimed some of the range without a right to it, and may have looked and written meanwhile.
+    pub(super) fn was_claimed(&mut self) {
+        self.doubts += 1;
+        self.lose_records();
+    }
+
     /// Others may have taken this node's place meanwhile, and newer writes.
-    fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self) {
         let after = self.predecessor.as_ref().map_or(self.me, |peer| peer.position);
         self.vouched = None;
         self.is_undisturbed = false;
@@ -178,8 +184,8 @@ impl Tenure {
         self.shrink_missing(after);
     }
 
-    /// Some record is not there any more, or was written by another, and nobody knows which.
-    pub(super) fn doubt_records(&mut self) {
+    /// Some record is not there any more, and nobody knows which.
+    pub(super) fn lose_records(&mut self) {
         if let Some(range) = self.range() {
             self.is_undisturbed = false;
             self.miss(range);

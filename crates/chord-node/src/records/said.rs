@@ -49,6 +49,9 @@ fn tell(node: &NodeName, event: &Event) {
         Event::Lost(count) => {
             tracing::warn!(event = "records-lost", %node, count, "records here turned out damaged: others are asked for them");
         }
+        Event::Surpassed(rival) => {
+            tracing::warn!(event = "claim-surpassed", %node, "another node claimed keys of this one, by group {rival}, and the node before still names this one: it goes on, and asks for what the other may have written");
+        }
         Event::TooManyOwners(limit) => {
             tracing::warn!(event = "watch-too-wide", %node, "keys are watched that more than {limit} nodes own: that watch does not begin; let it name fewer keys");
         }

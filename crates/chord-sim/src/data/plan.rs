@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use crate::swarm::peers_of;
+use crate::swarm::{drawn_apart, peers_of};
 use crate::world::{DataSettings, Down, HostId, Keeping, Latency, Network, Settings, Trouble};
 
 /// Bits of the identifier space.
@@ -218,8 +218,10 @@ impl DataPlan {
         let network = draw_network(class, &mut random);
         let mut mishaps = draw_mishaps(class, keeping, hosts, length, &mut random);
         if class == Class::Rough {
-            add_answers_lost(&mut mishaps, hosts, length, seed);
+            let draw = |random: &mut Pcg64Mcg| draw_mishap(Draw::NoAnswers, hosts, random);
+            mishaps.extend(drawn_apart(seed ^ 9, length, draw));
         }
+        let mishaps = in_order(mishaps);
         let habits = Habits {
             conditions: random.random_bool(0.5),
             expiry: random.random_bool(0.4),
@@ -347,7 +349,7 @@ fn draw_mishaps(
     hosts: usize,
     length: Duration,
     random: &mut Pcg64Mcg,
-) -> Vec<TimedMishap> {
+) -> Vec<(Duration, Mishap)> {
     use Draw::{Blackout, Crash, CrashGroup, CrashOwner, Cut, Freeze, Leave, Loss, Slow, Start, Trouble};
     let mut kinds = vec![(Start, 5), (Crash, 2), (CrashOwner, 1), (Leave, 2)];
     if class == Class::Rough {
@@ -373,23 +375,7 @@ fn draw_mishaps(
         timed.push((at, mishap));
         timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
     }
-    in_order(timed)
-}
-
-/// In some plans answers to and from a host are lost for a while. Drawn apart, so that all else is as in plans that knew none.
-fn add_answers_lost(mishaps: &mut Vec<TimedMishap>, hosts: usize, length: Duration, seed: u64) {
-    let mut random = Pcg64Mcg::seed_from_u64(seed ^ 9);
-    if random.random_bool(0.7) {
-        return;
-    }
-    let mut timed: Vec<_> = mishaps.drain(..).map(|timed| (timed.at, timed.mishap)).collect();
-    for _ in 0..random.random_range(1..=3) {
-        let at = length.mul_f64(random.random());
-        let (mishap, undone) = draw_mishap(Draw::NoAnswers, hosts, &mut random);
-        timed.push((at, mishap));
-        timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
-    }
-    *mishaps = in_order(timed);
+    timed
 }
 
 fn in_order(mut timed: Vec<(Duration, Mishap)>) -> Vec<TimedMishap> {

@@ -153,6 +153,7 @@ impl DataRun {
         self.check_copies()?;
         self.passed.n_steps = self.world.n_steps();
         let Guesses { right, wrong } = self.world.guesses();
+        self.passed.marks.surpassed = self.world.surpassed();
         (self.passed.marks.guesses_right, self.passed.marks.guesses_wrong) = (right, wrong);
         Ok(self.passed.clone())
     }

@@ -169,8 +169,10 @@ impl Plan {
         let network = draw_network(kind, &mut random);
         let mut faults = draw_faults(kind, hosts, length, &mut random);
         if kind == Kind::Wild {
-            add_answers_lost(&mut faults, hosts, length, seed);
+            let draw = |random: &mut Pcg64Mcg| draw_fault(Draw::NoAnswers, hosts, random);
+            faults.extend(drawn_apart(seed ^ 9, length, draw));
         }
+        let faults = in_order(faults);
         let seeds = match kind {
             Kind::Assured => 0, // The proof needs none.
             Kind::Wild => random.random_range(0..=SEEDS_MAX),
@@ -273,7 +275,7 @@ enum Draw {
     LookUp,
 }
 
-fn draw_faults(kind: Kind, hosts: usize, length: Duration, random: &mut Pcg64Mcg) -> Vec<Timed> {
+fn draw_faults(kind: Kind, hosts: usize, length: Duration, random: &mut Pcg64Mcg) -> Vec<(Duration, Fault)> {
     use Draw::{Crash, Cut, Freeze, Join, Leave, LookUp, Loss, Restart, Slow};
     let mut kinds = vec![(Join, 4), (Restart, 2), (Crash, 3), (Leave, 2), (LookUp, 3)];
     if kind == Kind::Wild {
@@ -293,23 +295,26 @@ fn draw_faults(kind: Kind, hosts: usize, length: Duration, random: &mut Pcg64Mcg
         timed.push((at, fault));
         timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
     }
-    in_order(timed)
+    timed
 }
 
-/// In some plans answers to and from a host are lost for a while. Drawn apart, so that all else is as in plans that knew none.
-fn add_answers_lost(faults: &mut Vec<Timed>, hosts: usize, length: Duration, seed: u64) {
-    let mut random = Pcg64Mcg::seed_from_u64(seed ^ 9);
-    if random.random_bool(0.7) {
-        return;
+/// In some plans a few more, each with what undoes it. Drawn apart, so that all else is as in plans that knew none.
+pub(crate) fn drawn_apart<F>(
+    seed: u64,
+    length: Duration,
+    draw: impl Fn(&mut Pcg64Mcg) -> (F, Option<F>),
+) -> Vec<(Duration, F)> {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let mut timed = Vec::new();
+    if random.random_bool(0.3) {
+        for _ in 0..random.random_range(1..=3) {
+            let at = length.mul_f64(random.random());
+            let (fault, undone) = draw(&mut random);
+            timed.push((at, fault));
+            timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
+        }
     }
-    let mut timed: Vec<_> = faults.drain(..).map(|timed| (timed.at, timed.fault)).collect();
-    for _ in 0..random.random_range(1..=3) {
-        let at = length.mul_f64(random.random());
-        let (fault, undone) = draw_fault(Draw::NoAnswers, hosts, &mut random);
-        timed.push((at, fault));
-        timed.extend(undone.map(|undone| (at + length.mul_f64(random.random::<f64>() / 2.0), undone)));
-    }
-    *faults = in_order(timed);
+    timed
 }
 
 fn in_order(mut timed: Vec<(Duration, Fault)>) -> Vec<Timed> {

@@ -118,6 +118,11 @@ impl World {
         self.acknowledged.take()
     }
 
+    /// How often an owner has surpassed another one that claimed its range.
+    pub fn surpassed(&self) -> usize {
+        self.surpassed
+    }
+
     /// How often owners were asked at once, of whom somebody had learned earlier.
     pub fn guesses(&self) -> Guesses {
         self.guesses

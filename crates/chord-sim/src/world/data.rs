@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chord_kv::Record;
 use chord_kv::replication::{
     Filter, Input, Neighbours, Now, OperationError, Outcome, Output, PeerAnswer, PeerRequest, Proposal,
     Replicator, RequestId, Seen, Since, Status, TICK, WatchId,
 };
+use chord_kv::{Record, replication};
 use chord_ring::{Command, Failure, NodeName, Peer, Question, Shortcuts, Token};
 use rand::RngExt;
 
@@ -28,7 +28,7 @@ const LEAVE_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct DataSettings {
     /// How nodes replicate.
-    pub replication: chord_kv::replication::Settings,
+    pub replication: replication::Settings,
     /// What survives the end of a process.
     pub keeping: Keeping,
     /// How long a disk takes to sync, at most.
@@ -334,6 +334,7 @@ impl World {
             }
             Output::Seen(id, seen) => self.seen.push((self.now, host, id, seen)),
             Output::Event(event) => {
+                self.surpassed += usize::from(matches!(event, replication::Event::Surpassed(_)));
                 self.note(|world| format!("{}: {event:?}", world.name(host)));
             }
         }

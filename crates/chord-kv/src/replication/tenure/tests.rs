@@ -201,7 +201,7 @@ fn a_newcomer_may_inherit_until_somebody_else_may_have_owned_some_of_its_range()
     vouch(&mut stopped);
     assert!(!stopped.may_inherit());
     let mut damaged = vouched();
-    damaged.doubt_records();
+    damaged.lose_records();
     assert!(!damaged.may_inherit());
     assert!(!settled().may_inherit(), "it has everything");
 }

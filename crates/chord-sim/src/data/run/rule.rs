@@ -102,6 +102,8 @@ pub struct Marks {
     pub blackouts: usize,
     /// All of a group but one ended at once, just when a write was acknowledged that all of it had.
     pub groups_lost: usize,
+    /// An owner surpassed another one that claimed its range.
+    pub surpassed: usize,
     /// A client was told that the store takes nothing.
     pub stores_failed: usize,
     /// A condition did not hold.
@@ -132,6 +134,7 @@ impl AddAssign for Marks {
     fn add_assign(&mut self, other: Self) {
         self.blackouts += other.blackouts;
         self.groups_lost += other.groups_lost;
+        self.surpassed += other.surpassed;
         self.stores_failed += other.stores_failed;
         self.conditions_failed += other.conditions_failed;
         self.items_added += other.items_added;
