@@ -241,12 +241,12 @@ enum Purpose {
     Consult(Key, Token),
     Sync(Version),
     Confirm(Version),
-    Claim(Version),
+    Announce(Version),
     Probe,
     FindOwner,
     Offer,
     Deliver,
-    Purge,
+    Purge(Version),
     FindFeed(WatchId),
     /// With the interests' numbers.
     Watch(Vec<u64>),
@@ -516,9 +516,15 @@ impl Replicator {
         if self.group.group.after != range.after {
             self.range_changed();
         }
+        let before = self.group.group.range();
+        let has_members = !self.group.members.is_empty();
+        let has_shrunk = has_members && holdings::is_within(range, before) && range != before;
         self.group.change(peers, range.after, id, elapsed);
         let group = &self.group.group;
         self.outboxes.keep_only(|name| group.has(name));
+        if is_old || has_shrunk {
+            self.announce_group();
+        }
         self.retry_copies();
         self.recheck_all();
     }
@@ -559,10 +565,8 @@ impl Replicator {
             Err(failure) => *failure == Failure::Garbled && self.unreliable.add(name, now),
         };
         let answer = answer.map(|answer| answer.body);
-        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer
-            && let Some(refused) = purpose.group()
-        {
-            self.heard_of_later_group(name, refused, *known);
+        if let Ok(AnswerBody::Refused(Denial::OldGroup { known })) = &answer {
+            self.heard_of_later_group(name, purpose.group(), *known);
         }
         if changes || self.known_group_id.is_some_and(|known| known > self.group.group.id) {
             self.regroup();
@@ -576,12 +580,12 @@ impl Replicator {
             Purpose::Consult(key, token) => self.heard_consulted(&peer, &key, token, answer),
             Purpose::Sync(group) => self.heard_sync(&peer, group, answer),
             Purpose::Confirm(group) => self.heard_confirm(&peer, group, &answer),
-            Purpose::Probe | Purpose::Claim(_) => {}
+            Purpose::Probe | Purpose::Announce(_) => {}
             // The search broke.
             Purpose::FindOwner => self.found_owner(None),
             Purpose::Offer => self.heard_offer(&peer, answer),
             Purpose::Deliver => self.heard_deliver(&answer),
-            Purpose::Purge => self.heard_purge(&peer, &answer),
+            Purpose::Purge(_) => self.heard_purge(&peer, &answer),
             Purpose::FindFeed(watch) => self.found_feed(watch, None),
             Purpose::Watch(ids) => self.heard_watched(&peer, &ids, &answer),
             Purpose::Notify(told) => self.heard_notified(&peer, &told, &answer),

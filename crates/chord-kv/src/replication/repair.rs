@@ -233,7 +233,8 @@ impl Replicator {
         self.purge.waiting = peers.iter().map(|peer| peer.name.clone()).collect();
         for peer in &peers {
             let (group, headers) = (self.group.group.clone(), headers.clone());
-            self.send(peer, PeerRequest::Purge { group, headers }, Purpose::Purge);
+            let id = group.id;
+            self.send(peer, PeerRequest::Purge { group, headers }, Purpose::Purge(id));
         }
         self.end_purge();
     }

@@ -2,7 +2,7 @@
 //!
 //! Group ids follow clocks, so a node that was taken for dead and does not know it may have the later one. Who is right says
 //! the predecessor, which names one successor: if that is still this node, it surpasses its rival, and else it doubts itself.
-//! Neighbours that do not hear each other may each be named by somebody; then each gives way to the other for longer and longer.
+//! Neighbours that do not hear each other may each be named by somebody; then each waits longer and longer before it does so again.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::Version;
 /// Longest pause between two rivals that are surpassed: each time all is asked for that may be missing.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// After so long without a rival the next one is surpassed at once.
+/// After so long without a rival the next one is surpassed at once. As long as a member minds a group that it does not hear of.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 /// The rivals of one owner.
@@ -41,10 +41,12 @@ impl Rivals {
         self.latest = None;
     }
 
-    /// One was surpassed: twice as long as the last time passes before another is, if that is not long ago.
+    /// One was surpassed, and what was refused meanwhile was refused because of it. If the last time is not long ago, twice as
+    /// long as then passes before another is.
     fn surpassed(&mut self, now: Duration) {
         let is_again = now < self.due_at + FORGOTTEN_AFTER;
         let pause = if is_again { self.pause * 2 } else { Duration::ZERO };
+        self.latest = None;
         self.pause = pause.clamp(VOUCH_PAUSE, PAUSE_MAX);
         self.due_at = now + self.pause;
     }
@@ -56,22 +58,25 @@ impl Purpose {
         if let Self::Copies(batch) = self {
             return Some(batch.group);
         }
-        if let Self::Confirm(group) | Self::Claim(group) = self { Some(*group) } else { None }
+        if let Self::Sync(group) | Self::Confirm(group) | Self::Purge(group) | Self::Announce(group) = self {
+            Some(*group)
+        } else {
+            None
+        }
     }
 }
 
 impl Replicator {
     /// A peer refuses what it was asked as a member of group `refused`, since it knows a later one.
-    pub(super) fn heard_of_later_group(&mut self, peer: &NodeName, refused: Version, known: Version) {
+    pub(super) fn heard_of_later_group(&mut self, peer: &NodeName, refused: Option<Version>, known: Version) {
         let group = &self.group.group;
-        if known.writer() == self.me.position && known.can_be_surpassed() {
+        if !known.is_plausible(self.now.wall_ms) {
+            return; // Others would not take a later one for a group, either.
+        }
+        if known.writer() == self.me.position {
             // An earlier life of this node made it, by another clock perhaps.
             self.known_group_id = self.known_group_id.max(Some(known));
-        } else if refused == group.id
-            && group.has(peer)
-            && known > refused
-            && known.is_plausible(self.now.wall_ms)
-        {
+        } else if refused == Some(group.id) && group.has(peer) && known > group.id {
             self.rivals.latest = self.rivals.latest.max(Some(known));
         }
     }
@@ -104,14 +109,19 @@ impl Replicator {
         self.tenure.was_claimed();
         self.known_group_id = self.known_group_id.max(Some(rival));
         self.regroup();
-        // Members hear of it before they are asked what they have: what they take from the rival later would be missed.
-        for peer in self.group.members.iter().map(|member| member.peer.clone()).collect::<Vec<_>>() {
-            let group = self.group.group.clone();
-            let purpose = Purpose::Claim(group.id);
-            self.send(&peer, PeerRequest::Store { group, records: Vec::new() }, purpose);
-        }
+        self.recheck_all();
         self.outputs.push_back(Output::Event(Event::Surpassed(rival)));
         self.drive_takeover();
+    }
+
+    /// Tells the members at once which group they are of, though there are no copies for them: what they take from another owner
+    /// after they were asked what they have would be missed. Nobody waits for that, so some may be.
+    pub(super) fn announce_group(&mut self) {
+        for peer in self.group.members.iter().map(|member| member.peer.clone()).collect::<Vec<_>>() {
+            let group = self.group.group.clone();
+            let purpose = Purpose::Announce(group.id);
+            self.send(&peer, PeerRequest::Store { group, records: Vec::new() }, purpose);
+        }
     }
 }
 
@@ -129,13 +139,15 @@ mod tests {
             now = now.max(rivals.due_at);
             assert!(rivals.due(now).is_some());
             rivals.asked();
+            rivals.latest = Some(Version::new(1, 0, 7.into()));
             rivals.surpassed(now);
             pauses.push(rivals.due_at.saturating_sub(now));
         }
         assert_eq!(pauses[..3], [VOUCH_PAUSE, VOUCH_PAUSE * 2, VOUCH_PAUSE * 4]);
         assert_eq!(pauses[10..], [PAUSE_MAX, PAUSE_MAX]);
+        assert!(rivals.due(now + PAUSE_MAX).is_none(), "what was refused before that is settled");
         rivals.latest = Some(Version::new(1, 0, 7.into()));
-        assert!(rivals.due(now).is_none());
+        assert!(rivals.due(now).is_none() && rivals.due(now + PAUSE_MAX).is_some());
         rivals.surpassed(now + PAUSE_MAX + FORGOTTEN_AFTER);
         assert_eq!(rivals.pause, VOUCH_PAUSE);
     }

@@ -37,9 +37,10 @@ impl Replicator {
 
     /// Asks the predecessor, if it has to vouch, or if there is a rival.
     pub(super) fn seek_vouching(&mut self) {
-        let rival = self.rivals.due(self.now.elapsed).filter(|_| self.tenure.question().is_none());
-        let question = if rival.is_some() { self.tenure.vouched_by() } else { self.tenure.question() };
-        let Some((predecessor, epoch)) = question else { return };
+        let question = self.tenure.question();
+        let rival = self.rivals.due(self.now.elapsed).filter(|_| question.is_none());
+        let again = rival.and_then(|_| self.tenure.vouched_by());
+        let Some((predecessor, epoch)) = question.or(again) else { return };
         #[cfg(feature = "defects")]
         if self.settings.has(super::Defect::AnswersUnvouched) {
             self.tenure.vouch(&predecessor, epoch);

@@ -1,5 +1,8 @@
 //! One node's part in replication, told whatever a peer could say: it never panics, and what it keeps stays bounded.
 
+mod pair;
+mod rivals;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +21,8 @@ use chord_ring::{Failure, Peer, Position, Refusal, RingSize, Token};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+
+use pair::{Pair, key_owned, keys_owned, owner_of, record};
 
 const PEERS: u8 = 5;
 
@@ -469,113 +474,6 @@ impl Store for Narrow {
     }
 }
 
-fn record(key: &[u8], position: Position) -> Record {
-    let key = Key::new(key).expect("it is short");
-    let value = Some(Value::new(b"value", 100).expect("it is short"));
-    Record { position, key, value, version: Version::new(1, 0, position), expires_at_ms: None }
-}
-
-/// A node and its only neighbour, which names it as its successor and answers everything else as it is told.
-struct Pair<F> {
-    node: Replicator,
-    now_ms: u64,
-    neighbour: F,
-    ended: Vec<Output>,
-}
-
-impl<F: Fn(&PeerRequest) -> Result<PeerAnswer, Failure>> Pair<F> {
-    fn new(store: Arc<dyn Store>, neighbour: F) -> Self {
-        let now = Now { elapsed: Duration::ZERO, wall_ms: 1 };
-        let node = Replicator::new(peer(0), Settings::new(size()), store, now);
-        Self { node, now_ms: 1, neighbour, ended: Vec::new() }
-    }
-
-    fn feed(&mut self, input: Input) {
-        let now = Now { elapsed: Duration::from_millis(self.now_ms), wall_ms: self.now_ms };
-        self.node.handle(now, input);
-        while let Some(output) = self.node.poll() {
-            match output {
-                Output::Send(id, _, request) => {
-                    let answer = (self.neighbour)(&request);
-                    self.node.handle(now, Input::Answer(id, answer));
-                }
-                Output::FindOwner(id, _) => self.node.handle(now, Input::Found(id, None)),
-                ended => self.ended.push(ended),
-            }
-        }
-    }
-
-    fn join(&mut self) {
-        let predecessor = Some(peer(1));
-        self.feed(Input::Neighbours(Neighbours { is_member: true, predecessor, successors: vec![peer(1)] }));
-    }
-
-    fn pass(&mut self, ms: u64) {
-        for _ in 0..ms / 100 {
-            self.now_ms += 100;
-            self.feed(Input::Tick);
-        }
-    }
-
-    /// What a read of that key is answered within a second.
-    fn get(&mut self, key: &Key) -> Option<Result<Option<Record>, OperationError>> {
-        self.operate(key, Operation::Get)
-    }
-
-    fn operate(&mut self, key: &Key, operation: Operation) -> Option<Result<Option<Record>, OperationError>> {
-        self.ended.clear();
-        let until = Duration::from_millis(self.now_ms + 900);
-        let (key, consistency) = (key.clone(), Consistency::Usual);
-        self.feed(Input::Operate {
-            token: Token(7),
-            position: key.position(size()),
-            key,
-            operation,
-            proposal: Proposal::LeftToOwner,
-            consistency,
-            until,
-        });
-        self.pass(1000);
-        self.ended.iter().find_map(|output| match output {
-            Output::Done(_, result) => Some(result.clone().map(|outcome| outcome.record)),
-            _ => None,
-        })
-    }
-}
-
-/// Keys whose positions this node owns if the other is its predecessor, or not.
-fn keys_owned(is_owned: bool) -> impl Iterator<Item = Key> {
-    let range = Range { after: peer(1).position, up_to: peer(0).position };
-    let keys = (0..=u8::MAX).map(|byte| Key::new(&[byte]).expect("it is short"));
-    keys.filter(move |key| range.contains(key.position(size())) == is_owned)
-}
-
-fn key_owned(is_owned: bool) -> Key {
-    keys_owned(is_owned).next().expect("there is one")
-}
-
-/// A neighbour that has everything, which is that record.
-fn owner_of(record: Record) -> impl Fn(&PeerRequest) -> Result<PeerAnswer, Failure> {
-    let standing = || Standing { is_settled: true, beyond: Vec::new() };
-    move |request| {
-        let body = match request {
-            PeerRequest::Vouch => AnswerBody::Vouched(true),
-            PeerRequest::Compare { .. } => {
-                AnswerBody::Compared { standing: standing(), comparison: Comparison::Short }
-            }
-            PeerRequest::List { .. } => {
-                let headers = vec![Header::from(&record)];
-                AnswerBody::Listed { account: Account::default(), headers, next: None }
-            }
-            PeerRequest::Fetch { .. } => {
-                AnswerBody::Fetched { standing: standing(), looked_at: 1, records: vec![record.clone()] }
-            }
-            _ => return Err(Failure::Silent),
-        };
-        Ok(PeerAnswer { leaving: false, body })
-    }
-}
-
 #[test]
 fn a_node_without_room_for_what_it_takes_over_never_says_that_it_is_absent() {
     let key = key_owned(true);
@@ -673,97 +571,4 @@ fn an_owner_vouches_for_what_it_had_until_another_came_between() {
     };
     assert!(is_settled(lost));
     assert!(!is_settled(Range { after: own.up_to, up_to: lost.up_to }), "it never had that");
-}
-
-/// What a predecessor, which is a member, too, says when it is asked whether it names the owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
-    Yes,
-    No,
-    CannotTell,
-}
-
-type Answers = Box<dyn Fn(&PeerRequest) -> Result<PeerAnswer, Failure>>;
-
-/// A settled owner of that key, whose predecessor and only member has a later group of another, and that record of the other's,
-/// under another key of the owner's.
-fn beside_a_rival(word: Word) -> (Pair<Answers>, Key, Record) {
-    let (key, other) = (key_owned(true), keys_owned(true).nth(1).expect("there is one"));
-    let rival = Version::new(5_000, 0, peer(2).position);
-    let written = record(other.as_bytes(), other.position(size()));
-    let (has_rival, others) = (Arc::new(AtomicBool::new(false)), owner_of(written.clone()));
-    let neighbour = {
-        let has_rival = has_rival.clone();
-        move |request: &PeerRequest| {
-            let has_rival = has_rival.load(Ordering::Relaxed);
-            let body = match request {
-                PeerRequest::Vouch if has_rival && word == Word::CannotTell => return Err(Failure::Garbled),
-                PeerRequest::Vouch => AnswerBody::Vouched(!has_rival || word == Word::Yes),
-                PeerRequest::Store { group, .. } | PeerRequest::Confirm { group }
-                    if has_rival && group.id < rival =>
-                {
-                    AnswerBody::Refused(Denial::OldGroup { known: rival })
-                }
-                PeerRequest::Store { .. } => AnswerBody::Stored { newer: Vec::new() },
-                PeerRequest::Confirm { .. } => AnswerBody::Done,
-                request if has_rival => return others(request),
-                PeerRequest::Compare { .. } => AnswerBody::Compared {
-                    standing: Standing { is_settled: true, beyond: Vec::new() },
-                    comparison: Comparison::Same,
-                },
-                _ => return Err(Failure::Silent),
-            };
-            Ok(PeerAnswer { leaving: false, body })
-        }
-    };
-    let neighbour: Answers = Box::new(neighbour);
-    let mut pair = Pair::new(Arc::new(MemoryStore::new(size(), 1 << 20)), neighbour);
-    pair.join();
-    pair.pass(1_000);
-    assert!(pair.node.status().is_complete && matches!(pair.operate(&key, set()), Some(Ok(_))));
-    has_rival.store(true, Ordering::Relaxed);
-    (pair, key, written)
-}
-
-fn set() -> Operation {
-    Operation::Change {
-        change: Change::Set(Value::new(b"new", 100).expect("it is short")),
-        condition: Condition::Always,
-        expiry: Expiry::Never,
-    }
-}
-
-/// Whether the owner has surpassed a rival, and whether it has asked for all that it may lack, since it was last asked.
-fn has_surpassed(pair: &Pair<Answers>) -> (bool, bool) {
-    let has = |which: fn(&Event) -> bool| {
-        pair.ended.iter().any(|output| matches!(output, Output::Event(event) if which(event)))
-    };
-    (has(|event| matches!(event, Event::Surpassed(_))), has(|event| matches!(event, Event::Complete(_))))
-}
-
-const REFUSED: Option<Result<Option<Record>, OperationError>> =
-    Some(Err(OperationError::TooFewCopies { copies: 1, wanted: 2 }));
-
-#[test]
-fn an_owner_that_is_still_named_surpasses_a_later_group_and_sees_what_its_rival_wrote() {
-    let (mut pair, key, written) = beside_a_rival(Word::Yes);
-    assert_eq!(pair.operate(&key, set()), REFUSED, "the rival may have built on what this replaces");
-    assert_eq!(has_surpassed(&pair), (true, true));
-    assert_eq!(pair.get(&written.key), Some(Ok(Some(written))));
-    assert!(matches!(pair.operate(&key, set()), Some(Ok(_))), "the next one finds nobody in its way");
-}
-
-#[test]
-fn an_owner_that_is_not_named_any_more_gives_way_to_a_later_group() {
-    let (mut pair, key, _) = beside_a_rival(Word::No);
-    assert_eq!(pair.operate(&key, set()), REFUSED);
-    assert!(!has_surpassed(&pair).0 && !pair.node.answers_for(key.position(size())));
-    assert_eq!(pair.get(&key), Some(Err(OperationError::NotOwner)), "it does not answer from the past");
-}
-
-#[test]
-fn an_owner_neither_surpasses_a_rival_nor_gives_way_by_the_word_of_one_that_cannot_tell() {
-    let (mut pair, key, _) = beside_a_rival(Word::CannotTell);
-    let _ = pair.operate(&key, set());
-    assert!(!has_surpassed(&pair).0 && pair.node.answers_for(key.position(size())));
 }
