@@ -11,6 +11,7 @@ use rand::seq::IteratorRandom;
 
 use super::client::{key, n_keys};
 use super::{Class, DataBroken, DataRule, DataRun, WATCH};
+use crate::data::history::{Deed, Loss};
 use crate::world::{Action, HostId, Time};
 
 /// Pause between two clients that begin to watch.
@@ -69,7 +70,9 @@ impl DataRun {
             return Ok(());
         }
         let mut acknowledged: BTreeMap<Key, Vec<Acknowledged>> = BTreeMap::new();
-        for (key, change) in self.world.actions().iter().filter_map(acknowledged_change) {
+        let changes =
+            self.world.actions().iter().filter_map(|action| acknowledged_change(action, &self.losses));
+        for (key, change) in changes {
             acknowledged.entry(key).or_default().push(change);
         }
         for changes in acknowledged.values_mut() {
@@ -164,10 +167,17 @@ fn check_gap(
     }
 }
 
-fn acknowledged_change(action: &Action) -> Option<(Key, Acknowledged)> {
+/// What an operation changed, unless all who had it may have ended before they told anybody.
+fn acknowledged_change(action: &Action, losses: &[Loss]) -> Option<(Key, Acknowledged)> {
     let Some((ended, Ok(outcome))) = &action.ended else { return None };
     let Operation::Change { .. } = &action.wish.operation else { return None };
     let version = outcome.record.as_ref()?.version;
-    let acknowledged = Acknowledged { version, began: action.began, ended: *ended };
+    let (began, ended, copies) = (action.began, *ended, outcome.copies);
+    let mut deed = Deed { began, ended, is_acknowledged: true, copies, ..Deed::default() };
+    deed.doubt(losses);
+    if !deed.is_firm() {
+        return None;
+    }
+    let acknowledged = Acknowledged { version, began, ended };
     Some((action.wish.key.clone(), acknowledged))
 }
