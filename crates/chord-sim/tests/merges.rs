@@ -1,18 +1,20 @@
 //! What readers see once a ring that was cut is one again and every node says that it is ready.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chord_kv::replication::{self, Change, Condition, Consistency, Expiry, Operation, OperationError};
 use chord_kv::{Key, Value};
-use chord_ring::{Config, Peer, RingName, RingSize, RingTag};
-use chord_sim::world::{
-    ActionId, Cut, DataSettings, HostId, Keeping, Latency, Network, Settings, Time, Wish, World,
-};
+use chord_ring::RingSize;
+use chord_sim::world::{ActionId, Cut, HostId, Latency, Time, Wish, World};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+
+use support::ideal_world;
 
 /// More than keep a key, so that some groups have nobody of the other half.
 const HOSTS: u32 = 16;
@@ -38,23 +40,12 @@ struct Trial {
 
 impl Trial {
     fn new(seed: u64) -> Self {
-        let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
-        let data = DataSettings {
-            replication: replication::Settings {
-                repair_bytes_per_second: BYTES_PER_SECOND,
-                ..replication::Settings::new(RingSize::DEFAULT)
-            },
-            keeping: Keeping::Memory,
-            sync_max: Duration::from_millis(1),
-            patience: Duration::from_secs(10),
+        let replication = replication::Settings {
+            repair_bytes_per_second: BYTES_PER_SECOND,
+            ..replication::Settings::new(RingSize::DEFAULT)
         };
-        let settings = Settings { data: Some(data), ..Settings::new(Config::new(ring), seed) };
         let latency = Latency::Uniform(Duration::from_millis(1), Duration::from_millis(20));
-        let mut world = World::new(settings, Network::reliable(latency));
-        let peer =
-            |number| Peer::of_name(format!("host{number}.{seed}:1").parse().unwrap(), RingSize::DEFAULT);
-        let hosts: Vec<HostId> = (0..HOSTS).map(|number| world.add_host(peer(number)).unwrap()).collect();
-        world.start_ideal(&hosts);
+        let (world, hosts) = ideal_world(seed, HOSTS, replication, latency);
         Self { world, hosts, random: Pcg64Mcg::seed_from_u64(seed) }
     }
 

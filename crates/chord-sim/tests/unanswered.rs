@@ -1,16 +1,18 @@
 //! What clients of the others feel of a node whose questions arrive and whose answers, and the answers to it, do not.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+mod support;
+
 use std::time::Duration;
 
 use chord_kv::replication::{self, Change, Condition, Consistency, Expiry, Operation, OperationError};
 use chord_kv::{Key, Value};
-use chord_ring::{Config, Peer, RingName, RingSize, RingTag};
-use chord_sim::world::{
-    ActionId, DataSettings, HostId, Keeping, Latency, Network, Settings, Time, Wish, World,
-};
+use chord_ring::RingSize;
+use chord_sim::world::{ActionId, HostId, Latency, Time, Wish, World};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+
+use support::ideal_world;
 
 const SEEDS: u64 = 40;
 
@@ -34,23 +36,6 @@ const DONE_WITHIN: Duration = Duration::from_secs(1);
 /// surpasses another.
 const UNCERTAIN_MAX: usize = 20;
 
-fn world(seed: u64) -> (World, Vec<HostId>) {
-    let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
-    let data = DataSettings {
-        replication: replication::Settings::new(RingSize::DEFAULT),
-        keeping: Keeping::Memory,
-        sync_max: Duration::from_millis(1),
-        patience: Duration::from_secs(10),
-    };
-    let settings = Settings { data: Some(data), ..Settings::new(Config::new(ring), seed) };
-    let latency = Latency::Uniform(Duration::from_micros(200), Duration::from_millis(2));
-    let mut world = World::new(settings, Network::reliable(latency));
-    let peer = |number| Peer::of_name(format!("host{number}.{seed}:1").parse().unwrap(), RingSize::DEFAULT);
-    let hosts: Vec<HostId> = (0..HOSTS).map(|number| world.add_host(peer(number)).unwrap()).collect();
-    world.start_ideal(&hosts);
-    (world, hosts)
-}
-
 fn run_for(world: &mut World, time: Duration) {
     let until = world.now().after(time);
     world.run_until(until);
@@ -58,7 +43,9 @@ fn run_for(world: &mut World, time: Duration) {
 
 /// Has the others asked while one of them hears no answers. Returns how often an owner has surpassed another.
 fn ask_others(seed: u64) -> usize {
-    let (mut world, hosts) = world(seed);
+    let latency = Latency::Uniform(Duration::from_micros(200), Duration::from_millis(2));
+    let replication = replication::Settings::new(RingSize::DEFAULT);
+    let (mut world, hosts) = ideal_world(seed, HOSTS, replication, latency);
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     run_for(&mut world, Duration::from_secs(5));
     let (victim, others) = hosts.split_first().unwrap();

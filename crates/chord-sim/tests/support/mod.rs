@@ -7,17 +7,43 @@
     reason = "each test uses its part, and may fail by panic"
 )]
 
+use std::time::Duration;
+
 #[path = "../../../chord-ring/tests/support/cases.rs"]
 mod cases;
 
 pub use cases::cases;
+use chord_kv::replication;
 use chord_ring::*;
 use chord_sim::Cluster;
 pub use chord_sim::numbered::{name, number, peer, peers};
+use chord_sim::world::{self, DataSettings, HostId, Keeping, Latency, Network, World};
 
 pub fn config(bits: u64, successors: u8) -> Config {
     let ring = RingTag { name: RingName::default(), size: RingSize::new(bits).unwrap() };
     Config::new(ring).with_successors(successors).unwrap()
+}
+
+/// An ideal ring of so many hosts that keep records in memory, in virtual time.
+pub fn ideal_world(
+    seed: u64,
+    n_hosts: u32,
+    replication: replication::Settings,
+    latency: Latency,
+) -> (World, Vec<HostId>) {
+    let data = DataSettings {
+        replication,
+        keeping: Keeping::Memory,
+        sync_max: Duration::from_millis(1),
+        patience: Duration::from_secs(10),
+    };
+    let ring = RingTag { name: RingName::default(), size: RingSize::DEFAULT };
+    let settings = world::Settings { data: Some(data), ..world::Settings::new(Config::new(ring), seed) };
+    let mut world = World::new(settings, Network::reliable(latency));
+    let peer = |number| Peer::of_name(format!("host{number}.{seed}:1").parse().unwrap(), RingSize::DEFAULT);
+    let hosts: Vec<HostId> = (0..n_hosts).map(|number| world.add_host(peer(number)).unwrap()).collect();
+    world.start_ideal(&hosts);
+    (world, hosts)
 }
 
 /// What is asked of a cluster that must be able to answer.
