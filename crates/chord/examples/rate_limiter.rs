@@ -25,6 +25,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Requests of a client in a window, at most.
 const REQUESTS_MAX: i64 = 5;
 
+/// How long keys take to be where they belong after a service came or went, at most.
+const SETTLING_MAX: Duration = Duration::from_secs(30);
+
 /// Counts what clients ask, together with all that are in the same ring.
 #[derive(Clone)]
 struct Limiter {
@@ -108,6 +111,21 @@ impl Service {
     }
 }
 
+/// Waits until each service's node has all keys of its range, and all others have copies of them. A key that changes hands
+/// while it is counted in may be counted or not, which each service has to decide about; here each request is to be counted.
+async fn settled(services: &[Service]) -> Result<(), Box<dyn Error>> {
+    let is_settled = |service: &Service| {
+        let status = service.node.status();
+        status.is_complete && status.is_replicated && status.copies_at.len() + 1 == services.len()
+    };
+    let all = async {
+        while !services.iter().all(is_settled) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    Ok(tokio::time::timeout(SETTLING_MAX, all).await?)
+}
+
 /// Asks a service as a client, and returns the first line of its answer.
 async fn ask(address: SocketAddr, client: &str) -> Result<String, Box<dyn Error>> {
     let mut stream = TcpStream::connect(address).await?;
@@ -137,6 +155,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for _ in 1..3 {
         services.push(Service::start(Some(contact.clone())).await?);
     }
+    settled(&services).await?;
     wait_for_window().await?;
     for turn in 0..4 {
         let number = turn % services.len();
@@ -144,6 +163,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("service 2 stops");
     services.remove(2).stop().await;
+    settled(&services).await?;
     for (number, client) in [(0, "alice"), (1, "alice"), (1, "bob")] {
         println!("service {number}: {} for {client}", ask(services[number].address, client).await?);
     }
