@@ -117,6 +117,7 @@ fn wrong_usage_is_one_line() {
         "bench --node 127.0.0.1:4567 --cluster",
         "bench --door etcd",
         "bench --no-fill",
+        "bench --no-fill --nodes 1",
         "bench idle --connections 0",
         "bench idle --connections 20001",
         "bench join --connections 0",

@@ -361,6 +361,9 @@ fn the_servers_of_a_bench_that_is_killed_end_with_it() {
         children.expect("Linux tells children").split_whitespace().map(str::to_owned).collect();
     assert_eq!(children.len(), 2, "{children:?}");
     assert!(children.iter().all(|child| runs(child)), "{children:?}");
+    // A frozen one, as `bench slow-peer` has them, sees nothing by itself.
+    let frozen = Command::new("kill").args(["-STOP", &children[0]]).status();
+    assert!(frozen.expect("kill is there").success());
     bench.crash();
     wait_for("the end of the servers", Duration::from_secs(10), || {
         children.iter().try_for_each(|child| if runs(child) { Err(format!("{child} runs")) } else { Ok(()) })

@@ -175,6 +175,9 @@ impl Cluster {
         }
         // Each holds the end of a pipe whose other end closes with this process, however it dies.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        // One that is frozen reads no pipe: the system lets it go on when nobody is left who could (POSIX.1, _exit), if it is in a
+        // process group of its own.
+        command.process_group(0);
         Ok(command)
     }
 

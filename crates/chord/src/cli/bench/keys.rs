@@ -61,7 +61,8 @@ impl Sizes {
     /// How long the value of that key is: the same each time that it is written.
     pub(super) fn of_key(self, number: u64) -> usize {
         let span = self.high - self.low + 1;
-        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32; // multiplicative hashing (Knuth, TAOCP 3, 6.4)
+        // Multiplicative hashing (Knuth, TAOCP 3, 6.4); of 0, which is asked for most, it would make the smallest.
+        let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         self.low + usize::try_from(mixed).unwrap_or(0) % span
     }
 
@@ -128,6 +129,7 @@ mod tests {
         }
         assert!(seen[10..].iter().all(|count| (900..1100).contains(count)), "{seen:?}");
         assert_eq!(Sizes::of(64).of_key(7), 64);
+        assert_ne!(Sizes::parse("16-1024").unwrap().of_key(0), 16, "the key that is asked for most");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) struct LoadArgs {
     value_bytes: Sizes,
 
     /// Do not write the keys before the measurement: they are there
-    #[arg(long, requires = "node")]
+    #[arg(long, requires = "node", conflicts_with = "nodes")]
     pub(super) no_fill: bool,
 
     /// How long to measure each operation, 1 to 3,600

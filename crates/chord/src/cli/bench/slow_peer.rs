@@ -65,7 +65,7 @@ fn limit(text: &str) -> Result<f64, String> {
 #[command(after_help = "\
 Examples:
   chord bench slow-peer
-  chord bench slow-peer --fault frozen --rounds 5
+  chord bench slow-peer --fault frozen --rounds 9 --seconds 5
   chord bench slow-peer --json
 
 Starts a ring of server processes, and sends reads and writes at a fixed rate to all but one of them, of keys that this one \
@@ -73,6 +73,9 @@ does not own. Nodes reach each other through proxies, with a fault and without; 
 those on which it names itself as who asks. Requests go past them. Each fault is measured beside a time without any, in \
 turn, and the ring is let heal before the next. What happens when the fault begins counts. A request counts from when it \
 should have been sent, but for the 2 ms that timers may be late. Every value read is compared with the one written.
+
+Where other work or the machine itself holds up a request now and then, with the fault or without it, the median of three \
+rounds may be far off either way: then measure nine or more, with nothing else beside them.
 
 The exit code is 1 if a request failed, while the ring healed too, or if the median ratio of any row is above --limit.")]
 pub(crate) struct SlowPeerArgs {
