@@ -26,7 +26,10 @@ const WINDOW: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: i64 = 5;
 
 /// How long keys take to be where they belong after a service came or went, at most.
-const SETTLING_MAX: Duration = Duration::from_secs(30);
+const SETTLING_MAX: Duration = Duration::from_secs(15);
+
+/// Copies of each key, if there are so many services: the usual setting of a node.
+const COPIES: usize = 3;
 
 /// Counts what clients ask, together with all that are in the same ring.
 #[derive(Clone)]
@@ -111,12 +114,13 @@ impl Service {
     }
 }
 
-/// Waits until each service's node has all keys of its range, and all others have copies of them. A key that changes hands
-/// while it is counted in may be counted or not, which each service has to decide about; here each request is to be counted.
+/// Waits until each service's node has all keys of its range, and others have copies of them. Whether a request is counted
+/// whose key changes hands meanwhile is not known, which each service has to decide about; here each is to be counted.
 async fn settled(services: &[Service]) -> Result<(), Box<dyn Error>> {
     let is_settled = |service: &Service| {
         let status = service.node.status();
-        status.is_complete && status.is_replicated && status.copies_at.len() + 1 == services.len()
+        let copies = status.copies_at.len() + 1;
+        status.is_complete && status.is_replicated && copies == services.len().min(COPIES)
     };
     let all = async {
         while !services.iter().all(is_settled) {
@@ -138,7 +142,8 @@ async fn ask(address: SocketAddr, client: &str) -> Result<String, Box<dyn Error>
 
 /// Waits until enough of the window is left for what follows.
 async fn wait_for_window() -> Result<(), Box<dyn Error>> {
-    const ENOUGH: Duration = Duration::from_secs(10);
+    const ENOUGH: Duration = Duration::from_secs(20);
+    const _: () = assert!(ENOUGH.as_secs() > SETTLING_MAX.as_secs());
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let left = WINDOW.saturating_sub(Duration::from_secs(since_1970.as_secs() % WINDOW.as_secs()));
     if left < ENOUGH {

@@ -172,7 +172,7 @@ pub enum PeerRequest {
         /// For how long the asker has been a member: whoever came before that is another, of the same name perhaps.
         member_for: Duration,
     },
-    /// Keep these copies.
+    /// Keep these copies. Without any it only tells a member which group it is of.
     Store {
         /// The group that you are a member of.
         group: Group,

@@ -41,8 +41,8 @@ impl Rivals {
         self.latest = None;
     }
 
-    /// One was surpassed, and what was refused meanwhile was refused because of it. If the last time is not long ago, twice as
-    /// long as then passes before another is.
+    /// One was surpassed, and what was refused meanwhile was refused because of it. If the one before it was surpassed not long
+    /// ago, the pause before the next is twice as long.
     fn surpassed(&mut self, now: Duration) {
         let is_again = now < self.due_at + FORGOTTEN_AFTER;
         let pause = if is_again { self.pause * 2 } else { Duration::ZERO };
@@ -114,8 +114,8 @@ impl Replicator {
         self.drive_takeover();
     }
 
-    /// Tells the members at once which group they are of, though there are no copies for them: what they take from another owner
-    /// after they were asked what they have would be missed. Nobody waits for that, so some may be.
+    /// Tells the members at once which group they are of, so that they refuse another owner's copies from then on: what they take
+    /// from it after they were asked what they have is missed. Nobody waits for their answers, so some may be.
     pub(super) fn announce_group(&mut self) {
         for peer in self.group.members.iter().map(|member| member.peer.clone()).collect::<Vec<_>>() {
             let group = self.group.group.clone();

@@ -1,7 +1,8 @@
 //! The owner's side of operations: find out what is under the key, decide, write, copy, acknowledge.
 
-use chord_ring::{Failure, Peer, Position, Token};
 use std::collections::BTreeSet;
+
+use chord_ring::{Failure, Peer, Position, Token};
 
 use super::message::{AnswerBody, PeerRequest};
 use super::operation::{Before, Circumstances, Effect};

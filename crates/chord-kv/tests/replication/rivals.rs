@@ -10,27 +10,49 @@ use super::*;
 enum Word {
     Yes,
     No,
-    CannotTell,
+    Nothing,
+    NoMember,
+}
+
+/// The predecessor.
+struct Predecessor {
+    word: Cell<Word>,
+    /// How often it was asked since there was a rival.
+    n_asked: Cell<usize>,
+}
+
+impl Predecessor {
+    fn that_says(word: Word) -> Rc<Self> {
+        Rc::new(Self { word: Cell::new(word), n_asked: Cell::new(0) })
+    }
+
+    fn vouches(&self) -> Result<AnswerBody, Failure> {
+        self.n_asked.set(self.n_asked.get() + 1);
+        match self.word.get() {
+            Word::Yes => Ok(AnswerBody::Vouched(true)),
+            Word::No => Ok(AnswerBody::Vouched(false)),
+            Word::Nothing => Err(Failure::Silent),
+            Word::NoMember => Ok(AnswerBody::Refused(Denial::NotMember)),
+        }
+    }
 }
 
 type Answers = Box<dyn Fn(&PeerRequest) -> Result<PeerAnswer, Failure>>;
 
 /// A settled owner of that key, whose predecessor and only member has a later group of another, and that record of the other's,
 /// under another key of the owner's.
-fn beside_a_rival(word: &Rc<Cell<Word>>) -> (Pair<Answers>, Key, Record) {
+fn beside_a_rival(predecessor: &Rc<Predecessor>) -> (Pair<Answers>, Key, Record) {
     let (key, other) = (key_owned(true), keys_owned(true).nth(1).expect("there is one"));
     let rival = Version::new(5_000, 0, peer(2).position);
     let written = record(other.as_bytes(), other.position(size()));
     let (has_rival, others) = (Arc::new(AtomicBool::new(false)), owner_of(written.clone()));
     let neighbour = {
-        let (has_rival, word) = (has_rival.clone(), word.clone());
+        let (has_rival, predecessor) = (has_rival.clone(), predecessor.clone());
         move |request: &PeerRequest| {
             let has_rival = has_rival.load(Ordering::Relaxed);
             let body = match request {
-                PeerRequest::Vouch if has_rival && word.get() == Word::CannotTell => {
-                    return Err(Failure::Garbled);
-                }
-                PeerRequest::Vouch => AnswerBody::Vouched(!has_rival || word.get() == Word::Yes),
+                PeerRequest::Vouch if has_rival => predecessor.vouches()?,
+                PeerRequest::Vouch => AnswerBody::Vouched(true),
                 PeerRequest::Store { group, .. } | PeerRequest::Confirm { group }
                     if has_rival && group.id < rival =>
                 {
@@ -78,7 +100,7 @@ const REFUSED: Option<Result<Option<Record>, OperationError>> =
 
 #[test]
 fn an_owner_that_is_still_named_surpasses_a_later_group_and_sees_what_its_rival_wrote() {
-    let (mut pair, key, written) = beside_a_rival(&Rc::new(Cell::new(Word::Yes)));
+    let (mut pair, key, written) = beside_a_rival(&Predecessor::that_says(Word::Yes));
     assert_eq!(pair.operate(&key, set()), REFUSED, "the rival may have built on what this replaces");
     assert_eq!(has_surpassed(&pair), (true, true));
     assert_eq!(pair.get(&written.key), Some(Ok(Some(written))));
@@ -87,19 +109,23 @@ fn an_owner_that_is_still_named_surpasses_a_later_group_and_sees_what_its_rival_
 
 #[test]
 fn an_owner_that_is_not_named_any_more_gives_way_to_a_later_group_until_it_is_named_again() {
-    let word = Rc::new(Cell::new(Word::No));
-    let (mut pair, key, written) = beside_a_rival(&word);
+    let predecessor = Predecessor::that_says(Word::No);
+    let (mut pair, key, written) = beside_a_rival(&predecessor);
     assert_eq!(pair.operate(&key, set()), REFUSED);
     assert!(!has_surpassed(&pair).0 && !pair.node.answers_for(key.position(size())));
     assert_eq!(pair.get(&key), Some(Err(OperationError::NotOwner)), "it does not answer from the past");
-    word.set(Word::Yes);
+    predecessor.word.set(Word::Yes);
     pair.pass(1_000);
     assert_eq!(pair.get(&written.key), Some(Ok(Some(written))));
 }
 
 #[test]
 fn an_owner_neither_surpasses_a_rival_nor_gives_way_by_the_word_of_one_that_cannot_tell() {
-    let (mut pair, key, _) = beside_a_rival(&Rc::new(Cell::new(Word::CannotTell)));
-    let _ = pair.operate(&key, set());
-    assert!(!has_surpassed(&pair).0 && pair.node.answers_for(key.position(size())));
+    for word in [Word::Nothing, Word::NoMember] {
+        let predecessor = Predecessor::that_says(word);
+        let (mut pair, key, _) = beside_a_rival(&predecessor);
+        assert_eq!(pair.operate(&key, set()), REFUSED, "{word:?}");
+        assert!(predecessor.n_asked.get() > 0, "{word:?}: nobody was asked");
+        assert!(!has_surpassed(&pair).0 && pair.node.answers_for(key.position(size())), "{word:?}");
+    }
 }

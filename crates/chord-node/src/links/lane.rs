@@ -1,5 +1,5 @@
 //! A lane to a peer: requests of one sort, on a connection of their own that is opened when it is needed; those of clients on one
-//! for each thread that serves clients, so that an answer wakes no other thread.
+//! for each thread that serves clients, four at most, so that an answer wakes no other thread where no more serve.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
