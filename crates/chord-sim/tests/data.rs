@@ -64,6 +64,12 @@ fn nor_in_as_many_other_runs() {
     let _ = run_all(150..300);
 }
 
+/// The only one that had a change ended when it had just acknowledged it.
+#[test]
+fn nobody_has_to_tell_of_a_change_that_is_gone_with_the_only_one_that_had_it() {
+    let _ = run_all(1751..1752);
+}
+
 #[test]
 fn two_runs_of_one_seed_are_the_same_event_by_event() {
     for seed in [3, 8, 21] {
