@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chord::{Change, Condition, Consistency, Expiry, Node, NodeName, Operation};
+use chord::{Change, Condition, Consistency, Expiry, Node, NodeName, Operation, REPLICAS_DEFAULT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -27,9 +27,6 @@ const REQUESTS_MAX: i64 = 5;
 
 /// How long keys take to be where they belong after a service came or went, at most.
 const SETTLING_MAX: Duration = Duration::from_secs(15);
-
-/// Copies of each key, if there are so many services: the usual setting of a node.
-const COPIES: usize = 3;
 
 /// Counts what clients ask, together with all that are in the same ring.
 #[derive(Clone)]
@@ -120,7 +117,9 @@ async fn settled(services: &[Service]) -> Result<(), Box<dyn Error>> {
     let is_settled = |service: &Service| {
         let status = service.node.status();
         let copies = status.copies_at.len() + 1;
-        status.is_complete && status.is_replicated && copies == services.len().min(COPIES)
+        status.is_complete
+            && status.is_replicated
+            && copies == services.len().min(usize::from(REPLICAS_DEFAULT))
     };
     let all = async {
         while !services.iter().all(is_settled) {
